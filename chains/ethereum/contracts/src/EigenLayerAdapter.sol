@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
+import {IAllocationManager, IAVSRegistrar, IDelegationManager, OperatorSet} from "./interfaces/IEigenLayer.sol";
+
+/// @notice What the adapter asks of the registry.
+interface IRegistry {
+    function openKeyId(address operator) external view returns (uint32);
+}
+
+/// @title Palisade's operator set on EigenLayer
+/// @notice This contract is the service (AVS), its registrar and its slasher at once. It has one operator set,
+/// number 0, which is not redistributing: what is slashed goes to EigenLayer's burn address, a sink nobody owns
+/// (R8). Equivocation takes a fraction fixed at deployment from every strategy (R11).
+/// @dev Works with cores 1.3 to 1.13: the service itself may slash in all of them.
+contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
+    /// The caller is not the contract that this function is for.
+    error WrongCaller(address caller);
+    /// The call is about another service.
+    error WrongService(address avs);
+    /// There is one operator set, number 0.
+    error WrongOperatorSet();
+    /// The operator has no open key row in the registry.
+    error NotRegistered(address operator);
+    /// The fraction must be in (0, 1e18].
+    error WrongFraction(uint256 wad);
+    /// There must be 1 to `MAX_STRATEGIES` strategies, ascending by address.
+    error WrongStrategies();
+    /// The operator allocates nothing to the set at present.
+    error NothingSlashable(address operator);
+    /// EigenLayer accepted the slash and its views show no loss, so it is undone.
+    error LossNotSeen(address operator);
+
+    uint256 public constant MAX_STRATEGIES = 16;
+    uint32 public constant OPERATOR_SET_ID = 0;
+
+    address public immutable palisade;
+    IAllocationManager public immutable allocationManager;
+    IDelegationManager public immutable delegationManager;
+    /// @notice The fraction of an allocation that an equivocation takes, of 1e18.
+    uint256 public immutable equivocationWad;
+    address[] private _strategies;
+
+    constructor(
+        address palisade_,
+        address allocationManager_,
+        address delegationManager_,
+        address[] memory strategies_,
+        uint256 equivocationWad_,
+        string memory metadataUri
+    ) {
+        if (equivocationWad_ == 0 || equivocationWad_ > WAD) {
+            revert WrongFraction(equivocationWad_);
+        }
+        if (strategies_.length == 0 || strategies_.length > MAX_STRATEGIES) revert WrongStrategies();
+        for (uint256 i = 1; i < strategies_.length; ++i) {
+            if (strategies_[i - 1] >= strategies_[i]) revert WrongStrategies();
+        }
+        palisade = palisade_;
+        allocationManager = IAllocationManager(allocationManager_);
+        delegationManager = IDelegationManager(delegationManager_);
+        equivocationWad = equivocationWad_;
+        _strategies = strategies_;
+        // EigenLayer makes no operator set for a service without a metadata URI.
+        IAllocationManager(allocationManager_).updateAVSMetadataURI(address(this), metadataUri);
+        IAllocationManager.CreateSetParams[] memory sets = new IAllocationManager.CreateSetParams[](1);
+        sets[0] = IAllocationManager.CreateSetParams({operatorSetId: OPERATOR_SET_ID, strategies: strategies_});
+        IAllocationManager(allocationManager_).createOperatorSets(address(this), sets);
+    }
+
+    // ---- Registrar
+
+    /// @inheritdoc IAVSRegistrar
+    /// @dev Refuses operators without keys: nobody could prove their faults.
+    function registerOperator(address operator, address avs, uint32[] calldata operatorSetIds, bytes calldata)
+        external
+        view
+    {
+        _checkRegistrarCall(avs);
+        if (operatorSetIds.length != 1 || operatorSetIds[0] != OPERATOR_SET_ID) revert WrongOperatorSet();
+        if (IRegistry(palisade).openKeyId(operator) == 0) revert NotRegistered(operator);
+    }
+
+    /// @inheritdoc IAVSRegistrar
+    /// @dev Nobody is kept: the stake stays slashable for EigenLayer's deallocation delay.
+    function deregisterOperator(address, address avs, uint32[] calldata) external view {
+        _checkRegistrarCall(avs);
+    }
+
+    /// @inheritdoc IAVSRegistrar
+    function supportsAVS(address avs) external view returns (bool) {
+        return avs == address(this);
+    }
+
+    function _checkRegistrarCall(address avs) private view {
+        if (msg.sender != address(allocationManager)) revert WrongCaller(msg.sender);
+        if (avs != address(this)) revert WrongService(avs);
+    }
+
+    // ---- Slasher
+
+    /// @inheritdoc IAdapter
+    /// @dev Verify, slash all strategies in one call, look again. EigenLayer skips a strategy without magnitude
+    /// in silence; here it is left out.
+    function slash(address operator, bytes32) external returns (Loss[] memory losses) {
+        if (msg.sender != palisade) revert WrongCaller(msg.sender);
+        address[] memory strategies_ = _allocated(operator);
+        if (strategies_.length == 0) revert NothingSlashable(operator);
+        uint256[] memory before = slashable(operator, strategies_);
+        _slash(operator, strategies_);
+        uint256[] memory afterwards = slashable(operator, strategies_);
+        losses = new Loss[](strategies_.length);
+        bool seen;
+        for (uint256 i = 0; i < losses.length; ++i) {
+            losses[i] = Loss({asset: strategies_[i], before: before[i], afterwards: afterwards[i]});
+            seen = seen || afterwards[i] < before[i];
+        }
+        if (!seen) revert LossNotSeen(operator);
+    }
+
+    function _slash(address operator, address[] memory strategies_) private {
+        uint256[] memory wads = new uint256[](strategies_.length);
+        for (uint256 i = 0; i < wads.length; ++i) {
+            wads[i] = equivocationWad;
+        }
+        allocationManager.slashOperator(
+            address(this),
+            IAllocationManager.SlashingParams({
+                operator: operator,
+                operatorSetId: OPERATOR_SET_ID,
+                strategies: strategies_,
+                wadsToSlash: wads,
+                description: "palisade: equivocation"
+            })
+        );
+    }
+
+    /// @dev The set's strategies in which the operator has a magnitude to lose, ascending.
+    function _allocated(address operator) private view returns (address[] memory allocated) {
+        uint256 count = _strategies.length;
+        allocated = new address[](count);
+        uint256 found;
+        for (uint256 i = 0; i < count; ++i) {
+            address strategy = _strategies[i];
+            if (allocationManager.getAllocation(operator, _set(), strategy).currentMagnitude > 0) {
+                allocated[found++] = strategy;
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(allocated, found)
+        }
+    }
+
+    /// @notice Shares that this set can take from the operator now, by EigenLayer's own views: its slashable
+    /// stake, and the set's part of what waits in the withdrawal queue.
+    /// @dev The queue counts, because an operator whose stakers all queued has no slashable stake in the first
+    /// view and loses all the same. A slash of w takes the fraction w of both parts.
+    function slashable(address operator, address[] memory strategies_) public view returns (uint256[] memory shares) {
+        OperatorSet memory set = _set();
+        address[] memory operators = new address[](1);
+        operators[0] = operator;
+        shares = allocationManager.getMinimumSlashableStake(set, operators, strategies_, uint32(block.number))[0];
+        for (uint256 i = 0; i < strategies_.length; ++i) {
+            address strategy = strategies_[i];
+            uint256 queued = delegationManager.getSlashableSharesInQueue(operator, strategy);
+            if (queued == 0) continue;
+            uint256 magnitude = allocationManager.getAllocation(operator, set, strategy).currentMagnitude;
+            uint256 maxMagnitude = allocationManager.getMaxMagnitude(operator, strategy);
+            // Rounded down like EigenLayer's own view; a maximum of zero leaves nothing to take.
+            if (maxMagnitude != 0) shares[i] += queued * magnitude / maxMagnitude;
+        }
+    }
+
+    /// @inheritdoc IAdapter
+    function gasFloor() external view returns (uint256) {
+        return BASE_GAS + STRATEGY_GAS * _strategies.length;
+    }
+
+    /// @notice The strategies of the set, ascending.
+    function strategies() external view returns (address[] memory) {
+        return _strategies;
+    }
+
+    function _set() private view returns (OperatorSet memory) {
+        return OperatorSet({avs: address(this), id: OPERATOR_SET_ID});
+    }
+
+    uint256 private constant WAD = 1e18;
+    // Twice what cores 1.4 needs, measured in deploy/devnet/tests/eigenlayer.rs.
+    uint256 private constant BASE_GAS = 200_000;
+    uint256 private constant STRATEGY_GAS = 400_000;
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Bls} from "./Bls.sol";
+import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
+
+/// @title Registry of operators' keys, and judge of their equivocations
+/// @notice An operator is an Ethereum account. It registers its keys here and is slashed here when anybody shows
+/// two digests that its attestation key signed for one slot of one domain. Nobody owns this contract and nothing
+/// in it can be changed; the way on is a succession (R21). It binds one genesis through its chain id (R17).
+/// @dev Key ids are the nonces of CREATE: this contract creates nothing but key blobs, so that the address of a
+/// key follows from its id and no slot has to hold it. A failed creation reverts the whole registration.
+contract Palisade {
+    /// @notice All of an operator's keys with their proofs of possession.
+    /// @dev Only the BLS proof is checked here. The Ed25519 and EOTS proofs are passed on to the ledger, which
+    /// takes no row whose proofs are false.
+    struct Keys {
+        /// Attestation key: x.c0 | x.c1 | y.c0 | y.c1, 192 bytes.
+        bytes bls;
+        /// Signature over `possession(operator, bls)` under the proof-of-possession tag: x | y, 96 bytes.
+        bytes blsProof;
+        /// Consensus key.
+        bytes32 ed25519;
+        /// 64 bytes.
+        bytes ed25519Proof;
+        /// Finality key: the x coordinate, as in BIP 340.
+        bytes32 eots;
+        /// 64 bytes.
+        bytes eotsProof;
+        /// The libp2p peer id, at most 64 bytes.
+        bytes peerId;
+    }
+
+    /// @notice Two digests of one slot and the sum of the signatures over them.
+    struct Pair {
+        uint32 keyId;
+        bytes32 serviceId;
+        uint64 registration;
+        uint16 kind;
+        uint64 slot;
+        bytes32 digestA;
+        bytes32 digestB;
+        /// The sum of both signatures: x | y, 96 bytes.
+        bytes signatureSum;
+    }
+
+    /// @notice A registry row: the key counts in Ethereum blocks [from, until); until 0 is open.
+    struct Row {
+        address operator;
+        uint48 from;
+        uint48 until;
+    }
+
+    /// @notice A conviction; bit i of `done` says that adapter i has shown the loss.
+    struct Case {
+        address operator;
+        uint32 done;
+    }
+
+    /// A new row. `ed25519Proof` and `eotsProof` are as handed in: the ledger checks them.
+    event KeysRegistered(
+        address indexed operator,
+        uint32 indexed keyId,
+        uint64 fromBlock,
+        bytes bls,
+        bytes32 ed25519,
+        bytes ed25519Proof,
+        bytes32 eots,
+        bytes eotsProof,
+        bytes peerId
+    );
+    /// An operator signed two digests in one slot. Emitted once per case (R25).
+    event Convicted(
+        bytes32 indexed caseId, address indexed operator, bytes32 domain, uint64 slot, bytes32 digestA, bytes32 digestB
+    );
+    /// What an adapter's target shows of one asset immediately before and after the slash.
+    event Slashed(
+        bytes32 indexed caseId,
+        address indexed operator,
+        address indexed adapter,
+        address asset,
+        uint256 before,
+        uint256 afterwards
+    );
+    /// An adapter took nothing. It stays open: anybody may call `slash` again (R24).
+    event SlashFailed(bytes32 indexed caseId, address indexed operator, address indexed adapter, bytes reason);
+
+    /// A key, a proof or a peer id does not have its length.
+    error WrongLength(uint256 length);
+    /// A key was registered before, by whomever: keys are unique for ever (R12).
+    error KeyTaken();
+    /// The key's code could not be stored.
+    error KeyNotStored();
+    /// No row has this id.
+    error UnknownKey(uint32 keyId);
+    /// The row closed longer ago than evidence counts.
+    error EvidenceTooLate(uint64 until);
+    /// The two digests are the same: a signature sent twice is honest.
+    error Compatible();
+    /// Finality on Bitcoin is signed with EOTS; a pair there gives up the key itself and is not judged here.
+    error SignedWithEots();
+    /// The network does not reserve this kind.
+    error UnknownKind(uint16 kind);
+    /// Services' domains slash what is allocated to the service, not the network's own set.
+    error ServiceDomain();
+    /// The case is convicted and every target has shown the loss.
+    error AlreadySlashed(bytes32 caseId);
+    /// Less gas is left than the adapter may need.
+    error TooLittleGas(address adapter, uint256 needed);
+    /// An adapter called back.
+    error Reentered();
+    /// There must be one adapter at least and `MAX_ADAPTERS` at most.
+    error WrongAdapterCount(uint256 count);
+
+    // Reasons given in `SlashFailed` for adapters that did not revert; never reverted with.
+    error AdapterMissing();
+    error LossNotSeen();
+
+    uint256 public constant MAX_ADAPTERS = 8;
+    uint256 public constant MAX_PEER_ID_LENGTH = 64;
+    uint16 public constant KIND_LEDGER = 1;
+    uint16 public constant KIND_BITCOIN = 2;
+    uint16 public constant KIND_SUCCESSION = 5;
+
+    /// @notice The hash of genesis.
+    bytes32 public immutable chainId;
+    /// @notice How many blocks after its row closed a key can still be convicted: W (R4, R12).
+    uint64 public immutable evidenceWindowBlocks;
+    /// @notice The id of the newest row; 0 while there is none.
+    uint32 public lastKeyId;
+
+    address[] private _adapters;
+    mapping(uint32 keyId => Row) private _rows;
+    mapping(address operator => uint32 keyId) private _openKeyIds;
+    mapping(bytes32 keyHash => bool) private _taken;
+    mapping(bytes32 caseId => Case) private _cases;
+    bool private transient _slashing;
+
+    /// @param adapters_ the slashable sources, fixed for ever; their code may come later at these addresses.
+    constructor(bytes32 chainId_, address[] memory adapters_, uint64 evidenceWindowBlocks_) {
+        if (adapters_.length == 0 || adapters_.length > MAX_ADAPTERS) revert WrongAdapterCount(adapters_.length);
+        chainId = chainId_;
+        evidenceWindowBlocks = evidenceWindowBlocks_;
+        _adapters = adapters_;
+    }
+
+    // ---- Registry
+
+    /// @notice Opens a row for the caller with new keys; the caller's open row, if any, closes at this block.
+    function register(Keys calldata keys) external returns (uint32 keyId) {
+        _checkLengths(keys);
+        bytes memory bls = keys.bls;
+        Bls.verify(bls, possession(msg.sender, bls), Bls.POSSESSION, keys.blsProof);
+        _take(keccak256(abi.encodePacked("bls", bls)));
+        _take(keccak256(abi.encodePacked("ed25519", keys.ed25519)));
+        _take(keccak256(abi.encodePacked("eots", keys.eots)));
+        keyId = _openRow(msg.sender);
+        _storeKey(keyId, bls);
+        emit KeysRegistered(
+            msg.sender,
+            keyId,
+            uint64(block.number),
+            bls,
+            keys.ed25519,
+            keys.ed25519Proof,
+            keys.eots,
+            keys.eotsProof,
+            keys.peerId
+        );
+    }
+
+    function _checkLengths(Keys calldata keys) private pure {
+        if (keys.ed25519Proof.length != 64) revert WrongLength(keys.ed25519Proof.length);
+        if (keys.eotsProof.length != 64) revert WrongLength(keys.eotsProof.length);
+        if (keys.peerId.length > MAX_PEER_ID_LENGTH) revert WrongLength(keys.peerId.length);
+        // Bls.verify checks the lengths of `bls` and `blsProof`.
+    }
+
+    function _take(bytes32 keyHash) private {
+        if (_taken[keyHash]) revert KeyTaken();
+        _taken[keyHash] = true;
+    }
+
+    function _openRow(address operator) private returns (uint32 keyId) {
+        uint32 open = _openKeyIds[operator];
+        if (open != 0) _rows[open].until = uint48(block.number);
+        keyId = ++lastKeyId; // checked: ids end at 2^32 - 1, as does the address rule below
+        _rows[keyId] = Row({operator: operator, from: uint48(block.number), until: 0});
+        _openKeyIds[operator] = keyId;
+    }
+
+    /// @dev The blob is a STOP and the packed key, so that calling it does nothing.
+    function _storeKey(uint32 keyId, bytes memory bls) private {
+        // Returns everything after the first eleven bytes: CODECOPY(0, 11, CODESIZE - 11) and RETURN.
+        bytes memory creation = bytes.concat(hex"600b380380600b5f395ff300", bls);
+        address blob;
+        assembly ("memory-safe") {
+            blob := create(0, add(creation, 32), mload(creation))
+        }
+        if (blob == address(0) || blob != _blobOf(keyId)) revert KeyNotStored();
+    }
+
+    /// @notice The attestation key of a row, 192 bytes packed.
+    function blsKey(uint32 keyId) public view returns (bytes memory key) {
+        address blob = _blobOf(keyId);
+        if (blob.code.length != Bls.KEY_LENGTH + 1) revert UnknownKey(keyId);
+        key = new bytes(Bls.KEY_LENGTH);
+        assembly ("memory-safe") {
+            extcodecopy(blob, add(key, 32), 1, 192)
+        }
+    }
+
+    /// @dev The address CREATE gives this contract at nonce `keyId`: keccak of RLP [this, nonce].
+    function _blobOf(uint32 keyId) private view returns (address) {
+        bytes memory nonce;
+        if (keyId < 0x80) nonce = abi.encodePacked(uint8(keyId));
+        else if (keyId <= type(uint8).max) nonce = abi.encodePacked(hex"81", uint8(keyId));
+        else if (keyId <= type(uint16).max) nonce = abi.encodePacked(hex"82", uint16(keyId));
+        else if (keyId <= type(uint24).max) nonce = abi.encodePacked(hex"83", uint24(keyId));
+        else nonce = abi.encodePacked(hex"84", keyId);
+        bytes memory rlp = abi.encodePacked(uint8(0xc0 + 21 + nonce.length), hex"94", address(this), nonce);
+        return address(uint160(uint256(keccak256(rlp))));
+    }
+
+    /// @notice The registry row of a key; all zero if there is none.
+    function row(uint32 keyId) external view returns (Row memory) {
+        return _rows[keyId];
+    }
+
+    /// @notice The id of the operator's open row; 0 if it never registered.
+    function openKeyId(address operator) external view returns (uint32) {
+        return _openKeyIds[operator];
+    }
+
+    /// @notice What the operator signs to prove that it holds its attestation key (R12).
+    function possession(address operator, bytes memory bls) public view returns (bytes32) {
+        return keccak256(abi.encodePacked("PALISADE-POP-1", chainId, address(this), operator, keccak256(bls)));
+    }
+
+    // ---- Judge
+
+    /// @notice Convicts the signer of a pair and slashes it at every target. Anybody may call; nothing is paid.
+    /// @dev A case is tried once (R25): when it is convicted already, the pair is not looked at again and the
+    /// call retries the targets that have not shown their loss. A target's failure does not revert, so that the
+    /// conviction stands and the target stays open to everybody (R24).
+    function slash(Pair calldata pair) external {
+        if (_slashing) revert Reentered();
+        _slashing = true;
+        bytes32 domain_ = _ownDomain(pair);
+        Row memory signer = _rows[pair.keyId];
+        if (signer.operator == address(0)) revert UnknownKey(pair.keyId);
+        bytes32 id = caseId(signer.operator, domain_);
+        if (_cases[id].operator == address(0)) _convict(id, domain_, signer, pair);
+        _execute(id, signer.operator);
+        _slashing = false;
+    }
+
+    /// @dev Verify, then mark.
+    function _convict(bytes32 id, bytes32 domain_, Row memory signer, Pair calldata pair) private {
+        if (pair.digestA == pair.digestB) revert Compatible();
+        if (signer.until != 0 && block.number > uint256(signer.until) + evidenceWindowBlocks) {
+            revert EvidenceTooLate(signer.until);
+        }
+        Bls.verifyPair(
+            blsKey(pair.keyId),
+            statement(domain_, pair.slot, pair.digestA),
+            statement(domain_, pair.slot, pair.digestB),
+            pair.signatureSum
+        );
+        _cases[id].operator = signer.operator;
+        emit Convicted(id, signer.operator, domain_, pair.slot, pair.digestA, pair.digestB);
+    }
+
+    /// @dev Tries every target that has not shown its loss yet.
+    function _execute(bytes32 id, address operator) private {
+        uint256 count = _adapters.length;
+        uint32 done = _cases[id].done;
+        if (done == (1 << count) - 1) revert AlreadySlashed(id);
+        for (uint256 i = 0; i < count; ++i) {
+            uint32 flag = uint32(1 << i);
+            if (done & flag == 0 && _slashAt(IAdapter(_adapters[i]), operator, id)) done |= flag;
+        }
+        _cases[id].done = done;
+    }
+
+    /// @return seen whether the target's own views show a loss (R24).
+    function _slashAt(IAdapter adapter, address operator, bytes32 id) private returns (bool seen) {
+        if (address(adapter).code.length == 0) {
+            emit SlashFailed(id, operator, address(adapter), abi.encodeWithSelector(AdapterMissing.selector));
+            return false;
+        }
+        uint256 needed = adapter.gasFloor();
+        // The inner call gets 63 of every 64 parts; without this check the guilty could starve it (R24).
+        if (gasleft() - gasleft() / 64 < needed + CALL_GAS) revert TooLittleGas(address(adapter), needed);
+        try adapter.slash(operator, id) returns (Loss[] memory losses) {
+            return _report(id, operator, adapter, losses);
+        } catch (bytes memory reason) {
+            emit SlashFailed(id, operator, address(adapter), reason);
+            return false;
+        }
+    }
+
+    function _report(bytes32 id, address operator, IAdapter adapter, Loss[] memory losses) private returns (bool seen) {
+        for (uint256 i = 0; i < losses.length; ++i) {
+            Loss memory loss = losses[i];
+            seen = seen || loss.afterwards < loss.before;
+            emit Slashed(id, operator, address(adapter), loss.asset, loss.before, loss.afterwards);
+        }
+        // An adapter reverts before it gets here (IAdapter); we do not rely on that to call a case done.
+        if (!seen) emit SlashFailed(id, operator, address(adapter), abi.encodeWithSelector(LossNotSeen.selector));
+    }
+
+    /// @dev The domain of the pair, if it is one of the network's own that are signed with BLS.
+    function _ownDomain(Pair calldata pair) private view returns (bytes32) {
+        if (pair.serviceId != 0 || pair.registration != 0) revert ServiceDomain();
+        if (pair.kind == KIND_BITCOIN) revert SignedWithEots();
+        if (pair.kind < KIND_LEDGER || pair.kind > KIND_SUCCESSION) revert UnknownKind(pair.kind);
+        return domain(pair.serviceId, pair.registration, pair.kind);
+    }
+
+    /// @notice The domain of a service, or of the network itself with service and registration zero (R14).
+    function domain(bytes32 serviceId, uint64 registration, uint16 kind) public view returns (bytes32) {
+        return keccak256(abi.encodePacked("PALISADE-DOM-1", chainId, address(this), serviceId, registration, kind));
+    }
+
+    /// @notice The 32 bytes that an attestation key signs for a digest in a slot.
+    function statement(bytes32 domain_, uint64 slot, bytes32 digest) public view returns (bytes32) {
+        return keccak256(abi.encodePacked("PALISADE-ATT-1", chainId, domain_, slot, digest));
+    }
+
+    /// @notice The case that all pairs of one operator in one domain belong to (R25).
+    function caseId(address operator, bytes32 domain_) public view returns (bytes32) {
+        return keccak256(abi.encodePacked(chainId, operator, domain_));
+    }
+
+    /// @notice A case; its operator is zero while nobody is convicted.
+    function caseOf(bytes32 id) external view returns (Case memory) {
+        return _cases[id];
+    }
+
+    /// @notice The slashable sources, in the order of `Case.done`'s bits.
+    function adapters() external view returns (address[] memory) {
+        return _adapters;
+    }
+
+    /// @dev What passing the call costs besides the adapter's own gas.
+    uint256 private constant CALL_GAS = 5_000;
+}
