@@ -1,0 +1,88 @@
+//! The one idea: a signature over (domain, slot, digest), of which an operator makes at most one per
+//! (domain, slot), ever.
+
+use crate::canonical::canonical;
+use crate::ids::{BlsSignature, ChainId, Digest, Domain, Hash, OperatorId};
+use crate::randomness::Opening;
+use palisade_crypto::hash::{keccak256, sha256};
+
+/// What is said: `digest` stands in `slot` of `domain`. The operator is not in it, so that all honest
+/// attestations of a slot sign one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Statement {
+    /// What kind of statement.
+    pub domain: Domain,
+    /// About what; a block height in the ledger's domains.
+    pub slot: u64,
+    /// What stands there.
+    pub digest: Digest,
+}
+canonical!(Statement {
+    domain,
+    slot,
+    digest
+});
+
+impl Statement {
+    /// "PALISADE-ATT-1" | chain id | domain | slot u64 | digest. The version is in the tag only (R17).
+    #[must_use]
+    pub fn preimage(&self, chain: &ChainId) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(14 + 32 + 32 + 8 + 32);
+        bytes.extend_from_slice(b"PALISADE-ATT-1");
+        bytes.extend_from_slice(chain.as_bytes());
+        bytes.extend_from_slice(self.domain.as_bytes());
+        bytes.extend_from_slice(&self.slot.to_be_bytes());
+        bytes.extend_from_slice(self.digest.as_bytes());
+        bytes
+    }
+
+    /// What BLS signs: the keccak256 of the preimage, cheap to rebuild in a contract.
+    #[must_use]
+    pub fn bls_message(&self, chain: &ChainId) -> [u8; 32] {
+        keccak256(&self.preimage(chain))
+    }
+
+    /// What EOTS signs: the SHA-256 of the preimage.
+    #[must_use]
+    pub fn eots_message(&self, chain: &ChainId) -> [u8; 32] {
+        sha256(&self.preimage(chain))
+    }
+}
+
+/// One operator's BLS attestation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attestation {
+    /// What he says.
+    pub statement: Statement,
+    /// Who.
+    pub operator: OperatorId,
+    /// His signature over [`Statement::bls_message`].
+    pub signature: BlsSignature,
+}
+canonical!(Attestation {
+    statement,
+    operator,
+    signature
+});
+
+/// One finality provider's EOTS attestation of a checkpoint (R2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinalityVote {
+    /// What he says; the slot is a checkpoint height.
+    pub statement: Statement,
+    /// Who.
+    pub operator: OperatorId,
+    /// The one-time nonce R.x.
+    pub nonce: Hash,
+    /// The signature's s over [`Statement::eots_message`].
+    pub signature: Hash,
+    /// Shows that the nonce was promised for this slot.
+    pub opening: Opening,
+}
+canonical!(FinalityVote {
+    statement,
+    operator,
+    nonce,
+    signature,
+    opening
+});

@@ -1,0 +1,139 @@
+//! The seam to the world: what a chain is to the rest of Palisade. It speaks Palisade's words; no log,
+//! receipt or UTXO crosses it.
+
+use crate::canonical::{canonical, canonical_enum};
+use crate::ids::{Hash, OperatorId, VaultId};
+use crate::observation::Fact;
+use crate::operator::Operator;
+use crate::position::{Position, PositionId};
+use crate::slash::Case;
+use crate::vault::Vault;
+use std::collections::BTreeMap;
+use std::future::Future;
+
+/// Which chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChainKind {
+    /// Ethereum, or a devnet that speaks like it.
+    Ethereum,
+    /// Bitcoin, or a test network of it.
+    Bitcoin,
+}
+canonical_enum!(ChainKind { 0 => Ethereum, 1 => Bitcoin });
+
+/// A final block of a chain, as far as it has been taken in (R32): everything up to and including the log
+/// before `log` of this block. `u32::MAX` is the whole block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChainPoint {
+    /// Block number or height.
+    pub number: u64,
+    /// Block hash; Bitcoin's in internal byte order.
+    pub hash: Hash,
+    /// The first log not taken in; `u32::MAX` when all are.
+    pub log: u32,
+    /// The block's own timestamp, seconds since 1970.
+    pub time: u64,
+}
+canonical!(ChainPoint {
+    number,
+    hash,
+    log,
+    time
+});
+
+/// What the ledger already says about one chain: an observation reports only what differs from it, so that
+/// it is a function of the parent state and the chain alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// Every operator known, with his key rows.
+    pub operators: BTreeMap<OperatorId, Operator>,
+    /// Every restaking position known (Ethereum).
+    pub positions: BTreeMap<PositionId, Position>,
+    /// Every vault that is not yet over (Bitcoin).
+    pub vaults: BTreeMap<VaultId, Vault>,
+}
+
+/// What an executor must know to carry out one order of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// The case, with its evidence and orders.
+    pub case: Case,
+    /// Which of the case's orders.
+    pub order: usize,
+    /// The vault, when the order is against one.
+    pub vault: Option<Vault>,
+}
+
+/// How far an order has come on its own chain, as the executor sees it now. Only an observation makes it final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A transaction is on its way.
+    Sent(Hash),
+    /// The chain shows the effect already, not yet final.
+    Executed(Hash),
+}
+
+/// Why a chain could not be read or written, sorted by what the caller does.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The endpoint is down, slow or behind. Wait and ask again.
+    #[error("chain endpoint is unavailable while {doing}")]
+    Unavailable {
+        /// What was being done.
+        doing: String,
+        /// What the transport said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The endpoint is not (yet) at the block asked for. Wait and ask again.
+    #[error("block {number} is not final at the endpoint yet")]
+    NotThere {
+        /// The block asked for.
+        number: u64,
+    },
+    /// The endpoint said something no honest node would say. Stop using it.
+    #[error("the endpoint contradicts itself or the protocol: {0}")]
+    Lied(String),
+    /// A block we treated as final is gone. Suspend the chain (R30); the node goes on.
+    #[error("final block {number} is no longer on the chain")]
+    FinalityBroken {
+        /// Its number.
+        number: u64,
+    },
+    /// The endpoint serves another chain than genesis names. Do not start.
+    #[error("the endpoint serves {found}, genesis names {expected}")]
+    WrongChain {
+        /// What genesis names.
+        expected: String,
+        /// What the endpoint serves.
+        found: String,
+    },
+    /// The chain refuses this order as it stands. Log it and try later.
+    #[error("the chain refuses the order: {0}")]
+    Refused(String),
+}
+
+/// A chain with stake on it. Three implementations: Ethereum, Bitcoin, and the tests' `FakeChain`.
+pub trait Chain: Send + Sync + 'static {
+    /// The newest final point.
+    fn tip(&self) -> impl Future<Output = Result<ChainPoint, ChainError>> + Send;
+
+    /// What became true after `after` up to and including `upto`, given what the ledger says already: logs of
+    /// the gap, views at `upto` (R31). The same arguments give the same facts in the same order at every
+    /// honest endpoint. `after.number < upto.number`.
+    fn observe(
+        &self,
+        after: &ChainPoint,
+        upto: &ChainPoint,
+        watch: &Watch,
+    ) -> impl Future<Output = Result<Vec<Fact>, ChainError>> + Send;
+
+    /// The final point at `number`, for checking an anchor somebody else proposed.
+    fn point(&self, number: u64) -> impl Future<Output = Result<ChainPoint, ChainError>> + Send;
+
+    /// Carries one order as far as it can be carried now. Safe to call any number of times, by any operator.
+    fn execute(
+        &self,
+        execution: &Execution,
+    ) -> impl Future<Output = Result<Progress, ChainError>> + Send;
+}

@@ -1,0 +1,54 @@
+//! Where the ledger stands in its epochs and how much of it is final.
+
+use crate::canonical::canonical;
+use crate::ids::{BlockId, Hash};
+use crate::units::{Epoch, Height};
+
+/// The epoch a ledger is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochState {
+    /// Which.
+    pub epoch: Epoch,
+    /// Its first height.
+    pub first: Height,
+    /// The boundary block, once it is there: no other header of the epoch names a next committee (R10).
+    pub boundary: Option<Boundary>,
+}
+canonical!(EpochState {
+    epoch,
+    first,
+    boundary
+});
+
+/// The block whose state drew the next committee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boundary {
+    /// Its height.
+    pub height: Height,
+    /// The next committee's hash.
+    pub next_committee: Hash,
+}
+canonical!(Boundary {
+    height,
+    next_committee
+});
+
+/// What of the ledger is final, as certificates in blocks show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Finality {
+    /// The newest ether-final block.
+    pub ether: Option<FinalBlock>,
+    /// The newest bitcoin-final checkpoint of the unbroken run (R2).
+    pub bitcoin: Option<FinalBlock>,
+}
+canonical!(Finality { ether, bitcoin });
+
+/// A block known to be final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FinalBlock {
+    /// Its height.
+    pub height: Height,
+    /// Its id.
+    pub id: BlockId,
+}
+canonical!(FinalBlock { height, id });

@@ -1,0 +1,341 @@
+//! Genesis: everything a network agrees on before its first block. Its hash is the chain id (R17).
+
+use crate::canonical::{Blob, Canonical, List, canonical};
+use crate::chain::ChainPoint;
+use crate::evidence::Domains;
+use crate::ids::{Address, ChainId, Domain, DomainKind, Ed25519Key, Hash, OperatorId, SchnorrKey};
+use crate::operator::MAX_PEER_ID;
+use crate::units::{BasisPoints, MicroUsd, Sats, Wad};
+use crate::vault::MAX_COVENANT;
+use palisade_crypto::hash::Tag;
+
+/// Everything that names one network. A restart from scratch has other random bytes, so another chain id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// Makes two networks with the same parameters differ.
+    pub random: Hash,
+    /// EIP-155 chain id of Ethereum.
+    pub evm_chain_id: u64,
+    /// Bitcoin's genesis block hash, internal byte order.
+    pub bitcoin_genesis: Hash,
+    /// The first Ethereum anchor: a final block before every registration.
+    pub ethereum_start: ChainPoint,
+    /// The first Bitcoin anchor: a final block before every vault.
+    pub bitcoin_start: ChainPoint,
+    /// Our contracts, as predicted from the deployer's nonces, and EigenLayer's.
+    pub contracts: Contracts,
+    /// The kinds of ETH-side stake that count.
+    pub assets: List<Asset, 16>,
+    /// The terms of every vault; `None` when bitcoin does not count.
+    pub vaults: Option<VaultTerms>,
+    /// The numbers of the protocol.
+    pub parameters: Parameters,
+    /// Who orders blocks in epoch 0, one unit each (R6).
+    pub seats: List<Seat, 256>,
+}
+canonical!(Genesis {
+    random,
+    evm_chain_id,
+    bitcoin_genesis,
+    ethereum_start,
+    bitcoin_start,
+    contracts,
+    assets,
+    vaults,
+    parameters,
+    seats,
+});
+
+/// Addresses on Ethereum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contracts {
+    /// Registry and judge.
+    pub palisade: Address,
+    /// AVS, registrar and slasher of the network's own operator set 0.
+    pub eigenlayer_adapter: Address,
+    /// The light client; deployed after epoch 0 (R6).
+    pub committee: Address,
+    /// EigenLayer's AllocationManager.
+    pub allocation_manager: Address,
+    /// EigenLayer's DelegationManager.
+    pub delegation_manager: Address,
+}
+canonical!(Contracts {
+    palisade,
+    eigenlayer_adapter,
+    committee,
+    allocation_manager,
+    delegation_manager
+});
+
+/// One kind of ETH-side stake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asset {
+    /// EigenLayer's strategy.
+    pub strategy: Address,
+    /// What 1e18 shares are worth.
+    pub price: MicroUsd,
+    /// The fixed part of the allocation that an equivocation takes (R11); the adapter has the same number.
+    pub equivocation: Wad,
+}
+canonical!(Asset {
+    strategy,
+    price,
+    equivocation
+});
+
+/// What every vault must agree to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultTerms {
+    /// The covenant's keys, ascending.
+    pub covenant: List<SchnorrKey, MAX_COVENANT>,
+    /// How many of them must sign.
+    pub quorum: u8,
+    /// Shortest lock of the staking output, in blocks.
+    pub min_staking_time: u16,
+    /// Longest lock.
+    pub max_staking_time: u16,
+    /// Lock of the unbonding output and of what is left after a slash, in blocks; outlives evidence (R4).
+    pub unbonding_time: u16,
+    /// The unbonding transaction's fee, exactly.
+    pub unbonding_fee: Sats,
+    /// The part an equivocation takes (R11).
+    pub slash_rate: BasisPoints,
+    /// Where it goes: a script nobody can spend (R8).
+    pub slash_script: Blob<64>,
+    /// The least fee of a slashing transaction.
+    pub min_slash_fee: Sats,
+    /// The least stake of a vault.
+    pub min_stake: Sats,
+    /// What one bitcoin is worth.
+    pub price: MicroUsd,
+}
+canonical!(VaultTerms {
+    covenant,
+    quorum,
+    min_staking_time,
+    max_staking_time,
+    unbonding_time,
+    unbonding_fee,
+    slash_rate,
+    slash_script,
+    min_slash_fee,
+    min_stake,
+    price,
+});
+
+/// One seat of epoch 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Who.
+    pub operator: OperatorId,
+    /// His voting key.
+    pub ed25519: Ed25519Key,
+    /// His peer id, multihash bytes.
+    pub peer: Blob<MAX_PEER_ID>,
+}
+canonical!(Seat {
+    operator,
+    ed25519,
+    peer
+});
+
+/// The numbers of the protocol. Each window is counted in its own chain's blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// An epoch ends after this many of its heights,
+    pub epoch_heights: u64,
+    /// or when the Ethereum anchor is this many blocks past its committee's snapshot,
+    pub epoch_ethereum_blocks: u64,
+    /// or the Bitcoin anchor this many (R4).
+    pub epoch_bitcoin_blocks: u64,
+    /// A committee's age limit, blocks of either chain from its snapshot (R10).
+    pub max_age_blocks: u64,
+    /// How long a verifier trusts a committee past its snapshot's age (R5), blocks of either chain.
+    pub trust_blocks: u64,
+    /// Detection, submission and execution of a slash, blocks of either chain.
+    pub execution_blocks: u64,
+    /// How far behind the chain an anchor may lag when it is taken in, Ethereum blocks.
+    pub observation_lag_blocks: u64,
+    /// Bitcoin's finality depth k: the tip itself has depth 0.
+    pub bitcoin_depth: u64,
+    /// EigenLayer's DEALLOCATION_DELAY, which W may not exceed.
+    pub deallocation_delay: u64,
+    /// R2's N: a checkpoint every so many heights.
+    pub checkpoint_interval: u64,
+    /// R7's L: no attestation while an anchor lags the own final view by more, blocks.
+    pub attest_lag_blocks: u64,
+    /// The least ETH-side stake of an epoch with weight (R6).
+    pub min_total: MicroUsd,
+    /// The least ETH-side stake of one member.
+    pub min_bond: MicroUsd,
+}
+canonical!(Parameters {
+    epoch_heights,
+    epoch_ethereum_blocks,
+    epoch_bitcoin_blocks,
+    max_age_blocks,
+    trust_blocks,
+    execution_blocks,
+    observation_lag_blocks,
+    bitcoin_depth,
+    deallocation_delay,
+    checkpoint_interval,
+    attest_lag_blocks,
+    min_total,
+    min_bond,
+});
+
+/// Why a genesis cannot be safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsafe {
+    /// Stake could leave before a slash of it lands (R4).
+    #[error(
+        "the Ethereum window W of {window} blocks is longer than the deallocation delay of {delay}"
+    )]
+    EthereumWindow {
+        /// W.
+        window: u64,
+        /// What EigenLayer grants.
+        delay: u64,
+    },
+    /// As above, for Bitcoin.
+    #[error("the Bitcoin window of {window} blocks is longer than the unbonding time of {delay}")]
+    BitcoinWindow {
+        /// k + maximum age + trust + execution + k.
+        window: u64,
+        /// The unbonding time.
+        delay: u64,
+    },
+    /// A number or list makes no sense; it is named.
+    #[error("{0} makes no sense")]
+    Senseless(&'static str),
+}
+
+impl Parameters {
+    /// R4's W: for how many Ethereum blocks past the snapshot stake must stay slashable.
+    #[must_use]
+    pub const fn ethereum_window(&self) -> u64 {
+        self.max_age_blocks
+            + self.trust_blocks
+            + self.execution_blocks
+            + self.observation_lag_blocks
+    }
+
+    /// The same for Bitcoin: k + maximum age + trust period + execution + k.
+    #[must_use]
+    pub const fn bitcoin_window(&self) -> u64 {
+        self.bitcoin_depth
+            + self.max_age_blocks
+            + self.trust_blocks
+            + self.execution_blocks
+            + self.bitcoin_depth
+    }
+
+    /// For how many Ethereum blocks after its slot's snapshot evidence is accepted: execution must still fit
+    /// into W (R4, R26).
+    #[must_use]
+    pub const fn evidence_blocks(&self) -> u64 {
+        self.max_age_blocks + self.trust_blocks
+    }
+}
+
+impl Genesis {
+    /// The hash of everything here (R17).
+    #[must_use]
+    pub fn chain_id(&self) -> ChainId {
+        ChainId::new(Tag::Genesis.hash(&[&self.to_bytes()]))
+    }
+
+    /// One of the network's own domains.
+    #[must_use]
+    pub fn domain(&self, kind: DomainKind) -> Domain {
+        Domain::own(&self.chain_id(), &self.contracts.palisade, kind)
+    }
+
+    /// What evidence is judged by.
+    #[must_use]
+    pub fn domains(&self) -> Domains {
+        Domains {
+            chain: self.chain_id(),
+            ledger: self.domain(DomainKind::Ledger),
+            bitcoin: self.domain(DomainKind::Bitcoin),
+            interval: self.parameters.checkpoint_interval,
+        }
+    }
+
+    /// Checks R4's inequalities and that every number makes sense. Every node does this before anything else.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsafe`] names the first number that does not hold.
+    pub fn check(&self) -> Result<(), Unsafe> {
+        let p = &self.parameters;
+        if p.ethereum_window() > p.deallocation_delay {
+            return Err(Unsafe::EthereumWindow {
+                window: p.ethereum_window(),
+                delay: p.deallocation_delay,
+            });
+        }
+        if p.checkpoint_interval == 0 || p.epoch_heights == 0 {
+            return Err(Unsafe::Senseless("an epoch or checkpoint interval of zero"));
+        }
+        if p.epoch_ethereum_blocks >= p.max_age_blocks || p.epoch_bitcoin_blocks >= p.max_age_blocks
+        {
+            return Err(Unsafe::Senseless(
+                "an epoch that outlives its committee's maximum age",
+            ));
+        }
+        if self.seats.is_empty()
+            || self
+                .seats
+                .windows(2)
+                .any(|pair| pair[0].operator >= pair[1].operator)
+        {
+            return Err(Unsafe::Senseless(
+                "a list of seats that is empty or not ascending",
+            ));
+        }
+        if self
+            .assets
+            .iter()
+            .any(|asset| asset.equivocation > Wad::ONE)
+            || self
+                .assets
+                .windows(2)
+                .any(|pair| pair[0].strategy >= pair[1].strategy)
+        {
+            return Err(Unsafe::Senseless(
+                "a list of assets that is not ascending or takes more than the whole",
+            ));
+        }
+        self.vaults.as_ref().map_or(Ok(()), |terms| terms.check(p))
+    }
+}
+
+impl VaultTerms {
+    fn check(&self, parameters: &Parameters) -> Result<(), Unsafe> {
+        let delay = u64::from(self.unbonding_time);
+        if parameters.bitcoin_window() > delay {
+            return Err(Unsafe::BitcoinWindow {
+                window: parameters.bitcoin_window(),
+                delay,
+            });
+        }
+        let quorum = usize::from(self.quorum);
+        if quorum == 0 || quorum > self.covenant.len() || quorum * 2 <= self.covenant.len() {
+            return Err(Unsafe::Senseless("a covenant quorum that is no majority"));
+        }
+        if self.covenant.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(Unsafe::Senseless("a covenant that is not ascending"));
+        }
+        if self.min_staking_time > self.max_staking_time
+            || self.min_staking_time <= self.unbonding_time
+        {
+            return Err(Unsafe::Senseless(
+                "a staking time shorter than the unbonding time",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! The vocabulary every crate speaks: one file per noun, one encoding for all of them.
+//!
+//! Nothing here reads a clock, a chain or a disk. What a type says was checked stays checked: only
+//! [`evidence::Evidence::prove`] makes a [`evidence::ProvenFault`]. JSON is not spoken here; it exists in
+//! `node::rpc` alone.
+
+pub mod canonical;
+pub mod ids;
+pub mod units;
+
+pub mod attestation;
+pub mod block;
+pub mod certificate;
+pub mod chain;
+pub mod epoch;
+pub mod evidence;
+pub mod genesis;
+pub mod observation;
+pub mod operator;
+pub mod position;
+pub mod possession;
+pub mod proof;
+pub mod randomness;
+pub mod row;
+pub mod slash;
+pub mod vault;
+
+pub use attestation::{Attestation, FinalityVote, Statement};
+pub use block::{Block, Header, Item};
+pub use canonical::{Blob, Canonical, List, Malformed, Reader};
+pub use certificate::{BitcoinCertificate, Committee, Member, QuorumCertificate};
+pub use chain::{Chain, ChainError, ChainKind, ChainPoint};
+pub use evidence::{Evidence, ProvenFault, Unproven};
+pub use genesis::Genesis;
+pub use ids::*;
+pub use observation::{Fact, Observation};
+pub use operator::Operator;
+pub use row::{Row, RowKey};
+pub use slash::Case;
+pub use units::*;
+pub use vault::{Vault, VaultRegistration};

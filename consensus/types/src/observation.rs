@@ -1,0 +1,139 @@
+//! Final facts of a chain, in Palisade's words. They are agreed because every voter's own node saw the same.
+
+use crate::canonical::{List, canonical, canonical_enum};
+use crate::chain::{ChainKind, ChainPoint};
+use crate::ids::{
+    Address, CaseId, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature, VaultId,
+};
+use crate::operator::KeyRow;
+use crate::position::{Position, PositionId};
+use crate::vault::Spend;
+
+/// The most facts one observation may hold. A follower with more stops at an earlier point (R32).
+pub const MAX_FACTS: usize = 1_024;
+
+/// Everything that became true on one chain between two of its final points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// Which chain.
+    pub chain: ChainKind,
+    /// The parent state's anchor.
+    pub after: ChainPoint,
+    /// The new anchor.
+    pub upto: ChainPoint,
+    /// In the order in which they happened; views last, by key ascending.
+    pub facts: List<Fact, MAX_FACTS>,
+}
+canonical!(Observation {
+    chain,
+    after,
+    upto,
+    facts
+});
+
+/// One final fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// Palisade.sol registered keys. It checked the BLS proof; the other two proofs are checked by the ledger.
+    Keys(Box<KeysRegistered>),
+    /// A restaking position differs from the ledger's row.
+    Stake(StakeSeen),
+    /// Palisade.sol saw a proven pair.
+    Convicted(ConvictedOnChain),
+    /// A restaking protocol's own views showed a loss (R24).
+    Slashed(SlashedOnChain),
+    /// A registered vault's staking transaction is k deep.
+    VaultConfirmed(VaultId),
+    /// A known vault's output was spent, k deep.
+    VaultSpent(VaultSpent),
+}
+canonical_enum!(Fact {
+    0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(id),
+    5 => VaultSpent(spent),
+});
+
+/// New keys of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysRegistered {
+    /// Whose.
+    pub operator: OperatorId,
+    /// The row, open. It closes the one before.
+    pub row: KeyRow,
+    /// The Ed25519 key's proof of possession.
+    pub ed25519_proof: Ed25519Signature,
+    /// The EOTS key's proof of possession, BIP-340.
+    pub eots_proof: SchnorrSignature,
+}
+canonical!(KeysRegistered {
+    operator,
+    row,
+    ed25519_proof,
+    eots_proof
+});
+
+/// A position as the protocol's views show it at the anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StakeSeen {
+    /// Which.
+    pub id: PositionId,
+    /// What the views say.
+    pub position: Position,
+}
+canonical!(StakeSeen { id, position });
+
+/// A conviction by the contract alone; the ledger follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvictedOnChain {
+    /// The contract's case id; the same derivation as ours.
+    pub case: CaseId,
+    /// Who.
+    pub operator: OperatorId,
+    /// Where.
+    pub domain: Domain,
+    /// Which slot.
+    pub slot: u64,
+}
+canonical!(ConvictedOnChain {
+    case,
+    operator,
+    domain,
+    slot
+});
+
+/// What a slash really took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlashedOnChain {
+    /// For which case.
+    pub case: CaseId,
+    /// From whom.
+    pub operator: OperatorId,
+    /// By which adapter contract.
+    pub adapter: Address,
+    /// From which asset: EigenLayer's strategy.
+    pub asset: Address,
+    /// Slashable stake before, in the asset's shares.
+    pub before: u128,
+    /// Slashable stake afterwards.
+    pub afterwards: u128,
+    /// The transaction.
+    pub transaction: Hash,
+}
+canonical!(SlashedOnChain {
+    case,
+    operator,
+    adapter,
+    asset,
+    before,
+    afterwards,
+    transaction
+});
+
+/// A vault's output is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VaultSpent {
+    /// Which vault.
+    pub id: VaultId,
+    /// How.
+    pub spend: Spend,
+}
+canonical!(VaultSpent { id, spend });

@@ -1,0 +1,103 @@
+//! The ledger as rows: every fact of the state has one key and one value, and the state root is a Merkle
+//! root over them. What is stored, proven and replayed is always a row.
+
+use crate::canonical::{Canonical, canonical, canonical_enum};
+use crate::certificate::Committee;
+use crate::chain::{ChainKind, ChainPoint};
+use crate::epoch::{EpochState, Finality};
+use crate::ids::{BlockId, CaseId, OperatorId, VaultId};
+use crate::operator::Operator;
+use crate::position::{Position, PositionId};
+use crate::randomness::RandomnessCommitment;
+use crate::slash::Case;
+use crate::units::{Epoch, Height};
+use crate::vault::Vault;
+use palisade_crypto::hash::keccak256;
+
+/// Names a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RowKey {
+    /// Which block stands at a height (R1).
+    Block(Height),
+    /// How far a chain is taken in.
+    Anchor(ChainKind),
+    /// The epoch the ledger is in.
+    Epoch,
+    /// What is final.
+    Finality,
+    /// The committee of an epoch.
+    Committee(Epoch),
+    /// An operator.
+    Operator(OperatorId),
+    /// A restaking position.
+    Position(PositionId),
+    /// A vault.
+    Vault(VaultId),
+    /// An operator's nonces, by first slot.
+    Randomness(RandomnessId),
+    /// A fault.
+    Case(CaseId),
+    /// The first height of an epoch: which committee a slot belongs to (R3).
+    EpochFirst(Epoch),
+}
+canonical_enum!(RowKey {
+    0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
+    6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id),
+});
+
+/// Names a commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RandomnessId {
+    /// Whose.
+    pub operator: OperatorId,
+    /// Its first slot.
+    pub first: Height,
+}
+canonical!(RandomnessId { operator, first });
+
+/// A row's value; its variant is its key's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// See [`RowKey::Block`].
+    Block(BlockId),
+    /// See [`RowKey::Anchor`].
+    Anchor(ChainPoint),
+    /// See [`RowKey::Epoch`].
+    Epoch(EpochState),
+    /// See [`RowKey::Finality`].
+    Finality(Finality),
+    /// See [`RowKey::Committee`].
+    Committee(Committee),
+    /// See [`RowKey::Operator`].
+    Operator(Operator),
+    /// See [`RowKey::Position`].
+    Position(Position),
+    /// See [`RowKey::Vault`].
+    Vault(Box<Vault>),
+    /// See [`RowKey::Randomness`].
+    Randomness(RandomnessCommitment),
+    /// See [`RowKey::Case`].
+    Case(Box<Case>),
+    /// See [`RowKey::EpochFirst`].
+    EpochFirst(Height),
+}
+canonical_enum!(Row {
+    0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
+    5 => Operator(operator), 6 => Position(position), 7 => Vault(vault), 8 => Randomness(commitment), 9 => Case(case), 10 => EpochFirst(height),
+});
+
+impl RowKey {
+    /// Where the row hangs in the state tree: keccak256 of the key.
+    #[must_use]
+    pub fn path(&self) -> [u8; 32] {
+        keccak256(&self.to_bytes())
+    }
+}
+
+impl Row {
+    /// What the state tree says of the value: keccak256 of its encoding.
+    #[must_use]
+    pub fn value_hash(&self) -> [u8; 32] {
+        keccak256(&self.to_bytes())
+    }
+}

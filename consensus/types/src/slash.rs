@@ -1,0 +1,114 @@
+//! Cases and orders: what a proven fault costs, and how far each chain has come in taking it.
+
+use crate::canonical::{List, canonical, canonical_enum};
+use crate::evidence::Evidence;
+use crate::ids::{Address, CaseId, Domain, Hash, OperatorId, VaultId};
+use crate::units::Height;
+
+/// The most sources of stake one case may reach. A vault beyond it would be weight without a cost, so no
+/// operator may stand behind more.
+pub const MAX_ORDERS: usize = 256;
+
+/// From where a slash is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SlashTarget {
+    /// Through the EigenLayer adapter, from one strategy.
+    EigenLayer(Address),
+    /// From one vault.
+    Vault(VaultId),
+}
+canonical_enum!(SlashTarget { 0 => EigenLayer(strategy), 1 => Vault(id) });
+
+/// How far an order has come, as the chain finally shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderStatus {
+    /// Given; the chain does not show it finally yet.
+    Ordered,
+    /// Finally taken.
+    Final(Taken),
+    /// The stake left before it could be taken.
+    Escaped,
+}
+canonical_enum!(OrderStatus { 0 => Ordered, 1 => Final(taken), 2 => Escaped });
+
+/// What was really taken, never what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Shares of the strategy, or satoshis.
+    pub amount: u128,
+    /// The transaction that took it.
+    pub transaction: Hash,
+}
+canonical!(Taken {
+    amount,
+    transaction
+});
+
+/// One thing to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlashOrder {
+    /// From where.
+    pub target: SlashTarget,
+    /// How much is asked: shares of the strategy, or satoshis.
+    pub asked: u128,
+    /// How far it has come.
+    pub status: OrderStatus,
+}
+canonical!(SlashOrder {
+    target,
+    asked,
+    status
+});
+
+/// One fault of one operator in one domain (R25). Later pairs belong to the same case and add nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// H(chain id | operator | domain).
+    pub id: CaseId,
+    /// Who.
+    pub operator: OperatorId,
+    /// Where.
+    pub domain: Domain,
+    /// The slot of the proof.
+    pub slot: u64,
+    /// The block that holds the proof.
+    pub opened: Height,
+    /// The proof; `None` when the contract convicted and the ledger follows.
+    pub evidence: Option<Evidence>,
+    /// What is to be taken.
+    pub orders: List<SlashOrder, MAX_ORDERS>,
+}
+canonical!(Case {
+    id,
+    operator,
+    domain,
+    slot,
+    opened,
+    evidence,
+    orders
+});
+
+/// A case's state in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaseStatus {
+    /// Proven; at least one chain has not shown the loss finally.
+    Convicted,
+    /// Every order is final or escaped.
+    Final,
+}
+
+impl Case {
+    /// Final only when no order is open: nothing is called slashed before the chain shows it.
+    #[must_use]
+    pub fn status(&self) -> CaseStatus {
+        if self
+            .orders
+            .iter()
+            .any(|order| order.status == OrderStatus::Ordered)
+        {
+            CaseStatus::Convicted
+        } else {
+            CaseStatus::Final
+        }
+    }
+}
