@@ -42,7 +42,7 @@ pub enum RowKey {
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
-    6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id),
+    6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id), 10 => EpochFirst(epoch),
 });
 
 /// Names a commitment.
