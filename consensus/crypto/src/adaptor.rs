@@ -51,7 +51,7 @@ pub fn sign(
     aux: &[u8; 32],
 ) -> AdaptorSignature {
     let even = key.even();
-    let nonce = derive_nonce(&even, message, encryption, aux);
+    let nonce = derive_nonce(key, message, encryption, aux);
     let nonce_point = nonce
         .inner()
         .public_key(SECP256K1)
@@ -223,24 +223,22 @@ fn challenge(nonce: &[u8; 32], signer: &PublicKey, message: &Hash32) -> Scalar {
         .expect("a reduced scalar is below the order")
 }
 
-/// `t = d xor H("SchnorrAdaptor/aux", aux)`, `k = H("SchnorrAdaptor/nonce", t | T | P | m)`, with both
-/// points compressed (33 bytes, even).
+/// `t = d xor H("SchnorrAdaptor/aux", aux)`, `k = H("SchnorrAdaptor/nonce", t | T | P | m)`: d is the even
+/// scalar, T the even point, P the point of the key as it was given, both compressed (33 bytes).
 fn derive_nonce(
-    even: &SecretKey,
+    key: &SecretKey,
     message: &Hash32,
     encryption: &PublicKey,
     aux: &[u8; 32],
 ) -> SecretKey {
-    let mut masked: Zeroizing<[u8; 32]> = even.to_bytes();
+    let mut masked: Zeroizing<[u8; 32]> = key.even().to_bytes();
     let mask = tagged_hash("SchnorrAdaptor/aux", &[aux]);
     masked
         .iter_mut()
         .zip(mask)
         .for_each(|(byte, mask)| *byte ^= mask);
-    let (encryption, signer) = (
-        encryption.point().serialize(),
-        even.public().point().serialize(),
-    );
+    let encryption = encryption.point().serialize();
+    let signer = key.inner().public_key(SECP256K1).serialize();
     let hash = tagged_hash(
         "SchnorrAdaptor/nonce",
         &[&*masked, &encryption, &signer, message],
