@@ -1,0 +1,277 @@
+//! EOTS: our own derived cases, Babylon's pair, and votes with their commitments.
+
+use anyhow::{Context, Result, ensure};
+use palisade_crypto::eots::{
+    self, EotsError, EotsSignature, MerkleProof, PublicKey, PublicNonce, SecretKey, SecretNonce,
+};
+use palisade_crypto::{Hash32, sha256};
+use serde_json::Value;
+
+use super::{File, Outcome, Tally, array, bytes, has, list, number, sized, tally_list, unhex};
+
+/// Keys and nonces of both parities, bad encodings, randomness and commitments.
+pub(super) fn derived(file: &File) -> Option<Outcome> {
+    let file = file
+        .json()
+        .filter(|value| has(value, &["eots", "pub_rand_commitments"]))?;
+    Some(Outcome::of(check_derived(file)))
+}
+
+fn check_derived(file: &Value) -> Result<Tally> {
+    let fields = Pair {
+        sk: "sk",
+        nonce: "nonce",
+        pk: "pk",
+        randomness: "pub_rand",
+    };
+    let parts = [
+        tally_list(&file["eots"], |case| fields.check(case)).context("eots")?,
+        tally_list(&file["invalid_signatures_for_first_vector_msg1"], |case| {
+            check_refused(&file["eots"][0], case)
+        })
+        .context("invalid signatures")?,
+        tally_list(&file["invalid_pub_rands"], |case| {
+            let parsed = PublicNonce::from_bytes(&array(case, "pub_rand")?);
+            ensure!(parsed == Err(EotsError::Point), "accepted: {}", case["why"]);
+            Ok(())
+        })
+        .context("invalid randomness")?,
+        // Which key, chain and height gives the nonce is Babylon's rule and not ours (R19).
+        tally_list(&file["randomness"], |case| {
+            let nonce = SecretNonce::from_bytes(&array(case, "secret_rand")?)?;
+            ensure!(
+                nonce.public().to_bytes() == array(case, "pub_rand")?,
+                "another point"
+            );
+            Ok(())
+        })
+        .context("randomness")?,
+        tally_list(&file["pub_rand_commitments"], check_commitment).context("commitments")?,
+    ];
+    Ok(Tally {
+        checked: parts.iter().map(|part| part.checked).sum(),
+        left_out: 0,
+    })
+}
+
+fn check_refused(vector: &Value, case: &Value) -> Result<()> {
+    let verified = eots::verify(
+        &PublicKey::from_bytes(&array(vector, "pk")?)?,
+        &PublicNonce::from_bytes(&array(vector, "pub_rand")?)?,
+        &sha256(&bytes(vector, "msg1")?),
+        &EotsSignature(array(case, "sig")?),
+    );
+    ensure!(verified.is_err(), "accepted: {}", case["why"]);
+    Ok(())
+}
+
+fn check_commitment(case: &Value) -> Result<()> {
+    let nonces = list(case, "pub_rands")?
+        .iter()
+        .map(|nonce| {
+            Ok(PublicNonce::from_bytes(&sized(&unhex(
+                nonce.as_str().context("no text")?,
+            )?)?)?)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let (tree, root) = (eots::commit(&nonces)?, array(case, "commitment")?);
+    ensure!(tree.root() == root, "another root");
+    ensure!(
+        tree.total() == number(case, "num_pub_rand")?,
+        "another count"
+    );
+    for (index, (nonce, expected)) in (0..).zip(nonces.iter().zip(list(case, "proof_aunts")?)) {
+        let proof = tree.proof(index).context("no proof")?;
+        ensure!(proof.aunts == hashes(expected)?, "another proof of {index}");
+        proof.verify(&root, &nonce.to_bytes())?;
+    }
+    ensure!(
+        sha256(&bytes(case, "commit_message")?) == array::<32>(case, "commit_hash_no_context")?,
+        "another message"
+    );
+    Ok(())
+}
+
+/// One key, one nonce, two messages.
+pub(super) fn pair(file: &File) -> Option<Outcome> {
+    let vector = &file.json()?["vector"];
+    if !has(
+        vector,
+        &["sk", "pk", "sr", "pr", "msg1", "sig1", "msg2", "sig2"],
+    ) {
+        return None;
+    }
+    let fields = Pair {
+        sk: "sk",
+        nonce: "sr",
+        pk: "pk",
+        randomness: "pr",
+    };
+    Some(Outcome::of(fields.check(vector).map(|()| Tally::one())))
+}
+
+/// How a file names the parts of a pair.
+struct Pair {
+    sk: &'static str,
+    nonce: &'static str,
+    pk: &'static str,
+    randomness: &'static str,
+}
+
+impl Pair {
+    fn check(&self, case: &Value) -> Result<()> {
+        let secret = SecretKey::from_bytes(&array(case, self.sk)?)?;
+        let nonce = SecretNonce::from_bytes(&array(case, self.nonce)?)?;
+        let key = PublicKey::from_bytes(&array(case, self.pk)?)?;
+        let randomness = PublicNonce::from_bytes(&array(case, self.randomness)?)?;
+        ensure!(secret.public() == key, "another key");
+        ensure!(nonce.public() == randomness, "other randomness");
+        let part = |message: &str, signature: &str| -> Result<(Hash32, EotsSignature)> {
+            let hash = sha256(&bytes(case, message)?);
+            let signature = EotsSignature(array(case, signature)?);
+            ensure!(
+                eots::sign(&secret, &nonce, &hash) == signature,
+                "another signature"
+            );
+            eots::verify(&key, &randomness, &hash, &signature)?;
+            Ok((hash, signature))
+        };
+        let (first, second) = (part("msg1", "sig1")?, part("msg2", "sig2")?);
+        let extracted = eots::extract(
+            &key,
+            &randomness,
+            (&first.0, &first.1),
+            (&second.0, &second.1),
+        )?;
+        ensure!(extracted.public() == key, "extracted another key");
+        if has(case, &["extracted_sk_even_y"]) {
+            ensure!(
+                *extracted.to_bytes() == array(case, "extracted_sk_even_y")?,
+                "another scalar"
+            );
+        }
+        let (first, crossed) = ((&first.0, &first.1), (&second.0, &first.1));
+        ensure!(
+            eots::extract(&key, &randomness, first, crossed).is_err(),
+            "crossed inputs passed"
+        );
+        Ok(())
+    }
+}
+
+/// A commitment, and conflicting votes under it that expose the key.
+pub(super) fn votes(file: &File) -> Option<Outcome> {
+    let vector = &file.json()?["vector"];
+    if !has(vector, &["commit", "votes", "fp_btc_pk"]) {
+        return None;
+    }
+    Some(Outcome::of(check_votes(vector)))
+}
+
+fn check_votes(vector: &Value) -> Result<Tally> {
+    let (key, commit) = (
+        PublicKey::from_bytes(&array(vector, "fp_btc_pk")?)?,
+        &vector["commit"],
+    );
+    let hash = sha256(&bytes(commit, "message_preimage")?);
+    ensure!(
+        hash == array::<32>(commit, "message_hash")?,
+        "another commitment message"
+    );
+    key.verify_schnorr(&hash, &array(commit, "sig")?)
+        .context("commitment")?;
+    let (root, start) = (
+        array(commit, "commitment")?,
+        number(commit, "start_height")?,
+    );
+    let mut tally = tally_list(&vector["votes"], |vote| {
+        ensure!(
+            number(&vote["proof"], "total")? == number(commit, "num_pub_rand")?,
+            "another total"
+        );
+        check_vote(&key, vote, &bytes(vote, "message")?, &root, start)
+    })?;
+    if let ([first, second], true) = (
+        list(vector, "votes")?,
+        has(vector, &["extracted_secret_key_even_y"]),
+    ) {
+        let part = |vote: &Value| -> Result<(Hash32, EotsSignature)> {
+            Ok((
+                sha256(&bytes(vote, "message")?),
+                EotsSignature(array(vote, "finality_sig_s")?),
+            ))
+        };
+        let (first_part, second_part) = (part(first)?, part(second)?);
+        let extracted = eots::extract(
+            &key,
+            &PublicNonce::from_bytes(&array(first, "pub_rand")?)?,
+            (&first_part.0, &first_part.1),
+            (&second_part.0, &second_part.1),
+        )?;
+        let expected = array(vector, "extracted_secret_key_even_y")?;
+        ensure!(*extracted.to_bytes() == expected, "another scalar");
+        tally.checked += 1;
+    }
+    Ok(tally)
+}
+
+/// Real votes, each with the commitment its proof leads to.
+pub(super) fn live_votes(file: &File) -> Option<Outcome> {
+    let file = file.json().filter(|value| {
+        has(
+            &value["votes"][0],
+            &[
+                "fp_btc_pk",
+                "pub_rand",
+                "finality_sig_s",
+                "proof",
+                "computed",
+            ],
+        )
+    })?;
+    Some(Outcome::of(tally_list(&file["votes"], |vote| {
+        let key = PublicKey::from_bytes(&array(vote, "fp_btc_pk")?)?;
+        let computed = &vote["computed"];
+        let (root, start) = (
+            array(computed, "pub_rand_commitment")?,
+            number(computed, "commit_start_height")?,
+        );
+        check_vote(&key, vote, &bytes(computed, "message")?, &root, start)
+    })))
+}
+
+/// A vote: the proof is of this height's leaf, leads to the root, and the signature uses that leaf.
+fn check_vote(
+    key: &PublicKey,
+    vote: &Value,
+    message: &[u8],
+    root: &Hash32,
+    start: u64,
+) -> Result<()> {
+    let proof = MerkleProof {
+        index: number(&vote["proof"], "index")?,
+        total: number(&vote["proof"], "total")?,
+        aunts: hashes(&vote["proof"]["aunts"])?,
+    };
+    ensure!(
+        start.checked_add(proof.index) == Some(number(vote, "height")?),
+        "another height's leaf"
+    );
+    let randomness = PublicNonce::from_bytes(&array(vote, "pub_rand")?)?;
+    proof.verify(root, &randomness.to_bytes())?;
+    let signature = EotsSignature(array(vote, "finality_sig_s")?);
+    eots::verify(key, &randomness, &sha256(message), &signature)?;
+    ensure!(
+        eots::verify(key, &randomness, &sha256(b""), &signature).is_err(),
+        "signs anything"
+    );
+    Ok(())
+}
+
+fn hashes(list: &Value) -> Result<Vec<Hash32>> {
+    list.as_array()
+        .context("no list")?
+        .iter()
+        .map(|hash| sized(&unhex(hash.as_str().context("no text")?)?))
+        .collect()
+}
