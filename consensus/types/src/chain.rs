@@ -60,6 +60,8 @@ pub struct Execution {
     pub case: Case,
     /// Which of the case's orders.
     pub order: usize,
+    /// The convict, whose key rows the contract is told by their ids.
+    pub operator: Operator,
     /// The vault, when the order is against one.
     pub vault: Option<Vault>,
 }
@@ -88,6 +90,12 @@ pub enum ChainError {
     /// The endpoint is not (yet) at the block asked for. Wait and ask again.
     #[error("block {number} is not final at the endpoint yet")]
     NotThere {
+        /// The block asked for.
+        number: u64,
+    },
+    /// More happened up to this block than one observation may hold. Ask up to an earlier one (R32).
+    #[error("too much happened up to block {number} for one observation")]
+    TooMany {
         /// The block asked for.
         number: u64,
     },
