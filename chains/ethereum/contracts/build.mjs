@@ -7,7 +7,7 @@ const solc = createRequire(`${process.env.PALISADE_TOOLS}/`)("solc");
 const check = process.argv.includes("--check");
 const SIZE_LIMIT = 24_576; // EIP-170
 
-const files = ["src", "src/interfaces"].flatMap((folder) =>
+const files = ["src", "src/interfaces", "devnet"].flatMap((folder) =>
   readdirSync(folder).filter((name) => name.endsWith(".sol")).sort().map((name) => `${folder}/${name}`));
 const input = {
   language: "Solidity",

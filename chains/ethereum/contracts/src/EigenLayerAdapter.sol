@@ -187,7 +187,7 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
     }
 
     uint256 private constant WAD = 1e18;
-    // Twice what cores 1.4 needs, measured in deploy/devnet/tests/eigenlayer.rs.
+    // About twice what core 1.4 takes (303,000 with one strategy, first slash; deploy/devnet/tests/eigenlayer.rs).
     uint256 private constant BASE_GAS = 200_000;
     uint256 private constant STRATEGY_GAS = 400_000;
 }
