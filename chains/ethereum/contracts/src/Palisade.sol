@@ -13,7 +13,8 @@ import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
 contract Palisade {
     /// @notice All of an operator's keys with their proofs of possession.
     /// @dev Only the BLS proof is checked here. The Ed25519 and EOTS proofs are passed on to the ledger, which
-    /// takes no row whose proofs are false.
+    /// takes no row whose proofs are false or whose keys are another row's: if this contract, which cannot check
+    /// those proofs, kept such keys unique, anybody could burn a published key by registering it first.
     struct Keys {
         /// Attestation key: x.c0 | x.c1 | y.c0 | y.c1, 192 bytes.
         bytes bls;
@@ -151,9 +152,7 @@ contract Palisade {
         _checkLengths(keys);
         bytes memory bls = keys.bls;
         Bls.verify(bls, possession(msg.sender, bls), Bls.POSSESSION, keys.blsProof);
-        _take(keccak256(abi.encodePacked("bls", bls)));
-        _take(keccak256(abi.encodePacked("ed25519", keys.ed25519)));
-        _take(keccak256(abi.encodePacked("eots", keys.eots)));
+        _take(keccak256(bls));
         keyId = _openRow(msg.sender);
         _storeKey(keyId, bls);
         emit KeysRegistered(
