@@ -1,0 +1,144 @@
+//! Checks that rows are a ledger: what every other room relies on.
+
+use crate::ledger::Ledger;
+use crate::root::Tree;
+use crate::state::{Rows, State};
+use palisade_types::certificate::MAX_ENGINE_POWER;
+use palisade_types::chain::ChainKind;
+use palisade_types::slash::{OrderStatus, SlashTarget};
+use palisade_types::{BlockId, Case, CaseId, Epoch, Height, Row, RowKey};
+
+/// Why rows are not a ledger. The disk or our own code is wrong; the node halts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsound {
+    /// A row's value does not belong under its key.
+    #[error("the row {0:?} holds another row's value")]
+    Misplaced(RowKey),
+    /// A row that must be there is not.
+    #[error("the row {0:?} is missing")]
+    Missing(RowKey),
+    /// A row says something that contradicts the others.
+    #[error("the row {0:?} contradicts the rest of the ledger")]
+    Contradicts(RowKey),
+    /// The tree is not the rows'.
+    #[error("the state tree is not that of the rows")]
+    Tree,
+}
+
+pub(crate) fn check(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
+    if let Some((key, _)) = rows.iter().find(|(key, row)| !fits(key, row)) {
+        return Err(Unsound::Misplaced(*key));
+    }
+    check_blocks(ledger, rows)?;
+    check_epochs(ledger)?;
+    let state = ledger.state();
+    for case in state.cases() {
+        if !case_holds(state, case) {
+            return Err(Unsound::Contradicts(RowKey::Case(case.id)));
+        }
+    }
+    let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
+    if Tree::build(hashed.collect()).root() == ledger.root() {
+        Ok(())
+    } else {
+        Err(Unsound::Tree)
+    }
+}
+
+/// Whether a value is of its key's kind and names the same thing.
+fn fits(key: &RowKey, row: &Row) -> bool {
+    match (key, row) {
+        (RowKey::Block(_), Row::Block(_))
+        | (RowKey::Anchor(_), Row::Anchor(_))
+        | (RowKey::Epoch, Row::Epoch(_))
+        | (RowKey::Finality, Row::Finality(_))
+        | (RowKey::Position(_), Row::Position(_))
+        | (RowKey::EpochFirst(_), Row::EpochFirst(_)) => true,
+        (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,
+        (RowKey::Operator(id), Row::Operator(operator)) => operator.id == *id,
+        (RowKey::Vault(id), Row::Vault(vault)) => vault.id == *id,
+        (RowKey::Randomness(id), Row::Randomness(promise)) => {
+            (promise.operator, promise.commitment.first) == (id.operator, id.first)
+        }
+        (RowKey::Case(id), Row::Case(case)) => case.id == *id,
+        _ => false,
+    }
+}
+
+/// Every height below the head has its block's id, and no other has (R1).
+fn check_blocks(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
+    let head = ledger.head();
+    for height in 0..head.height.get() {
+        let key = RowKey::Block(Height::new(height));
+        if !rows.contains_key(&key) {
+            return Err(Unsound::Missing(key));
+        }
+    }
+    let beyond = RowKey::Block(head.height);
+    if let Some((key @ RowKey::Block(_), _)) = rows.range(beyond..).next() {
+        return Err(Unsound::Contradicts(*key));
+    }
+    let chain = BlockId::new(*ledger.chain().as_bytes());
+    let first = ledger.block_id(Height::new(0));
+    if first == Some(chain) {
+        Ok(())
+    } else {
+        Err(Unsound::Contradicts(RowKey::Block(Height::new(0))))
+    }
+}
+
+/// The rows that every room expects, and every epoch's committee and first height up to now.
+fn check_epochs(ledger: &Ledger) -> Result<(), Unsound> {
+    let anchors = [ChainKind::Ethereum, ChainKind::Bitcoin].map(RowKey::Anchor);
+    let always = anchors.into_iter().chain([RowKey::Finality, RowKey::Epoch]);
+    let mut epoch_rows = Vec::new();
+    if let Some(Row::Epoch(state)) = ledger.settled(&RowKey::Epoch) {
+        for epoch in (0..=state.epoch.get()).map(Epoch::new) {
+            epoch_rows.extend([RowKey::Committee(epoch), RowKey::EpochFirst(epoch)]);
+        }
+    }
+    if let Some(missing) = always.chain(epoch_rows).find(|key| ledger.settled(key).is_none()) {
+        return Err(Unsound::Missing(missing));
+    }
+    check_epoch(ledger)
+}
+
+fn check_epoch(ledger: &Ledger) -> Result<(), Unsound> {
+    let state = ledger.epoch();
+    let first = RowKey::EpochFirst(state.epoch);
+    let next = ledger.head().height.next();
+    if ledger.settled(&first) != Some(&Row::EpochFirst(state.first)) || state.first > next {
+        return Err(Unsound::Contradicts(first));
+    }
+    let key = RowKey::Committee(state.epoch.next());
+    let drawn = ledger.committee_of(state.epoch.next());
+    let drawn = drawn.map(|committee| committee.hash(&ledger.chain()));
+    if drawn != state.boundary.map(|boundary| boundary.next_committee) {
+        return Err(Unsound::Contradicts(key));
+    }
+    let committee = ledger.committee();
+    let mut members = committee.members.iter();
+    let power = members.try_fold(0_u64, |sum, member| sum.checked_add(member.engine));
+    if power.is_some_and(|power| power > 0 && power <= MAX_ENGINE_POWER) {
+        Ok(())
+    } else {
+        Err(Unsound::Contradicts(RowKey::Committee(state.epoch)))
+    }
+}
+
+/// A case names its convict, itself, and takes no more from a vault than the vault holds.
+fn case_holds(state: State<'_>, case: &Case) -> bool {
+    let named = CaseId::derive(&state.ledger.chain(), &case.operator, &case.domain) == case.id;
+    let bounded = case.orders.iter().all(|order| match order.target {
+        SlashTarget::EigenLayer(_) => true,
+        SlashTarget::Vault(id) => state.vault(&id).is_some_and(|vault| {
+            let held = u128::from(vault.registration.amount.get());
+            let taken = match order.status {
+                OrderStatus::Final(taken) => taken.amount,
+                OrderStatus::Ordered | OrderStatus::Escaped => 0,
+            };
+            vault.registration.operator == case.operator && order.asked.max(taken) <= held
+        }),
+    });
+    named && bounded && state.is_convicted(&case.operator)
+}

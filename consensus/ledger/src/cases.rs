@@ -1,0 +1,237 @@
+//! Cases: one per (chain id, operator, domain) (R25). Later pairs of the same case are dropped before their
+//! signatures are checked.
+
+use crate::changes::Draft;
+use crate::invalid::Invalid;
+use crate::state::State;
+use crate::{operators, slashing};
+use palisade_types::chain::ChainKind;
+use palisade_types::evidence::VotePair;
+use palisade_types::observation::{ConvictedOnChain, SlashedOnChain};
+use palisade_types::position::{PositionId, StakeSource};
+use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget, Taken};
+use palisade_types::{
+    Case, CaseId, Domain, DomainKind, Epoch, Evidence, Height, Operator, OperatorId, ProvenFault, Row, RowKey, Unproven,
+};
+
+/// Takes evidence in: a proven fault opens its case and convicts, a pair of engine votes only jails (R18).
+pub(crate) fn convict(draft: &mut Draft<'_>, evidence: &Evidence) -> Result<(), Invalid> {
+    if let Evidence::Votes(pair) = evidence {
+        judge_votes(draft.state(), pair)?;
+        operators::jail(draft, &pair.operator);
+        return Ok(());
+    }
+    let fault = judge(draft.state(), evidence)?;
+    let fact = Accusation {
+        operator: fault.operator(),
+        domain: fault.domain(),
+        slot: fault.slot(),
+    };
+    open(draft, fact, Some(evidence.clone()), fault.exposed());
+    Ok(())
+}
+
+/// Judges evidence by the rows of `state`.
+pub(crate) fn judge(state: State<'_>, evidence: &Evidence) -> Result<ProvenFault, Unproven> {
+    let operator = state.operator(&evidence.operator()).ok_or(Unproven::UnknownOperator)?;
+    let domain = evidence.domain().ok_or(Unproven::WrongDomain)?;
+    if !is_judged_here(state, &domain) {
+        return Err(Unproven::WrongDomain);
+    }
+    let case = CaseId::derive(&state.ledger.chain(), &operator.id, &domain);
+    if state.case(&case).is_some() {
+        return Err(Unproven::AlreadyConvicted);
+    }
+    check_time(state, capture(state, &domain, slot_of(evidence)))?;
+    let accused = accusable(state, operator);
+    let committed = |id: &_| {
+        state
+            .commitments(&operator.id)
+            .any(|promise| promise.commitment.id() == *id)
+    };
+    let domains = state.ledger.domains();
+    match evidence.prove(domains, &accused, committed) {
+        // A key whose row ended longer ago than W convicts nobody any more (R12).
+        Err(Unproven::BadSignature) if accused.keys.len() < operator.keys.len() => {
+            evidence.prove(domains, operator, committed)?;
+            Err(Unproven::Expired)
+        }
+        judged => judged,
+    }
+}
+
+/// Judges the signatures of a pair of engine votes; `agreement` judges what they say.
+pub(crate) fn judge_votes(state: State<'_>, pair: &VotePair) -> Result<(), Unproven> {
+    let operator = state.operator(&pair.operator).ok_or(Unproven::UnknownOperator)?;
+    if !operators::is_eligible(operator) {
+        return Err(Unproven::AlreadyConvicted);
+    }
+    check_time(state, state.epoch_of(pair.height))?;
+    if pair.first.0 == pair.second.0 {
+        return Err(Unproven::Compatible);
+    }
+    if pair.signed_by(&accusable(state, operator)) {
+        Ok(())
+    } else {
+        Err(Unproven::BadSignature)
+    }
+}
+
+/// Whether the domain is one of the network's own. A service's domain would take what is allocated to the
+/// service, and no service is registered here; Palisade.sol refuses the same.
+fn is_judged_here(state: State<'_>, domain: &Domain) -> bool {
+    let own = [
+        DomainKind::Ledger,
+        DomainKind::Bitcoin,
+        DomainKind::VaultClaim,
+        DomainKind::Order,
+        DomainKind::Succession,
+    ];
+    let (chain, palisade) = (state.ledger.chain(), state.ledger.genesis_of().contracts.palisade);
+    own.iter().any(|kind| Domain::own(&chain, &palisade, *kind) == *domain)
+}
+
+/// The slot that evidence speaks of; an exposed key speaks of none.
+const fn slot_of(evidence: &Evidence) -> Option<u64> {
+    match evidence {
+        Evidence::Pair(pair) => Some(pair.slot),
+        Evidence::EotsPair(pair) => Some(pair.slot),
+        Evidence::Ancestor(fault) => Some(fault.slot),
+        Evidence::Votes(_) | Evidence::ExposedKey(_) => None,
+    }
+}
+
+/// The epoch whose snapshot the fault is charged to (R26): the slot's, where a slot is a height.
+fn capture(state: State<'_>, domain: &Domain, slot: Option<u64>) -> Option<Epoch> {
+    let domains = state.ledger.domains();
+    let is_height = *domain == domains.ledger || *domain == domains.bitcoin;
+    let slot = slot.filter(|_| is_height)?;
+    state.epoch_of(Height::new(slot))
+}
+
+/// Evidence counts while its execution still fits into W after the snapshot (R4, R26). An unknown epoch, and so
+/// a slot of the future, is charged to the newest snapshot.
+fn check_time(state: State<'_>, epoch: Option<Epoch>) -> Result<(), Unproven> {
+    let committee = epoch
+        .and_then(|epoch| state.committee_of(epoch))
+        .unwrap_or_else(|| state.newest_committee());
+    let grace = state.ledger.genesis_of().parameters.evidence_blocks();
+    let last = committee.ethereum.number.saturating_add(grace);
+    if state.anchor(ChainKind::Ethereum).number <= last {
+        Ok(())
+    } else {
+        Err(Unproven::Expired)
+    }
+}
+
+fn accusable(state: State<'_>, operator: &Operator) -> Operator {
+    let window = state.ledger.genesis_of().parameters.ethereum_window();
+    let now = state.anchor(ChainKind::Ethereum).number;
+    operators::accusable(operator, now, window)
+}
+
+/// Who did it, where and when.
+struct Accusation {
+    operator: OperatorId,
+    domain: Domain,
+    slot: u64,
+}
+
+fn open(draft: &mut Draft<'_>, fact: Accusation, evidence: Option<Evidence>, exposed: Option<[u8; 32]>) {
+    let id = CaseId::derive(&draft.parent.chain(), &fact.operator, &fact.domain);
+    let orders = slashing::orders(draft.state(), &fact.operator, &fact.domain, exposed);
+    let case = Case {
+        id,
+        operator: fact.operator,
+        domain: fact.domain,
+        slot: fact.slot,
+        opened: draft.height,
+        evidence,
+        orders,
+    };
+    operators::convict(draft, &case.operator);
+    draft.put(RowKey::Case(id), Row::Case(Box::new(case)));
+}
+
+/// The contract convicted by a pair of its own: the ledger follows, unless it was first.
+pub(crate) fn follow(draft: &mut Draft<'_>, convicted: &ConvictedOnChain) {
+    let (operator, domain, slot) = (convicted.operator, convicted.domain, convicted.slot);
+    let id = CaseId::derive(&draft.parent.chain(), &operator, &domain);
+    let known = draft.state().operator(&operator).is_some();
+    if id == convicted.case && known && draft.state().case(&id).is_none() {
+        let fact = Accusation { operator, domain, slot };
+        open(draft, fact, None, None);
+    }
+}
+
+/// A protocol's own views showed a loss (R24). No loss in an asset means that nothing of it was left to take.
+pub(crate) fn slashed(draft: &mut Draft<'_>, slashed: &SlashedOnChain) {
+    let Some(case) = draft.state().case(&slashed.case) else {
+        return;
+    };
+    let (operator, domain) = (case.operator, case.domain);
+    let ours = draft.parent.genesis_of().contracts.eigenlayer_adapter == slashed.adapter;
+    if operator != slashed.operator || !ours {
+        return;
+    }
+    let status = match slashed.before.checked_sub(slashed.afterwards) {
+        None | Some(0) => OrderStatus::Escaped,
+        Some(amount) => OrderStatus::Final(Taken {
+            amount,
+            transaction: slashed.transaction,
+        }),
+    };
+    settle(
+        draft,
+        &operator,
+        &domain,
+        SlashTarget::EigenLayer(slashed.asset),
+        status,
+    );
+}
+
+/// Notes how one order ended. What is final stays; what seemed to escape may yet be shown as taken.
+pub(crate) fn settle(
+    draft: &mut Draft<'_>,
+    operator: &OperatorId,
+    domain: &Domain,
+    target: SlashTarget,
+    status: OrderStatus,
+) {
+    let id = CaseId::derive(&draft.parent.chain(), operator, domain);
+    let Some(mut case) = draft.state().case(&id).cloned() else {
+        return;
+    };
+    let is_open = |order: &&mut SlashOrder| order.target == target && !matches!(order.status, OrderStatus::Final(_));
+    if let Some(order) = case.orders.as_mut_slice().iter_mut().find(is_open) {
+        order.status = status;
+        draft.put(RowKey::Case(id), Row::Case(Box::new(case)));
+    }
+}
+
+/// After Ethereum's anchor moved: orders against positions of which nothing can be taken any more have escaped.
+pub(crate) fn let_go(draft: &mut Draft<'_>) {
+    let state = draft.state();
+    let now = state.anchor(ChainKind::Ethereum).number;
+    let mut gone = Vec::new();
+    for case in state.cases() {
+        for order in &case.orders {
+            let SlashTarget::EigenLayer(strategy) = order.target else {
+                continue;
+            };
+            let id = PositionId {
+                operator: case.operator,
+                source: StakeSource::EigenLayer(strategy),
+            };
+            let left = state
+                .position(&id)
+                .is_some_and(|position| slashing::is_takeable(position, now));
+            if order.status == OrderStatus::Ordered && !left {
+                gone.push((case.operator, case.domain, order.target));
+            }
+        }
+    }
+    for (operator, domain, target) in gone {
+        settle(draft, &operator, &domain, target, OrderStatus::Escaped);
+    }
+}

@@ -1,0 +1,112 @@
+//! What a block changes: collected row by row while its items apply, then handed out as one value.
+
+use crate::ledger::Ledger;
+use crate::root::Tree;
+use crate::state::{Rows, State};
+use palisade_types::epoch::FinalBlock;
+use palisade_types::{BlockId, Hash, Height, Row, RowKey};
+
+/// Everything that one block changes. Storing it is somebody else's one line; [`Ledger::apply`] makes it real.
+#[must_use = "changes are lost unless they are stored and applied"]
+#[derive(Clone, Debug)]
+pub struct Changes {
+    head: FinalBlock,
+    parent: BlockId,
+    rows: Vec<(RowKey, Option<Row>)>,
+    tree: Tree,
+}
+
+impl Changes {
+    pub(crate) const fn new(head: FinalBlock, parent: BlockId, rows: Vec<(RowKey, Option<Row>)>, tree: Tree) -> Self {
+        Self {
+            head,
+            parent,
+            rows,
+            tree,
+        }
+    }
+
+    /// The block that makes them.
+    #[must_use]
+    pub const fn head(&self) -> FinalBlock {
+        self.head
+    }
+
+    /// The block they apply on.
+    #[must_use]
+    pub const fn parent(&self) -> BlockId {
+        self.parent
+    }
+
+    /// The rows, by key ascending; `None` takes a row away (the ledger itself never does).
+    #[must_use]
+    pub fn rows(&self) -> &[(RowKey, Option<Row>)] {
+        &self.rows
+    }
+
+    /// The state root afterwards.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
+    pub(crate) fn into_parts(self) -> (FinalBlock, Vec<(RowKey, Option<Row>)>, Tree) {
+        (self.head, self.rows, self.tree)
+    }
+}
+
+/// A block while its items apply. It reads its own changes over the parent's rows.
+pub(crate) struct Draft<'a> {
+    /// The parent state. Certificates are judged by it (R9).
+    pub(crate) parent: &'a Ledger,
+    /// The block's height.
+    pub(crate) height: Height,
+    /// Whether an item certified this epoch's boundary block (R10).
+    pub(crate) boundary_certified: bool,
+    changed: Rows,
+}
+
+impl<'a> Draft<'a> {
+    /// Starts the block after the parent's head by naming the parent (R1).
+    pub(crate) fn on(parent: &'a Ledger) -> Self {
+        let head = parent.head();
+        let mut draft = Self {
+            parent,
+            height: head.height.next(),
+            boundary_certified: false,
+            changed: Rows::new(),
+        };
+        draft.put(RowKey::Block(head.height), Row::Block(head.id));
+        draft
+    }
+
+    /// The state as it is so far.
+    pub(crate) const fn state(&self) -> State<'_> {
+        State {
+            ledger: self.parent,
+            changed: &self.changed,
+        }
+    }
+
+    /// Writes a row.
+    pub(crate) fn put(&mut self, key: RowKey, row: Row) {
+        self.changed.insert(key, row);
+    }
+
+    /// The rows that really differ from the parent's, and the tree with them.
+    pub(crate) fn finish(self) -> (Vec<(RowKey, Option<Row>)>, Tree) {
+        let mut tree = self.parent.tree().clone();
+        let differ = self
+            .changed
+            .into_iter()
+            .filter(|(key, row)| self.parent.settled(key) != Some(row));
+        let rows: Vec<_> = differ.map(|(key, row)| (key, Some(row))).collect();
+        for (key, row) in &rows {
+            match row {
+                Some(row) => tree.insert(&key.path(), &row.value_hash()),
+                None => tree.remove(&key.path()),
+            }
+        }
+        (rows, tree)
+    }
+}

@@ -1,0 +1,62 @@
+//! Facts of a chain become rows. The facts were agreed on because every voter's own follower saw the same; one
+//! that does not fit the rows changes nothing, since whoever pays for a transaction can make odd facts, and an
+//! anchor that could never move again would be worse.
+
+use crate::changes::Draft;
+use crate::invalid::Invalid;
+use crate::{cases, operators, vaults};
+use palisade_types::chain::ChainKind;
+use palisade_types::observation::{Fact, Observation, StakeSeen};
+use palisade_types::position::StakeSource;
+use palisade_types::{Row, RowKey};
+
+/// Moves a chain's anchor and takes in all that became true on the way.
+pub(crate) fn observe(draft: &mut Draft<'_>, observation: &Observation) -> Result<(), Invalid> {
+    let chain = observation.chain;
+    let anchor = draft.state().anchor(chain);
+    if observation.after != *anchor {
+        return Err(Invalid::Late("an observation after another anchor"));
+    }
+    if observation.upto.number <= anchor.number {
+        return Err(Invalid::Refused("an anchor that does not move forward"));
+    }
+    if observation.facts.iter().any(|fact| source(fact) != chain) {
+        return Err(Invalid::Refused("a fact of the other chain"));
+    }
+    draft.put(RowKey::Anchor(chain), Row::Anchor(observation.upto));
+    for fact in &observation.facts {
+        take_in(draft, fact);
+    }
+    if chain == ChainKind::Ethereum {
+        cases::let_go(draft);
+    }
+    Ok(())
+}
+
+fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
+    match fact {
+        Fact::Keys(keys) => operators::register(draft, keys),
+        Fact::Stake(seen) => stake(draft, seen),
+        Fact::Convicted(convicted) => cases::follow(draft, convicted),
+        Fact::Slashed(slashed) => cases::slashed(draft, slashed),
+        Fact::VaultConfirmed(id) => vaults::confirm(draft, id),
+        Fact::VaultSpent(spent) => vaults::spend(draft, spent),
+    }
+}
+
+const fn source(fact: &Fact) -> ChainKind {
+    match fact {
+        Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) => ChainKind::Ethereum,
+        Fact::VaultConfirmed(_) | Fact::VaultSpent(_) => ChainKind::Bitcoin,
+    }
+}
+
+/// A position as the protocol's views show it. Only listed collateral of known operators gets a row (R8).
+fn stake(draft: &mut Draft<'_>, seen: &StakeSeen) {
+    let StakeSource::EigenLayer(strategy) = seen.id.source;
+    let assets = &draft.parent.genesis_of().assets;
+    let listed = assets.iter().any(|asset| asset.strategy == strategy);
+    if listed && draft.state().operator(&seen.id.operator).is_some() {
+        draft.put(RowKey::Position(seen.id), Row::Position(seen.position));
+    }
+}

@@ -1,0 +1,454 @@
+//! The state every operator derives from the same blocks.
+
+use crate::audit::Unsound;
+use crate::changes::{Changes, Draft};
+use crate::invalid::Invalid;
+use crate::root::Tree;
+use crate::state::{Rows, State, UNCHANGED};
+use crate::{cases, epochs, facts, finality, randomness, vaults};
+use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
+use palisade_types::certificate::Committee;
+use palisade_types::chain::{ChainKind, ChainPoint, Watch};
+use palisade_types::epoch::{EpochState, FinalBlock, Finality};
+use palisade_types::evidence::{Domains, VotePair};
+use palisade_types::position::{Position, PositionId};
+use palisade_types::proof::RowProof;
+use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::{
+    Block, BlockId, Canonical, Case, CaseId, ChainId, Epoch, Evidence, Genesis, Hash, Header, Height, Item, List,
+    Operator, OperatorId, ProvenFault, Row, RowKey, Unproven, Vault, VaultId,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The state after a decided block: rows, and the tree over them.
+#[derive(Clone)]
+pub struct Ledger {
+    genesis: Arc<Genesis>,
+    chain: ChainId,
+    domains: Domains,
+    head: FinalBlock,
+    rows: Rows,
+    tree: Tree,
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("head", &self.head)
+            .field("root", &self.root())
+            .field("rows", &self.rows.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How it starts, and how it goes on.
+impl Ledger {
+    /// The state before the first block. Its head stands at height 0 under the chain id's bytes.
+    #[must_use]
+    pub fn genesis(genesis: Arc<Genesis>) -> Self {
+        let chain = genesis.chain_id();
+        let head = FinalBlock {
+            height: Height::new(0),
+            id: BlockId::new(*chain.as_bytes()),
+        };
+        let rows = epochs::genesis_rows(&genesis);
+        Self::assemble(genesis, head, rows)
+    }
+
+    /// The state that was stored with block `head`. The caller compares [`Ledger::root`] with that block's header.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid::Unsound`] when the rows are not a ledger's.
+    pub fn restore(
+        genesis: Arc<Genesis>,
+        head: FinalBlock,
+        rows: impl IntoIterator<Item = (RowKey, Row)>,
+    ) -> Result<Self, Invalid> {
+        let ledger = Self::assemble(genesis, head, rows.into_iter().collect());
+        ledger.audit()?;
+        Ok(ledger)
+    }
+
+    fn assemble(genesis: Arc<Genesis>, head: FinalBlock, rows: Rows) -> Self {
+        let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
+        Self {
+            chain: genesis.chain_id(),
+            domains: genesis.domains(),
+            tree: Tree::build(hashed.collect()),
+            genesis,
+            head,
+            rows,
+        }
+    }
+
+    /// What `block` would change: the full check of everything that needs no chain and no clock.
+    ///
+    /// What it does not check, and a voter must: that observations are what his own follower saw, a vault's
+    /// scripts and signatures (`palisade_bitcoin`), and that two engine votes contradict each other (`agreement`).
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] says what the voter does: fetch, or prevote nil.
+    pub fn preview(&self, block: &Block) -> Result<Changes, Invalid> {
+        let header = &block.header;
+        if header.height != self.head.height.next() || header.parent != self.head.id {
+            return Err(Invalid::NotNext {
+                height: header.height,
+                parent: header.parent,
+            });
+        }
+        if block.to_bytes().len() > MAX_BLOCK {
+            return Err(Invalid::Items("are larger than a block may be"));
+        }
+        check_order(&block.items)?;
+        let mut draft = Draft::on(self);
+        for item in &block.items {
+            draft.apply(item)?;
+        }
+        let (derived, changes) = self.close(draft, &block.items);
+        compare(header, &derived)?;
+        Ok(changes)
+    }
+
+    /// The block a proposer makes of `candidates`, put into the order that [`Ledger::preview`] asks for, and what
+    /// it would change. Items that do not apply, or do not fit, come back with the reason.
+    pub fn draft(&self, mut candidates: Vec<Item>) -> (Block, Changes, Vec<(Item, Invalid)>) {
+        candidates.sort_by_key(rank);
+        let (mut items, mut refused) = (List::<Item, MAX_ITEMS>::new(), Vec::new());
+        let mut draft = Draft::on(self);
+        let mut room = MAX_BLOCK - HEADER_ROOM;
+        for item in candidates {
+            let size = item.to_bytes().len();
+            let fits = size <= room && items.len() < MAX_ITEMS;
+            let doubled = items.last().is_some_and(|last| !may_follow(last, &item));
+            let applied = match (fits, doubled) {
+                (false, _) => Err(Invalid::Early("the block is full")),
+                (_, true) => Err(Invalid::Early("one anchor per chain and block")),
+                (true, false) => draft.apply(&item),
+            };
+            match applied {
+                Ok(()) => {
+                    room -= size;
+                    items.push(item).expect("the bound was just checked");
+                }
+                Err(reason) => refused.push((item, reason)),
+            }
+        }
+        let (header, changes) = self.close(draft, &items);
+        (Block { header, items }, changes, refused)
+    }
+
+    /// Ends the block: draws the next committee if it is due, changes the epoch, hashes.
+    fn close(&self, mut draft: Draft<'_>, items: &List<Item, MAX_ITEMS>) -> (Header, Changes) {
+        let next_committee = epochs::close(&mut draft);
+        let epoch = self.epoch().epoch;
+        let (rows, tree) = draft.finish();
+        let header = Header {
+            version: HEADER_VERSION,
+            chain: self.chain,
+            height: self.head.height.next(),
+            epoch,
+            parent: self.head.id,
+            items_root: Block::items_root(items),
+            state_root: tree.root(),
+            next_committee,
+        };
+        let head = FinalBlock {
+            height: header.height,
+            id: header.id(),
+        };
+        (header, Changes::new(head, self.head.id, rows, tree))
+    }
+
+    /// Makes the decided block's changes real.
+    ///
+    /// # Panics
+    ///
+    /// When the changes are not of a block on this head: our own bug, and going on would be wrong.
+    pub fn apply(&mut self, changes: Changes) {
+        assert_eq!(changes.parent(), self.head.id, "changes of another parent");
+        assert_eq!(changes.head().height, self.head.height.next());
+        let (head, rows, tree) = changes.into_parts();
+        for (key, row) in rows {
+            match row {
+                Some(row) => self.rows.insert(key, row),
+                None => self.rows.remove(&key),
+            };
+        }
+        (self.head, self.tree) = (head, tree);
+    }
+
+    /// Judges evidence as the next block would: for the pool and for whoever hands it in. Pairs of engine votes
+    /// are [`Ledger::judge_votes`]'s.
+    ///
+    /// # Errors
+    ///
+    /// [`Unproven`], also when it came too late or the case stands already.
+    pub fn judge(&self, evidence: &Evidence) -> Result<ProvenFault, Unproven> {
+        cases::judge(self.state(), evidence)
+    }
+
+    /// Judges a pair of engine votes, but for what the votes mean, which only `agreement` can read (R18).
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::judge`].
+    pub fn judge_votes(&self, pair: &VotePair) -> Result<(), Unproven> {
+        cases::judge_votes(self.state(), pair)
+    }
+
+    /// Checks that the rows are a ledger: each fits its key, none is missing, the tree is theirs, and no sum is
+    /// larger than it may be. It reads everything; it is for starting, for tests and for doubt.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsound`] names what does not hold.
+    pub fn audit(&self) -> Result<(), Unsound> {
+        crate::audit::check(self, &self.rows)
+    }
+}
+
+/// What it says.
+impl Ledger {
+    /// Everything agreed on before the first block.
+    #[must_use]
+    pub const fn genesis_of(&self) -> &Arc<Genesis> {
+        &self.genesis
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// What evidence is judged by.
+    #[must_use]
+    pub const fn domains(&self) -> &Domains {
+        &self.domains
+    }
+
+    /// The newest decided block.
+    #[must_use]
+    pub const fn head(&self) -> FinalBlock {
+        self.head
+    }
+
+    /// The state root.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
+    /// One row.
+    #[must_use]
+    pub fn row(&self, key: &RowKey) -> Option<&Row> {
+        self.settled(key)
+    }
+
+    /// Every row, by key ascending.
+    pub fn rows(&self) -> impl Iterator<Item = (&RowKey, &Row)> {
+        self.rows.iter()
+    }
+
+    /// Shows that a row is, or is not, under [`Ledger::root`].
+    #[must_use]
+    pub fn prove(&self, key: &RowKey) -> RowProof {
+        self.tree.prove(&key.path())
+    }
+
+    /// The epoch of the next block.
+    #[must_use]
+    pub fn epoch(&self) -> &EpochState {
+        self.state().epoch()
+    }
+
+    /// The committee of the next block.
+    #[must_use]
+    pub fn committee(&self) -> &Committee {
+        self.state().committee()
+    }
+
+    /// The committee of an epoch: any past one, this one, and the next once its boundary block is there.
+    #[must_use]
+    pub fn committee_of(&self, epoch: Epoch) -> Option<&Committee> {
+        self.state().committee_of(epoch)
+    }
+
+    /// The epoch that a height belongs to (R3); `None` for genesis and for heights beyond the next block.
+    #[must_use]
+    pub fn epoch_of(&self, height: Height) -> Option<Epoch> {
+        self.state().epoch_of(height)
+    }
+
+    /// How far a chain is taken in.
+    #[must_use]
+    pub fn anchor(&self, chain: ChainKind) -> &ChainPoint {
+        self.state().anchor(chain)
+    }
+
+    /// What is final.
+    #[must_use]
+    pub fn finality(&self) -> &Finality {
+        self.state().finality()
+    }
+
+    /// One operator.
+    #[must_use]
+    pub fn operator(&self, id: &OperatorId) -> Option<&Operator> {
+        self.state().operator(id)
+    }
+
+    /// Every operator, by account ascending.
+    pub fn operators(&self) -> impl Iterator<Item = &Operator> {
+        self.state().operators()
+    }
+
+    /// Every restaking position, by operator and source ascending.
+    pub fn positions(&self) -> impl Iterator<Item = (&PositionId, &Position)> {
+        self.state().positions()
+    }
+
+    /// One vault.
+    #[must_use]
+    pub fn vault(&self, id: &VaultId) -> Option<&Vault> {
+        self.state().vault(id)
+    }
+
+    /// Every vault, also those that are over, by outpoint ascending.
+    pub fn vaults(&self) -> impl Iterator<Item = &Vault> {
+        self.state().vaults()
+    }
+
+    /// One case.
+    #[must_use]
+    pub fn case(&self, id: &CaseId) -> Option<&Case> {
+        self.state().case(id)
+    }
+
+    /// Every case, by id ascending.
+    pub fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.state().cases()
+    }
+
+    /// An operator's promises of nonces, by first slot ascending.
+    pub fn commitments(&self, operator: &OperatorId) -> impl Iterator<Item = &RandomnessCommitment> {
+        self.state().commitments(operator)
+    }
+
+    /// Which block stands at a height, up to the head.
+    #[must_use]
+    pub fn block_id(&self, height: Height) -> Option<BlockId> {
+        if height == self.head.height {
+            return Some(self.head.id);
+        }
+        self.state().block_id(height)
+    }
+
+    /// What the ledger already says about one chain, for its follower.
+    #[must_use]
+    pub fn watch(&self, chain: ChainKind) -> Watch {
+        let operators = self.operators().map(|operator| (operator.id, operator.clone()));
+        let (mut positions, mut open) = (BTreeMap::new(), BTreeMap::new());
+        match chain {
+            ChainKind::Ethereum => positions.extend(self.positions().map(|(id, seen)| (*id, *seen))),
+            ChainKind::Bitcoin => open.extend(
+                self.vaults()
+                    .filter(|vault| !vaults::is_over(vault))
+                    .map(|vault| (vault.id, vault.clone())),
+            ),
+        }
+        Watch {
+            operators: operators.collect(),
+            positions,
+            vaults: open,
+        }
+    }
+
+    pub(crate) const fn state(&self) -> State<'_> {
+        State {
+            ledger: self,
+            changed: &UNCHANGED,
+        }
+    }
+
+    pub(crate) fn settled(&self, key: &RowKey) -> Option<&Row> {
+        self.rows.get(key)
+    }
+
+    pub(crate) fn settled_from(&self, start: RowKey) -> std::collections::btree_map::Range<'_, RowKey, Row> {
+        self.rows.range(start..)
+    }
+
+    pub(crate) const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+}
+
+impl Draft<'_> {
+    /// Applies one item. On an error nothing has changed: every room checks first and writes then.
+    fn apply(&mut self, item: &Item) -> Result<(), Invalid> {
+        match item {
+            Item::Observed(observation) => facts::observe(self, observation),
+            Item::Evidence(evidence) => cases::convict(self, evidence),
+            Item::Vault(registration) => vaults::register(self, registration),
+            Item::Randomness(commitment) => randomness::commit(self, commitment),
+            Item::EtherFinal(certificate) => finality::ether(self, certificate),
+            Item::BitcoinFinal(certificate) => finality::bitcoin(self, certificate),
+        }
+    }
+}
+
+/// The order of items in a block: what chains show first, so that everything else meets it.
+const fn rank(item: &Item) -> u8 {
+    match item {
+        Item::Observed(observation) => match observation.chain {
+            ChainKind::Ethereum => 0,
+            ChainKind::Bitcoin => 1,
+        },
+        Item::Evidence(_) => 2,
+        Item::Vault(_) => 3,
+        Item::Randomness(_) => 4,
+        Item::EtherFinal(_) => 5,
+        Item::BitcoinFinal(_) => 6,
+    }
+}
+
+/// Whether `after` may stand behind `before`: in order, and one anchor per chain.
+fn may_follow(before: &Item, after: &Item) -> bool {
+    match after {
+        Item::Observed(_) => rank(before) < rank(after),
+        _ => rank(before) <= rank(after),
+    }
+}
+
+fn check_order(items: &[Item]) -> Result<(), Invalid> {
+    if items.windows(2).all(|pair| may_follow(&pair[0], &pair[1])) {
+        Ok(())
+    } else {
+        Err(Invalid::Items("are out of order or move an anchor twice"))
+    }
+}
+
+/// Names the first field in which two headers differ.
+fn compare(header: &Header, derived: &Header) -> Result<(), Invalid> {
+    let fields = [
+        ("version", header.version == derived.version),
+        ("chain", header.chain == derived.chain),
+        ("epoch", header.epoch == derived.epoch),
+        ("items root", header.items_root == derived.items_root),
+        ("next committee", header.next_committee == derived.next_committee),
+        ("state root", header.state_root == derived.state_root),
+    ];
+    match fields.iter().find(|(_, same)| !same) {
+        Some((name, _)) => Err(Invalid::Header(name)),
+        None if header == derived => Ok(()),
+        None => Err(Invalid::Header("content")),
+    }
+}
+
+/// Bytes that a block takes besides its items: the header and the length of the list.
+const HEADER_ROOM: usize = 256;

@@ -1,0 +1,73 @@
+//! What a proven fault costs: orders against exactly what the fault's own proof can take, of exactly the
+//! operator who committed it.
+
+use crate::state::State;
+use palisade_crypto::eots;
+use palisade_types::chain::ChainKind;
+use palisade_types::position::{Position, PositionId, StakeSource, mul_div};
+use palisade_types::slash::{MAX_ORDERS, OrderStatus, SlashOrder, SlashTarget};
+use palisade_types::{Domain, List, OperatorId, SchnorrKey, Vault, Wad};
+
+/// The orders of a new case. A fault under a BLS key takes from Ethereum, a fault under the finality key from
+/// Bitcoin: the other stake's judges could not check the proof.
+pub(crate) fn orders(
+    state: State<'_>,
+    operator: &OperatorId,
+    domain: &Domain,
+    exposed: Option<[u8; 32]>,
+) -> List<SlashOrder, MAX_ORDERS> {
+    let orders = if *domain == state.ledger.domains().bitcoin {
+        on_bitcoin(state, operator, exposed)
+    } else {
+        on_ethereum(state, operator)
+    };
+    orders
+        .try_into()
+        .expect("an operator has at most 16 assets, and 256 vaults")
+}
+
+/// One order per asset with something to take: the fixed part (R11) of what is slashable now, rounded down in the
+/// operator's favour. Shares that wait in EigenLayer's queue are taken too, though the views do not count them,
+/// so an order may ask for nothing and yet take.
+fn on_ethereum(state: State<'_>, operator: &OperatorId) -> Vec<SlashOrder> {
+    let now = state.anchor(ChainKind::Ethereum).number;
+    let assets = &state.ledger.genesis_of().assets;
+    let orders = assets.iter().filter_map(|asset| {
+        let id = PositionId {
+            operator: *operator,
+            source: StakeSource::EigenLayer(asset.strategy),
+        };
+        let position = state.position(&id).filter(|seen| is_takeable(seen, now))?;
+        let part = u128::from(asset.equivocation.get());
+        Some(SlashOrder {
+            target: SlashTarget::EigenLayer(asset.strategy),
+            asked: mul_div(position.slashable_at(now), part, Wad::ONE.get().into()),
+            status: OrderStatus::Ordered,
+        })
+    });
+    orders.collect()
+}
+
+/// Whether the adapter would find a magnitude of this position at Ethereum block `now`.
+pub(crate) fn is_takeable(position: &Position, now: u64) -> bool {
+    let due = position.pending < 0 && position.effect_block <= now;
+    let left = i128::from(position.magnitude) + if due { position.pending } else { 0 };
+    left > 0 && (position.member || now <= position.slashable_until)
+}
+
+/// One order per vault that is not over and that the exposed key, if it is known, unlocks.
+fn on_bitcoin(state: State<'_>, operator: &OperatorId, exposed: Option<[u8; 32]>) -> Vec<SlashOrder> {
+    let key = exposed
+        .and_then(|secret| eots::SecretKey::from_bytes(&secret).ok())
+        .map(|secret| SchnorrKey::new(secret.public().to_bytes()));
+    let unlocks = |vault: &Vault| key.is_none_or(|key| vault.registration.providers.contains(&key));
+    let orders = state
+        .vaults_of(operator)
+        .filter(|vault| !crate::vaults::is_over(vault) && unlocks(vault))
+        .map(|vault| SlashOrder {
+            target: SlashTarget::Vault(vault.id),
+            asked: crate::weights::of_vault(state, vault).into(),
+            status: OrderStatus::Ordered,
+        });
+    orders.collect()
+}

@@ -1,0 +1,209 @@
+//! How rows are read: the settled ones of a ledger, and over them those a draft has changed.
+
+use crate::ledger::Ledger;
+use palisade_types::certificate::Committee;
+use palisade_types::chain::{ChainKind, ChainPoint};
+use palisade_types::epoch::{EpochState, Finality};
+use palisade_types::position::{Position, PositionId, StakeSource};
+use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::row::RandomnessId;
+use palisade_types::{
+    Address, BlockId, Case, CaseId, Epoch, Hash, Height, Operator, OperatorId, Row, RowKey, Vault, VaultId,
+};
+use std::collections::BTreeMap;
+
+/// Changed rows.
+pub(crate) type Rows = BTreeMap<RowKey, Row>;
+
+/// No changes.
+pub(crate) static UNCHANGED: Rows = Rows::new();
+
+/// The rows of a ledger with changes over them.
+#[derive(Clone, Copy)]
+pub(crate) struct State<'a> {
+    /// Its rows, genesis and names.
+    pub(crate) ledger: &'a Ledger,
+    /// What stands instead.
+    pub(crate) changed: &'a Rows,
+}
+
+/// Genesis writes these rows and restoring a ledger checks that they are there.
+const ALWAYS: &str = "every ledger has this row";
+
+impl<'a> State<'a> {
+    /// One row.
+    pub(crate) fn row(self, key: &RowKey) -> Option<&'a Row> {
+        self.changed.get(key).or_else(|| self.ledger.settled(key))
+    }
+
+    /// Every row from `start` on, by key ascending.
+    fn rows_from(self, start: RowKey) -> impl Iterator<Item = (&'a RowKey, &'a Row)> {
+        let mut settled = self.ledger.settled_from(start).peekable();
+        let mut changed = self.changed.range(start..).peekable();
+        std::iter::from_fn(move || {
+            let (Some((old, _)), Some((new, _))) = (settled.peek(), changed.peek()) else {
+                return settled.next().or_else(|| changed.next());
+            };
+            if old < new {
+                return settled.next();
+            }
+            if old == new {
+                settled.next(); // the change stands instead
+            }
+            changed.next()
+        })
+    }
+
+    pub(crate) fn epoch(self) -> &'a EpochState {
+        match self.row(&RowKey::Epoch) {
+            Some(Row::Epoch(state)) => state,
+            _ => unreachable!("{ALWAYS}"),
+        }
+    }
+
+    pub(crate) fn finality(self) -> &'a Finality {
+        match self.row(&RowKey::Finality) {
+            Some(Row::Finality(finality)) => finality,
+            _ => unreachable!("{ALWAYS}"),
+        }
+    }
+
+    pub(crate) fn anchor(self, chain: ChainKind) -> &'a ChainPoint {
+        match self.row(&RowKey::Anchor(chain)) {
+            Some(Row::Anchor(point)) => point,
+            _ => unreachable!("{ALWAYS}"),
+        }
+    }
+
+    /// The committee of the epoch the ledger is in.
+    pub(crate) fn committee(self) -> &'a Committee {
+        self.committee_of(self.epoch().epoch).expect(ALWAYS)
+    }
+
+    pub(crate) fn committee_of(self, epoch: Epoch) -> Option<&'a Committee> {
+        match self.row(&RowKey::Committee(epoch)) {
+            Some(Row::Committee(committee)) => Some(committee),
+            _ => None,
+        }
+    }
+
+    /// The newest committee drawn: the next one's while an epoch is closing.
+    pub(crate) fn newest_committee(self) -> &'a Committee {
+        let state = self.epoch();
+        let next = state.boundary.map(|_| state.epoch.next());
+        next.and_then(|epoch| self.committee_of(epoch))
+            .unwrap_or_else(|| self.committee())
+    }
+
+    /// The epoch that `height` belongs to; `None` for genesis and for heights beyond the next block.
+    pub(crate) fn epoch_of(self, height: Height) -> Option<Epoch> {
+        if height > self.ledger.head().height.next() {
+            return None;
+        }
+        let mut epoch = self.epoch().epoch;
+        loop {
+            match self.row(&RowKey::EpochFirst(epoch)) {
+                Some(Row::EpochFirst(first)) if *first <= height => return Some(epoch),
+                _ => epoch = Epoch::new(epoch.get().checked_sub(1)?),
+            }
+        }
+    }
+
+    pub(crate) fn block_id(self, height: Height) -> Option<BlockId> {
+        match self.row(&RowKey::Block(height)) {
+            Some(Row::Block(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn operator(self, id: &OperatorId) -> Option<&'a Operator> {
+        match self.row(&RowKey::Operator(*id)) {
+            Some(Row::Operator(operator)) => Some(operator),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_convicted(self, id: &OperatorId) -> bool {
+        self.operator(id).is_some_and(|operator| operator.convicted.is_some())
+    }
+
+    pub(crate) fn operators(self) -> impl Iterator<Item = &'a Operator> {
+        self.rows_from(RowKey::Operator(OperatorId::ZERO))
+            .map_while(|(_, row)| match row {
+                Row::Operator(operator) => Some(operator),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn position(self, id: &PositionId) -> Option<&'a Position> {
+        match self.row(&RowKey::Position(*id)) {
+            Some(Row::Position(position)) => Some(position),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn positions(self) -> impl Iterator<Item = (&'a PositionId, &'a Position)> {
+        let first = PositionId {
+            operator: OperatorId::ZERO,
+            source: StakeSource::EigenLayer(Address::ZERO),
+        };
+        self.rows_from(RowKey::Position(first))
+            .map_while(|(key, row)| match (key, row) {
+                (RowKey::Position(id), Row::Position(position)) => Some((id, position)),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn vault(self, id: &VaultId) -> Option<&'a Vault> {
+        match self.row(&RowKey::Vault(*id)) {
+            Some(Row::Vault(vault)) => Some(vault),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn vaults(self) -> impl Iterator<Item = &'a Vault> {
+        let first = VaultId {
+            txid: Hash::ZERO,
+            output: 0,
+        };
+        self.rows_from(RowKey::Vault(first)).map_while(|(_, row)| match row {
+            Row::Vault(vault) => Some(&**vault),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn vaults_of(self, operator: &OperatorId) -> impl Iterator<Item = &'a Vault> {
+        let operator = *operator;
+        self.vaults()
+            .filter(move |vault| vault.registration.operator == operator)
+    }
+
+    /// An operator's promises of nonces, by first slot ascending.
+    pub(crate) fn commitments(self, operator: &OperatorId) -> impl Iterator<Item = &'a RandomnessCommitment> {
+        let operator = *operator;
+        let first = RandomnessId {
+            operator,
+            first: Height::new(0),
+        };
+        self.rows_from(RowKey::Randomness(first))
+            .map_while(move |(_, row)| match row {
+                Row::Randomness(commitment) if commitment.operator == operator => Some(commitment),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn case(self, id: &CaseId) -> Option<&'a Case> {
+        match self.row(&RowKey::Case(*id)) {
+            Some(Row::Case(case)) => Some(case),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn cases(self) -> impl Iterator<Item = &'a Case> {
+        self.rows_from(RowKey::Case(CaseId::ZERO))
+            .map_while(|(_, row)| match row {
+                Row::Case(case) => Some(&**case),
+                _ => None,
+            })
+    }
+}

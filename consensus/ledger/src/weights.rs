@@ -1,0 +1,148 @@
+//! What a seat weighs: what a proof can take from its holder, never more (R4, R8, R23).
+
+use crate::state::State;
+use palisade_types::certificate::MAX_ENGINE_POWER;
+use palisade_types::operator::KeyRow;
+use palisade_types::position::{PositionId, StakeSource, mul_div};
+use palisade_types::vault::VaultStatus;
+use palisade_types::{MicroUsd, OperatorId, Vault, Wad};
+
+/// Micro-dollars that an equivocation takes from `operator` on Ethereum at block `at` or any block before it,
+/// whatever he does: Σ over assets of floor(floor(slashable x fraction) x price / 1e18). Each step rounds down, so
+/// that nobody weighs more than he can lose; a sum past 2^64 counts as 2^64 - 1.
+pub(crate) fn ether(state: State<'_>, operator: &OperatorId, at: u64) -> u64 {
+    let wad = u128::from(Wad::ONE.get());
+    let assets = &state.ledger.genesis_of().assets;
+    assets.iter().fold(0, |sum: u64, asset| {
+        let id = PositionId {
+            operator: *operator,
+            source: StakeSource::EigenLayer(asset.strategy),
+        };
+        let slashable = state.position(&id).map_or(0, |position| position.slashable_at(at));
+        let lost = mul_div(slashable, u128::from(asset.equivocation.get()), wad);
+        sum.saturating_add(worth(lost, asset.price, wad))
+    })
+}
+
+/// Satoshis that an equivocation takes from `vault` (R8, R11), rounded down.
+pub(crate) fn of_vault(state: State<'_>, vault: &Vault) -> u64 {
+    let terms = state.ledger.genesis_of().vaults.as_ref();
+    terms.map_or(0, |terms| vault.registration.amount.slashed_by(terms.slash_rate).get())
+}
+
+/// Satoshis that count for a seat at Bitcoin height `now`: of vaults that are active, stay locked for the whole
+/// window (R4), and name the seat's finality key, since only that key's fault unlocks them.
+pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, now: u64) -> u64 {
+    let end = now.saturating_add(state.ledger.genesis_of().parameters.bitcoin_window());
+    state
+        .vaults_of(operator)
+        .filter(|vault| vault.status == VaultStatus::Active && vault.end_height() > end)
+        .filter(|vault| vault.registration.providers.contains(&keys.eots))
+        .fold(0, |sum: u64, vault| sum.saturating_add(of_vault(state, vault)))
+}
+
+/// Satoshis that can still be taken from `operator`, also from vaults that unbond.
+pub(crate) fn bitcoin_left(state: State<'_>, operator: &OperatorId) -> u64 {
+    state
+        .vaults_of(operator)
+        .filter(|vault| matches!(vault.status, VaultStatus::Active | VaultStatus::Unbonding(_)))
+        .fold(0, |sum: u64, vault| sum.saturating_add(of_vault(state, vault)))
+}
+
+/// floor(amount x price / unit) micro-dollars, at most 2^64 - 1. `unit` is at most 1e18.
+pub(crate) fn worth(amount: u128, price: MicroUsd, unit: u128) -> u64 {
+    let price = u128::from(price.get());
+    let whole = (amount / unit).checked_mul(price);
+    let part = amount % unit * price / unit; // below 1e18 x 2^64
+    let sum = whole.and_then(|whole| whole.checked_add(part));
+    sum.and_then(|sum| u64::try_from(sum).ok()).unwrap_or(u64::MAX)
+}
+
+/// Satoshis of one bitcoin.
+pub(crate) const BITCOIN: u128 = 100_000_000;
+
+/// Powers in the engine from values at risk, (ether, bitcoin) micro-dollars per seat (R23). Bitcoin is cut so that
+/// its sum is less than half of ether's, less than a third of the whole; the sum is at most 2^60 with no seat at
+/// zero. Every division rounds down; dust is nobody's.
+pub(crate) fn engine(values: &[(u64, u64)]) -> Vec<u64> {
+    let wide = |(ether, bitcoin): &(u64, u64)| (u128::from(*ether), u128::from(*bitcoin));
+    let values: Vec<_> = values.iter().map(wide).collect();
+    // Both sums fit into 60 bits after this, so that products fit into 128.
+    let shift = excess_bits(sums(&values));
+    let values: Vec<_> = values.iter().map(|(e, b)| (e >> shift, b >> shift)).collect();
+    let (ether, bitcoin) = sums(&values);
+    let limit = ether.saturating_sub(1) / 2;
+    let cut = |value: u128| {
+        if bitcoin <= limit {
+            value
+        } else {
+            value * limit / bitcoin
+        }
+    };
+    let powers: Vec<u128> = values.iter().map(|(e, b)| e + cut(*b)).collect();
+    normalise(&powers)
+}
+
+fn sums(values: &[(u128, u128)]) -> (u128, u128) {
+    values
+        .iter()
+        .fold((0, 0), |sums, value| (sums.0 + value.0, sums.1 + value.1))
+}
+
+fn excess_bits(sums: (u128, u128)) -> u32 {
+    (u128::BITS - sums.0.max(sums.1).leading_zeros()).saturating_sub(60)
+}
+
+/// Leaves one unit of room for each seat that rounds to zero, so that the bound holds with them.
+fn normalise(powers: &[u128]) -> Vec<u64> {
+    let sum: u128 = powers.iter().sum();
+    let bound = u128::from(MAX_ENGINE_POWER) - powers.len() as u128;
+    let fit = |power: u128| {
+        if sum > bound { power * bound / sum } else { power }
+    };
+    powers
+        .iter()
+        .map(|power| u64::try_from(fit(*power)).expect("at most 2^60").max(1))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn r23_bitcoin_weighs_less_than_a_third_and_the_sum_is_bounded(
+            values in prop::collection::vec((1_u64.., any::<u64>()), 1..256),
+        ) {
+            let powers = engine(&values);
+            prop_assert!(powers.iter().all(|power| *power > 0));
+            let sum: u128 = powers.iter().map(|power| u128::from(*power)).sum();
+            prop_assert!(sum <= u128::from(MAX_ENGINE_POWER));
+        }
+
+        #[test]
+        fn r23_ether_alone_keeps_more_than_two_thirds(
+            values in prop::collection::vec((1_000_u64..1 << 50, 0_u64..1 << 50), 1..256),
+        ) {
+            let sum: u128 = engine(&values).iter().map(|power| u128::from(*power)).sum();
+            let ether: u128 = values.iter().map(|value| u128::from(value.0)).sum();
+            prop_assert!(ether * 3 > sum * 2);
+        }
+
+        #[test]
+        fn worth_is_exact_and_rounds_down(amount in 0_u128..1 << 80, price in 0_u64..1 << 40) {
+            let unit = u128::from(Wad::ONE.get());
+            let exact = amount.checked_mul(u128::from(price)).map(|product| product / unit);
+            if let Some(exact) = exact {
+                prop_assert_eq!(u128::from(worth(amount, MicroUsd::new(price), unit)), exact.min(u64::MAX.into()));
+            }
+        }
+    }
+
+    #[test]
+    fn worth_of_everything_is_the_largest_number() {
+        assert_eq!(worth(u128::MAX, MicroUsd::new(u64::MAX), 1), u64::MAX);
+    }
+}
