@@ -1,0 +1,738 @@
+//! Bitcoin as the rest of Palisade sees it: final points, facts about vaults, and slashes carried out.
+//!
+//! One honest endpoint of several is enough for truth: the chain is the heaviest we can check ourselves, and blocks are checked whole. All
+//! endpoints lying together can only hide the newest blocks, which freezes the anchor and nothing else.
+//!
+//! Facts are a function of the two points and of what the ledger says already: which registered vaults stand
+//! (those whose staking transaction is final now), and which were spent, in the order of the chain.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Block, BlockHash, Network, OutPoint, Transaction, Txid};
+use palisade_types::chain::{Chain, ChainError, ChainPoint, Execution, Progress, Watch};
+use palisade_types::evidence::ExposedKey;
+use palisade_types::observation::{Fact, MAX_FACTS, VaultSpent};
+use palisade_types::slash::SlashTarget;
+use palisade_types::vault::{Vault, VaultStatus};
+use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, VaultId, VaultRegistration};
+use tokio::sync::Mutex;
+
+use crate::client::{Client, Endpoint, RpcError};
+use crate::headers::{Extension, HeaderChain, MAX_HEADERS};
+use crate::inclusion::MerkleProof;
+use crate::registration::{self, Presigned};
+use crate::slash;
+use crate::vault::{CheckedVault, Held, VaultRules};
+use crate::watch;
+
+/// How old a staking transaction may be when its registration is confirmed, in blocks: every block since then is read
+/// to be sure that nothing has spent it, and that work has a bound.
+pub const MAX_REGISTRATION_AGE: u64 = 2_016;
+
+/// What connecting to Bitcoin needs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The operator's own endpoints; one is enough, more protect against a bad one.
+    pub endpoints: Vec<Endpoint>,
+    /// The network.
+    pub genesis: Arc<Genesis>,
+}
+
+/// Bitcoin, through the operator's own endpoints.
+#[derive(Debug)]
+pub struct Bitcoin {
+    clients: Vec<Client>,
+    headers: Mutex<HeaderChain>,
+    depth: u32,
+    chain: ChainId,
+    domain: Domain,
+    rules: VaultRules,
+    blocks: StdMutex<VecDeque<Arc<Block>>>,
+    vaults: StdMutex<BTreeMap<VaultId, Arc<CheckedVault>>>,
+}
+
+impl Bitcoin {
+    /// Connects, checks that every endpoint serves the chain genesis names, and finds the start anchor on it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::WrongChain`] and [`ChainError::Refused`] are for a person to mend; [`ChainError::Unavailable`] and
+    /// [`ChainError::NotThere`] pass.
+    pub async fn connect(config: Config) -> Result<Self, ChainError> {
+        let genesis = &config.genesis;
+        let terms = genesis
+            .vaults
+            .as_ref()
+            .ok_or_else(|| ChainError::Refused("genesis has no vaults".to_owned()))?;
+        let rules = VaultRules::new(terms).map_err(|error| ChainError::Refused(error.to_string()))?;
+        let clients = config
+            .endpoints
+            .into_iter()
+            .map(Client::new)
+            .collect::<Result<Vec<_>, _>>();
+        let clients = clients.map_err(|error| ChainError::Refused(error.to_string()))?;
+        if clients.is_empty() {
+            return Err(ChainError::Refused("no Bitcoin endpoint is configured".to_owned()));
+        }
+        for client in &clients {
+            check_genesis(client, &genesis.bitcoin_genesis).await?;
+        }
+        let headers = start(&clients, genesis).await?;
+        Ok(Self {
+            clients,
+            headers: Mutex::new(headers),
+            depth: u32::try_from(genesis.parameters.bitcoin_depth)
+                .map_err(|_| ChainError::Refused("Bitcoin's depth is beyond 2^32".to_owned()))?,
+            chain: genesis.chain_id(),
+            domain: genesis.domain(DomainKind::Bitcoin),
+            rules,
+            blocks: StdMutex::default(),
+            vaults: StdMutex::default(),
+        })
+    }
+
+    /// What a vault of this network must be.
+    pub fn rules(&self) -> &VaultRules {
+        &self.rules
+    }
+
+    /// The first of the operator's endpoints, for what is not about facts: sending a staker's transaction.
+    pub fn client(&self) -> &Client {
+        &self.clients[0]
+    }
+
+    /// The height of the heaviest chain's tip, final or not, and its hash: what peers tell each other (R30).
+    ///
+    /// # Errors
+    ///
+    /// As [`Chain::tip`].
+    pub async fn newest(&self) -> Result<(u64, Hash), ChainError> {
+        self.sync().await?;
+        let headers = self.headers.lock().await;
+        let hash = headers.hash(headers.tip()).expect("a chain holds its tip");
+        Ok((u64::from(headers.tip()), Hash::new(hash.to_byte_array())))
+    }
+
+    /// The header our own chain shows at `height`: what a covenant member checks an inclusion against.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::NotThere`].
+    pub async fn header(&self, height: u64) -> Result<bitcoin::block::Header, ChainError> {
+        self.sync().await?;
+        let headers = self.headers.lock().await;
+        let header = narrow(height).ok().and_then(|height| headers.header(height).copied());
+        header.ok_or(ChainError::NotThere { number: height })
+    }
+
+    /// Finds a transaction in the block at `height`, and its path, as a registration needs them.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::NotThere`] while the block is not there or does not hold the transaction.
+    pub async fn find(&self, txid: Txid, height: u64) -> Result<(BlockHash, MerkleProof), ChainError> {
+        self.sync().await?;
+        let block = self.block(narrow(height)?).await?;
+        let index = block
+            .txdata
+            .iter()
+            .position(|transaction| transaction.compute_txid() == txid);
+        index
+            .and_then(|index| MerkleProof::of(&block, u32::try_from(index).ok()?))
+            .map(|proof| (block.block_hash(), proof))
+            .ok_or(ChainError::NotThere { number: height })
+    }
+
+    /// Secrets that slashing transactions between two points gave away (R29): evidence against operators who have no
+    /// case yet. `after` and `upto` as in [`Chain::observe`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Chain::observe`].
+    pub async fn exposed(
+        &self,
+        after: &ChainPoint,
+        upto: &ChainPoint,
+        watch: &Watch,
+    ) -> Result<Vec<Evidence>, ChainError> {
+        self.check_points(after, upto).await?;
+        let places = self.places(watch.vaults.values())?;
+        let mut found = Vec::new();
+        for height in narrow(after.number)? + 1..=narrow(upto.number)? {
+            let block = self.block(height).await?;
+            for (id, transaction) in spends(&block, &places) {
+                let Some(vault) = watch.vaults.get(&id) else { continue };
+                let Ok(presigned) = Presigned::check(&vault.registration, &self.rules) else {
+                    continue;
+                };
+                let Some(secret) = watch::exposed(&presigned, transaction) else {
+                    continue;
+                };
+                let (operator, domain) = (vault.registration.operator, self.domain);
+                found.push(Evidence::ExposedKey(ExposedKey {
+                    operator,
+                    domain,
+                    secret: *secret.to_bytes(),
+                }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes in what the endpoints show. One that answers nonsense is passed over; when none answers, nothing is known.
+    async fn sync(&self) -> Result<(), ChainError> {
+        let mut headers = self.headers.lock().await;
+        let mut failure = None;
+        let mut answered = false;
+        for client in &self.clients {
+            match follow(client, &mut headers).await {
+                Ok(extension) => {
+                    answered = true;
+                    report(extension, self.depth);
+                }
+                Err(error) => {
+                    tracing::warn!(?client, %error, "a Bitcoin endpoint gives no headers");
+                    failure = Some(error);
+                }
+            }
+        }
+        match failure {
+            Some(error) if !answered => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn point_at(&self, height: u32) -> Result<ChainPoint, ChainError> {
+        let headers = self.headers.lock().await;
+        let missing = ChainError::NotThere {
+            number: u64::from(height),
+        };
+        if headers.final_height(self.depth).is_none_or(|last| height > last) {
+            return Err(missing);
+        }
+        match (headers.hash(height), headers.header(height)) {
+            (Some(hash), Some(header)) => Ok(point(height, hash, header.time)),
+            _ => Err(missing),
+        }
+    }
+
+    /// Both points must be on our chain and the second final; the first was an anchor, so that it must not be gone.
+    async fn check_points(&self, after: &ChainPoint, upto: &ChainPoint) -> Result<(), ChainError> {
+        if self.hash_at(after.number).await? != Some(after.hash) {
+            return Err(ChainError::FinalityBroken { number: after.number });
+        }
+        match self.point_at(narrow(upto.number)?).await? {
+            ours if ours.hash == upto.hash && upto.number > after.number => Ok(()),
+            _ => Err(ChainError::Refused(format!(
+                "block {} is not what our own chain shows",
+                upto.number
+            ))),
+        }
+    }
+
+    async fn hash_at(&self, number: u64) -> Result<Option<Hash>, ChainError> {
+        let hash = self.headers.lock().await.hash(narrow(number)?);
+        Ok(hash.map(|hash| Hash::new(hash.to_byte_array())))
+    }
+
+    /// The whole block at a height of our chain, from any endpoint that has it.
+    async fn block(&self, height: u32) -> Result<Arc<Block>, ChainError> {
+        let hash = self.headers.lock().await.hash(height).ok_or(ChainError::NotThere {
+            number: u64::from(height),
+        })?;
+        if let Some(block) = self.cached(hash) {
+            return Ok(block);
+        }
+        let mut failure = ChainError::NotThere {
+            number: u64::from(height),
+        };
+        for client in &self.clients {
+            match client.block(hash).await {
+                Ok(block) => return Ok(self.keep(block)),
+                Err(error) => failure = chain_error("reading a block", error),
+            }
+        }
+        Err(failure)
+    }
+
+    fn cached(&self, hash: BlockHash) -> Option<Arc<Block>> {
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.iter().find(|block| block.block_hash() == hash).cloned()
+    }
+
+    fn keep(&self, block: Block) -> Arc<Block> {
+        let block = Arc::new(block);
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.truncate(CACHED_BLOCKS - 1);
+        blocks.push_front(block.clone());
+        block
+    }
+
+    /// Where the outputs of the vaults lie: their staking outputs, and the unbonding outputs they may become.
+    fn places<'a>(&self, watched: impl Iterator<Item = &'a Vault>) -> Result<HashMap<OutPoint, VaultId>, ChainError> {
+        let mut places = HashMap::new();
+        for vault in watched {
+            let checked = self.checked(vault.id, &vault.registration)?;
+            places.insert(checked.outpoint(), vault.id);
+            places.insert(checked.unbonded_outpoint(), vault.id);
+        }
+        Ok(places)
+    }
+
+    /// The vault of a registration, from memory when it was rebuilt before.
+    fn checked(&self, id: VaultId, registration: &VaultRegistration) -> Result<Arc<CheckedVault>, ChainError> {
+        let mut vaults = self.vaults.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = vaults.get(&id) {
+            return Ok(known.clone());
+        }
+        let vault = registration::vault(registration, &self.rules)
+            .map_err(|error| ChainError::Refused(format!("vault {id} in the ledger is none: {error}")))?;
+        let vault = Arc::new(vault);
+        if vaults.len() >= CACHED_VAULTS {
+            vaults.pop_first();
+        }
+        vaults.insert(id, vault.clone());
+        Ok(vault)
+    }
+
+    /// Vaults whose staking transaction became final: their block is on our chain at the height they name, and holds
+    /// it. `upto` is final.
+    async fn confirmed(&self, upto: &ChainPoint, watch: &Watch) -> Result<Vec<VaultId>, ChainError> {
+        let mut confirmed = Vec::new();
+        for vault in watch
+            .vaults
+            .values()
+            .filter(|vault| vault.status == VaultStatus::Verified)
+        {
+            let inclusion = &vault.registration.inclusion;
+            let young = upto
+                .number
+                .checked_sub(inclusion.height)
+                .is_some_and(|age| age <= MAX_REGISTRATION_AGE);
+            if young && self.hash_at(inclusion.height).await? == Some(inclusion.block) {
+                let block = self.block(narrow(inclusion.height)?).await?;
+                let index = usize::try_from(inclusion.index).unwrap_or(usize::MAX);
+                let staking = block
+                    .txdata
+                    .get(index)
+                    .map(|transaction| Hash::new(transaction.compute_txid().to_byte_array()));
+                if staking == Some(vault.id.txid) && index != 0 {
+                    confirmed.push(vault.id);
+                }
+            }
+        }
+        Ok(confirmed)
+    }
+
+    /// Every spend of the vaults in `places` in the blocks from `first` to `last`, in the order of the chain.
+    async fn spent(
+        &self,
+        first: u32,
+        last: u32,
+        places: &HashMap<OutPoint, VaultId>,
+        watch: &Watch,
+    ) -> Result<Vec<VaultSpent>, ChainError> {
+        let mut found = Vec::new();
+        if places.is_empty() {
+            return Ok(found);
+        }
+        for height in first..=last {
+            let block = self.block(height).await?;
+            for (id, transaction) in spends(&block, places) {
+                let Some(vault) = watch.vaults.get(&id) else { continue };
+                let checked = self.checked(id, &vault.registration)?;
+                let Some(classified) = watch::classify(&checked, transaction) else {
+                    continue;
+                };
+                if !classified.covenant.is_empty() {
+                    tracing::error!(%id, members = ?classified.covenant, "covenant members signed an unregistered spend (R27)");
+                }
+                found.push(VaultSpent {
+                    id,
+                    spend: classified.spend,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Hands a transaction to every endpoint; one that takes it is enough.
+    async fn send(&self, transaction: &Transaction) -> Result<Txid, RpcError> {
+        let mut outcome = Err(RpcError::Endpoint("no endpoint".to_owned()));
+        for client in &self.clients {
+            let sent = client.send(transaction).await;
+            if outcome.is_err() {
+                outcome = sent;
+            }
+        }
+        outcome
+    }
+
+    /// The order's vault with everything signed for it, and the secret its case exposed.
+    fn armed(&self, execution: &Execution) -> Result<(Presigned, palisade_crypto::eots::SecretKey), ChainError> {
+        let refused = |why: String| ChainError::Refused(why);
+        let order = execution
+            .case
+            .orders
+            .get(execution.order)
+            .ok_or_else(|| refused("no such order".to_owned()))?;
+        let vault = execution
+            .vault
+            .as_ref()
+            .ok_or_else(|| refused("the order names no vault".to_owned()))?;
+        if order.target != SlashTarget::Vault(vault.id) {
+            return Err(refused("the order is against another target".to_owned()));
+        }
+        let evidence = execution
+            .case
+            .evidence
+            .as_ref()
+            .ok_or_else(|| refused("the case holds no evidence".to_owned()))?;
+        let secret = slash::exposed(evidence, &self.chain, &vault.registration.providers)
+            .map_err(|error| refused(error.to_string()))?;
+        let presigned =
+            Presigned::check(&vault.registration, &self.rules).map_err(|error| refused(error.to_string()))?;
+        Ok((presigned, secret))
+    }
+
+    /// How far the slashing transactions of one output have come: on the chain, in the mempool for long, or not sent.
+    async fn stands(&self, presigned: &Presigned, held: Held) -> Result<Stands, RpcError> {
+        let mut pooled = None;
+        let tip = self.client().info().await?.blocks;
+        for (index, slashing) in presigned
+            .vault()
+            .slashings()
+            .iter()
+            .enumerate()
+            .filter(|(_, slashing)| slashing.held == held)
+        {
+            let txid = slashing.transaction.compute_txid();
+            // The sink may be unspendable, and so in no UTXO set; the change is in it until its lock runs out.
+            let change = self.client().unspent(OutPoint { txid, vout: 1 }, false).await?;
+            if change.is_some_and(|change| change.confirmations > 0) {
+                return Ok(Stands::OnChain(txid));
+            }
+            if let Some(entry) = self.client().pooled(txid).await? {
+                pooled = Some(Stands::Pooled {
+                    index,
+                    txid,
+                    waited: tip.saturating_sub(entry.height),
+                });
+            }
+        }
+        Ok(pooled.unwrap_or(Stands::NotSent))
+    }
+
+    /// Sends the slashing transaction of `held` that is due now: the first rung, or the next one when the last has waited.
+    async fn climb(
+        &self,
+        presigned: &Presigned,
+        held: Held,
+        secret: &palisade_crypto::eots::SecretKey,
+    ) -> Result<Climbed, ChainError> {
+        let unavailable = |error| chain_error("slashing", error);
+        let slashings = presigned.vault().slashings();
+        let mut rungs: Vec<usize> = (0..slashings.len())
+            .filter(|index| slashings[*index].held == held)
+            .collect();
+        let waiting = match self.stands(presigned, held).await.map_err(unavailable)? {
+            Stands::OnChain(txid) => return Ok(Climbed::There(Progress::Executed(hash(txid)))),
+            Stands::Pooled { txid, waited, index } => {
+                rungs.retain(|rung| *rung > index);
+                if waited < PATIENCE_BLOCKS || rungs.is_empty() {
+                    return Ok(Climbed::There(Progress::Sent(hash(txid))));
+                }
+                Some(Progress::Sent(hash(txid)))
+            }
+            Stands::NotSent => None,
+        };
+        let mut refusal = None;
+        for index in rungs {
+            let transaction = presigned
+                .slash(index, secret)
+                .map_err(|error| ChainError::Refused(error.to_string()))?;
+            match self.send(&transaction).await {
+                Ok(txid) => return Ok(Climbed::There(Progress::Sent(hash(txid)))),
+                Err(error) if error.code() == Some(MISSING_INPUTS) => return Ok(Climbed::Gone),
+                Err(error) if error.code().is_some() => refusal = Some(error.to_string()),
+                Err(error) => return Err(unavailable(error)),
+            }
+        }
+        match (waiting, refusal) {
+            (Some(progress), _) => Ok(Climbed::There(progress)), // a dearer rung is refused while the cheaper one still waits
+            (None, Some(refusal)) => Err(ChainError::Refused(refusal)),
+            (None, None) => Ok(Climbed::Gone),
+        }
+    }
+}
+
+impl Chain for Bitcoin {
+    async fn tip(&self) -> Result<ChainPoint, ChainError> {
+        self.sync().await?;
+        let (last, start) = {
+            let headers = self.headers.lock().await;
+            (headers.final_height(self.depth), headers.start())
+        };
+        self.point_at(last.ok_or(ChainError::NotThere {
+            number: u64::from(start),
+        })?)
+        .await
+    }
+
+    /// Confirmed vaults first, by name; then spends in the order of the chain. A vault that is confirmed here is looked
+    /// for in every block since its own, because it may have been spent before the ledger knew it.
+    async fn observe(&self, after: &ChainPoint, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
+        self.sync().await?;
+        self.check_points(after, upto).await?;
+        let (next, last) = (narrow(after.number)?.saturating_add(1), narrow(upto.number)?);
+        let confirmed = self.confirmed(upto, watch).await?;
+        let fresh: BTreeSet<VaultId> = confirmed.iter().copied().collect();
+        let oldest = confirmed
+            .iter()
+            .filter_map(|id| watch.vaults.get(id))
+            .map(|vault| vault.registration.inclusion.height)
+            .min();
+        let mut spent = Vec::new();
+        if let Some(oldest) = oldest.map(narrow).transpose()?.filter(|oldest| *oldest < next) {
+            let early = self.places(watch.vaults.values().filter(|vault| fresh.contains(&vault.id)))?;
+            spent = self.spent(oldest, next - 1, &early, watch).await?;
+        }
+        let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
+        let places = self.places(watch.vaults.values().filter(counted))?;
+        spent.extend(self.spent(next, last, &places, watch).await?);
+        let facts: Vec<Fact> = confirmed
+            .into_iter()
+            .map(Fact::VaultConfirmed)
+            .chain(spent.into_iter().map(Fact::VaultSpent))
+            .collect();
+        match facts.len() > MAX_FACTS {
+            true => Err(ChainError::Refused(format!(
+                "{} facts are too many for one observation",
+                facts.len()
+            ))),
+            false => Ok(facts),
+        }
+    }
+
+    async fn point(&self, number: u64) -> Result<ChainPoint, ChainError> {
+        self.sync().await?;
+        self.point_at(narrow(number)?).await
+    }
+
+    /// Completes and sends the slashing transaction of the staking output, or, when the stake is unbonding, of that one.
+    async fn execute(&self, execution: &Execution) -> Result<Progress, ChainError> {
+        let (presigned, secret) = self.armed(execution)?;
+        for held in [Held::Staked, Held::Unbonding] {
+            if let Climbed::There(progress) = self.climb(&presigned, held, &secret).await? {
+                return Ok(progress);
+            }
+        }
+        Err(ChainError::Refused("both outputs of the vault are gone".to_owned()))
+    }
+}
+
+/// How far the slashing of one output has come.
+enum Stands {
+    OnChain(Txid),
+    Pooled { index: usize, txid: Txid, waited: u32 },
+    NotSent,
+}
+
+/// What sending the slashing transactions of one output came to.
+enum Climbed {
+    There(Progress),
+    /// The output is not there to be taken.
+    Gone,
+}
+
+/// Every transaction of a block that spends one of `places`, with the vault, in the block's order.
+fn spends<'a>(
+    block: &'a Block,
+    places: &'a HashMap<OutPoint, VaultId>,
+) -> impl Iterator<Item = (VaultId, &'a Transaction)> {
+    block.txdata.iter().flat_map(move |transaction| {
+        // One transaction may spend several vaults, but no vault twice: the unbonding output is made by spending the other.
+        transaction
+            .input
+            .iter()
+            .filter_map(move |input| Some((*places.get(&input.previous_output)?, transaction)))
+    })
+}
+
+async fn check_genesis(client: &Client, expected: &Hash) -> Result<(), ChainError> {
+    let found = client
+        .block_hash(0)
+        .await
+        .map_err(|error| chain_error("reading the genesis block", error))?;
+    let wanted = BlockHash::from_byte_array(*expected.as_bytes());
+    match found == wanted {
+        true => Ok(()),
+        false => Err(ChainError::WrongChain {
+            expected: wanted.to_string(),
+            found: found.to_string(),
+        }),
+    }
+}
+
+fn network(genesis: &Hash) -> Result<Network, ChainError> {
+    let wanted = BlockHash::from_byte_array(*genesis.as_bytes());
+    let of = |network: &Network| bitcoin::constants::genesis_block(*network).block_hash() == wanted;
+    [Network::Bitcoin, Network::Signet, Network::Regtest]
+        .into_iter()
+        .find(of)
+        .ok_or_else(|| {
+            ChainError::Refused(format!(
+                "genesis block {wanted} is of no network whose work can be followed"
+            ))
+        })
+}
+
+/// The chain of headers from the start anchor on, or from the beginning of the difficulty period it lies in: then what lies in
+/// between is checked to lead to the anchor, so that the endpoint's word for the start is not needed.
+async fn start(clients: &[Client], genesis: &Genesis) -> Result<HeaderChain, ChainError> {
+    let network = network(&genesis.bitcoin_genesis)?;
+    let anchor = narrow(genesis.bitcoin_start.number)?;
+    let wanted = BlockHash::from_byte_array(*genesis.bitcoin_start.hash.as_bytes());
+    let mut failure = ChainError::NotThere {
+        number: genesis.bitcoin_start.number,
+    };
+    for client in clients {
+        match start_at(client, network, anchor, wanted).await {
+            Ok(headers) => return Ok(headers),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn start_at(
+    client: &Client,
+    network: Network,
+    anchor: u32,
+    wanted: BlockHash,
+) -> Result<HeaderChain, ChainError> {
+    let first = HeaderChain::start_for(network, anchor);
+    let unavailable = |error| chain_error("reading the start anchor", error);
+    let header = header_at(client, first).await.map_err(unavailable)?;
+    let mut headers =
+        HeaderChain::new(network, first, header).map_err(|error| ChainError::Refused(error.to_string()))?;
+    for height in first + 1..=anchor {
+        let header = header_at(client, height).await.map_err(unavailable)?;
+        headers
+            .extend(&[header])
+            .map_err(|error| ChainError::Lied(error.to_string()))?;
+    }
+    match headers.hash(anchor) {
+        Some(found) if found == wanted => Ok(headers),
+        found => Err(ChainError::WrongChain {
+            expected: format!("block {wanted} at {anchor}"),
+            found: found.map_or_else(|| "nothing".to_owned(), |hash| hash.to_string()),
+        }),
+    }
+}
+
+async fn header_at(client: &Client, height: u32) -> Result<bitcoin::block::Header, RpcError> {
+    client.header(client.block_hash(height).await?).await
+}
+
+/// Takes in what one endpoint holds beyond what we know.
+async fn follow(client: &Client, headers: &mut HeaderChain) -> Result<Extension, ChainError> {
+    let unavailable = |error| chain_error("following headers", error);
+    let info = client.info().await.map_err(unavailable)?;
+    if headers.height(&info.bestblockhash).is_some() {
+        return Ok(Extension::Unchanged);
+    }
+    let shared = shared(client, headers, info.blocks).await?;
+    let mut outcome = Extension::Unchanged;
+    let mut branch = Vec::new();
+    for height in shared + 1..=info.blocks {
+        branch.push(header_at(client, height).await.map_err(unavailable)?);
+        // On top of our own tip headers are taken as they come; a fork must be whole before it is weighed.
+        let on_top = shared == headers.tip() || outcome != Extension::Unchanged;
+        if branch.len() == MAX_HEADERS || (on_top && branch.len() == BATCH) || height == info.blocks {
+            outcome = headers
+                .extend(&branch)
+                .map_err(|error| ChainError::Lied(error.to_string()))?;
+            branch.clear();
+        }
+    }
+    Ok(outcome)
+}
+
+/// The highest block of ours that the endpoint has too, found in steps that double.
+async fn shared(client: &Client, headers: &HeaderChain, blocks: u32) -> Result<u32, ChainError> {
+    let mut step = 1;
+    let mut at = headers.tip().min(blocks);
+    while at >= headers.start() {
+        let theirs = client
+            .block_hash(at)
+            .await
+            .map_err(|error| chain_error("following headers", error))?;
+        if headers.hash(at) == Some(theirs) {
+            return Ok(at);
+        }
+        if at == headers.start() {
+            break;
+        }
+        at = at.saturating_sub(step).max(headers.start());
+        step *= 2;
+    }
+    Err(ChainError::Lied(
+        "the endpoint's chain does not hold our start anchor".to_owned(),
+    ))
+}
+
+fn report(extension: Extension, depth: u32) {
+    if let Extension::Heavier { shared, replaced } = extension {
+        match replaced {
+            0 => tracing::debug!(shared, "new Bitcoin headers"),
+            few if few <= depth => tracing::info!(shared, replaced, "Bitcoin reorganised"),
+            _ => tracing::error!(shared, replaced, "Bitcoin replaced blocks that were final"),
+        }
+    }
+}
+
+fn point(height: u32, hash: BlockHash, time: u32) -> ChainPoint {
+    ChainPoint {
+        number: u64::from(height),
+        hash: Hash::new(hash.to_byte_array()),
+        log: u32::MAX,
+        time: u64::from(time),
+    }
+}
+
+fn hash(txid: Txid) -> Hash {
+    Hash::new(txid.to_byte_array())
+}
+
+fn narrow(number: u64) -> Result<u32, ChainError> {
+    u32::try_from(number).map_err(|_| ChainError::NotThere { number })
+}
+
+fn chain_error(doing: &str, error: RpcError) -> ChainError {
+    match error {
+        RpcError::Block(_) | RpcError::Senseless { .. } => ChainError::Lied(error.to_string()),
+        RpcError::Endpoint(why) => ChainError::Refused(why),
+        other => ChainError::Unavailable {
+            doing: doing.to_owned(),
+            source: Box::new(other),
+        },
+    }
+}
+
+/// Blocks kept in memory: several voters' questions ask for the same ones.
+const CACHED_BLOCKS: usize = 16;
+
+/// Rebuilt vaults kept in memory.
+const CACHED_VAULTS: usize = 10_000;
+
+/// Headers taken in at once while catching up.
+const BATCH: usize = 500;
+
+/// Blocks a slashing transaction may wait in the mempool before the next rung is sent (R28).
+const PATIENCE_BLOCKS: u32 = 6;
+
+/// Core: an input is spent or never was.
+const MISSING_INPUTS: i32 = -25;

@@ -1,0 +1,523 @@
+//! The whole life of vaults on a real bitcoind: staked, signed for, slashed by an equivocation, withdrawn, reorganised.
+//! It needs a bitcoind (`$PALISADE_BITCOIND`, `PATH`, or the cache that `deploy/devnet.sh` fills) and says so when there is none.
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code, missing_docs)]
+#[path = "../../../deploy/devnet/src/bitcoind.rs"]
+mod bitcoind;
+mod stake;
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Amount, FeeRate, Network, Transaction, Txid};
+use bitcoind::{Bitcoind, Lifetime};
+use palisade_bitcoin::client::Client;
+use palisade_bitcoin::registration::Presigned;
+use palisade_bitcoin::staker::Coin;
+use palisade_bitcoin::vault::{Held, VaultRules};
+use palisade_bitcoin::{Bitcoin, Config};
+use palisade_crypto::eots;
+use palisade_types::chain::{Chain as _, ChainError, ChainPoint, Execution, Progress, Watch};
+use palisade_types::evidence::EotsPair;
+use palisade_types::genesis::{Contracts, Parameters};
+use palisade_types::observation::{Fact, VaultSpent};
+use palisade_types::randomness::{Commitment, Opening};
+use palisade_types::slash::{Case, OrderStatus, SlashOrder, SlashTarget};
+use palisade_types::vault::{Spend, Vault, VaultLoss, VaultRegistration, VaultStatus};
+use palisade_types::{
+    Address, CaseId, Digest, Evidence, Genesis, Hash, Height, List, MicroUsd, Operator, OperatorId, Sats, Statement,
+};
+use stake::{People, ladder, secret};
+use tempfile::TempDir;
+
+/// Blocks above a final one.
+const DEPTH: u32 = 3;
+
+/// A bitcoind, a network over it, and its people.
+struct Regtest {
+    bitcoind: Bitcoind,
+    _dir: TempDir,
+    people: People,
+    genesis: Arc<Genesis>,
+    chain: Bitcoin,
+}
+
+impl Regtest {
+    /// A staker with mature coins and a network that starts at the tip.
+    async fn start() -> Self {
+        let binary = bitcoind::locate()
+            .expect("no bitcoind: set PALISADE_BITCOIND, put one on PATH, or run deploy/devnet.sh once to build it");
+        let dir = tempfile::tempdir().unwrap();
+        let bitcoind = Bitcoind::start(&binary, dir.path(), free_port(), Lifetime::Handle)
+            .await
+            .unwrap();
+        let people = People::new(3, 1);
+        let address = people.wallet.address(Network::Regtest);
+        bitcoind.client().mine(110, &address).await.unwrap();
+        let genesis = Arc::new(genesis(&bitcoind, &people, 110 - DEPTH).await);
+        let chain = connect(&bitcoind, &genesis).await.unwrap();
+        Self {
+            bitcoind,
+            _dir: dir,
+            people,
+            genesis,
+            chain,
+        }
+    }
+
+    fn client(&self) -> &Client {
+        self.bitcoind.client()
+    }
+
+    /// Mines to nobody we know.
+    async fn mine(&self, blocks: u32) {
+        let elsewhere = bitcoin::Address::from_script(&stake::elsewhere(), Network::Regtest).unwrap();
+        self.client().mine(blocks, &elsewhere).await.unwrap();
+    }
+
+    /// Replaces everything from `height` on by `blocks` others: to another address, or they would be the same blocks.
+    async fn replace(&self, height: u32, blocks: u32) {
+        let gone = self.client().block_hash(height).await.unwrap();
+        self.client().invalidate(gone).await.unwrap();
+        self.client()
+            .mine(blocks, &self.people.wallet.address(Network::Regtest))
+            .await
+            .unwrap();
+    }
+
+    async fn send(&self, transaction: &Transaction) -> Txid {
+        self.client().send(transaction).await.unwrap()
+    }
+
+    async fn height(&self) -> u32 {
+        self.client().info().await.unwrap().blocks
+    }
+
+    fn start_point(&self) -> ChainPoint {
+        self.genesis.bitcoin_start
+    }
+
+    /// Mines until everything sent so far is final.
+    async fn settle(&self) -> ChainPoint {
+        self.mine(DEPTH + 1).await;
+        self.chain.tip().await.unwrap()
+    }
+
+    async fn observe(&self, after: ChainPoint, upto: ChainPoint, vault: &Vault) -> Vec<Fact> {
+        self.chain.observe(&after, &upto, &watch(vault)).await.unwrap()
+    }
+
+    /// Stakes for `staking_time` blocks and has two of three covenant members sign: a registration the ledger may hold.
+    async fn stake(&self, staking_time: u16) -> (VaultRegistration, Vault) {
+        let (people, rules) = (&self.people, self.chain.rules());
+        let found = self.client().coins(&people.wallet.script_pubkey()).await.unwrap();
+        let tip = self.height().await;
+        let mature = found
+            .iter()
+            .filter(|found| !found.coinbase || found.height + 100 <= tip);
+        let coins: Vec<Coin> = mature.map(|found| found.coin).collect();
+        let terms = people.staking_terms(rules, staking_time);
+        let amount = Amount::from_sat(100_000_000);
+        let staking = people
+            .wallet
+            .stake(&coins, &terms, amount, FeeRate::from_sat_per_vb_u32(5))
+            .unwrap();
+        let txid = self.send(&staking).await;
+        self.mine(1).await;
+        let height = u64::from(self.height().await);
+        let (block, proof) = self.chain.find(txid, height).await.unwrap();
+        let vault = people.vault(&staking, rules, staking_time);
+        let draft = people.draft(&staking, &vault, &proof, (block, height));
+        let header = self.chain.header(height).await.unwrap();
+        let registration = people.presign(draft, &header, rules, 2);
+        let id = Presigned::check(&registration, rules).unwrap().draft().id();
+        (
+            registration.clone(),
+            Vault {
+                id,
+                registration,
+                status: VaultStatus::Verified,
+            },
+        )
+    }
+
+    /// The provider signs two digests in one slot with one nonce: what that gives the network is a case with evidence.
+    fn equivocate(&self, vault: &Vault, guilty: &eots::SecretKey) -> Execution {
+        let domains = self.genesis.domains();
+        let (chain, domain, slot) = (domains.chain, domains.bitcoin, 10);
+        let nonce = eots::nonce(guilty, chain.as_bytes(), domain.as_bytes(), slot);
+        let sign = |digest| {
+            let message = Statement { domain, slot, digest }.eots_message(&chain);
+            (digest, Hash::new(eots::sign(guilty, &nonce, &message).0))
+        };
+        let opening = Opening {
+            commitment: Commitment {
+                first: Height::new(5),
+                count: 2,
+                root: Hash::ZERO,
+            },
+            aunts: List::new(),
+        };
+        let operator = vault.registration.operator;
+        let pair = EotsPair {
+            operator,
+            domain,
+            slot,
+            nonce: Hash::new(nonce.public().to_bytes()),
+            opening,
+            first: sign(Digest::new([1; 32])),
+            second: sign(Digest::new([2; 32])),
+        };
+        let order = SlashOrder {
+            target: SlashTarget::Vault(vault.id),
+            asked: 10_000_000,
+            status: OrderStatus::Ordered,
+        };
+        let case = Case {
+            id: CaseId::derive(&chain, &operator, &domain),
+            operator,
+            domain,
+            slot,
+            opened: Height::new(11),
+            evidence: Some(Evidence::EotsPair(pair)),
+            orders: List::try_from(vec![order]).unwrap(),
+        };
+        let convict = Operator {
+            id: operator,
+            keys: List::new(),
+            convicted: None,
+            jailed: None,
+            attested: 0,
+            missed: 0,
+        };
+        Execution {
+            case,
+            order: 0,
+            operator: convict,
+            vault: Some(vault.clone()),
+        }
+    }
+}
+
+async fn connect(bitcoind: &Bitcoind, genesis: &Arc<Genesis>) -> Result<Bitcoin, ChainError> {
+    Bitcoin::connect(Config {
+        endpoints: vec![bitcoind.endpoint().clone()],
+        genesis: genesis.clone(),
+    })
+    .await
+}
+
+fn watch(vault: &Vault) -> Watch {
+    Watch {
+        vaults: BTreeMap::from([(vault.id, vault.clone())]),
+        ..Watch::default()
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn genesis(bitcoind: &Bitcoind, people: &People, start: u32) -> Genesis {
+    let client = bitcoind.client();
+    let hash = client.block_hash(start).await.unwrap();
+    let time = u64::from(client.header(hash).await.unwrap().time);
+    let zero = Address::ZERO;
+    Genesis {
+        random: Hash::new([5; 32]),
+        evm_chain_id: 31_337,
+        bitcoin_genesis: Hash::new(client.block_hash(0).await.unwrap().to_byte_array()),
+        ethereum_start: ChainPoint {
+            number: 0,
+            hash: Hash::ZERO,
+            log: u32::MAX,
+            time: 0,
+        },
+        bitcoin_start: ChainPoint {
+            number: u64::from(start),
+            hash: Hash::new(hash.to_byte_array()),
+            log: u32::MAX,
+            time,
+        },
+        contracts: Contracts {
+            palisade: zero,
+            eigenlayer_adapter: zero,
+            committee: zero,
+            allocation_manager: zero,
+            delegation_manager: zero,
+        },
+        assets: List::new(),
+        vaults: Some(people.terms(2, 12, 6)),
+        parameters: Parameters {
+            epoch_heights: 20,
+            epoch_ethereum_blocks: 15,
+            epoch_bitcoin_blocks: 15,
+            max_age_blocks: 30,
+            trust_blocks: 40,
+            execution_blocks: 20,
+            observation_lag_blocks: 10,
+            bitcoin_depth: u64::from(DEPTH),
+            deallocation_delay: 120,
+            checkpoint_interval: 5,
+            attest_lag_blocks: 20,
+            min_total: MicroUsd::new(0),
+            min_bond: MicroUsd::new(0),
+        },
+        seats: List::new(),
+    }
+}
+
+fn id(transaction: &Transaction) -> Hash {
+    Hash::new(transaction.compute_txid().to_byte_array())
+}
+
+#[tokio::test]
+async fn an_equivocation_gives_the_key_that_completes_the_slash_and_the_chain_takes_it() {
+    let net = Regtest::start().await;
+    let (_, mut vault) = net.stake(1_000).await;
+    let first = net.chain.tip().await.unwrap();
+    assert_eq!(
+        net.observe(net.start_point(), first, &vault).await,
+        [],
+        "the tip's depth is zero"
+    );
+    let confirmed = net.settle().await;
+    assert_eq!(
+        net.observe(net.start_point(), confirmed, &vault).await,
+        [Fact::VaultConfirmed(vault.id)]
+    );
+    vault.status = VaultStatus::Active;
+
+    let execution = net.equivocate(&vault, &net.people.providers[0]);
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else {
+        panic!("not mined yet")
+    };
+    assert_eq!(
+        net.chain.execute(&execution).await.unwrap(),
+        Progress::Sent(sent),
+        "again changes nothing"
+    );
+    net.mine(1).await;
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(sent));
+    let slashed = net.settle().await;
+    let taken = Sats::new(10_000_000);
+    let spend = Spend::Slashed(VaultLoss { txid: sent, taken });
+    assert_eq!(
+        net.observe(confirmed, slashed, &vault).await,
+        [Fact::VaultSpent(VaultSpent { id: vault.id, spend })]
+    );
+
+    // r29: whoever reads the chain learns the key, with no case at hand
+    let exposed = net.chain.exposed(&confirmed, &slashed, &watch(&vault)).await.unwrap();
+    let [Evidence::ExposedKey(key)] = &exposed[..] else {
+        panic!("one key")
+    };
+    let secret = eots::SecretKey::from_bytes(&key.secret).unwrap();
+    assert_eq!(secret.public(), net.people.providers[0].public());
+
+    // what is left comes back to the staker after the unbonding time, and not a block earlier
+    let presigned = Presigned::check(&vault.registration, net.chain.rules()).unwrap();
+    let back = net
+        .people
+        .wallet
+        .withdraw_change(presigned.vault(), 0, stake::elsewhere(), Amount::from_sat(1_000))
+        .unwrap();
+    let acceptance = net.client().test(&back).await.unwrap();
+    assert_eq!(acceptance.reason.as_deref(), Some("non-BIP68-final"));
+    net.mine(1).await;
+    net.send(&back).await;
+}
+
+#[tokio::test]
+async fn an_innocent_provider_cannot_be_slashed_for_another_ones_fault() {
+    let net = Regtest::start().await;
+    let (_, vault) = net.stake(1_000).await;
+    let execution = net.equivocate(&vault, &secret(99));
+    assert!(matches!(
+        net.chain.execute(&execution).await,
+        Err(ChainError::Refused(_))
+    ));
+    let mut without = net.equivocate(&vault, &net.people.providers[0]);
+    without.case.evidence = None;
+    assert!(matches!(net.chain.execute(&without).await, Err(ChainError::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_stake_that_is_already_unbonding_is_slashed_all_the_same() {
+    let net = Regtest::start().await;
+    let (registration, mut vault) = net.stake(1_000).await;
+    let presigned = Presigned::check(&registration, net.chain.rules()).unwrap();
+    let unbonding = net.people.wallet.unbond(&presigned).unwrap();
+    net.send(&unbonding).await;
+    let upto = net.settle().await;
+    let spend = Spend::Unbonded(id(&unbonding));
+    let unbonded = Fact::VaultSpent(VaultSpent { id: vault.id, spend });
+    assert_eq!(
+        net.observe(net.start_point(), upto, &vault).await,
+        [Fact::VaultConfirmed(vault.id), unbonded]
+    );
+    vault.status = VaultStatus::Unbonding(id(&unbonding));
+
+    let execution = net.equivocate(&vault, &net.people.providers[0]);
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else {
+        panic!("not mined yet")
+    };
+    let slash = presigned
+        .vault()
+        .slashings()
+        .iter()
+        .find(|slashing| slashing.held == Held::Unbonding)
+        .unwrap();
+    assert_eq!(sent, id(&slash.transaction));
+    let last = net.settle().await;
+    let taken = Sats::new((100_000_000 - 1_000) / 10);
+    let spend = Spend::Slashed(VaultLoss { txid: sent, taken });
+    assert_eq!(
+        net.observe(upto, last, &vault).await,
+        [Fact::VaultSpent(VaultSpent { id: vault.id, spend })]
+    );
+}
+
+#[tokio::test]
+async fn a_staker_withdraws_after_the_timelock_and_not_before() {
+    let net = Regtest::start().await;
+    let (registration, mut vault) = net.stake(12).await;
+    let presigned = Presigned::check(&registration, net.chain.rules()).unwrap();
+    let withdrawal = net
+        .people
+        .wallet
+        .withdraw(
+            presigned.vault(),
+            Held::Staked,
+            stake::elsewhere(),
+            Amount::from_sat(1_000),
+        )
+        .unwrap();
+    net.mine(10).await; // with its own block eleven: one is missing
+    assert_eq!(
+        net.client().test(&withdrawal).await.unwrap().reason.as_deref(),
+        Some("non-BIP68-final")
+    );
+    net.mine(1).await;
+    net.send(&withdrawal).await;
+    let upto = net.settle().await;
+    vault.status = VaultStatus::Active;
+    let spend = Spend::Withdrawn(id(&withdrawal));
+    assert_eq!(
+        net.observe(net.start_point(), upto, &vault).await,
+        [Fact::VaultSpent(VaultSpent { id: vault.id, spend })]
+    );
+}
+
+#[tokio::test]
+async fn r28_a_slash_that_waits_climbs_to_the_next_rung() {
+    let net = Regtest::start().await;
+    let (_, vault) = net.stake(1_000).await;
+    let execution = net.equivocate(&vault, &net.people.providers[0]);
+    let Progress::Sent(cheap) = net.chain.execute(&execution).await.unwrap() else {
+        panic!("not mined yet")
+    };
+    mine_empty(&net, 6).await;
+    let Progress::Sent(dear) = net.chain.execute(&execution).await.unwrap() else {
+        panic!("not mined yet")
+    };
+    assert_ne!(cheap, dear);
+    assert_eq!(
+        net.chain.execute(&execution).await.unwrap(),
+        Progress::Sent(dear),
+        "the ladder ends here"
+    );
+    net.mine(1).await;
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(dear));
+    assert_eq!(ladder().len(), 2);
+}
+
+/// Blocks that leave the mempool as it is.
+async fn mine_empty(net: &Regtest, blocks: u32) {
+    for _ in 0..blocks {
+        net.client()
+            .mine_empty(&net.people.wallet.address(Network::Regtest))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn r30_a_shallow_reorganisation_changes_nothing_final_and_a_deep_one_breaks_finality() {
+    let net = Regtest::start().await;
+    let (_, mut vault) = net.stake(1_000).await;
+    let upto = net.settle().await;
+    assert_eq!(
+        net.observe(net.start_point(), upto, &vault).await,
+        [Fact::VaultConfirmed(vault.id)]
+    );
+    vault.status = VaultStatus::Active;
+
+    // two blocks are replaced by three: the anchor stands
+    net.replace(net.height().await - 1, 3).await;
+    let next = net.chain.tip().await.unwrap();
+    assert_eq!(next.number, upto.number + 1);
+    assert_eq!(net.chain.point(upto.number).await.unwrap(), upto);
+    assert_eq!(net.observe(upto, next, &vault).await, []);
+
+    // the anchor's own block is replaced by a heavier chain
+    net.replace(u32::try_from(upto.number).unwrap(), 12).await;
+    let after = net.chain.tip().await.unwrap();
+    assert_ne!(net.chain.point(upto.number).await.unwrap().hash, upto.hash);
+    let broken = net.chain.observe(&upto, &after, &watch(&vault)).await;
+    assert!(matches!(broken, Err(ChainError::FinalityBroken { number }) if number == upto.number));
+}
+
+#[tokio::test]
+async fn another_chain_or_start_is_refused_at_once() {
+    let net = Regtest::start().await;
+    let with = |change: fn(&mut Genesis)| {
+        let mut genesis = (*net.genesis).clone();
+        change(&mut genesis);
+        Arc::new(genesis)
+    };
+    let connect = async |genesis: Arc<Genesis>| connect(&net.bitcoind, &genesis).await.map(drop);
+    let mainnet = with(|genesis| {
+        genesis.bitcoin_genesis = Hash::new(
+            bitcoin::constants::genesis_block(Network::Bitcoin)
+                .block_hash()
+                .to_byte_array(),
+        );
+    });
+    assert!(matches!(connect(mainnet).await, Err(ChainError::WrongChain { .. })));
+    assert!(matches!(
+        connect(with(|genesis| genesis.bitcoin_start.hash = Hash::ZERO)).await,
+        Err(ChainError::WrongChain { .. })
+    ));
+    assert!(
+        connect(with(|genesis| genesis.bitcoin_start.number = 1_000))
+            .await
+            .is_err()
+    );
+    assert!(matches!(
+        net.chain.point(5_000).await,
+        Err(ChainError::NotThere { number: 5_000 })
+    ));
+    let rules = VaultRules::new(net.genesis.vaults.as_ref().unwrap()).unwrap();
+    assert_eq!(&rules, net.chain.rules());
+    assert_eq!(OperatorId::ZERO, OperatorId::new([0; 20]));
+}
+
+#[tokio::test]
+async fn a_restarted_bitcoind_has_other_credentials_and_is_found_again() {
+    let Regtest {
+        bitcoind, _dir, chain, ..
+    } = Regtest::start().await;
+    let before = chain.tip().await.unwrap();
+    let port: u16 = bitcoind.endpoint().url.rsplit(':').next().unwrap().parse().unwrap();
+    bitcoind.stop().await.unwrap();
+    assert!(matches!(chain.tip().await, Err(ChainError::Unavailable { .. })));
+    let binary = bitcoind::locate().unwrap();
+    let _again = Bitcoind::start(&binary, _dir.path(), port, Lifetime::Handle)
+        .await
+        .unwrap();
+    assert_eq!(chain.tip().await.unwrap(), before);
+}
