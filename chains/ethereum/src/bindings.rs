@@ -1,0 +1,63 @@
+//! The contracts' ABIs: ours from the checked-in artifacts, EigenLayer's by hand and only as far as it is used.
+
+#![allow(missing_docs, clippy::too_many_arguments)]
+
+/// Palisade.sol.
+pub mod palisade {
+    alloy::sol! {
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        Palisade,
+        "contracts/artifacts/Palisade.json"
+    }
+}
+
+/// EigenLayerAdapter.sol.
+pub mod adapter {
+    alloy::sol! {
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        EigenLayerAdapter,
+        "contracts/artifacts/EigenLayerAdapter.json"
+    }
+}
+
+/// The views of EigenLayer that hold in cores 1.3 to 1.13 with the same selectors.
+pub mod eigenlayer {
+    alloy::sol! {
+        #[derive(Debug, PartialEq, Eq)]
+        struct OperatorSet {
+            address avs;
+            uint32 id;
+        }
+
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        interface AllocationManager {
+            struct Allocation {
+                uint64 currentMagnitude;
+                int128 pendingDiff;
+                uint32 effectBlock;
+            }
+
+            event OperatorRemovedFromOperatorSet(address indexed operator, OperatorSet operatorSet);
+
+            function DEALLOCATION_DELAY() external view returns (uint32);
+            function getMembers(OperatorSet operatorSet) external view returns (address[] memory);
+            function getMaxMagnitudes(address[] operators, address strategy) external view returns (uint64[] memory);
+            function getAllocations(address[] operators, OperatorSet operatorSet, address strategy)
+                external view returns (Allocation[] memory);
+            function getMinimumSlashableStake(
+                OperatorSet operatorSet, address[] operators, address[] strategies, uint32 futureBlock
+            ) external view returns (uint256[][] memory);
+            /// Cores 1.9 and later.
+            function getSlasher(OperatorSet operatorSet) external view returns (address);
+        }
+
+        #[sol(rpc)]
+        interface DelegationManager {
+            function getOperatorsShares(address[] operators, address[] strategies)
+                external view returns (uint256[][] memory);
+        }
+    }
+}

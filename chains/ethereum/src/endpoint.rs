@@ -1,0 +1,347 @@
+//! One endpoint, and what it alone says. Whether that is believed is decided in `client`.
+
+use crate::bindings::palisade::Palisade;
+use crate::facts::{EVENTS, Place, lied, read};
+use crate::readers::eigenlayer::{self, Generation};
+use crate::transport::{TooLarge, Transport};
+use alloy::contract;
+use alloy::eips::{BlockId, BlockNumberOrTag};
+use alloy::network::primitives::BlockResponse;
+use alloy::primitives::{self, B256};
+use alloy::providers::{Provider, RootProvider};
+use alloy::rpc::client::RpcClient;
+use alloy::rpc::types::{Block, Filter, Log};
+use alloy::transports::http::reqwest::Url;
+use alloy::transports::{RpcError, TransportError, TransportErrorKind};
+use palisade_types::chain::{ChainError, ChainPoint, Watch};
+use palisade_types::genesis::Genesis;
+use palisade_types::ids::{Address, Hash, OperatorId};
+use palisade_types::observation::{Fact, MAX_FACTS};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// The most blocks whose logs are asked for at once. Endpoints that grant fewer are asked again for half.
+const LOG_BLOCKS: u64 = 2_000;
+/// The most logs of a restaking protocol that one observation reads.
+const MAX_LOGS: usize = 20_000;
+
+/// One endpoint. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Endpoint(Arc<Inner>);
+
+struct Inner {
+    /// As the operator's configuration counts it, from 1; the URL may hold a credential.
+    name: String,
+    provider: RootProvider,
+    genesis: Arc<Genesis>,
+    /// Set once the endpoint was seen to serve genesis' chain; nothing it says is used before.
+    checked: OnceCell<Option<Generation>>,
+}
+
+impl Endpoint {
+    pub(crate) fn new(number: usize, url: &str, timeout: Duration, genesis: Arc<Genesis>) -> Result<Self, ChainError> {
+        let name = format!("Ethereum endpoint {number}");
+        let bad = |what: &str| ChainError::Refused(format!("{name} {what}"));
+        let url: Url = url.parse().map_err(|_| bad("is no URL"))?;
+        let transport = Transport::new(url, timeout).map_err(|_| bad("cannot be spoken to"))?;
+        let provider = RootProvider::new(RpcClient::new(transport, false));
+        Ok(Self(Arc::new(Inner {
+            name,
+            provider,
+            genesis,
+            checked: OnceCell::new(),
+        })))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(crate) fn genesis(&self) -> &Genesis {
+        &self.0.genesis
+    }
+
+    /// The RPC itself, once the endpoint is known to serve the right chain.
+    pub(crate) async fn provider(&self) -> Result<&RootProvider, ChainError> {
+        self.check().await?;
+        Ok(&self.0.provider)
+    }
+
+    /// Checks once that the endpoint serves genesis' chain, with our contract and EigenLayer's on it (R17), and
+    /// says which generation of EigenLayer it is; `None` when no asset of genesis lies there.
+    pub(crate) async fn check(&self) -> Result<Option<Generation>, ChainError> {
+        let checked = self.0.checked.get_or_try_init(|| async {
+            self.check_chain().await?;
+            self.check_palisade().await?;
+            if self.genesis().assets.is_empty() {
+                return Ok(None);
+            }
+            let generation = eigenlayer::probe(&self.0.provider, self.genesis()).await?;
+            tracing::info!(endpoint = self.name(), ?generation, "serves the chain of genesis");
+            Ok(Some(generation))
+        });
+        checked.await.copied()
+    }
+
+    async fn check_chain(&self) -> Result<(), ChainError> {
+        let provider = &self.0.provider;
+        let expected = self.genesis().evm_chain_id;
+        let found = provider.get_chain_id().await;
+        let found = found.map_err(|error| unavailable("asking for the chain id", error))?;
+        if found != expected {
+            return Err(wrong(&format!("chain id {expected}"), &format!("chain id {found}")));
+        }
+        let start = &self.genesis().ethereum_start;
+        let block = self.block(BlockNumberOrTag::Number(start.number)).await?;
+        match block.as_ref().map(point_of) {
+            Some(found) if found.hash == start.hash && found.time == start.time => Ok(()),
+            Some(found) => Err(wrong(
+                &format!("block {} {}", start.number, start.hash),
+                &format!("block {} {}", found.number, found.hash),
+            )),
+            None => Err(ChainError::NotThere { number: start.number }),
+        }
+    }
+
+    async fn check_palisade(&self) -> Result<(), ChainError> {
+        let (genesis, provider) = (self.genesis(), &self.0.provider);
+        let address = genesis.contracts.palisade;
+        let expected = format!("Palisade.sol of {} at {address}", genesis.chain_id());
+        require_code(provider, &address, &expected).await?;
+        let contract = Palisade::new(alloy_address(&address), provider);
+        let chain = contract.chainId().call().await;
+        let chain = chain.map_err(|error| view_failed("asking Palisade.sol for its chain id", error))?;
+        if chain.0 != *genesis.chain_id().as_bytes() {
+            return Err(wrong(&expected, &format!("a contract of {chain}")));
+        }
+        let window = contract.evidenceWindowBlocks().call().await;
+        let window = window.map_err(|error| view_failed("asking Palisade.sol for its window", error))?;
+        let ours = genesis.parameters.ethereum_window();
+        if window != ours {
+            return Err(wrong(
+                &format!("an evidence window of {ours} blocks"),
+                &format!("one of {window}"),
+            ));
+        }
+        if !genesis.assets.is_empty() {
+            let adapters = contract.adapters().call().await;
+            let adapters = adapters.map_err(|error| view_failed("asking Palisade.sol for its adapters", error))?;
+            if !adapters.contains(&alloy_address(&genesis.contracts.eigenlayer_adapter)) {
+                return Err(wrong(&expected, "a contract without genesis' adapter"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest finalized point.
+    pub(crate) async fn tip(&self) -> Result<ChainPoint, ChainError> {
+        self.check().await?;
+        let block = self.block(BlockNumberOrTag::Finalized).await?;
+        // A node that has not heard from its consensus layer yet knows no finalized block.
+        block.as_ref().map(point_of).ok_or(ChainError::NotThere { number: 0 })
+    }
+
+    /// The final point at `number`.
+    pub(crate) async fn point(&self, number: u64) -> Result<ChainPoint, ChainError> {
+        let tip = self.tip().await?;
+        if number > tip.number {
+            return Err(ChainError::NotThere { number });
+        }
+        let block = self.block(BlockNumberOrTag::Number(number)).await?;
+        match block.as_ref().map(point_of) {
+            Some(point) if point.number == number => Ok(point),
+            Some(_) => Err(lied("another block than the one asked for")),
+            None => Err(ChainError::NotThere { number }),
+        }
+    }
+
+    async fn block(&self, which: BlockNumberOrTag) -> Result<Option<Block>, ChainError> {
+        let block = self.0.provider.get_block_by_number(which).await;
+        block.map_err(|error| unavailable(&format!("asking for block {which}"), error))
+    }
+
+    /// What `Chain::observe` promises, at this endpoint.
+    pub(crate) async fn observe(
+        &self,
+        after: &ChainPoint,
+        upto: &ChainPoint,
+        watch: &Watch,
+    ) -> Result<Vec<Fact>, ChainError> {
+        if after.number >= upto.number {
+            return Err(ChainError::Refused("a gap that holds no block".to_owned()));
+        }
+        self.stands(after).await?;
+        self.stands(upto).await?;
+        let mut facts = self.happened(after, upto).await?;
+        if self.genesis().assets.is_empty() {
+            return Ok(facts);
+        }
+        let operators = operators(watch, &facts);
+        let gap = after.number + 1..=upto.number;
+        let removals = self
+            .logs(eigenlayer::removals(&self.genesis().contracts), gap, MAX_LOGS)
+            .await?;
+        let reader = eigenlayer::Reader::new(&self.0.provider, self.genesis(), upto);
+        let room = MAX_FACTS - facts.len();
+        facts.extend(reader.changes(&operators, &removals, watch, room).await?);
+        Ok(facts)
+    }
+
+    async fn stands(&self, point: &ChainPoint) -> Result<(), ChainError> {
+        let found = self.point(point.number).await?;
+        if found.hash == point.hash && found.time == point.time {
+            Ok(())
+        } else {
+            Err(ChainError::FinalityBroken { number: point.number })
+        }
+    }
+
+    /// The facts that Palisade.sol logged from the first log not yet in `after` up to the last one in `upto` (R32).
+    async fn happened(&self, after: &ChainPoint, upto: &ChainPoint) -> Result<Vec<Fact>, ChainError> {
+        let filter = Filter::new()
+            .address(alloy_address(&self.genesis().contracts.palisade))
+            .event_signature(EVENTS.to_vec());
+        let from = if after.log == u32::MAX {
+            after.number + 1
+        } else {
+            after.number
+        };
+        let mut facts = Vec::new();
+        for log in self.logs(filter, from..=upto.number, MAX_FACTS).await? {
+            let place = Place::of(&log)?;
+            let early = place.block == after.number && place.index < after.log;
+            let late = place.block == upto.number && place.index >= upto.log;
+            if !early && !late {
+                facts.push(read(&log)?);
+            }
+        }
+        Ok(facts)
+    }
+
+    /// All logs of a range, in order. A range that the endpoint will not answer at once is asked for in halves.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::TooMany`] above `most` logs.
+    pub(crate) async fn logs(
+        &self,
+        filter: Filter,
+        blocks: std::ops::RangeInclusive<u64>,
+        most: usize,
+    ) -> Result<Vec<Log>, ChainError> {
+        let (mut from, last) = (*blocks.start(), *blocks.end());
+        let mut step = LOG_BLOCKS;
+        let mut logs: Vec<Log> = Vec::new();
+        while from <= last {
+            let to = last.min(from.saturating_add(step - 1));
+            let asked = filter.clone().from_block(from).to_block(to);
+            match self.0.provider.get_logs(&asked).await {
+                Ok(found) => {
+                    if logs.len() + found.len() > most {
+                        return Err(ChainError::TooMany { number: last });
+                    }
+                    check_order(&asked, from, to, &found)?;
+                    logs.extend(found);
+                    from = to + 1;
+                }
+                Err(error) if step > 1 && asks_for_less(&error) => step /= 2,
+                Err(error) => {
+                    return Err(unavailable(&format!("asking for logs of {from} to {to}"), error));
+                }
+            }
+        }
+        Ok(logs)
+    }
+}
+
+/// Whoever has a position to look at: all we know, and those who came in the gap.
+fn operators(watch: &Watch, facts: &[Fact]) -> BTreeSet<OperatorId> {
+    let came = facts.iter().filter_map(|fact| match fact {
+        Fact::Keys(keys) => Some(keys.operator),
+        _ => None,
+    });
+    watch.operators.keys().copied().chain(came).collect()
+}
+
+fn check_order(filter: &Filter, from: u64, to: u64, logs: &[Log]) -> Result<(), ChainError> {
+    let mut before = None;
+    for log in logs {
+        let place = Place::of(log)?;
+        if place.block < from || place.block > to || before.is_some_and(|before| before >= place) {
+            return Err(lied("logs out of their range or order"));
+        }
+        if !filter.address.matches(&log.address()) || !log.topic0().is_some_and(|topic| filter.topics[0].matches(topic))
+        {
+            return Err(lied("logs that were not asked for"));
+        }
+        before = Some(place);
+    }
+    Ok(())
+}
+
+/// Whether the endpoint spoke and would not answer this much: no reason to ask for less if it did not speak at all.
+fn asks_for_less(error: &TransportError) -> bool {
+    match error {
+        RpcError::ErrorResp(_) => true,
+        RpcError::Transport(TransportErrorKind::Custom(error)) => error.is::<TooLarge>(),
+        _ => false,
+    }
+}
+
+fn point_of(block: &Block) -> ChainPoint {
+    ChainPoint {
+        number: block.header().number,
+        hash: hash_of(block.header().hash),
+        log: u32::MAX,
+        time: block.header().timestamp,
+    }
+}
+
+/// A contract is there, or the endpoint serves another chain.
+pub(crate) async fn require_code(provider: &RootProvider, address: &Address, expected: &str) -> Result<(), ChainError> {
+    let code = provider.get_code_at(alloy_address(address)).await;
+    let code = code.map_err(|error| unavailable("asking for a contract's code", error))?;
+    if code.is_empty() {
+        return Err(wrong(expected, "no code there"));
+    }
+    Ok(())
+}
+
+pub(crate) fn wrong(expected: &str, found: &str) -> ChainError {
+    ChainError::WrongChain {
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    }
+}
+
+pub(crate) fn unavailable(doing: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ChainError {
+    ChainError::Unavailable {
+        doing: doing.to_owned(),
+        source: source.into(),
+    }
+}
+
+/// A view of a contract that we checked gave no answer. It may be that the endpoint no longer has the state (R31);
+/// an answer that does not decode is a lie.
+pub(crate) fn view_failed(doing: &str, error: contract::Error) -> ChainError {
+    match error {
+        contract::Error::TransportError(error) => unavailable(doing, error),
+        error => ChainError::Lied(format!("{doing}: {error}")),
+    }
+}
+
+pub(crate) fn alloy_address(address: &Address) -> primitives::Address {
+    primitives::Address::from(*address.as_bytes())
+}
+
+pub(crate) fn hash_of(hash: B256) -> Hash {
+    Hash::new(hash.0)
+}
+
+/// The state right after the point's block, by its hash: a reorganised endpoint then has no answer instead of
+/// another one.
+pub(crate) fn state_at(point: &ChainPoint) -> BlockId {
+    BlockId::hash(B256::from(*point.hash.as_bytes()))
+}

@@ -1,0 +1,186 @@
+//! What a log of Palisade.sol says, in Palisade's words. Pure and strict: the contract cannot be changed, so a log
+//! that does not read as it would write it is a lie of the endpoint.
+
+use crate::bindings::palisade::Palisade::{Convicted, KeysRegistered as Registered, Slashed};
+use alloy::primitives::{B256, U256};
+use alloy::rpc::types::Log;
+use alloy::sol_types::SolEvent;
+use palisade_crypto::bls;
+use palisade_types::canonical::Blob;
+use palisade_types::chain::ChainError;
+use palisade_types::ids::{
+    Address, BlsKey, CaseId, Domain, Ed25519Key, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
+};
+use palisade_types::observation::{ConvictedOnChain, Fact, KeysRegistered, SlashedOnChain};
+use palisade_types::operator::KeyRow;
+
+/// The events that are facts. A failed slash is none: its order stays open.
+pub(crate) const EVENTS: [B256; 3] = [
+    Registered::SIGNATURE_HASH,
+    Convicted::SIGNATURE_HASH,
+    Slashed::SIGNATURE_HASH,
+];
+
+/// Where a log stands; an endpoint that leaves this out speaks of a pending block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) block: u64,
+    pub(crate) index: u32,
+}
+
+impl Place {
+    pub(crate) fn of(log: &Log) -> Result<Self, ChainError> {
+        let index = log.log_index.and_then(|index| u32::try_from(index).ok());
+        match (log.block_number, index) {
+            (Some(block), Some(index)) if !log.removed => Ok(Self { block, index }),
+            _ => Err(lied("a log of a final block without its place")),
+        }
+    }
+}
+
+/// Reads one log of Palisade.sol with one of [`EVENTS`].
+pub(crate) fn read(log: &Log) -> Result<Fact, ChainError> {
+    match log.topic0() {
+        Some(&Registered::SIGNATURE_HASH) => registered(log),
+        Some(&Convicted::SIGNATURE_HASH) => convicted(log),
+        Some(&Slashed::SIGNATURE_HASH) => slashed(log),
+        _ => Err(lied("a log that was not asked for")),
+    }
+}
+
+fn registered(log: &Log) -> Result<Fact, ChainError> {
+    let event = decode::<Registered>(log)?;
+    if Place::of(log)?.block != event.fromBlock {
+        return Err(lied("a key row from another block than its log's"));
+    }
+    let packed: [u8; 192] = exact(&event.bls, "an attestation key")?;
+    let bls = bls::PublicKey::from_packed(&packed).map_err(|_| lied("an attestation key that Palisade.sol refuses"))?;
+    let row = KeyRow {
+        id: event.keyId,
+        from: event.fromBlock,
+        until: None,
+        bls: BlsKey::new(bls.to_bytes()),
+        ed25519: Ed25519Key::new(event.ed25519.0),
+        eots: SchnorrKey::new(event.eots.0),
+        peer: Blob::try_from(event.peerId.to_vec()).map_err(|_| lied("a peer id over its bound"))?,
+    };
+    Ok(Fact::Keys(Box::new(KeysRegistered {
+        operator: OperatorId::new(event.operator.into_array()),
+        row,
+        ed25519_proof: Ed25519Signature::new(exact(&event.ed25519Proof, "an Ed25519 proof")?),
+        eots_proof: SchnorrSignature::new(exact(&event.eotsProof, "an EOTS proof")?),
+    })))
+}
+
+fn convicted(log: &Log) -> Result<Fact, ChainError> {
+    let event = decode::<Convicted>(log)?;
+    Ok(Fact::Convicted(ConvictedOnChain {
+        case: CaseId::new(event.caseId.0),
+        operator: OperatorId::new(event.operator.into_array()),
+        domain: Domain::new(event.domain.0),
+        slot: event.slot,
+    }))
+}
+
+fn slashed(log: &Log) -> Result<Fact, ChainError> {
+    let event = decode::<Slashed>(log)?;
+    let transaction = log
+        .transaction_hash
+        .ok_or_else(|| lied("a log without its transaction"))?;
+    Ok(Fact::Slashed(SlashedOnChain {
+        case: CaseId::new(event.caseId.0),
+        operator: OperatorId::new(event.operator.into_array()),
+        adapter: Address::new(event.adapter.into_array()),
+        asset: Address::new(event.asset.into_array()),
+        before: shares(event.before)?,
+        afterwards: shares(event.afterwards)?,
+        transaction: Hash::new(transaction.0),
+    }))
+}
+
+/// Shares as the ledger counts them: EigenLayer's strategies hold less than 1e38 of them, so all fit.
+pub(crate) fn shares(amount: U256) -> Result<u128, ChainError> {
+    u128::try_from(amount).map_err(|_| lied("more shares than a strategy can hold"))
+}
+
+pub(crate) fn lied(what: &str) -> ChainError {
+    ChainError::Lied(what.to_owned())
+}
+
+fn decode<E: SolEvent>(log: &Log) -> Result<E, ChainError> {
+    E::decode_log_data_validate(log.data())
+        .map_err(|error| ChainError::Lied(format!("{} does not decode: {error}", E::SIGNATURE)))
+}
+
+fn exact<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], ChainError> {
+    bytes
+        .try_into()
+        .map_err(|_| ChainError::Lied(format!("{what} of {} bytes", bytes.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::{self, Bytes, LogData};
+
+    fn event() -> Registered {
+        let bls = bls::SecretKey::from_seed(&[7; 32]).public();
+        Registered {
+            operator: primitives::Address::repeat_byte(1),
+            keyId: 3,
+            fromBlock: 40,
+            bls: bls.to_packed().to_vec().into(),
+            ed25519: B256::repeat_byte(2),
+            ed25519Proof: vec![3; 64].into(),
+            eots: B256::repeat_byte(4),
+            eotsProof: vec![5; 64].into(),
+            peerId: vec![6; 38].into(),
+        }
+    }
+
+    fn log(data: LogData) -> Log {
+        Log {
+            inner: primitives::Log {
+                address: primitives::Address::ZERO,
+                data,
+            },
+            block_number: Some(40),
+            log_index: Some(2),
+            transaction_hash: Some(B256::repeat_byte(9)),
+            ..Log::default()
+        }
+    }
+
+    #[test]
+    fn r12_a_registration_becomes_an_open_row_with_a_compressed_key() {
+        let Ok(Fact::Keys(keys)) = read(&log(event().encode_log_data())) else {
+            panic!("no key fact");
+        };
+        let key = bls::SecretKey::from_seed(&[7; 32]).public();
+        assert_eq!(keys.row.bls, BlsKey::new(key.to_bytes()));
+        assert_eq!((keys.row.id, keys.row.from, keys.row.until), (3, 40, None));
+        assert_eq!(keys.operator, OperatorId::new([1; 20]));
+        assert_eq!(&keys.row.peer[..], &[6; 38]);
+    }
+
+    #[test]
+    fn a_log_that_the_contract_cannot_write_is_a_lie() {
+        let refused = |change: fn(&mut Registered)| {
+            let mut event = event();
+            change(&mut event);
+            matches!(read(&log(event.encode_log_data())), Err(ChainError::Lied(_)))
+        };
+        assert!(refused(|event| event.bls = Bytes::from(vec![0; 192])));
+        assert!(refused(|event| event.bls = Bytes::from(vec![1; 191])));
+        assert!(refused(|event| event.ed25519Proof = Bytes::from(vec![1; 63])));
+        assert!(refused(|event| event.eotsProof = Bytes::new()));
+        assert!(refused(|event| event.peerId = Bytes::from(vec![1; 65])));
+        assert!(refused(|event| event.fromBlock = 41));
+        let mut cut = log(event().encode_log_data());
+        cut.inner.data.data = cut.inner.data.data.slice(..100);
+        assert!(matches!(read(&cut), Err(ChainError::Lied(_))));
+        let mut pending = log(event().encode_log_data());
+        pending.block_number = None;
+        assert!(matches!(read(&pending), Err(ChainError::Lied(_))));
+    }
+}

@@ -1,0 +1,23 @@
+//! Ethereum, in Palisade's words.
+//!
+//! [`Ethereum`] implements [`palisade_types::chain::Chain`] over the JSON-RPC of several endpoints: only finalized
+//! blocks become facts, and a fact counts when enough endpoints say the same (R30). It reads what Palisade.sol logged
+//! and what the restaking protocols' own views say at the anchor, carries orders to Palisade.sol, and registers keys
+//! there. It decides nothing about stake: a position is written down as it stands, and weighed by the ledger.
+//!
+//! No log, receipt or RPC type leaves this crate.
+
+mod account;
+pub mod bindings;
+mod client;
+mod endpoint;
+mod facts;
+mod outbox;
+pub mod readers;
+mod registration;
+mod slash;
+mod transport;
+
+pub use account::{Account, BadKey};
+pub use client::{Config, Ethereum};
+pub use registration::{Keys, Registered};

@@ -1,0 +1,325 @@
+//! EigenLayer: shares delegated to an operator, and what of them the network's own operator set may take.
+//!
+//! Positions are written down from views at the anchor and never from events: an `AllocationUpdated` states the future
+//! magnitude, a completed deallocation logs nothing of it, and a slash logs twice. One thing no core has a view for:
+//! until which block a former member can still be slashed. It is the block of his removal plus the deallocation delay,
+//! and the removal is logged.
+//!
+//! All selectors used here are the same in cores 1.3 to 1.13. Generations differ in who may slash, which is probed.
+
+use crate::bindings::eigenlayer::AllocationManager::{
+    self, AllocationManagerInstance, OperatorRemovedFromOperatorSet as Removed,
+};
+use crate::bindings::eigenlayer::{DelegationManager, OperatorSet};
+use crate::endpoint::{alloy_address, require_code, state_at, view_failed, wrong};
+use crate::facts::{Place, lied, shares};
+use alloy::contract;
+use alloy::eips::BlockId;
+use alloy::primitives;
+use alloy::providers::RootProvider;
+use alloy::rpc::types::{Filter, Log};
+use alloy::sol_types::SolEvent;
+use alloy::transports::RpcError;
+use palisade_types::chain::{ChainError, ChainPoint, Watch};
+use palisade_types::genesis::{Contracts, Genesis};
+use palisade_types::ids::{Address, OperatorId};
+use palisade_types::observation::{Fact, StakeSeen};
+use palisade_types::position::{Position, PositionId, StakeSource};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The operator set of the network itself.
+const OPERATOR_SET: u32 = 0;
+/// Operators per view call: with this many an answer stays far below every endpoint's bound.
+const BATCH: usize = 100;
+
+/// Which EigenLayer stands on the chain, as far as it matters to a slasher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// Cores 1.3 to 1.8: the service itself may slash.
+    ServiceSlashes,
+    /// Cores 1.9 and later: the operator set names its slasher, and it is our adapter.
+    SetNamesSlasher,
+}
+
+/// Looks which generation is deployed.
+///
+/// # Errors
+///
+/// [`ChainError::WrongChain`] when there is no EigenLayer that can be slashed by our adapter with genesis' delays.
+pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<Generation, ChainError> {
+    let contracts = &genesis.contracts;
+    let manager = &contracts.allocation_manager;
+    require_code(
+        provider,
+        manager,
+        &format!("EigenLayer's AllocationManager at {manager}"),
+    )
+    .await?;
+    let delegation = &contracts.delegation_manager;
+    require_code(
+        provider,
+        delegation,
+        &format!("EigenLayer's DelegationManager at {delegation}"),
+    )
+    .await?;
+    let adapter = &contracts.eigenlayer_adapter;
+    require_code(provider, adapter, &format!("the EigenLayer adapter at {adapter}")).await?;
+
+    let manager = AllocationManager::new(alloy_address(manager), provider);
+    let delay = manager.DEALLOCATION_DELAY().call().await;
+    let delay = delay.map_err(|error| view_failed("asking EigenLayer for its deallocation delay", error))?;
+    if u64::from(delay) != genesis.parameters.deallocation_delay {
+        return Err(wrong(
+            &format!(
+                "a deallocation delay of {} blocks (R4)",
+                genesis.parameters.deallocation_delay
+            ),
+            &format!("one of {delay}"),
+        ));
+    }
+    match manager.getSlasher(own_set(contracts)).call().await {
+        Ok(slasher) if slasher == alloy_address(adapter) => Ok(Generation::SetNamesSlasher),
+        Ok(slasher) => Err(wrong(
+            "our adapter as slasher of its operator set",
+            &format!("slasher {slasher}"),
+        )),
+        // No such function: it came with core 1.9.
+        Err(contract::Error::TransportError(RpcError::ErrorResp(error))) if error.message.contains("revert") => {
+            Ok(Generation::ServiceSlashes)
+        }
+        Err(error) => Err(view_failed("asking EigenLayer for the set's slasher", error)),
+    }
+}
+
+/// The logs that say who left an operator set.
+pub(crate) fn removals(contracts: &Contracts) -> Filter {
+    Filter::new()
+        .address(alloy_address(&contracts.allocation_manager))
+        .event_signature(vec![Removed::SIGNATURE_HASH])
+}
+
+/// EigenLayer's views at one anchor.
+pub(crate) struct Reader<'a> {
+    genesis: &'a Genesis,
+    allocations: AllocationManagerInstance<&'a RootProvider>,
+    delegations: DelegationManager::DelegationManagerInstance<&'a RootProvider>,
+    strategies: Vec<primitives::Address>,
+    anchor: u64,
+    state: BlockId,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(provider: &'a RootProvider, genesis: &'a Genesis, upto: &ChainPoint) -> Self {
+        let contracts = &genesis.contracts;
+        Self {
+            genesis,
+            allocations: AllocationManager::new(alloy_address(&contracts.allocation_manager), provider),
+            delegations: DelegationManager::new(alloy_address(&contracts.delegation_manager), provider),
+            strategies: genesis
+                .assets
+                .iter()
+                .map(|asset| alloy_address(&asset.strategy))
+                .collect(),
+            anchor: upto.number,
+            state: state_at(upto),
+        }
+    }
+
+    /// Every position of `operators` that is not as `watch` has it, by id ascending, at most `room`. `removals` are
+    /// the logs of the gap. When more differ, losses come first: a stake seen too late is late, a stake believed too
+    /// long breaks R4.
+    pub(crate) async fn changes(
+        &self,
+        operators: &BTreeSet<OperatorId>,
+        removals: &[Log],
+        watch: &Watch,
+        room: usize,
+    ) -> Result<Vec<Fact>, ChainError> {
+        let removed = self.removed(removals)?;
+        let members = self.members().await?;
+        let all: Vec<OperatorId> = operators.iter().copied().collect();
+        let mut changes = Vec::new();
+        for batch in all.chunks(BATCH) {
+            for (id, seen) in self.stakes(batch).await? {
+                let known = watch.positions.get(&id).copied().unwrap_or_default();
+                let member = members.contains(&id.operator);
+                let left = removed.get(&id.operator).copied();
+                let slashable_until = self.slashable_until(member, left, &known);
+                let position = Position {
+                    member,
+                    slashable_until,
+                    ..seen
+                };
+                if position != known {
+                    changes.push((known, StakeSeen { id, position }));
+                }
+            }
+        }
+        let end = self.anchor + self.genesis.parameters.ethereum_window();
+        let changes = fit(changes, room, end);
+        Ok(changes.into_iter().map(Fact::Stake).collect())
+    }
+
+    /// The last block in which a former member can be slashed. Zero for a member, for whom it means nothing, and for
+    /// one whose removal we did not see happen: then nothing of his is counted.
+    fn slashable_until(&self, member: bool, left: Option<u64>, known: &Position) -> u64 {
+        match left {
+            _ if member => 0,
+            Some(block) => block.saturating_add(self.genesis.parameters.deallocation_delay),
+            None if known.member => 0,
+            None => known.slashable_until,
+        }
+    }
+
+    /// The block of each operator's last removal from our set.
+    fn removed(&self, logs: &[Log]) -> Result<BTreeMap<OperatorId, u64>, ChainError> {
+        let ours = own_set(&self.genesis.contracts);
+        let mut removed = BTreeMap::new();
+        for log in logs {
+            let event =
+                Removed::decode_log_data_validate(log.data()).map_err(|_| lied("a removal that does not decode"))?;
+            if event.operatorSet == ours {
+                removed.insert(operator_of(event.operator), Place::of(log)?.block);
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn members(&self) -> Result<BTreeSet<OperatorId>, ChainError> {
+        let members = self.allocations.getMembers(own_set(&self.genesis.contracts));
+        let members = members.block(self.state).call().await;
+        let members = members.map_err(|error| view_failed("reading EigenLayer's members", error))?;
+        Ok(members.into_iter().map(operator_of).collect())
+    }
+
+    /// The positions of some operators in every strategy of genesis, but for their membership.
+    async fn stakes(&self, operators: &[OperatorId]) -> Result<Vec<(PositionId, Position)>, ChainError> {
+        let accounts: Vec<_> = operators.iter().map(|id| alloy_address(&Address::from(*id))).collect();
+        let delegated = self
+            .delegations
+            .getOperatorsShares(accounts.clone(), self.strategies.clone());
+        let delegated = delegated.block(self.state).call().await;
+        let delegated = delegated.map_err(|error| view_failed("reading EigenLayer's shares", error))?;
+        expect(delegated.len(), operators.len())?;
+        let mut positions = Vec::new();
+        for (column, strategy) in self.strategies.iter().enumerate() {
+            let maxima = self.allocations.getMaxMagnitudes(accounts.clone(), *strategy);
+            let maxima = maxima.block(self.state).call().await;
+            let maxima = maxima.map_err(|error| view_failed("reading EigenLayer's max magnitudes", error))?;
+            let set = own_set(&self.genesis.contracts);
+            let allocations = self.allocations.getAllocations(accounts.clone(), set, *strategy);
+            let allocations = allocations.block(self.state).call().await;
+            let allocations = allocations.map_err(|error| view_failed("reading EigenLayer's allocations", error))?;
+            expect(maxima.len(), operators.len())?;
+            expect(allocations.len(), operators.len())?;
+            for (row, operator) in operators.iter().enumerate() {
+                expect(delegated[row].len(), self.strategies.len())?;
+                let allocation = &allocations[row];
+                let pending = allocation.pendingDiff;
+                let position = Position {
+                    shares: shares(delegated[row][column])?,
+                    max_magnitude: maxima[row],
+                    magnitude: allocation.currentMagnitude,
+                    pending,
+                    // Without a pending change the block says nothing.
+                    effect_block: if pending == 0 {
+                        0
+                    } else {
+                        u64::from(allocation.effectBlock)
+                    },
+                    ..Position::default()
+                };
+                let source = StakeSource::EigenLayer(Address::new(strategy.into_array()));
+                positions.push((
+                    PositionId {
+                        operator: *operator,
+                        source,
+                    },
+                    position,
+                ));
+            }
+        }
+        Ok(positions)
+    }
+}
+
+/// At most `room` of the changes (what the ledger has, what is seen), by id ascending. When more differ, those of
+/// which less can be taken at block `end` than the ledger believes come first; the rest still differs next time.
+fn fit(mut changes: Vec<(Position, StakeSeen)>, room: usize, end: u64) -> Vec<StakeSeen> {
+    if changes.len() > room {
+        tracing::warn!(
+            changes = changes.len(),
+            room,
+            "more positions changed than fit; the rest follows"
+        );
+        changes.sort_by_key(|(known, seen)| {
+            let falls = seen.position.slashable_at(end) < known.slashable_at(end);
+            (!falls, seen.id)
+        });
+        changes.truncate(room);
+    }
+    let mut seen: Vec<StakeSeen> = changes.into_iter().map(|(_, seen)| seen).collect();
+    seen.sort_by_key(|seen| seen.id);
+    seen
+}
+
+fn expect(found: usize, expected: usize) -> Result<(), ChainError> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(ChainError::Lied(format!(
+            "a view with {found} answers to {expected} questions"
+        )))
+    }
+}
+
+fn own_set(contracts: &Contracts) -> OperatorSet {
+    OperatorSet {
+        avs: alloy_address(&contracts.eigenlayer_adapter),
+        id: OPERATOR_SET,
+    }
+}
+
+fn operator_of(account: primitives::Address) -> OperatorId {
+    OperatorId::new(account.into_array())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(operator: u8, known: u128, seen: u128) -> (Position, StakeSeen) {
+        let position = |shares| Position {
+            shares,
+            max_magnitude: 1,
+            magnitude: 1,
+            member: true,
+            ..Position::default()
+        };
+        let id = PositionId {
+            operator: OperatorId::new([operator; 20]),
+            source: StakeSource::EigenLayer(Address::ZERO),
+        };
+        let position_seen = position(seen);
+        (
+            position(known),
+            StakeSeen {
+                id,
+                position: position_seen,
+            },
+        )
+    }
+
+    #[test]
+    fn r32_when_not_all_changes_fit_a_loss_comes_before_a_gain() {
+        let changes = vec![change(4, 9, 1), change(1, 1, 9), change(3, 1, 9), change(2, 9, 1)];
+        let order = |room| -> Vec<u8> {
+            let fitting = fit(changes.clone(), room, 0);
+            fitting.iter().map(|seen| seen.id.operator.as_bytes()[0]).collect()
+        };
+        assert_eq!(order(4), [1, 2, 3, 4]);
+        assert_eq!(order(3), [1, 2, 4]);
+        assert_eq!(order(2), [2, 4]);
+        assert_eq!(order(1), [2]);
+    }
+}

@@ -1,0 +1,258 @@
+//! Carries orders against restaked ether to Palisade.sol.
+//!
+//! One transaction executes a whole case: the contract judges the pair and tries every target that has not shown its
+//! loss (R24), so all orders of a case share it. Nothing here says that stake was taken; only an observation does.
+
+use crate::bindings::adapter::EigenLayerAdapter::{self, EigenLayerAdapterErrors};
+use crate::bindings::palisade::Palisade::{self, Pair, PalisadeErrors, SlashFailed, Slashed, slashCall};
+use crate::client::Ethereum;
+use crate::endpoint::{Endpoint, alloy_address, hash_of, unavailable, view_failed};
+use crate::outbox::{Draft, Fate, refused_or};
+use alloy::contract;
+use alloy::hex;
+use alloy::primitives::{B256, Bytes};
+use alloy::providers::Provider;
+use alloy::rpc::types::{Filter, TransactionReceipt};
+use alloy::sol_types::{SolCall, SolEvent, SolInterface};
+use palisade_crypto::bls;
+use palisade_types::chain::{ChainError, Execution, Progress};
+use palisade_types::evidence::{BlsPair, Evidence};
+use palisade_types::genesis::Genesis;
+use palisade_types::ids::{Address, BlsSignature, CaseId, DomainKind, Hash};
+use palisade_types::operator::Operator;
+use palisade_types::slash::{Case, SlashTarget};
+
+/// How many blocks of logs are searched at once for a slash that is done.
+const SEARCH_BLOCKS: u64 = 2_000;
+/// The kinds of domains whose pairs Palisade.sol judges: its own, and signed with BLS.
+const JUDGED: [DomainKind; 4] = [
+    DomainKind::Ledger,
+    DomainKind::VaultClaim,
+    DomainKind::Order,
+    DomainKind::Succession,
+];
+
+/// A case as the contract shows it in the newest block.
+struct OnChain {
+    /// That block.
+    block: u64,
+    convicted: bool,
+    /// Whether the target has shown its loss.
+    done: bool,
+}
+
+impl Ethereum {
+    /// Carries an order as far as it can be carried now.
+    pub(crate) async fn slash(&self, execution: &Execution) -> Result<Progress, ChainError> {
+        let order = execution.case.orders.get(execution.order);
+        match order.map(|order| order.target) {
+            Some(SlashTarget::EigenLayer(_)) => {}
+            Some(SlashTarget::Vault(_)) => return Err(refused("a vault is not on Ethereum")),
+            None => return Err(refused("the case has no such order")),
+        }
+        self.first(async |endpoint: Endpoint| self.carry(&endpoint, execution).await)
+            .await
+    }
+
+    async fn carry(&self, endpoint: &Endpoint, execution: &Execution) -> Result<Progress, ChainError> {
+        let adapter = &self.genesis.contracts.eigenlayer_adapter;
+        // One at a time: nonces are given out in order.
+        let mut outbox = self.outbox.lock().await;
+        let case = &execution.case;
+        let seen = on_chain(endpoint, &case.id, adapter).await?;
+        if seen.done {
+            outbox.forget(&case.id);
+            return Ok(Progress::Executed(
+                transaction(endpoint, &case.id, adapter, seen.block).await?,
+            ));
+        }
+        let account = self.account.as_ref();
+        let account = account.ok_or_else(|| refused("this operator has no account that pays for slashes"))?;
+        match outbox.follow(endpoint, account, &case.id).await? {
+            Some(Fate::Waiting(hash)) => return Ok(Progress::Sent(hash_of(hash))),
+            // The block came between the two questions: ask again and it is done, or here is why it is not.
+            Some(Fate::Included(receipt)) => return outcome(&receipt, &case.id, adapter),
+            Some(Fate::Replaced) | None => {}
+        }
+        let pair = pair(&self.genesis, case, &execution.operator, seen.convicted)?;
+        let spare_gas = gas_floor(endpoint, adapter).await?;
+        if seen.convicted {
+            rehearse(endpoint, case, adapter).await?;
+        }
+        let draft = Draft {
+            to: alloy_address(&self.genesis.contracts.palisade),
+            input: slashCall { pair }.abi_encode().into(),
+            spare_gas,
+        };
+        let hash = outbox.send(endpoint, account, case.id, draft).await?;
+        tracing::info!(case = %case.id, operator = %case.operator, transaction = %hash, "sent a slash");
+        Ok(Progress::Sent(hash_of(hash)))
+    }
+}
+
+async fn on_chain(endpoint: &Endpoint, case: &CaseId, adapter: &Address) -> Result<OnChain, ChainError> {
+    let provider = endpoint.provider().await?;
+    let block = provider.get_block_number().await;
+    let block = block.map_err(|error| unavailable("asking for the newest block", error))?;
+    let contract = Palisade::new(alloy_address(&endpoint.genesis().contracts.palisade), provider);
+    let adapters = contract.adapters().call().await;
+    let adapters = adapters.map_err(|error| view_failed("asking for Palisade.sol's adapters", error))?;
+    let bit = adapters.iter().position(|known| *known == alloy_address(adapter));
+    let bit = bit.ok_or_else(|| refused("Palisade.sol does not know genesis' adapter"))?;
+    let state = contract
+        .caseOf(B256::from(*case.as_bytes()))
+        .block(block.into())
+        .call()
+        .await;
+    let state = state.map_err(|error| view_failed("asking Palisade.sol for a case", error))?;
+    Ok(OnChain {
+        block,
+        convicted: !state.operator.is_zero(),
+        done: u32::try_from(bit).is_ok_and(|bit| state.done.checked_shr(bit).unwrap_or(0) & 1 == 1),
+    })
+}
+
+/// The transaction in which a target showed its loss: the newest, searched backwards from block `last`.
+async fn transaction(endpoint: &Endpoint, case: &CaseId, adapter: &Address, mut last: u64) -> Result<Hash, ChainError> {
+    let genesis = endpoint.genesis();
+    let filter = Filter::new()
+        .address(alloy_address(&genesis.contracts.palisade))
+        .event_signature(Slashed::SIGNATURE_HASH)
+        .topic1(B256::from(*case.as_bytes()))
+        .topic3(alloy_address(adapter).into_word());
+    loop {
+        let from = last
+            .saturating_sub(SEARCH_BLOCKS - 1)
+            .max(genesis.ethereum_start.number);
+        let logs = endpoint.logs(filter.clone(), from..=last, MAX_SLASHED_LOGS).await?;
+        if let Some(hash) = logs.last().and_then(|log| log.transaction_hash) {
+            return Ok(hash_of(hash));
+        }
+        if from <= genesis.ethereum_start.number {
+            let missing = "a case is done and no log of it is there";
+            return Err(unavailable("searching for a slash", missing));
+        }
+        last = from - 1;
+    }
+}
+
+/// One log per strategy and case; there are at most 16 strategies, and a done target is not tried again.
+const MAX_SLASHED_LOGS: usize = 1_024;
+
+/// What a transaction of ours that is in a block did for the case.
+fn outcome(receipt: &TransactionReceipt, case: &CaseId, adapter: &Address) -> Result<Progress, ChainError> {
+    if !receipt.status() {
+        return Err(refused("the transaction reverted in its block"));
+    }
+    let ours = |topics: &[B256]| {
+        topics.get(1) == Some(&B256::from(*case.as_bytes()))
+            && topics.get(3) == Some(&alloy_address(adapter).into_word())
+    };
+    for log in receipt.logs().iter().filter(|log| ours(log.topics())) {
+        match log.topic0() {
+            Some(&Slashed::SIGNATURE_HASH) => return Ok(Progress::Executed(hash_of(receipt.transaction_hash))),
+            Some(&SlashFailed::SIGNATURE_HASH) => {
+                let failed = SlashFailed::decode_log_data_validate(log.data());
+                return Err(ChainError::Refused(failed.map_or_else(
+                    |_| "the adapter failed".to_owned(),
+                    |failed| reason(&failed.reason),
+                )));
+            }
+            _ => {}
+        }
+    }
+    Err(refused("the transaction did nothing for this case"))
+}
+
+/// What the contract is told. A case that it has convicted already is not looked at again, so that the ledger's
+/// other kinds of evidence lead to a retry too, with nothing but a key of the convict.
+fn pair(genesis: &Genesis, case: &Case, operator: &Operator, convicted: bool) -> Result<Pair, ChainError> {
+    let kind = JUDGED
+        .into_iter()
+        .find(|kind| genesis.domain(*kind) == case.domain)
+        .ok_or_else(|| refused("Palisade.sol judges no pair of this domain"))?;
+    let mut told = Pair {
+        keyId: 0,
+        serviceId: B256::ZERO,
+        registration: 0,
+        kind: kind.number(),
+        slot: case.slot,
+        digestA: B256::ZERO,
+        digestB: B256::ZERO,
+        signatureSum: Bytes::new(),
+    };
+    match &case.evidence {
+        _ if convicted => {
+            let row = operator.keys.first();
+            told.keyId = row.ok_or_else(|| refused("the convict has no key"))?.id;
+        }
+        Some(Evidence::Pair(pair)) => {
+            let row = pair.signed_with(&genesis.chain_id(), operator);
+            told.keyId = row.map_err(|error| ChainError::Refused(error.to_string()))?.id;
+            told.slot = pair.slot;
+            told.digestA = B256::from(*pair.first.0.as_bytes());
+            told.digestB = B256::from(*pair.second.0.as_bytes());
+            told.signatureSum = signature_sum(pair)?.to_vec().into();
+        }
+        _ => return Err(refused("Palisade.sol can judge a pair only, and has not convicted yet")),
+    }
+    Ok(told)
+}
+
+fn signature_sum(pair: &BlsPair) -> Result<[u8; 96], ChainError> {
+    let read = |signature: &BlsSignature| bls::Signature::from_bytes(signature.as_bytes());
+    let sum = read(&pair.first.1).and_then(|first| bls::Signature::aggregate(&[first, read(&pair.second.1)?]));
+    sum.map(|sum| sum.to_packed())
+        .map_err(|error| ChainError::Refused(error.to_string()))
+}
+
+/// What the adapter may need, so that its call cannot starve.
+async fn gas_floor(endpoint: &Endpoint, adapter: &Address) -> Result<u64, ChainError> {
+    let provider = endpoint.provider().await?;
+    let code = provider.get_code_at(alloy_address(adapter)).await;
+    if code
+        .map_err(|error| unavailable("asking for the adapter's code", error))?
+        .is_empty()
+    {
+        return Ok(0); // the pair still convicts
+    }
+    let floor = EigenLayerAdapter::new(alloy_address(adapter), provider)
+        .gasFloor()
+        .call()
+        .await;
+    let floor = floor.map_err(|error| view_failed("asking the adapter for its gas", error))?;
+    u64::try_from(floor).map_err(|_| refused("the adapter needs more gas than there is"))
+}
+
+/// Calls the adapter as the contract would, without sending anything: a target that fails once more is not worth a
+/// transaction when the conviction stands already.
+async fn rehearse(endpoint: &Endpoint, case: &Case, adapter: &Address) -> Result<(), ChainError> {
+    let palisade = alloy_address(&endpoint.genesis().contracts.palisade);
+    let adapter = EigenLayerAdapter::new(alloy_address(adapter), endpoint.provider().await?);
+    let operator = alloy_address(&Address::from(case.operator));
+    let call = adapter.slash(operator, B256::from(*case.id.as_bytes())).from(palisade);
+    match call.call().await {
+        Ok(_) => Ok(()),
+        Err(contract::Error::TransportError(error)) => Err(refused_or("trying the adapter", error)),
+        Err(error) => Err(ChainError::Refused(error.to_string())),
+    }
+}
+
+/// A revert's data in words, as far as the contracts are ours.
+pub(crate) fn reason(data: &[u8]) -> String {
+    if let Ok(error) = PalisadeErrors::abi_decode(data) {
+        return format!("{error:?}");
+    }
+    if let Ok(error) = EigenLayerAdapterErrors::abi_decode(data) {
+        return format!("{error:?}");
+    }
+    let shown = data.get(..data.len().min(MAX_REASON_BYTES)).unwrap_or_default();
+    format!("reverted with {}", hex::encode_prefixed(shown))
+}
+
+/// How much of a foreign revert is shown.
+const MAX_REASON_BYTES: usize = 68;
+
+fn refused(why: &str) -> ChainError {
+    ChainError::Refused(why.to_owned())
+}
