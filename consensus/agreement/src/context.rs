@@ -1,0 +1,565 @@
+//! The engine's vocabulary, in our types.
+//!
+//! Malachite is generic over a `Context`; [`Palisade`] is ours. Consensus carries the 32-byte block id alone: the
+//! block travels as [`Part`](crate::parts::Part)s and is kept by the core before the engine hears of it, so neither a
+//! vote, nor a proposal, nor the write-ahead log ever holds a block. Foreign traits cannot be put on foreign types,
+//! which is the only reason for the thin wrappers here.
+
+use crate::ballot::{Ballot, Step};
+use crate::parts::Part;
+use arc_malachitebft_core_types::{
+    self as engine, LinearTimeouts, NilOrVal, Round, SignedExtension, SignedMessage, ValidatorProof, VoteExtensionScope,
+    VoteType, VotingPower,
+};
+use arc_malachitebft_signing::{Error as SigningError, VerificationResult};
+use async_trait::async_trait;
+use palisade_types::certificate::Committee;
+use palisade_crypto::ed25519::{self, Ed25519Error, PublicKey};
+use palisade_types::ids::{BlockId, ChainId, Ed25519Signature, OperatorId};
+use palisade_types::units::Height;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Our instance of the engine's types.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Palisade;
+
+impl engine::Context for Palisade {
+    type Address = Voter;
+    type Height = Level;
+    type ProposalPart = Part;
+    type Proposal = Proposal;
+    type Validator = Validator;
+    type ValidatorSet = ValidatorSet;
+    type Timeouts = LinearTimeouts;
+    type Value = Value;
+    type Vote = Vote;
+    type Extension = ();
+    type SigningScheme = Ed25519;
+
+    fn select_proposer<'a>(&self, set: &'a ValidatorSet, height: Level, round: Round) -> &'a Validator {
+        set.proposer(height.0, round)
+    }
+
+    fn new_proposal(&self, height: Level, round: Round, value: Value, pol_round: Round, address: Voter) -> Proposal {
+        Proposal { height, round, value, pol_round, address }
+    }
+
+    fn new_prevote(&self, height: Level, round: Round, value: NilOrVal<BlockId>, address: Voter) -> Vote {
+        Vote { kind: VoteType::Prevote, height, round, value, address }
+    }
+
+    fn new_precommit(&self, height: Level, round: Round, value: NilOrVal<BlockId>, address: Voter) -> Vote {
+        Vote { kind: VoteType::Precommit, height, round, value, address }
+    }
+}
+
+/// A height, as the engine wants it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level(pub Height);
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl engine::Height for Level {
+    const ZERO: Self = Self(Height::new(0));
+    const INITIAL: Self = Self(Height::new(1));
+
+    fn increment_by(&self, count: u64) -> Self {
+        Self(Height::new(self.0.get().saturating_add(count)))
+    }
+
+    fn decrement_by(&self, count: u64) -> Option<Self> {
+        self.0.get().checked_sub(count).map(|height| Self(Height::new(height)))
+    }
+
+    fn as_u64(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// An operator, as the engine wants it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Voter(pub OperatorId);
+
+impl engine::Address for Voter {}
+
+impl fmt::Display for Voter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Voter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// What is agreed: a block, by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Value(pub BlockId);
+
+impl engine::Value for Value {
+    type Id = BlockId;
+
+    fn id(&self) -> BlockId {
+        self.0
+    }
+}
+
+/// One member's place in the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validator {
+    /// Who.
+    pub address: Voter,
+    /// The key that checks his votes.
+    pub key: PublicKey,
+    /// His share of the order: the committee's `engine` weight.
+    pub power: VotingPower,
+}
+
+impl engine::Validator<Palisade> for Validator {
+    fn address(&self) -> &Voter {
+        &self.address
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    fn voting_power(&self) -> VotingPower {
+        self.power
+    }
+}
+
+/// Why a committee gives the engine nobody to wait for, or more power than it can count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSeats {
+    /// Nobody has weight. An epoch without stake keeps the seats of the one before (R6), so this is our own bug.
+    #[error("no member has engine weight")]
+    Empty,
+    /// The weights sum to more than [`MAX_POWER`].
+    #[error("the engine's weights sum to more than 2^60")]
+    TooHeavy,
+    /// An operator stands twice.
+    #[error("operator {0} has two seats")]
+    Twice(OperatorId),
+    /// A member's key is no key. The ledger takes none without a proof of possession, so this is our own bug.
+    #[error("operator {operator} has no usable vote key")]
+    Key {
+        /// Whose.
+        operator: OperatorId,
+        /// What is wrong with it.
+        #[source]
+        source: Ed25519Error,
+    },
+}
+
+/// The engine multiplies power by three and panics when that overflows, so the sum stays far below.
+pub const MAX_POWER: VotingPower = 1 << 60;
+
+/// Who decides one height: in operator order, never empty, each with power, all of it at most [`MAX_POWER`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidatorSet {
+    seats: Arc<[Validator]>,
+    total: VotingPower,
+}
+
+impl ValidatorSet {
+    /// Seats everybody with power.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSeats`]: the engine must not be started with this set.
+    pub fn new(seats: impl IntoIterator<Item = Validator>) -> Result<Self, BadSeats> {
+        let mut seats: Vec<_> = seats.into_iter().filter(|seat| seat.power > 0).collect();
+        seats.sort_by_key(|seat| seat.address);
+        if let Some(pair) = seats.windows(2).find(|pair| pair[0].address == pair[1].address) {
+            return Err(BadSeats::Twice(pair[0].address.0));
+        }
+        let total = seats
+            .iter()
+            .try_fold(0, |sum: VotingPower, seat| sum.checked_add(seat.power))
+            .filter(|total| *total <= MAX_POWER)
+            .ok_or(BadSeats::TooHeavy)?;
+        if seats.is_empty() {
+            return Err(BadSeats::Empty);
+        }
+        Ok(Self { seats: seats.into(), total })
+    }
+
+    /// Who proposes at (height, round): a point walks round a circle of all the power in steps of the golden
+    /// ratio, and whoever's arc it falls on is the proposer. Everybody knows it beforehand, turns are proportional to
+    /// power as closely as any rule can make them, and whoever has less than 38 % of the power is never asked twice
+    /// in a row, so one dead proposer costs one round. The step is taken at each height and at each round.
+    #[must_use]
+    pub fn proposer(&self, height: Height, round: Round) -> &Validator {
+        /// The fractional part of the golden ratio, in units of 2^-64.
+        const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+        let step = height.get().wrapping_add(u64::from(round.as_u32().unwrap_or(0)));
+        let angle = u128::from(step.wrapping_mul(GOLDEN));
+        let point = (angle * u128::from(self.total)) >> 64; // below the total
+        let mut before = 0_u128;
+        self.seats
+            .iter()
+            .find(|seat| {
+                before += u128::from(seat.power);
+                point < before
+            })
+            .expect("the point lies below the total, which is the sum of all arcs")
+    }
+
+    /// Whether `present` hold more than two thirds of the power.
+    #[must_use]
+    pub fn is_quorum(&self, present: impl Fn(&OperatorId) -> bool) -> bool {
+        let power: u128 =
+            self.seats.iter().filter(|seat| present(&seat.address.0)).map(|seat| u128::from(seat.power)).sum();
+        power * 3 > u128::from(self.total) * 2
+    }
+
+    /// The seat of `operator`.
+    #[must_use]
+    pub fn seat(&self, operator: &OperatorId) -> Option<&Validator> {
+        let place = self.seats.binary_search_by_key(operator, |seat| seat.address.0).ok()?;
+        self.seats.get(place)
+    }
+}
+
+impl TryFrom<&Committee> for ValidatorSet {
+    type Error = BadSeats;
+
+    fn try_from(committee: &Committee) -> Result<Self, BadSeats> {
+        let seats = committee.members.iter().filter(|member| member.engine > 0).map(|member| {
+            let operator = member.operator;
+            let key = PublicKey::from_bytes(member.ed25519.as_bytes())
+                .map_err(|source| BadSeats::Key { operator, source })?;
+            Ok(Validator { address: Voter(operator), key, power: member.engine })
+        });
+        Self::new(seats.collect::<Result<Vec<_>, BadSeats>>()?)
+    }
+}
+
+impl engine::ValidatorSet<Palisade> for ValidatorSet {
+    fn count(&self) -> usize {
+        self.seats.len()
+    }
+
+    fn total_voting_power(&self) -> VotingPower {
+        self.total
+    }
+
+    fn get_by_address(&self, address: &Voter) -> Option<&Validator> {
+        self.seat(&address.0)
+    }
+
+    fn get_by_index(&self, index: usize) -> Option<&Validator> {
+        self.seats.get(index)
+    }
+}
+
+/// A prevote or precommit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Vote {
+    /// In which of the two steps.
+    pub kind: VoteType,
+    /// At which height.
+    pub height: Level,
+    /// In which round of it.
+    pub round: Round,
+    /// For which block; nil is a vote against all of this round.
+    pub value: NilOrVal<BlockId>,
+    /// By whom.
+    pub address: Voter,
+}
+
+impl Vote {
+    /// The statement that is signed, checked and, in conflict with another, proves a fault (R18).
+    #[must_use]
+    pub fn ballot(&self, chain: ChainId) -> Ballot {
+        Ballot {
+            chain,
+            operator: self.address.0,
+            height: self.height.0,
+            round: round_number(self.round),
+            step: match self.kind {
+                VoteType::Prevote => Step::Prevote,
+                VoteType::Precommit => Step::Precommit,
+            },
+            block: match self.value {
+                NilOrVal::Nil => None,
+                NilOrVal::Val(block) => Some(block),
+            },
+            valid_round: None,
+        }
+    }
+}
+
+impl engine::Vote<Palisade> for Vote {
+    fn height(&self) -> Level {
+        self.height
+    }
+
+    fn round(&self) -> Round {
+        self.round
+    }
+
+    fn value(&self) -> &NilOrVal<BlockId> {
+        &self.value
+    }
+
+    fn take_value(self) -> NilOrVal<BlockId> {
+        self.value
+    }
+
+    fn vote_type(&self) -> VoteType {
+        self.kind
+    }
+
+    fn validator_address(&self) -> &Voter {
+        &self.address
+    }
+
+    // Vote extensions are disabled at every height: what the outside relies on is attested after the commit.
+    fn extension(&self) -> Option<&SignedExtension<Palisade>> {
+        None
+    }
+
+    fn take_extension(&mut self) -> Option<SignedExtension<Palisade>> {
+        None
+    }
+
+    fn extend(self, _: SignedExtension<Palisade>) -> Self {
+        self
+    }
+}
+
+/// A proposal of a block, by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// At which height.
+    pub height: Level,
+    /// In which round of it.
+    pub round: Round,
+    /// Which block.
+    pub value: Value,
+    /// The earlier round in which it had a quorum of prevotes; nil for a new block.
+    pub pol_round: Round,
+    /// By whom.
+    pub address: Voter,
+}
+
+impl Proposal {
+    /// The statement that is signed, checked and, in conflict with another, proves a fault (R18).
+    #[must_use]
+    pub fn ballot(&self, chain: ChainId) -> Ballot {
+        Ballot {
+            chain,
+            operator: self.address.0,
+            height: self.height.0,
+            round: round_number(self.round),
+            step: Step::Propose,
+            block: Some(self.value.0),
+            valid_round: self.pol_round.as_u32(),
+        }
+    }
+}
+
+/// The round of a message. Votes and proposals are never made in the nil round, and none is decoded in it.
+fn round_number(round: Round) -> u32 {
+    round.as_u32().unwrap_or(u32::MAX)
+}
+
+impl engine::Proposal<Palisade> for Proposal {
+    fn height(&self) -> Level {
+        self.height
+    }
+
+    fn round(&self) -> Round {
+        self.round
+    }
+
+    fn value(&self) -> &Value {
+        &self.value
+    }
+
+    fn take_value(self) -> Value {
+        self.value
+    }
+
+    fn pol_round(&self) -> Round {
+        self.pol_round
+    }
+
+    fn validator_address(&self) -> &Voter {
+        &self.address
+    }
+}
+
+/// Ed25519, checked strictly. Secret keys never come here: they live behind the [`VoteSigner`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ed25519;
+
+impl engine::SigningScheme for Ed25519 {
+    type DecodingError = Ed25519Error;
+    type Signature = Ed25519Signature;
+    type PublicKey = PublicKey;
+    type PrivateKey = ();
+
+    fn decode_signature(bytes: &[u8]) -> Result<Ed25519Signature, Ed25519Error> {
+        bytes.try_into().map(Ed25519Signature::new).map_err(|_| Ed25519Error::Encoding)
+    }
+
+    fn encode_signature(signature: &Ed25519Signature) -> Vec<u8> {
+        signature.as_bytes().to_vec()
+    }
+
+    fn decode_public_key(bytes: &[u8]) -> Result<PublicKey, Ed25519Error> {
+        PublicKey::from_bytes(bytes.try_into().map_err(|_| Ed25519Error::Encoding)?)
+    }
+
+    fn encode_public_key(key: &PublicKey) -> Vec<u8> {
+        key.to_bytes().to_vec()
+    }
+}
+
+/// Checks the engine's signatures. The chain id is in every preimage (R17), so it stands here and not in the message.
+#[derive(Clone, Copy, Debug)]
+pub struct Verifier {
+    /// Whose votes.
+    pub chain: ChainId,
+}
+
+impl Verifier {
+    fn check(message: &[u8], signature: &Ed25519Signature, key: &PublicKey) -> VerificationResult {
+        let signature = ed25519::Signature(*signature.as_bytes());
+        VerificationResult::from_bool(key.verify(message, &signature).is_ok())
+    }
+}
+
+#[async_trait]
+impl arc_malachitebft_signing::Verifier<Palisade> for Verifier {
+    async fn verify_signed_vote(
+        &self,
+        vote: &Vote,
+        signature: &Ed25519Signature,
+        key: &PublicKey,
+    ) -> Result<VerificationResult, SigningError> {
+        Ok(Self::check(&vote.ballot(self.chain).preimage(), signature, key))
+    }
+
+    async fn verify_signed_proposal(
+        &self,
+        proposal: &Proposal,
+        signature: &Ed25519Signature,
+        key: &PublicKey,
+    ) -> Result<VerificationResult, SigningError> {
+        Ok(Self::check(&proposal.ballot(self.chain).preimage(), signature, key))
+    }
+
+    /// Extensions are disabled, so none is ever valid.
+    async fn verify_signed_vote_extension(
+        &self,
+        _: &VoteExtensionScope<Palisade>,
+        (): &(),
+        _: &Ed25519Signature,
+        _: &PublicKey,
+    ) -> Result<VerificationResult, SigningError> {
+        Ok(VerificationResult::Invalid)
+    }
+
+    /// Peers are bound to operators by genesis and the registry, not by the engine's own proofs.
+    async fn verify_validator_proof(&self, _: &ValidatorProof<Palisade>) -> Result<VerificationResult, SigningError> {
+        Ok(VerificationResult::Invalid)
+    }
+}
+
+/// One request to the signer.
+#[derive(Debug)]
+pub struct SignRequest {
+    /// What to sign: [`Ballot::preimage`], in the guard's slot [`Ballot::slot`].
+    pub ballot: Ballot,
+    /// The signature, once its record is durable (R18), or the refusal.
+    pub reply: oneshot::Sender<Result<Ed25519Signature, Refused>>,
+}
+
+/// The guard holds another statement for this slot, or waits (R15): the engine must abstain here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the guard refuses to sign in this slot")]
+pub struct Refused;
+
+/// Our hand on the signer, where the guard and the key live.
+///
+/// A refusal makes the engine abstain: it gets [`ABSTAINED`] for a signature, which verifies under no key, so it
+/// counts the vote for nothing and our network side does not publish it. Stopping the engine instead would turn
+/// every lost write-ahead log into an outage, and a guard that waits into a dead node.
+#[derive(Clone, Debug)]
+pub struct VoteSigner {
+    chain: ChainId,
+    requests: mpsc::Sender<SignRequest>,
+}
+
+/// Stands where a signature would, when the guard refuses. Strict verification accepts it under no key.
+pub const ABSTAINED: Ed25519Signature = Ed25519Signature::ZERO;
+
+impl VoteSigner {
+    /// A hand and the requests that it makes; at most `waiting` may wait.
+    #[must_use]
+    pub fn new(chain: ChainId, waiting: usize) -> (Self, mpsc::Receiver<SignRequest>) {
+        let (requests, served) = mpsc::channel(waiting);
+        (Self { chain, requests }, served)
+    }
+
+    /// Asks for a signature. An error means that the signer is gone, and the engine stops.
+    async fn sign(&self, ballot: Ballot) -> Result<Ed25519Signature, SigningError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(SignRequest { ballot, reply }).await.map_err(|_| gone())?;
+        match answer.await.map_err(|_| gone())? {
+            Ok(signature) => Ok(signature),
+            Err(Refused) => {
+                tracing::warn!(height = %ballot.height, round = ballot.round, step = ?ballot.step, "guard refuses, abstaining");
+                Ok(ABSTAINED)
+            }
+        }
+    }
+}
+
+fn gone() -> SigningError {
+    SigningError::from_source(SignerGone)
+}
+
+/// The signer's task has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the signer is gone")]
+struct SignerGone;
+
+#[async_trait]
+impl arc_malachitebft_signing::Signer<Palisade> for VoteSigner {
+    async fn sign_vote(&self, vote: Vote) -> Result<SignedMessage<Palisade, Vote>, SigningError> {
+        let signature = self.sign(vote.ballot(self.chain)).await?;
+        Ok(SignedMessage::new(vote, signature))
+    }
+
+    async fn sign_proposal(&self, proposal: Proposal) -> Result<SignedMessage<Palisade, Proposal>, SigningError> {
+        let signature = self.sign(proposal.ballot(self.chain)).await?;
+        Ok(SignedMessage::new(proposal, signature))
+    }
+
+    /// Never asked: extensions are disabled.
+    async fn sign_vote_extension(
+        &self,
+        _: VoteExtensionScope<Palisade>,
+        (): (),
+    ) -> Result<SignedMessage<Palisade, ()>, SigningError> {
+        Err(SigningError::new())
+    }
+
+    /// Never asked: our network does not speak the engine's proof protocol.
+    async fn sign_validator_proof(&self, _: Vec<u8>, _: Vec<u8>) -> Result<ValidatorProof<Palisade>, SigningError> {
+        Err(SigningError::new())
+    }
+}

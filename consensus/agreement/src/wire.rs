@@ -1,0 +1,399 @@
+//! The engine's side of the network.
+//!
+//! The swarm (in `node/src/network`) moves bytes and knows peers; the engine speaks its own network messages. This
+//! actor stands between: it encodes what goes out ([`Outbound`]), hands in what came and was decoded ([`Inbound`]),
+//! and takes care of four of the engine's sharp edges.
+//!
+//! - Listening addresses and peers are replayed to whoever subscribes late; otherwise consensus never starts.
+//! - The status of the sync protocol goes to each connected peer directly, never by gossip, and again to a peer
+//!   that connects later.
+//! - Every ballot heard is tapped for the core before the engine can drop it ([`SignedBallot`]): the engine keeps
+//!   evidence for the current height only and loses most of it.
+//! - What the guard refused to sign ([`ABSTAINED`]) is not published.
+
+use crate::ballot::SignedBallot;
+use crate::codec::{Wire as Encoded, WireCodec, encode};
+use crate::context::{ABSTAINED, Palisade};
+use crate::forward::Forward;
+use crate::malachite::engine::network::{Msg, Multiaddr, NetworkEvent, NetworkRef, Status};
+use crate::malachite::engine::util::output_port::OutputPort;
+use crate::malachite::{
+    Codec, LivenessMsg, PeerId, SignedConsensusMsg, SignedProposal, SignedVote, StreamMessage, sync,
+};
+use crate::parts::{MAX_PART, Part};
+use bytes::Bytes;
+use palisade_types::canonical::Malformed;
+use palisade_types::ids::ChainId;
+use std::collections::BTreeSet;
+use tokio::sync::mpsc;
+
+/// The longest message of [`Topic::Consensus`]: a proposal with its signature.
+pub const CONSENSUS_LIMIT: usize = 512;
+/// The longest message of [`Topic::Liveness`]: a round certificate with two votes of each member.
+pub const LIVENESS_LIMIT: usize = 64 << 10;
+/// The longest message of [`Topic::Parts`].
+pub const PART_LIMIT: usize = MAX_PART + 256;
+/// The longest request of the sync protocol.
+pub const SYNC_REQUEST_LIMIT: usize = 64;
+/// The longest response of the sync protocol: a batch of full blocks does not fit, so the engine cuts it to this.
+pub const SYNC_RESPONSE_LIMIT: usize = 10 << 20;
+/// The longest status.
+pub const STATUS_LIMIT: usize = 128;
+
+/// Messages between the swarm and the engine that may wait.
+const QUEUE: usize = 1024;
+
+/// What the engine gossips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// Votes and proposals.
+    Consensus,
+    /// Re-sent votes and certificates that move a round on.
+    Liveness,
+    /// Parts of proposed blocks.
+    Parts,
+}
+
+/// What the swarm is to do.
+#[derive(Debug)]
+pub enum Outbound {
+    /// Gossip this, also when the same bytes were gossiped before: re-sent votes are byte-identical.
+    Publish(Topic, Bytes),
+    /// Send this status to every connected peer directly, and to each that connects until the next one comes.
+    Status(Bytes),
+    /// Ask a peer for blocks. The answer is [`Inbound::Answered`] or [`Inbound::Unanswered`] with the same id.
+    Ask(u64, PeerId, Bytes),
+    /// Answer a peer's [`Inbound::Asked`].
+    Answer(u64, Bytes),
+    /// Drop a peer's [`Inbound::Asked`] without an answer.
+    Drop(u64),
+}
+
+/// What the swarm tells.
+#[derive(Debug)]
+pub enum Inbound {
+    /// We listen; consensus starts with the first.
+    Listening,
+    /// The first connection to an admitted peer.
+    Connected(PeerId),
+    /// The last connection to that peer is gone.
+    Disconnected(PeerId),
+    /// Gossip of an admitted publisher, already decoded.
+    Gossip {
+        /// The neighbour that passed it on.
+        from: PeerId,
+        /// Who made it, by the transport's own signature.
+        publisher: PeerId,
+        /// What it is.
+        message: Message,
+    },
+    /// A peer's status.
+    Status(PeerId, Bytes),
+    /// A peer asks for blocks.
+    Asked(u64, PeerId, Bytes),
+    /// A peer answered.
+    Answered(u64, PeerId, Bytes),
+    /// A peer did not answer.
+    Unanswered(u64, PeerId, sync::OutboundFailureReason),
+    /// The connection that waits for our answer is gone.
+    Abandoned(u64, PeerId),
+}
+
+/// One gossiped message of the engine.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// A vote or proposal.
+    Consensus(SignedConsensusMsg<Palisade>),
+    /// A re-sent vote or a certificate.
+    Liveness(LivenessMsg<Palisade>),
+    /// A part of a block.
+    Part(StreamMessage<Part>),
+}
+
+impl Message {
+    /// Decodes gossip, so that the swarm passes on only what can mean something.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]: the neighbour that passed it on should not have.
+    pub fn decode(topic: Topic, bytes: Bytes) -> Result<Self, Malformed> {
+        let limit = match topic {
+            Topic::Consensus => CONSENSUS_LIMIT,
+            Topic::Liveness => LIVENESS_LIMIT,
+            Topic::Parts => PART_LIMIT,
+        };
+        if bytes.len() > limit {
+            return Err(Malformed::TooLong { length: bytes.len(), bound: limit });
+        }
+        match topic {
+            Topic::Consensus => WireCodec.decode(bytes).map(Self::Consensus),
+            Topic::Liveness => WireCodec.decode(bytes).map(Self::Liveness),
+            Topic::Parts => WireCodec.decode(bytes).map(Self::Part),
+        }
+    }
+
+    /// Every ballot in it, the signatures unchecked: a vote, a proposal, or the votes in a certificate.
+    fn ballots(&self, chain: ChainId) -> Vec<SignedBallot> {
+        let vote = |signed: &SignedVote<Palisade>| SignedBallot {
+            ballot: signed.message.ballot(chain),
+            signature: signed.signature,
+        };
+        match self {
+            Self::Consensus(SignedConsensusMsg::Vote(signed)) | Self::Liveness(LivenessMsg::Vote(signed)) => {
+                vec![vote(signed)]
+            }
+            Self::Consensus(SignedConsensusMsg::Proposal(signed)) => {
+                vec![SignedBallot { ballot: signed.message.ballot(chain), signature: signed.signature }]
+            }
+            Self::Liveness(LivenessMsg::PolkaCertificate(certificate)) => {
+                certificate.votes(&Palisade).map(|signed| vote(&signed)).collect()
+            }
+            Self::Liveness(LivenessMsg::SkipRoundCertificate(certificate)) => {
+                certificate.votes(&Palisade).map(|signed| vote(&signed)).collect()
+            }
+            Self::Part(_) => Vec::new(),
+        }
+    }
+}
+
+/// The swarm's end.
+#[derive(Debug)]
+pub struct Port {
+    /// What the swarm is to do.
+    pub outbound: mpsc::Receiver<Outbound>,
+    /// Where the swarm tells what happens.
+    pub inbound: Inlet,
+}
+
+/// Where the swarm hands in. It never waits for the engine: gossip is dropped when too much of it waits (peers send
+/// again), and of everything else there is at most one for each connection or open request.
+#[derive(Clone, Debug)]
+pub struct Inlet {
+    events: mpsc::UnboundedSender<Inbound>,
+    gossip: mpsc::Sender<Inbound>,
+}
+
+impl Inlet {
+    /// Hands in one event; false when it was gossip and dropped, or when the engine is gone.
+    pub fn tell(&self, event: Inbound) -> bool {
+        match event {
+            gossip @ Inbound::Gossip { .. } => self.gossip.try_send(gossip).is_ok(),
+            event => self.events.send(event).is_ok(),
+        }
+    }
+}
+
+/// The engine's end: what [`crate::engine::start`] takes.
+pub struct Wire {
+    outbound: mpsc::Sender<Outbound>,
+    events: mpsc::UnboundedReceiver<Inbound>,
+    gossip: mpsc::Receiver<Inbound>,
+}
+
+/// Makes the two ends.
+#[must_use]
+pub fn wire() -> (Wire, Port) {
+    let (to_swarm, outbound) = mpsc::channel(QUEUE);
+    let (to_engine, events) = mpsc::unbounded_channel();
+    let (gossip_in, gossip) = mpsc::channel(QUEUE);
+    let port = Port { outbound, inbound: Inlet { events: to_engine, gossip: gossip_in } };
+    (Wire { outbound: to_swarm, events, gossip }, port)
+}
+
+impl Wire {
+    /// Starts the actor. Ballots heard are offered to `tap`; when it is full they are lost, which costs evidence
+    /// and nothing else.
+    pub(crate) async fn spawn(
+        self,
+        chain: ChainId,
+        own: PeerId,
+        tap: mpsc::Sender<SignedBallot>,
+    ) -> Result<NetworkRef<Palisade>, ractor::SpawnErr> {
+        let (actor, messages) = Forward::spawn().await?;
+        let desk = Desk {
+            chain,
+            own,
+            tap,
+            outbound: self.outbound,
+            // Lossy when a subscriber lags by this many; the engine's own network uses 128.
+            port: OutputPort::with_capacity(4 * QUEUE),
+            listening: false,
+            peers: BTreeSet::new(),
+            next_request: 0,
+        };
+        tokio::spawn(desk.run(messages, self.events, self.gossip));
+        Ok(actor)
+    }
+}
+
+struct Desk {
+    chain: ChainId,
+    own: PeerId,
+    tap: mpsc::Sender<SignedBallot>,
+    outbound: mpsc::Sender<Outbound>,
+    port: OutputPort<NetworkEvent<Palisade>>,
+    listening: bool,
+    peers: BTreeSet<PeerId>,
+    next_request: u64,
+}
+
+/// The engine or the swarm is gone; this actor goes too.
+struct Gone;
+
+impl Desk {
+    async fn run(
+        mut self,
+        mut messages: mpsc::Receiver<Msg<Palisade>>,
+        mut events: mpsc::UnboundedReceiver<Inbound>,
+        mut gossip: mpsc::Receiver<Inbound>,
+    ) {
+        loop {
+            let done = tokio::select! {
+                biased;
+                Some(event) = events.recv() => { self.tell(event); Ok(()) }
+                message = messages.recv() => match message {
+                    Some(message) => self.act(message).await,
+                    None => Err(Gone),
+                },
+                Some(event) = gossip.recv() => { self.tell(event); Ok(()) }
+            };
+            if let Err(Gone) = done {
+                return;
+            }
+        }
+    }
+
+    async fn send(&self, outbound: Outbound) -> Result<(), Gone> {
+        self.outbound.send(outbound).await.map_err(|_| Gone)
+    }
+
+    /// What the engine wants.
+    async fn act(&mut self, message: Msg<Palisade>) -> Result<(), Gone> {
+        match message {
+            Msg::Subscribe(subscriber) => {
+                if self.listening {
+                    subscriber.send(NetworkEvent::Listening(Multiaddr::empty()));
+                }
+                for peer in &self.peers {
+                    subscriber.send(NetworkEvent::PeerConnected(*peer));
+                }
+                subscriber.subscribe_to_port(&self.port);
+                Ok(())
+            }
+            Msg::PublishConsensusMsg(message) if *message.signature() == ABSTAINED => Ok(()),
+            Msg::PublishConsensusMsg(message) => self.publish(Topic::Consensus, &message).await,
+            Msg::PublishLivenessMsg(LivenessMsg::Vote(vote)) if vote.signature == ABSTAINED => Ok(()),
+            Msg::PublishLivenessMsg(message) => self.publish(Topic::Liveness, &message).await,
+            Msg::PublishProposalPart(message) => self.publish(Topic::Parts, &message).await,
+            Msg::BroadcastStatus(status) => {
+                let status = sync::Status {
+                    peer_id: self.own,
+                    tip_height: status.tip_height,
+                    history_min_height: status.history_min_height,
+                };
+                self.send(Outbound::Status(encode(&status).into())).await
+            }
+            Msg::OutgoingRequest(peer, request, reply) => {
+                self.next_request += 1;
+                let id = self.next_request;
+                // The asker may be gone; then the answer will find nobody, which is harmless.
+                let _ = reply.send(sync::OutboundRequestId::new(id));
+                self.send(Outbound::Ask(id, peer, encode(&request).into())).await
+            }
+            Msg::OutgoingResponse(id, response) => {
+                let Some(id) = number(&id) else { return Ok(()) };
+                self.send(Outbound::Answer(id, encode(&response).into())).await
+            }
+            Msg::CancelInboundRequest(id) => match number(&id) {
+                Some(id) => self.send(Outbound::Drop(id)).await,
+                None => Ok(()),
+            },
+            Msg::DumpState(reply) => {
+                let _ = reply.send(None);
+                Ok(())
+            }
+            // A request that is no longer wanted runs into its own deadline. Peers come from the registry, and
+            // nobody sends us the engine's own proofs of them.
+            Msg::CancelRequest(_)
+            | Msg::UpdatePersistentPeers(..)
+            | Msg::UpdateValidatorSet(_)
+            | Msg::ValidatorProofVerified { .. }
+            | Msg::NewEvent(_) => Ok(()),
+        }
+    }
+
+    async fn publish(&self, topic: Topic, message: &impl Encoded) -> Result<(), Gone> {
+        self.send(Outbound::Publish(topic, encode(message).into())).await
+    }
+
+    /// What the network brings.
+    fn tell(&mut self, event: Inbound) {
+        let event = match event {
+            Inbound::Listening => {
+                self.listening = true;
+                NetworkEvent::Listening(Multiaddr::empty())
+            }
+            Inbound::Connected(peer) => {
+                self.peers.insert(peer);
+                NetworkEvent::PeerConnected(peer)
+            }
+            Inbound::Disconnected(peer) => {
+                self.peers.remove(&peer);
+                NetworkEvent::PeerDisconnected(peer)
+            }
+            Inbound::Gossip { from, publisher, message } => {
+                for ballot in message.ballots(self.chain) {
+                    let _ = self.tap.try_send(ballot);
+                }
+                heard(from, publisher, message)
+            }
+            Inbound::Status(peer, bytes) => match WireCodec.decode(bytes) {
+                Ok(sync::Status { peer_id, tip_height, history_min_height }) if peer_id == peer => {
+                    NetworkEvent::Status(peer, Status::new(tip_height, history_min_height))
+                }
+                _ => return tracing::debug!(%peer, "a status that is not a status of its sender"),
+            },
+            Inbound::Asked(id, peer, bytes) => match WireCodec.decode(bytes) {
+                Ok(request) => NetworkEvent::SyncRequest(sync::InboundRequestId::new(id), peer, request),
+                Err(malformed) => {
+                    tracing::debug!(%peer, %malformed, "a request for blocks that is none");
+                    let _ = self.outbound.try_send(Outbound::Drop(id));
+                    return;
+                }
+            },
+            Inbound::Answered(id, peer, bytes) => {
+                let response = WireCodec.decode(bytes).ok(); // the sync protocol punishes `None`
+                NetworkEvent::SyncResponse(sync::OutboundRequestId::new(id), peer, response)
+            }
+            Inbound::Unanswered(id, peer, reason) => {
+                NetworkEvent::SyncRequestFailed(sync::OutboundRequestId::new(id), peer, reason)
+            }
+            Inbound::Abandoned(id, peer) => {
+                NetworkEvent::SyncInboundRequestFailed(sync::InboundRequestId::new(id), peer)
+            }
+        };
+        self.port.send(event);
+    }
+}
+
+fn heard(from: PeerId, publisher: PeerId, message: Message) -> NetworkEvent<Palisade> {
+    let proposal = |signed: SignedProposal<Palisade>| NetworkEvent::Proposal(from, signed);
+    match message {
+        Message::Consensus(SignedConsensusMsg::Vote(vote)) | Message::Liveness(LivenessMsg::Vote(vote)) => {
+            NetworkEvent::Vote(from, vote)
+        }
+        Message::Consensus(SignedConsensusMsg::Proposal(signed)) => proposal(signed),
+        Message::Liveness(LivenessMsg::PolkaCertificate(certificate)) => {
+            NetworkEvent::PolkaCertificate(from, certificate)
+        }
+        Message::Liveness(LivenessMsg::SkipRoundCertificate(certificate)) => {
+            NetworkEvent::RoundCertificate(from, certificate)
+        }
+        Message::Part(part) => NetworkEvent::ProposalPart(from, Some(publisher), part),
+    }
+}
+
+/// The engine carries our numbers as text.
+fn number(id: &sync::InboundRequestId) -> Option<u64> {
+    id.to_string().parse().ok()
+}
