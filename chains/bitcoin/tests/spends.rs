@@ -531,3 +531,27 @@ fn r27_every_spend_of_a_vault_is_named_for_what_it_is() {
     assert_eq!(of(&people.stake(&rules, 128)), None);
     assert!(encode::serialize(&stolen).len() > 64);
 }
+
+#[test]
+fn r30_a_block_that_repeats_its_last_transaction_keeps_its_root_and_is_refused() {
+    let (people, rules) = worlds().remove(0);
+    let (first, second) = (people.stake(&rules, 128), people.stake(&rules, 129));
+    let mut block = stake::block_with(first);
+    block.txdata.push(second);
+    block.header.merkle_root = block.compute_merkle_root().unwrap();
+    stake::work(&mut block);
+    let proof = MerkleProof::of(&block, 2).unwrap();
+    assert!(proof.verify(&block.txdata[2], &block.header).is_ok());
+    let mut shadow = proof.clone();
+    shadow.index = 3; // the same node, doubled
+    let refused = shadow.verify(&block.txdata[2], &block.header);
+    assert_eq!(refused, Err(palisade_bitcoin::inclusion::InclusionError::Shadow(3)));
+    let mut repeated = block.clone();
+    repeated.txdata.push(block.txdata[2].clone());
+    assert!(repeated.check_merkle_root(), "the root does not tell");
+    let hash = block.block_hash();
+    assert_eq!(
+        palisade_bitcoin::block::check(&repeated, hash),
+        Err(palisade_bitcoin::block::BlockError::Repeated)
+    );
+}
