@@ -104,11 +104,10 @@ fn has_convict(parent: State<'_>, committee: &Committee) -> bool {
 /// Whether more than a tenth of the committee's bitcoin is gone from its vaults (R9).
 fn has_lost_vaults(parent: State<'_>, committee: &Committee) -> bool {
     let total = committee.total_bitcoin();
-    let left: u128 = committee
-        .members
-        .iter()
-        .filter(|member| member.bitcoin > 0)
-        .map(|member| u128::from(member.bitcoin.min(weights::bitcoin_left(parent, &member.operator))))
-        .sum();
+    if total == 0 {
+        return false;
+    }
+    let left = weights::bitcoin_left(parent, committee);
+    let left: u128 = left.into_iter().map(u128::from).sum();
     (total - left) * 10 > total
 }

@@ -134,21 +134,17 @@ fn check_late(draft: &Draft<'_>, committee: &Committee, certificate: &QuorumCert
 /// A vault that is spent or lost leaves the signers and stays in the total (R9).
 fn check_vaults(draft: &Draft<'_>, committee: &Committee, certificate: &BitcoinCertificate) -> Result<(), Worthless> {
     let state = draft.parent.state();
-    let counts = |operator| !state.is_convicted(operator);
-    let signers = certificate.votes.iter();
-    let signed = signers
-        .filter_map(|vote| committee.members.get(usize::from(vote.member)))
-        .filter(|member| counts(&member.operator))
-        .map(|member| {
-            let left = weights::bitcoin_left(state, &member.operator);
-            u128::from(member.bitcoin.min(left))
-        })
-        .sum();
-    let members = committee.members.iter();
-    let total = members
-        .filter(|member| counts(&member.operator))
-        .map(|member| u128::from(member.bitcoin))
-        .sum();
+    let left = weights::bitcoin_left(state, committee);
+    let (mut signed, mut total) = (0, 0);
+    for (seat, member) in committee.members.iter().enumerate() {
+        if state.is_convicted(&member.operator) {
+            continue;
+        }
+        total += u128::from(member.bitcoin);
+        if certificate.votes.iter().any(|vote| usize::from(vote.member) == seat) {
+            signed += u128::from(left[seat]);
+        }
+    }
     quorum(signed, total)
 }
 

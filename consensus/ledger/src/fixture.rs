@@ -42,7 +42,7 @@ pub struct Network {
     pub ledger_domain: Domain,
     /// Its Bitcoin finality domain.
     pub bitcoin_domain: Domain,
-    /// Who has a seat in epoch 0, by account ascending.
+    /// Everybody, by account ascending; the first 256 have seats in epoch 0.
     pub operators: Vec<OperatorKeys>,
 }
 
@@ -99,7 +99,7 @@ fn operator_id(seed: &[u8; 32]) -> OperatorId {
 }
 
 fn genesis(seeds: &[[u8; 32]], seed: u64) -> Genesis {
-    let seats = seeds.iter().map(|seed| Seat {
+    let seats = seeds.iter().take(256).map(|seed| Seat {
         operator: operator_id(seed),
         ed25519: ed25519_key(&ed25519::SecretKey::from_seed(&sha256_all(&[b"ed25519", seed]))),
         peer: seed.to_vec().try_into().expect("32 bytes are no more than 64"),
@@ -114,10 +114,7 @@ fn genesis(seeds: &[[u8; 32]], seed: u64) -> Genesis {
         assets: vec![asset()].try_into().expect("one asset"),
         vaults: Some(terms()),
         parameters: parameters(),
-        seats: seats
-            .collect::<Vec<_>>()
-            .try_into()
-            .expect("no more than 256 operators"),
+        seats: seats.collect::<Vec<_>>().try_into().expect("no more than 256"),
     }
 }
 

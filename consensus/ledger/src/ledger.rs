@@ -116,7 +116,7 @@ impl Ledger {
     /// The block a proposer makes of `candidates`, put into the order that [`Ledger::preview`] asks for, and what
     /// it would change. Items that do not apply, or do not fit, come back with the reason.
     pub fn draft(&self, mut candidates: Vec<Item>) -> (Block, Changes, Vec<(Item, Invalid)>) {
-        candidates.sort_by_key(rank);
+        candidates.sort_by_key(|item| (rank(item), slot(item)));
         let (mut items, mut refused) = (List::<Item, MAX_ITEMS>::new(), Vec::new());
         let mut draft = Draft::on(self);
         let mut room = MAX_BLOCK - HEADER_ROOM;
@@ -254,6 +254,12 @@ impl Ledger {
         self.rows.iter()
     }
 
+    /// The tree over this state's rows; cheap to keep, for proofs after the head has moved on.
+    #[must_use]
+    pub const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     /// Shows that a row is, or is not, under [`Ledger::root`].
     #[must_use]
     pub fn prove(&self, key: &RowKey) -> RowProof {
@@ -382,10 +388,6 @@ impl Ledger {
     pub(crate) fn settled_from(&self, start: RowKey) -> std::collections::btree_map::Range<'_, RowKey, Row> {
         self.rows.range(start..)
     }
-
-    pub(crate) const fn tree(&self) -> &Tree {
-        &self.tree
-    }
 }
 
 impl Draft<'_> {
@@ -414,6 +416,15 @@ const fn rank(item: &Item) -> u8 {
         Item::Randomness(_) => 4,
         Item::EtherFinal(_) => 5,
         Item::BitcoinFinal(_) => 6,
+    }
+}
+
+/// What certificates are sorted by, so that a later one does not make an earlier one late.
+const fn slot(item: &Item) -> u64 {
+    match item {
+        Item::EtherFinal(certificate) => certificate.slot,
+        Item::BitcoinFinal(certificate) => certificate.slot,
+        _ => 0,
     }
 }
 

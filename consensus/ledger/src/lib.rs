@@ -32,3 +32,4 @@ pub use audit::Unsound;
 pub use changes::Changes;
 pub use invalid::Invalid;
 pub use ledger::Ledger;
+pub use root::Tree;

@@ -3,16 +3,17 @@
 use crate::changes::Draft;
 use palisade_crypto::{bls, ed25519, eots};
 use palisade_types::observation::KeysRegistered;
-use palisade_types::operator::Operator;
+use palisade_types::operator::{KeyRow, Operator};
 use palisade_types::possession;
 use palisade_types::{OperatorId, Row, RowKey};
 
 /// Takes a registration in. The contract has closed the row before, so the ledger closes it too, whatever the
 /// new row is worth: a key that counted here and no longer there would be weight that no pair can take. A row
-/// whose keys or proofs do not hold, or one too many, then adds nothing, and the operator is without keys.
+/// whose keys are another row's, whose proofs do not hold, or that is one too many, adds nothing then, and the
+/// operator is without keys.
 pub(crate) fn register(draft: &mut Draft<'_>, keys: &KeysRegistered) {
     let known = draft.state().operator(&keys.operator).cloned();
-    let good = keys.row.until.is_none() && proves_possession(draft, keys);
+    let good = keys.row.until.is_none() && is_unique(draft, &keys.row) && proves_possession(draft, keys);
     let mut operator = match known {
         Some(operator) => operator,
         None if good => newcomer(keys.operator),
@@ -37,6 +38,16 @@ const fn newcomer(id: OperatorId) -> Operator {
         attested: 0,
         missed: 0,
     }
+}
+
+/// Keys are unique for ever (R12). The contract keeps only BLS keys so, whose proofs it checks; two members with
+/// one voting key would be one seat in the engine.
+fn is_unique(draft: &Draft<'_>, new: &KeyRow) -> bool {
+    let shares = |old: &KeyRow| old.bls == new.bls || old.ed25519 == new.ed25519 || old.eots == new.eots;
+    !draft
+        .state()
+        .operators()
+        .any(|operator| operator.keys.iter().any(shares))
 }
 
 /// The contract checked the BLS proof; here the key is only read. The other two proofs are checked in full.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// One version of the tree. Cloning it is free; changing a clone leaves the original as it is.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tree {
+pub struct Tree {
     root: Child,
 }
 
@@ -37,7 +37,8 @@ impl Tree {
     }
 
     /// The state root.
-    pub(crate) fn root(&self) -> Hash {
+    #[must_use]
+    pub fn root(&self) -> Hash {
         hash_of(&self.root)
     }
 
@@ -51,8 +52,9 @@ impl Tree {
         self.root = remove(&self.root, 0, path);
     }
 
-    /// Shows what hangs where `path` ends.
-    pub(crate) fn prove(&self, path: &Path) -> RowProof {
+    /// Shows what hangs where `path`, a row's key's, ends.
+    #[must_use]
+    pub fn prove(&self, path: &[u8; 32]) -> RowProof {
         let mut siblings = Vec::new();
         let mut at = &self.root;
         while let Some(Kind::Inner(halves)) = at.as_ref().map(|node| &node.kind) {

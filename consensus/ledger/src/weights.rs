@@ -1,11 +1,12 @@
 //! What a seat weighs: what a proof can take from its holder, never more (R4, R8, R23).
 
 use crate::state::State;
-use palisade_types::certificate::MAX_ENGINE_POWER;
+use palisade_types::certificate::{Committee, MAX_ENGINE_POWER};
 use palisade_types::operator::KeyRow;
 use palisade_types::position::{PositionId, StakeSource, mul_div};
 use palisade_types::vault::VaultStatus;
 use palisade_types::{MicroUsd, OperatorId, Vault, Wad};
+use std::collections::BTreeMap;
 
 /// Micro-dollars that an equivocation takes from `operator` on Ethereum at block `at` or any block before it,
 /// whatever he does: Σ over assets of floor(floor(slashable x fraction) x price / 1e18). Each step rounds down, so
@@ -41,12 +42,18 @@ pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, no
         .fold(0, |sum: u64, vault| sum.saturating_add(of_vault(state, vault)))
 }
 
-/// Satoshis that can still be taken from `operator`, also from vaults that unbond.
-pub(crate) fn bitcoin_left(state: State<'_>, operator: &OperatorId) -> u64 {
-    state
-        .vaults_of(operator)
-        .filter(|vault| matches!(vault.status, VaultStatus::Active | VaultStatus::Unbonding(_)))
-        .fold(0, |sum: u64, vault| sum.saturating_add(of_vault(state, vault)))
+/// Satoshis that can still be taken for each seat, also from vaults that unbond, and at most what it weighs: a
+/// vault that is spent or lost is gone (R9). By seat.
+pub(crate) fn bitcoin_left(state: State<'_>, committee: &Committee) -> Vec<u64> {
+    let mut left: BTreeMap<OperatorId, u64> = BTreeMap::new();
+    let takeable = |vault: &&Vault| matches!(vault.status, VaultStatus::Active | VaultStatus::Unbonding(_));
+    for vault in state.vaults().filter(takeable) {
+        let sum = left.entry(vault.registration.operator).or_default();
+        *sum = sum.saturating_add(of_vault(state, vault));
+    }
+    let of = |operator| left.get(operator).copied().unwrap_or(0);
+    let seats = committee.members.iter();
+    seats.map(|member| member.bitcoin.min(of(&member.operator))).collect()
 }
 
 /// floor(amount x price / unit) micro-dollars, at most 2^64 - 1. `unit` is at most 1e18.

@@ -1,0 +1,248 @@
+//! What certificates in blocks make final.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
+
+use palisade_ledger::Invalid;
+use palisade_ledger::fixture::{Network, Run, network};
+use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate, Worthless};
+use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
+use palisade_types::observation::VaultSpent;
+use palisade_types::vault::Spend;
+use palisade_types::{Digest, Epoch, Fact, Hash, Height, Item};
+
+/// Four members with equal ether and a vault of 1 to 4 bitcoin, nonces for checkpoints 10 to 60.
+fn joined(seed: u64) -> Run {
+    let mut run = Run::new(network(4, seed));
+    let facts = run.network.joining_facts();
+    run.observe(Ethereum, 105, facts);
+    let (mut items, mut confirmed) = (Vec::new(), Vec::new());
+    for index in 0..4 {
+        let sats = 100_000_000 * (index as u64 + 1);
+        let vault = run.network.vault(index, 1, sats, 201);
+        confirmed.push(Fact::VaultConfirmed(Network::vault_id(&vault)));
+        items.push(Item::Vault(Box::new(vault)));
+        items.push(Item::Randomness(run.network.randomness(index, 10, 11)));
+    }
+    run.produce(items);
+    run.observe(Bitcoin, 205, confirmed);
+    run.until_epoch(1);
+    run
+}
+
+fn checkpoint(run: &Run, slot: u64, voters: &[usize]) -> BitcoinCertificate {
+    let id = run.ledger.block_id(Height::new(slot)).unwrap();
+    let votes: Vec<_> = voters
+        .iter()
+        .map(|index| run.network.finality_vote(*index, slot, id.into(), 10, 11))
+        .collect();
+    run.network.bitcoin_certificate(run.ledger.committee(), &votes)
+}
+
+fn finalise(run: &mut Run, height: u64) {
+    let certificate = run.certify(height, &[0, 1, 2]);
+    run.produce(vec![Item::EtherFinal(certificate)]);
+}
+
+fn refused_ether(run: &Run, certificate: QuorumCertificate) -> Invalid {
+    run.refusal(Item::EtherFinal(certificate))
+}
+
+fn refused_bitcoin(run: &Run, certificate: BitcoinCertificate) -> Invalid {
+    run.refusal(Item::BitcoinFinal(certificate))
+}
+
+#[test]
+fn more_than_two_thirds_make_a_block_ether_final_and_each_is_recorded() {
+    let mut run = joined(1);
+    run.until_height(13);
+    let few = run.certify(12, &[0, 1]);
+    assert!(matches!(
+        refused_ether(&run, few),
+        Invalid::Worthless(Worthless::NoQuorum { .. })
+    ));
+    finalise(&mut run, 12);
+    assert_eq!(run.ledger.finality().ether.unwrap().height, Height::new(12));
+    let record: Vec<_> = run
+        .ledger
+        .operators()
+        .map(|seen| (seen.attested, seen.missed))
+        .collect();
+    assert_eq!(record, [(1, 0), (1, 0), (1, 0), (0, 1)]);
+    // The same and older slots are final already.
+    for height in [11, 12] {
+        let late = run.certify(height, &[0, 1, 2, 3]);
+        assert!(matches!(refused_ether(&run, late), Invalid::Late(_)));
+    }
+    // The block before this one can be certified: its id is the parent's.
+    let head = run.ledger.head().height.get();
+    finalise(&mut run, head);
+}
+
+#[test]
+fn r03_a_certificate_counts_under_its_own_epochs_committee_only() {
+    let mut run = joined(2);
+    run.until_height(12);
+    let certificate = run.certify(12, &[0, 1, 2]);
+    run.until_epoch(2);
+    assert!(matches!(refused_ether(&run, certificate.clone()), Invalid::Late(_)));
+    let mut moved = certificate.clone();
+    moved.slot = run.ledger.epoch().first.get();
+    assert!(matches!(refused_ether(&run, moved.clone()), Invalid::Early(_)));
+    run.produce(vec![]);
+    assert!(
+        matches!(refused_ether(&run, moved), Invalid::Refused(_)),
+        "another block"
+    );
+    let first = run.ledger.epoch().first.get();
+    let mut foreign = run.certify(first, &[0, 1, 2]);
+    foreign.committee = certificate.committee;
+    let refused = refused_ether(&run, foreign);
+    assert_eq!(refused, Invalid::Worthless(Worthless::OtherCommittee));
+    let mut domain = run.certify(first, &[0, 1, 2]);
+    domain.domain = run.network.bitcoin_domain;
+    assert!(matches!(refused_ether(&run, domain), Invalid::Refused(_)));
+}
+
+#[test]
+fn r09_convicted_weight_is_out_of_signers_and_total_whatever_the_slot() {
+    let mut run = joined(3);
+    run.until_height(13);
+    let (with, without) = (run.certify(12, &[0, 1, 3]), run.certify(12, &[0, 1, 2]));
+    let pair = run.network.pair(3, 12);
+    // The block that holds the proof is still judged by its parent.
+    let both = vec![Item::Evidence(pair.clone()), Item::EtherFinal(with.clone())];
+    assert!(run.ledger.draft(both).2.is_empty());
+    run.produce(vec![Item::Evidence(pair)]);
+    // Three are left: two of them are not more than two thirds, all three are.
+    assert!(matches!(
+        refused_ether(&run, with),
+        Invalid::Worthless(Worthless::NoQuorum { .. })
+    ));
+    run.produce(vec![Item::EtherFinal(without)]);
+    let convict = run.ledger.operator(&run.network.operators[3].id).unwrap();
+    assert_eq!((convict.attested, convict.missed), (0, 0));
+}
+
+#[test]
+fn r02_bitcoin_finality_is_an_unbroken_run_of_ether_final_checkpoints() {
+    let mut run = joined(4);
+    run.until_height(19);
+    assert_eq!(run.ledger.epoch().epoch, Epoch::new(1));
+    let (all, first) = ([0, 1, 2, 3], run.ledger.epoch().first.get());
+    assert_eq!(first, 11);
+    let fifteen = checkpoint(&run, 15, &all);
+    let early = refused_bitcoin(&run, fifteen.clone());
+    assert!(matches!(early, Invalid::Early(_)), "not ether-final");
+    finalise(&mut run, 16); // an ether-final descendant is enough
+    // 1 + 4 of 10 bitcoin are not more than two thirds, 3 + 4 are.
+    let few = checkpoint(&run, 15, &[0, 3]);
+    assert!(matches!(
+        refused_bitcoin(&run, few),
+        Invalid::Worthless(Worthless::NoQuorum {
+            signed: 50_000_000,
+            total: 100_000_000
+        })
+    ));
+    let enough = checkpoint(&run, 15, &[2, 3]);
+    run.produce(vec![Item::BitcoinFinal(enough)]);
+    assert_eq!(run.ledger.finality().bitcoin.unwrap().height, Height::new(15));
+    assert!(matches!(refused_bitcoin(&run, fifteen), Invalid::Late(_)));
+    // Not a checkpoint; another block.
+    let mut odd = checkpoint(&run, 15, &all);
+    odd.slot = 16;
+    assert!(matches!(refused_bitcoin(&run, odd), Invalid::Refused(_)));
+    let mut other = checkpoint(&run, 15, &all);
+    other.digest = Digest::new([9; 32]);
+    assert!(matches!(refused_bitcoin(&run, other), Invalid::Refused(_)));
+}
+
+#[test]
+fn r02_a_gap_ends_the_run_until_a_certified_boundary() {
+    let mut run = joined(5);
+    run.until_epoch(2); // 15 and 20 were never certified
+    let first = run.ledger.epoch().first.get();
+    let start = first.div_ceil(5) * 5;
+    run.until_height(start + 6);
+    // Nothing closed epoch 2 yet.
+    assert_eq!(run.ledger.epoch().epoch, Epoch::new(2));
+    finalise(&mut run, start + 5);
+    let all = [0, 1, 2, 3];
+    let second = checkpoint(&run, start + 5, &all);
+    assert!(matches!(refused_bitcoin(&run, second.clone()), Invalid::Early(_)));
+    let restart = checkpoint(&run, start, &all);
+    run.produce(vec![Item::BitcoinFinal(restart)]);
+    run.produce(vec![Item::BitcoinFinal(second)]);
+    assert_eq!(run.ledger.finality().bitcoin.unwrap().height, Height::new(start + 5));
+}
+
+#[test]
+fn r09_bitcoin_of_a_convict_is_out_of_both_and_a_lost_vault_of_the_signers() {
+    let ready = |seed| {
+        let mut run = joined(seed);
+        run.until_height(16);
+        finalise(&mut run, 15);
+        run
+    };
+    // 1 + 2 + 3 of 10; without the convict's 4 they are everything.
+    let mut run = ready(6);
+    let certificate = checkpoint(&run, 15, &[1, 2]);
+    let pair = run.network.pair(3, 12);
+    run.produce(vec![Item::Evidence(pair)]);
+    run.produce(vec![Item::BitcoinFinal(certificate)]);
+    // 3 + 4 of 10; without the vault of 4 they are 3 of 10.
+    let mut run = ready(7);
+    let certificate = checkpoint(&run, 15, &[2, 3]);
+    assert!(
+        run.ledger
+            .draft(vec![Item::BitcoinFinal(certificate.clone())])
+            .2
+            .is_empty()
+    );
+    let lost = run
+        .ledger
+        .vaults()
+        .find(|vault| vault.registration.operator == run.network.operators[3].id);
+    let spent = VaultSpent {
+        id: lost.unwrap().id,
+        spend: Spend::Withdrawn(Hash::new([1; 32])),
+    };
+    run.observe(Bitcoin, 206, vec![Fact::VaultSpent(spent)]);
+    assert!(matches!(
+        refused_bitcoin(&run, certificate),
+        Invalid::Worthless(Worthless::NoQuorum {
+            signed: 30_000_000,
+            total: 100_000_000
+        })
+    ));
+}
+
+#[test]
+fn r29_eots_of_an_exposed_key_count_for_nothing() {
+    let mut run = joined(8);
+    run.until_height(16);
+    finalise(&mut run, 15);
+    let certificate = checkpoint(&run, 15, &[0, 3]);
+    let key = run.network.exposed_key(3);
+    run.produce(vec![Item::Evidence(key)]);
+    assert!(matches!(
+        refused_bitcoin(&run, certificate),
+        Invalid::Worthless(Worthless::NoQuorum {
+            signed: 10_000_000,
+            total: 60_000_000
+        })
+    ));
+}
+
+#[test]
+fn r19_a_vote_with_a_nonce_that_its_seat_does_not_name_counts_for_nothing() {
+    let mut run = joined(9);
+    run.until_height(16);
+    finalise(&mut run, 15);
+    let id = run.ledger.block_id(Height::new(15)).unwrap();
+    let votes: Vec<_> = (0..4)
+        .map(|index| run.network.finality_vote(index, 15, id.into(), 15, 3))
+        .collect();
+    let certificate = run.network.bitcoin_certificate(run.ledger.committee(), &votes);
+    let refused = refused_bitcoin(&run, certificate);
+    assert_eq!(refused, Invalid::Worthless(Worthless::NotCommitted));
+}
