@@ -53,8 +53,17 @@ pub struct Bitcoin {
     vaults: StdMutex<BTreeMap<VaultId, Arc<CheckedVault>>>,
 }
 
+/// The newest block of the heaviest chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// The block. It is not final.
+    pub point: ChainPoint,
+    /// The work since the chain's start, big-endian: comparable between nodes of one network.
+    pub work: [u8; 32],
+}
+
 impl Bitcoin {
-    /// Connects, checks that every endpoint serves the chain genesis names, and finds the start anchor on it.
+    /// Connects, checks that every endpoint that answers serves the chain genesis names, and finds the start anchor on it.
     ///
     /// # Errors
     ///
@@ -77,7 +86,13 @@ impl Bitcoin {
             return Err(ChainError::Refused("no Bitcoin endpoint is configured".to_owned()));
         }
         for client in &clients {
-            check_genesis(client, &genesis.bitcoin_genesis).await?;
+            match check_genesis(client, &genesis.bitcoin_genesis).await {
+                // It may come back: what it says then must fit the headers we hold, whatever chain it is on.
+                Err(ChainError::Unavailable { source, .. }) => {
+                    tracing::warn!(?client, %source, "a Bitcoin endpoint is silent")
+                }
+                other => other?,
+            }
         }
         let headers = start(&clients, genesis).await?;
         Ok(Self {
@@ -103,16 +118,22 @@ impl Bitcoin {
         &self.clients[0]
     }
 
-    /// The height of the heaviest chain's tip, final or not, and its hash: what peers tell each other (R30).
+    /// The heaviest chain's tip, final or not: what peers tell each other (R30).
     ///
     /// # Errors
     ///
     /// As [`Chain::tip`].
-    pub async fn newest(&self) -> Result<(u64, Hash), ChainError> {
+    pub async fn newest(&self) -> Result<Newest, ChainError> {
         self.sync().await?;
         let headers = self.headers.lock().await;
-        let hash = headers.hash(headers.tip()).expect("a chain holds its tip");
-        Ok((u64::from(headers.tip()), Hash::new(hash.to_byte_array())))
+        let tip = headers.tip();
+        match (headers.hash(tip), headers.header(tip)) {
+            (Some(hash), Some(header)) => Ok(Newest {
+                point: point(tip, hash, header.time),
+                work: headers.work().to_be_bytes(),
+            }),
+            _ => Err(ChainError::NotThere { number: u64::from(tip) }),
+        }
     }
 
     /// The header our own chain shows at `height`: what a covenant member checks an inclusion against.
@@ -158,7 +179,7 @@ impl Bitcoin {
         watch: &Watch,
     ) -> Result<Vec<Evidence>, ChainError> {
         self.check_points(after, upto).await?;
-        let places = self.places(watch.vaults.values())?;
+        let places = self.places(watch.vaults.values());
         let mut found = Vec::new();
         for height in narrow(after.number)? + 1..=narrow(upto.number)? {
             let block = self.block(height).await?;
@@ -271,30 +292,30 @@ impl Bitcoin {
     }
 
     /// Where the outputs of the vaults lie: their staking outputs, and the unbonding outputs they may become.
-    fn places<'a>(&self, watched: impl Iterator<Item = &'a Vault>) -> Result<HashMap<OutPoint, VaultId>, ChainError> {
-        let mut places = HashMap::new();
-        for vault in watched {
+    fn places<'a>(&self, watched: impl Iterator<Item = &'a Vault>) -> HashMap<OutPoint, VaultId> {
+        let of = |vault: &Vault| {
             let checked = self.checked(vault.id, &vault.registration)?;
-            places.insert(checked.outpoint(), vault.id);
-            places.insert(checked.unbonded_outpoint(), vault.id);
-        }
-        Ok(places)
+            Some([(checked.outpoint(), vault.id), (checked.unbonded_outpoint(), vault.id)])
+        };
+        watched.filter_map(of).flatten().collect()
     }
 
-    /// The vault of a registration, from memory when it was rebuilt before.
-    fn checked(&self, id: VaultId, registration: &VaultRegistration) -> Result<Arc<CheckedVault>, ChainError> {
+    /// The vault of a registration, from memory when it was rebuilt before. One that is no vault after all is passed over by
+    /// everybody alike: nothing would be gained by stopping at it.
+    fn checked(&self, id: VaultId, registration: &VaultRegistration) -> Option<Arc<CheckedVault>> {
         let mut vaults = self.vaults.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = vaults.get(&id) {
-            return Ok(known.clone());
+            return Some(known.clone());
         }
-        let vault = registration::vault(registration, &self.rules)
-            .map_err(|error| ChainError::Refused(format!("vault {id} in the ledger is none: {error}")))?;
-        let vault = Arc::new(vault);
+        let rebuilt = registration::vault(registration, &self.rules);
+        let rebuilt =
+            rebuilt.inspect_err(|error| tracing::error!(%id, %error, "the ledger holds a vault that is none"));
+        let vault = Arc::new(rebuilt.ok()?);
         if vaults.len() >= CACHED_VAULTS {
             vaults.pop_first();
         }
         vaults.insert(id, vault.clone());
-        Ok(vault)
+        Some(vault)
     }
 
     /// Vaults whose staking transaction became final: their block is on our chain at the height they name, and holds
@@ -307,11 +328,10 @@ impl Bitcoin {
             .filter(|vault| vault.status == VaultStatus::Verified)
         {
             let inclusion = &vault.registration.inclusion;
-            let young = upto
-                .number
-                .checked_sub(inclusion.height)
-                .is_some_and(|age| age <= MAX_REGISTRATION_AGE);
-            if young && self.hash_at(inclusion.height).await? == Some(inclusion.block) {
+            let age = upto.number.checked_sub(inclusion.height);
+            let young = age.is_some_and(|age| age <= MAX_REGISTRATION_AGE);
+            let sound = self.checked(vault.id, &vault.registration).is_some();
+            if young && sound && self.hash_at(inclusion.height).await? == Some(inclusion.block) {
                 let block = self.block(narrow(inclusion.height)?).await?;
                 let index = usize::try_from(inclusion.index).unwrap_or(usize::MAX);
                 let staking = block
@@ -342,7 +362,9 @@ impl Bitcoin {
             let block = self.block(height).await?;
             for (id, transaction) in spends(&block, places) {
                 let Some(vault) = watch.vaults.get(&id) else { continue };
-                let checked = self.checked(id, &vault.registration)?;
+                let Some(checked) = self.checked(id, &vault.registration) else {
+                    continue;
+                };
                 let Some(classified) = watch::classify(&checked, transaction) else {
                     continue;
                 };
@@ -399,30 +421,14 @@ impl Bitcoin {
 
     /// How far the slashing transactions of one output have come: on the chain, in the mempool for long, or not sent.
     async fn stands(&self, presigned: &Presigned, held: Held) -> Result<Stands, RpcError> {
-        let mut pooled = None;
-        let tip = self.client().info().await?.blocks;
-        for (index, slashing) in presigned
-            .vault()
-            .slashings()
-            .iter()
-            .enumerate()
-            .filter(|(_, slashing)| slashing.held == held)
-        {
-            let txid = slashing.transaction.compute_txid();
-            // The sink may be unspendable, and so in no UTXO set; the change is in it until its lock runs out.
-            let change = self.client().unspent(OutPoint { txid, vout: 1 }, false).await?;
-            if change.is_some_and(|change| change.confirmations > 0) {
-                return Ok(Stands::OnChain(txid));
-            }
-            if let Some(entry) = self.client().pooled(txid).await? {
-                pooled = Some(Stands::Pooled {
-                    index,
-                    txid,
-                    waited: tip.saturating_sub(entry.height),
-                });
+        let mut outcome = Err(RpcError::Endpoint("no endpoint".to_owned()));
+        for client in &self.clients {
+            outcome = stands(client, presigned, held).await;
+            if outcome.is_ok() {
+                break;
             }
         }
-        Ok(pooled.unwrap_or(Stands::NotSent))
+        outcome
     }
 
     /// Sends the slashing transaction of `held` that is due now: the first rung, or the next one when the last has waited.
@@ -496,11 +502,11 @@ impl Chain for Bitcoin {
             .min();
         let mut spent = Vec::new();
         if let Some(oldest) = oldest.map(narrow).transpose()?.filter(|oldest| *oldest < next) {
-            let early = self.places(watch.vaults.values().filter(|vault| fresh.contains(&vault.id)))?;
+            let early = self.places(watch.vaults.values().filter(|vault| fresh.contains(&vault.id)));
             spent = self.spent(oldest, next - 1, &early, watch).await?;
         }
         let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
-        let places = self.places(watch.vaults.values().filter(counted))?;
+        let places = self.places(watch.vaults.values().filter(counted));
         spent.extend(self.spent(next, last, &places, watch).await?);
         let facts: Vec<Fact> = confirmed
             .into_iter()
@@ -545,6 +551,25 @@ enum Climbed {
     There(Progress),
     /// The output is not there to be taken.
     Gone,
+}
+
+async fn stands(client: &Client, presigned: &Presigned, held: Held) -> Result<Stands, RpcError> {
+    let mut found = Stands::NotSent;
+    let tip = client.info().await?.blocks;
+    let slashings = presigned.vault().slashings().iter().enumerate();
+    for (index, slashing) in slashings.filter(|(_, slashing)| slashing.held == held) {
+        let txid = slashing.transaction.compute_txid();
+        // The sink is unspendable, and so in no UTXO set; the change is in it until its lock runs out.
+        let change = client.unspent(OutPoint { txid, vout: 1 }, false).await?;
+        if change.is_some_and(|change| change.confirmations > 0) {
+            return Ok(Stands::OnChain(txid));
+        }
+        if let Some(entry) = client.pooled(txid).await? {
+            let waited = tip.saturating_sub(entry.height);
+            found = Stands::Pooled { index, txid, waited };
+        }
+    }
+    Ok(found)
 }
 
 /// Every transaction of a block that spends one of `places`, with the vault, in the block's order.

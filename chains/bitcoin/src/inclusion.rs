@@ -133,3 +133,63 @@ fn node(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     bytes[32..].copy_from_slice(right);
     sha256d::Hash::hash(&bytes).to_byte_array()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitcoin::{OutPoint, TxIn, TxOut};
+    use proptest::prelude::*;
+
+    /// A block of different transactions; it has no work, which nothing here looks at.
+    fn block(transactions: u32) -> Block {
+        let mut block = bitcoin::constants::genesis_block(bitcoin::Network::Regtest);
+        let of = |vout| Transaction {
+            version: bitcoin::transaction::Version::TWO,
+            lock_time: bitcoin::absolute::LockTime::ZERO,
+            input: vec![TxIn {
+                previous_output: OutPoint {
+                    txid: Txid::all_zeros(),
+                    vout,
+                },
+                ..TxIn::default()
+            }],
+            output: vec![TxOut::NULL],
+        };
+        block.txdata.extend((0..transactions).map(of));
+        block.header.merkle_root = block.compute_merkle_root().unwrap();
+        block
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_transaction_has_one_position_and_no_other(transactions in 1_u32..70, at in 0_u32..70, other in 0_u32..256) {
+            let block = block(transactions);
+            let at = 1 + at % transactions;
+            let proof = MerkleProof::of(&block, at).unwrap();
+            let transaction = &block.txdata[usize::try_from(at).unwrap()];
+            prop_assert_eq!(proof.verify(transaction, &block.header), Ok(()));
+            let elsewhere = MerkleProof { index: other, ..proof.clone() };
+            prop_assert_eq!(elsewhere.verify(transaction, &block.header).is_ok(), other == at);
+            let longer = MerkleProof { siblings: [proof.siblings.clone(), vec![[0; 32]]].concat(), ..proof };
+            prop_assert_eq!(longer.verify(transaction, &block.header), Err(InclusionError::OtherRoot));
+        }
+    }
+
+    #[test]
+    fn a_transaction_of_64_bytes_is_refused_before_its_path_is_looked_at() {
+        let mut block = block(1);
+        block.txdata[1].output[0].script_pubkey = bitcoin::ScriptBuf::from_bytes(vec![0x51; 4]);
+        assert_eq!(block.txdata[1].base_size(), NODE_BYTES);
+        block.header.merkle_root = block.compute_merkle_root().unwrap();
+        let proof = MerkleProof::of(&block, 1).unwrap();
+        assert_eq!(
+            proof.verify(&block.txdata[1], &block.header),
+            Err(InclusionError::LooksLikeNode)
+        );
+        assert_eq!(
+            proof.verify_id(block.txdata[1].compute_txid(), block.header.merkle_root),
+            Ok(())
+        );
+    }
+}

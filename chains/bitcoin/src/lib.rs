@@ -22,7 +22,7 @@ pub mod inclusion;
 pub mod bitcoin;
 pub mod client;
 
-pub use crate::bitcoin::{Bitcoin, Config};
+pub use crate::bitcoin::{Bitcoin, Config, Newest};
 pub use client::{Auth, Client, Endpoint};
 pub use registration::{RegistrationError, check_registration};
 pub use vault::VaultRules;

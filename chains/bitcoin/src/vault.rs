@@ -48,9 +48,9 @@ pub enum RulesError {
     /// A slashing transaction without a fee is never mined.
     #[error("the least slashing fee is zero")]
     NoFee,
-    /// There is no sink.
-    #[error("the slash sink is empty")]
-    NoSink,
+    /// The sink is not an `OP_RETURN`: anything else somebody might own, and be paid by slashes (R8).
+    #[error("the slash sink can be spent from")]
+    SpendableSink,
     /// The covenant is no majority of its members, so that two halves could sign two things.
     #[error("a quorum of {quorum} is no majority of {members}")]
     NoMajority {
@@ -150,8 +150,8 @@ impl VaultRules {
         if self.min_slash_fee == Amount::ZERO {
             return Err(RulesError::NoFee);
         }
-        if self.sink.is_empty() {
-            return Err(RulesError::NoSink);
+        if !self.sink.is_op_return() {
+            return Err(RulesError::SpendableSink);
         }
         if usize::from(self.quorum) * 2 <= self.covenant.len() || usize::from(self.quorum) > self.covenant.len() {
             return Err(RulesError::NoMajority {

@@ -18,7 +18,7 @@ use palisade_bitcoin::client::Client;
 use palisade_bitcoin::registration::Presigned;
 use palisade_bitcoin::staker::Coin;
 use palisade_bitcoin::vault::{Held, VaultRules};
-use palisade_bitcoin::{Bitcoin, Config};
+use palisade_bitcoin::{Auth, Bitcoin, Config, Endpoint};
 use palisade_crypto::eots;
 use palisade_types::chain::{Chain as _, ChainError, ChainPoint, Execution, Progress, Watch};
 use palisade_types::evidence::EotsPair;
@@ -202,9 +202,19 @@ impl Regtest {
     }
 }
 
+/// The first of two endpoints is silent: one honest one is enough.
 async fn connect(bitcoind: &Bitcoind, genesis: &Arc<Genesis>) -> Result<Bitcoin, ChainError> {
+    let auth = Auth::Password {
+        user: "nobody".to_owned(),
+        password: "none".to_owned(),
+    };
+    let silent = Endpoint {
+        url: format!("http://127.0.0.1:{}", free_port()),
+        auth,
+    };
+    let endpoints = vec![silent, bitcoind.endpoint().clone()];
     Bitcoin::connect(Config {
-        endpoints: vec![bitcoind.endpoint().clone()],
+        endpoints,
         genesis: genesis.clone(),
     })
     .await
@@ -487,6 +497,9 @@ async fn another_chain_or_start_is_refused_at_once() {
                 .to_byte_array(),
         );
     });
+    let newest = net.chain.newest().await.unwrap();
+    assert_eq!(newest.point.number, u64::from(net.height().await));
+    assert!(newest.work > [0; 32]);
     assert!(matches!(connect(mainnet).await, Err(ChainError::WrongChain { .. })));
     assert!(matches!(
         connect(with(|genesis| genesis.bitcoin_start.hash = Hash::ZERO)).await,

@@ -303,6 +303,14 @@ fn rules_that_could_never_slash_do_not_start_a_network() {
     assert!(with(|terms| terms.slash_rate = palisade_types::BasisPoints::new(10_000).unwrap()).is_err());
     assert!(with(|terms| terms.min_slash_fee = Sats::new(0)).is_err());
     assert!(with(|terms| terms.slash_script = Blob::default()).is_err());
+    let owned = |terms: &mut palisade_types::genesis::VaultTerms| {
+        terms.slash_script = Blob::try_from(elsewhere().to_bytes()).unwrap();
+    };
+    assert_eq!(
+        with(owned),
+        Err(palisade_bitcoin::vault::RulesError::SpendableSink),
+        "r08: somebody's address"
+    );
     assert!(with(|terms| terms.quorum = 1).is_err(), "half of three is no majority");
     assert!(
         with(|terms| terms.min_stake = Sats::new(1_500)).is_err(),

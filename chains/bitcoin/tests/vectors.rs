@@ -279,7 +279,7 @@ fn babylons_delegations_are_vaults_with_the_same_transactions_and_sighashes() {
             case,
             value - unbonding.output[0].value.to_sat(),
             rate,
-            slashing.output[0].script_pubkey.to_bytes(),
+            stake::SINK.to_vec(), // theirs may be spent from, which our rules refuse
         );
         let vault = vault_of(case, &terms, fee);
         assert_eq!(vault.unbonding_transaction(), &unbonding);
@@ -288,10 +288,8 @@ fn babylons_delegations_are_vaults_with_the_same_transactions_and_sighashes() {
             .iter()
             .find(|slashing| slashing.held == Held::Staked)
             .unwrap();
-        assert_eq!(
-            ours.transaction.output, slashing.output,
-            "the version differs: Babylon's is 1, ours 2"
-        );
+        assert_eq!(ours.transaction.output[0].value, slashing.output[0].value);
+        assert_eq!(ours.transaction.output[1], slashing.output[1]);
         let computed = &case["computed"];
         assert_eq!(
             hex::encode(vault.unbonding_sighash()),
