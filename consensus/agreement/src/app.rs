@@ -12,13 +12,13 @@
 
 use crate::ballot::SignedBallot;
 use crate::codec::{certificate_bytes, certificate_from_bytes, extended};
-use crate::context::{BadSeats, Level, Palisade, ValidatorSet, Value, Voter};
+use crate::context::{BadSeats, Level, Palisade, Proposal, ValidatorSet, Value, Vote, Voter};
 use crate::malachite::engine::consensus::{ConsensusRef, Msg as ConsensusMsg};
 use crate::malachite::engine::host::{HostMsg, Next, SyncedValueOutcome};
 use crate::malachite::engine::network::{Msg as NetworkMsg, NetworkRef};
 use crate::malachite::{
     CommitCertificate, HeightParams, LinearTimeouts, LocallyProposedValue, MisbehaviorEvidence, PeerId, ProposedValue,
-    RawDecidedValue, Round, Validity, ValueOrigin,
+    RawDecidedValue, Round, SignedMessage, Validity, ValueOrigin,
 };
 use crate::parts::{Arrived, BadPart, Gathering, Proposed, cut, whole_block};
 use bytes::Bytes;
@@ -663,22 +663,7 @@ impl App {
     }
 
     fn misbehaved(&mut self, evidence: &MisbehaviorEvidence<Palisade>) {
-        let chain = self.chain;
-        let votes = evidence.votes.iter().flat_map(|(_, pairs)| pairs).filter_map(|(first, second)| {
-            let signed = |vote: &crate::malachite::SignedVote<Palisade>| SignedBallot {
-                ballot: vote.message.ballot(chain),
-                signature: vote.signature,
-            };
-            signed(first).pair(&signed(second))
-        });
-        let proposals = evidence.proposals.iter().flat_map(|(_, pairs)| pairs).filter_map(|(first, second)| {
-            let signed = |proposal: &crate::malachite::SignedProposal<Palisade>| SignedBallot {
-                ballot: proposal.message.ballot(chain),
-                signature: proposal.signature,
-            };
-            signed(first).pair(&signed(second))
-        });
-        let pairs: Vec<_> = votes.chain(proposals).collect();
+        let pairs = pairs(self.chain, evidence);
         if !pairs.is_empty() {
             self.tell(Request::Misbehaved { pairs });
         }
@@ -736,4 +721,19 @@ async fn ask<T>(requests: &mpsc::Sender<Request>, request: impl FnOnce(oneshot::
     let (reply, answer) = oneshot::channel();
     requests.send(request(reply)).await.ok()?;
     answer.await.ok()
+}
+
+/// The engine's evidence as pairs of ballots.
+pub(crate) fn pairs(chain: ChainId, evidence: &MisbehaviorEvidence<Palisade>) -> Vec<VotePair> {
+    let vote = |vote: &SignedMessage<Palisade, Vote>| SignedBallot { ballot: vote.message.ballot(chain), signature: vote.signature };
+    let proposal = |proposal: &SignedMessage<Palisade, Proposal>| SignedBallot {
+        ballot: proposal.message.ballot(chain),
+        signature: proposal.signature,
+    };
+    let votes = evidence.votes.iter().flat_map(|(_, pairs)| pairs);
+    let proposals = evidence.proposals.iter().flat_map(|(_, pairs)| pairs);
+    votes
+        .filter_map(|(first, second)| vote(first).pair(&vote(second)))
+        .chain(proposals.filter_map(|(first, second)| proposal(first).pair(&proposal(second))))
+        .collect()
 }

@@ -560,3 +560,214 @@ impl Wire for sync::Response<Palisade> {
         Ok(Self::ValueResponse(sync::ValueResponse::new(start, values)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use palisade_types::ids::{BlockId, Ed25519Signature, OperatorId};
+    use proptest::prelude::*;
+
+    fn round_trip<T: Wire + PartialEq + std::fmt::Debug>(value: &T) -> Result<(), TestCaseError> {
+        let bytes = encode(value);
+        let decoded = decode::<T>(&bytes);
+        prop_assert_eq!(decoded.as_ref(), Ok(value));
+        // Every place where the bytes may end, thinned out where they are many.
+        for length in (0..bytes.len()).step_by(1 + bytes.len() / 512) {
+            prop_assert!(decode::<T>(&bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
+        }
+        prop_assert_eq!(decode::<T>(&[bytes.as_slice(), &[0]].concat()), Err(Malformed::TrailingBytes));
+        Ok(())
+    }
+
+    fn level() -> impl Strategy<Value = Level> {
+        (0..=u64::MAX / 2).prop_map(|height| Level(Height::new(height)))
+    }
+
+    fn some_round() -> impl Strategy<Value = Round> {
+        (0..=MAX_ROUND).prop_map(Round::new)
+    }
+
+    fn any_round() -> impl Strategy<Value = Round> {
+        prop_oneof![Just(Round::Nil), some_round()]
+    }
+
+    fn block_id() -> impl Strategy<Value = BlockId> {
+        any::<[u8; 32]>().prop_map(BlockId::new)
+    }
+
+    fn value() -> impl Strategy<Value = NilOrVal<BlockId>> {
+        prop_oneof![Just(NilOrVal::Nil), block_id().prop_map(NilOrVal::Val)]
+    }
+
+    fn kind() -> impl Strategy<Value = VoteType> {
+        prop_oneof![Just(VoteType::Prevote), Just(VoteType::Precommit)]
+    }
+
+    fn voter() -> impl Strategy<Value = Voter> {
+        any::<[u8; 20]>().prop_map(|bytes| Voter(OperatorId::new(bytes)))
+    }
+
+    fn signature() -> impl Strategy<Value = Ed25519Signature> {
+        any::<u8>().prop_map(|byte| Ed25519Signature::new([byte; 64]))
+    }
+
+    fn signed_vote() -> impl Strategy<Value = SignedMessage<Palisade, Vote>> {
+        (kind(), level(), some_round(), value(), voter(), signature()).prop_map(
+            |(kind, height, round, value, address, signature)| {
+                SignedMessage::new(Vote { kind, height, round, value, address }, signature)
+            },
+        )
+    }
+
+    fn signed_proposal() -> impl Strategy<Value = SignedMessage<Palisade, Proposal>> {
+        (level(), some_round(), block_id(), any_round(), voter(), signature()).prop_map(
+            |(height, round, block, pol_round, address, signature)| {
+                SignedMessage::new(Proposal { height, round, value: Value(block), pol_round, address }, signature)
+            },
+        )
+    }
+
+    fn commit() -> impl Strategy<Value = CommitCertificate<Palisade>> {
+        let commits = prop::collection::vec((voter(), signature()), 0..5);
+        (level(), some_round(), block_id(), commits).prop_map(|(height, round, value_id, commits)| CommitCertificate {
+            height,
+            round,
+            value_id,
+            commit_signatures: commits.into_iter().map(|(who, how)| CommitSignature::new(who, how)).collect(),
+        })
+    }
+
+    fn polka() -> impl Strategy<Value = PolkaCertificate<Palisade>> {
+        commit().prop_map(|commit| PolkaCertificate {
+            height: commit.height,
+            round: commit.round,
+            value_id: commit.value_id,
+            polka_signatures: commit
+                .commit_signatures
+                .into_iter()
+                .map(|commit| PolkaSignature::new(commit.address, commit.signature))
+                .collect(),
+        })
+    }
+
+    fn round_certificate() -> impl Strategy<Value = RoundCertificate<Palisade>> {
+        let types = prop_oneof![Just(RoundCertificateType::Skip), Just(RoundCertificateType::Precommit)];
+        let votes = prop::collection::vec((kind(), value(), voter(), signature()), 0..5);
+        (level(), some_round(), types, votes).prop_map(|(height, round, cert_type, votes)| RoundCertificate {
+            height,
+            round,
+            cert_type,
+            round_signatures: votes
+                .into_iter()
+                .map(|(kind, value, who, how)| RoundSignature::new(kind, value, who, how))
+                .collect(),
+        })
+    }
+
+    fn part() -> impl Strategy<Value = StreamMessage<Part>> {
+        let of = (level(), 0..=MAX_ROUND, voter(), block_id()).prop_map(|(height, round, proposer, block)| {
+            crate::parts::Proposed { height: height.0, round, proposer: proposer.0, block }
+        });
+        let place = (1..=crate::parts::MAX_PARTS).prop_flat_map(|count| (0..count, Just(count)));
+        (of, place, prop::collection::vec(any::<u8>(), 0..300), any::<[u8; STREAM_ID_BYTES]>()).prop_map(
+            |(of, (index, count), bytes, stream)| {
+                let stream = StreamId::new(Bytes::copy_from_slice(&stream));
+                let content = StreamContent::Data(Part { of, index, count, bytes: bytes.into() });
+                StreamMessage::new(stream, u64::from(index), content)
+            },
+        )
+    }
+
+    fn response() -> impl Strategy<Value = sync::Response<Palisade>> {
+        let values = prop::collection::vec((prop::collection::vec(any::<u8>(), 0..100), commit()), 0..4);
+        (0_u64..1_000_000, values).prop_map(|(start, values)| {
+            let values = (start..).zip(values).map(|(height, (bytes, mut certificate))| {
+                certificate.height = Level(Height::new(height));
+                RawDecidedValue::new(bytes.into(), extended(certificate))
+            });
+            sync::Response::ValueResponse(sync::ValueResponse::new(Level(Height::new(start)), values.collect()))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_is_encoded_is_decoded_and_nothing_shorter_or_longer_is(
+            vote in signed_vote(), proposal in signed_proposal(), polka in polka(), round in round_certificate(),
+            commit in commit(), part in part(), response in response(), valid in any::<bool>(),
+        ) {
+            round_trip(&SignedConsensusMsg::Vote(vote.clone()))?;
+            round_trip(&SignedConsensusMsg::Proposal(proposal.clone()))?;
+            round_trip(&LivenessMsg::Vote(vote))?;
+            round_trip(&LivenessMsg::PolkaCertificate(polka.clone()))?;
+            round_trip(&LivenessMsg::SkipRoundCertificate(round))?;
+            round_trip(&polka)?;
+            round_trip(&commit)?;
+            round_trip(&extended(commit.clone()))?;
+            round_trip(&part)?;
+            prop_assert_eq!(WireCodec.encoded_len(&response), Ok(encode(&response).len()));
+            round_trip(&response)?;
+            let Proposal { height, round, value, pol_round, address } = proposal.message;
+            let proposed = ProposedValue::<Palisade> {
+                height, round, valid_round: pol_round, proposer: address, value, validity: Validity::from_bool(valid),
+            };
+            round_trip(&proposed)?;
+            let status = sync::Status {
+                peer_id: crate::malachite::numbered_peer(7), tip_height: height, history_min_height: commit.height,
+            };
+            round_trip::<sync::Status<Palisade>>(&status)?;
+        }
+
+        #[test]
+        fn no_bytes_make_the_codec_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let _ = decode::<SignedConsensusMsg<Palisade>>(&bytes);
+            let _ = decode::<LivenessMsg<Palisade>>(&bytes);
+            let _ = decode::<StreamMessage<Part>>(&bytes);
+            let _ = decode::<ProposedValue<Palisade>>(&bytes);
+            let _ = decode::<CommitCertificate<Palisade>>(&bytes);
+            let _ = decode::<sync::Status<Palisade>>(&bytes);
+            let _ = decode::<sync::Request<Palisade>>(&bytes);
+            let _ = decode::<sync::Response<Palisade>>(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_range_is_forward_and_short() {
+        let request = |start: u64, end: u64| {
+            let bytes = [start.to_be_bytes(), end.to_be_bytes()].concat();
+            decode::<sync::Request<Palisade>>(&bytes).is_ok()
+        };
+        assert!(request(5, 5));
+        assert!(request(5, 4 + MAX_RANGE));
+        assert!(!request(5, 5 + MAX_RANGE));
+        assert!(!request(5, 4));
+        assert!(!request(0, u64::MAX));
+    }
+
+    #[test]
+    fn a_response_with_a_gap_is_refused() {
+        let certificate = |height| CommitCertificate::<Palisade> {
+            height: Level(Height::new(height)),
+            round: Round::ZERO,
+            value_id: BlockId::ZERO,
+            commit_signatures: vec![],
+        };
+        let values =
+            [7, 9].map(|height| RawDecidedValue::new(Bytes::new(), extended(certificate(height)))).to_vec();
+        let response = sync::Response::ValueResponse(sync::ValueResponse::new(Level(Height::new(7)), values));
+        assert!(decode::<sync::Response<Palisade>>(&encode(&response)).is_err());
+    }
+
+    #[test]
+    fn nothing_is_said_in_the_nil_round() {
+        let vote = Vote {
+            kind: VoteType::Prevote,
+            height: Level(Height::new(1)),
+            round: Round::Nil,
+            value: NilOrVal::Nil,
+            address: Voter(OperatorId::ZERO),
+        };
+        assert_eq!(decode::<Vote>(&encode(&vote)), Err(Malformed::OutOfRange("round")));
+    }
+}

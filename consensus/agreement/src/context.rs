@@ -563,3 +563,87 @@ impl arc_malachitebft_signing::Signer<Palisade> for VoteSigner {
         Err(SigningError::new())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use palisade_crypto::ed25519::SecretKey;
+    use std::collections::BTreeMap;
+
+    fn seats(powers: &[u64]) -> Result<ValidatorSet, BadSeats> {
+        ValidatorSet::new((0_u8..).zip(powers).map(|(name, power)| Validator {
+            address: Voter(OperatorId::new([name; 20])),
+            key: SecretKey::from_seed(&[name; 32]).public(),
+            power: *power,
+        }))
+    }
+
+    #[test]
+    fn a_set_is_ordered_has_power_and_not_too_much() {
+        assert_eq!(seats(&[]), Err(BadSeats::Empty));
+        assert_eq!(seats(&[0, 0]), Err(BadSeats::Empty));
+        assert_eq!(seats(&[MAX_POWER, 1]), Err(BadSeats::TooHeavy));
+        assert_eq!(seats(&[u64::MAX, u64::MAX]), Err(BadSeats::TooHeavy));
+        let full = seats(&[MAX_POWER - 1, 1, 0]).unwrap();
+        assert_eq!(engine::ValidatorSet::count(&full), 2);
+        assert!(full.seats.is_sorted_by_key(|seat| seat.address));
+        let twice = ValidatorSet::new([full.seats[0].clone(), full.seats[0].clone()]);
+        assert!(matches!(twice, Err(BadSeats::Twice(_) | BadSeats::TooHeavy)));
+    }
+
+    #[test]
+    fn turns_are_proportional_to_power_and_nobody_small_goes_twice_in_a_row() {
+        for powers in [&[1, 1, 1, 1][..], &[3, 1, 4, 1, 5, 9, 2, 6], &[MAX_POWER / 4; 4], &[1; 100], &[1]] {
+            let set = seats(powers).unwrap();
+            let (turns, mut count, mut before) = (10_000_u64, BTreeMap::new(), None);
+            for height in 1..=turns {
+                let proposer = set.proposer(Height::new(height), Round::ZERO);
+                *count.entry(proposer.address).or_insert(0_u64) += 1;
+                let small = u128::from(proposer.power) * 100 < u128::from(set.total) * 38;
+                assert!(!(small && before == Some(proposer.address)), "twice in a row at {height} of {powers:?}");
+                before = Some(proposer.address);
+            }
+            for seat in set.seats.iter() {
+                let due = u128::from(turns) * u128::from(seat.power) / u128::from(set.total);
+                let had = u128::from(count.get(&seat.address).copied().unwrap_or(0));
+                assert!(had.abs_diff(due) <= 4, "{had} turns where {due} are due in {powers:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_round_asks_somebody_else() {
+        let set = seats(&[1, 1, 1, 1]).unwrap();
+        for height in 1..100 {
+            let first = set.proposer(Height::new(height), Round::ZERO).address;
+            assert_ne!(first, set.proposer(Height::new(height), Round::new(1)).address);
+        }
+    }
+
+    #[test]
+    fn more_than_two_thirds_are_a_quorum_and_two_thirds_are_not() {
+        let set = seats(&[1, 1, 1]).unwrap();
+        let first = |count: usize| set.is_quorum(|who| set.seats[..count].iter().any(|seat| seat.address.0 == *who));
+        assert!(!first(2));
+        assert!(first(3));
+    }
+
+    #[test]
+    fn r18_abstaining_verifies_under_no_key() {
+        let chain = ChainId::new([1; 32]);
+        let vote = Vote {
+            kind: VoteType::Prevote,
+            height: Level(Height::new(1)),
+            round: Round::ZERO,
+            value: NilOrVal::Nil,
+            address: Voter(OperatorId::ZERO),
+        };
+        let preimage = vote.ballot(chain).preimage();
+        for seed in 0..16 {
+            let secret = SecretKey::from_seed(&[seed; 32]);
+            assert!(Verifier::check(&preimage, &ABSTAINED, &secret.public()).is_invalid());
+            let signature = Ed25519Signature::new(secret.sign(&preimage).0);
+            assert!(Verifier::check(&preimage, &signature, &secret.public()).is_valid());
+        }
+    }
+}

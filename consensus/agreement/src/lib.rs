@@ -16,6 +16,8 @@ pub mod guard;
 pub mod malachite;
 pub mod parts;
 pub mod pool;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod tally;
 pub mod tap;
 pub mod wire;

@@ -319,6 +319,7 @@ pub fn whole_block(bytes: &[u8]) -> Option<Block> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::malachite::numbered_peer;
     use palisade_types::block::{HEADER_VERSION, Header};
     use palisade_types::canonical::List;
     use palisade_types::ids::{ChainId, Hash};
@@ -355,11 +356,11 @@ mod tests {
         let (of, bytes) = block(AT);
         let mut gathering = Gathering::default();
         let mut parts = cut(of, &bytes, 0);
-        let arrived = gathering.take(NOW, AT, PeerId::random(), parts.remove(0)).unwrap().unwrap();
+        let arrived = gathering.take(NOW, AT, numbered_peer(1), parts.remove(0)).unwrap().unwrap();
         assert_eq!((arrived.of, arrived.bytes), (of, bytes));
         assert_eq!(gathering.held, 0);
         // Several parts, backwards: they are complete, and then seen not to be the block.
-        let publisher = PeerId::random();
+        let publisher = numbered_peer(2);
         let mut parts = junk(MAX_BLOCK, 0);
         assert_eq!(parts.len(), MAX_BLOCK / MAX_PART);
         let last = parts.remove(0);
@@ -381,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_part_that_contradicts_its_stream_ends_it() {
-        let publisher = PeerId::random();
+        let publisher = numbered_peer(3);
         let mut gathering = Gathering::default();
         let mut parts = junk(2 * MAX_PART, 0);
         let (second, first) = (parts.pop().unwrap(), parts.pop().unwrap());
@@ -403,21 +404,21 @@ mod tests {
         for (height, expected) in [(6, Err(BadPart::WrongHeight)), (9, Err(BadPart::WrongHeight))] {
             let (of, bytes) = block(Height::new(height));
             let part = cut(of, &bytes, 0).remove(0);
-            assert_eq!(gathering.take(NOW, AT, PeerId::random(), part), expected);
+            assert_eq!(gathering.take(NOW, AT, numbered_peer(4), part), expected);
         }
         let (of, bytes) = block(AT.next());
-        assert!(gathering.take(NOW, AT, PeerId::random(), cut(of, &bytes, 0).remove(0)).unwrap().is_some());
+        assert!(gathering.take(NOW, AT, numbered_peer(5), cut(of, &bytes, 0).remove(0)).unwrap().is_some());
     }
 
     #[test]
     fn r32_unfinished_blocks_are_bounded_in_number_age_and_bytes() {
         let mut gathering = Gathering::default();
-        let publisher = PeerId::random();
+        let publisher = numbered_peer(6);
         for nonce in 0..10 {
             gathering.take(NOW, AT, publisher, junk(2 * MAX_PART, nonce).remove(0)).unwrap();
         }
         assert_eq!(gathering.streams.len(), MAX_STREAMS);
-        let crowd: Vec<_> = (0..40).map(|_| PeerId::random()).collect();
+        let crowd: Vec<_> = (100..140).map(numbered_peer).collect();
         for peer in &crowd {
             for nonce in 0..4 {
                 for part in junk(MAX_BLOCK, nonce).into_iter().take(7) {
