@@ -12,9 +12,7 @@ use super::{File, Outcome, Row, Tally, array, bytes, has, list, tally_list};
 /// The three tables: verify, complete, recover. Rows whose encryption point is odd are left out: a key is
 /// always its even point.
 pub(super) fn tables(file: &File) -> Option<Outcome> {
-    let table = file
-        .table()
-        .filter(|table| table.has(&["pre-signature", "result"]))?;
+    let table = file.table().filter(|table| table.has(&["pre-signature", "result"]))?;
     let check = match () {
         () if table.has(&["aux_rand", "adaptor", "public key"]) => verify_row,
         () if table.has(&["pubkey", "secadaptor", "BIP340 signature"]) => complete_row,
@@ -42,10 +40,7 @@ fn verify_row(row: &Row<'_>) -> Result<bool> {
             SecretKey::from_bytes(&row.array("secret key")?)?,
             PublicKey::from_bytes(x.try_into()?)?,
         );
-        ensure!(
-            secret.public().to_bytes() == row.array("public key")?,
-            "another key"
-        );
+        ensure!(secret.public().to_bytes() == row.array("public key")?, "another key");
         let ours = adaptor::sign(&secret, &message, &encryption, &row.array("aux_rand")?);
         ours.verify(&secret.public(), &message, &encryption)?;
     }
@@ -71,10 +66,7 @@ fn recover_row(row: &Row<'_>) -> Result<bool> {
     let recover = || -> Result<()> {
         let signature = AdaptorSignature::from_bytes(&row.bytes("pre-signature")?)?;
         let secret = signature.recover(&row.array("BIP340 signature")?)?;
-        ensure!(
-            *secret.to_bytes() == row.array("secadaptor")?,
-            "another secret"
-        );
+        ensure!(*secret.to_bytes() == row.array("secadaptor")?, "another secret");
         Ok(())
     };
     same_verdict(recover(), row)?;
@@ -104,13 +96,7 @@ pub(super) fn derived(file: &File) -> Option<Outcome> {
     let file = file.json().filter(|value| {
         has(
             &value["vectors"][0],
-            &[
-                "signer_sk",
-                "fp_sk",
-                "adaptor_sig",
-                "legacy_66",
-                "bip340_sig",
-            ],
+            &["signer_sk", "fp_sk", "adaptor_sig", "legacy_66", "bip340_sig"],
         )
     })?;
     Some(Outcome::of(tally_list(&file["vectors"], check_derived)))
@@ -130,12 +116,7 @@ fn check_derived(case: &Value) -> Result<()> {
         provider.public().to_bytes() == array(case, "fp_pk_xonly")?,
         "another provider"
     );
-    let signature = adaptor::sign(
-        &signer,
-        &message,
-        &provider.public(),
-        &array(case, "aux_rand")?,
-    );
+    let signature = adaptor::sign(&signer, &message, &provider.public(), &array(case, "aux_rand")?);
     ensure!(
         signature.to_bytes() == array(case, "adaptor_sig")?,
         "another adaptor signature"
@@ -146,10 +127,7 @@ fn check_derived(case: &Value) -> Result<()> {
     );
     signature.verify(&signer.public(), &message, &provider.public())?;
     let whole = signature.decrypt(&provider)?;
-    ensure!(
-        whole == array(case, "bip340_sig")?,
-        "another complete signature"
-    );
+    ensure!(whole == array(case, "bip340_sig")?, "another complete signature");
     signer.public().verify_schnorr(&message, &whole)?;
     let recovered = signature.recover(&whole)?;
     ensure!(
@@ -169,12 +147,10 @@ pub(super) fn delegations(file: &File) -> Option<Outcome> {
         )
     })?;
     Some(Outcome::of(list(file, "vectors").and_then(|delegations| {
-        delegations
-            .iter()
-            .try_fold(Tally::default(), |tally, delegation| {
-                let checked = tally.checked + check_delegation(delegation)?;
-                Ok(Tally { checked, ..tally })
-            })
+        delegations.iter().try_fold(Tally::default(), |tally, delegation| {
+            let checked = tally.checked + check_delegation(delegation)?;
+            Ok(Tally { checked, ..tally })
+        })
     })))
 }
 
@@ -190,8 +166,7 @@ fn check_delegation(delegation: &Value) -> Result<usize> {
         for member in list(delegation, members)? {
             let signer = PublicKey::from_bytes(&array(member, "cov_pk")?)?;
             for part in list(member, "adaptor_sigs")? {
-                check_part(delegation, &signer, part, &sighash)
-                    .with_context(|| format!("{members} of {signer:?}"))?;
+                check_part(delegation, &signer, part, &sighash).with_context(|| format!("{members} of {signer:?}"))?;
                 checked += 1;
             }
         }
@@ -206,19 +181,11 @@ fn check_delegation(delegation: &Value) -> Result<usize> {
     Ok(checked)
 }
 
-fn check_part(
-    delegation: &Value,
-    signer: &PublicKey,
-    part: &Value,
-    sighash: &Hash32,
-) -> Result<()> {
+fn check_part(delegation: &Value, signer: &PublicKey, part: &Value, sighash: &Hash32) -> Result<()> {
     let provider = PublicKey::from_bytes(&array(part, "fp_btc_pk")?)?;
     let signature = AdaptorSignature::from_bytes(&bytes(part, "adaptor_sig")?)?;
     if has(part, &["adaptor_sig_65"]) {
-        ensure!(
-            signature.to_bytes() == array(part, "adaptor_sig_65")?,
-            "another form"
-        );
+        ensure!(signature.to_bytes() == array(part, "adaptor_sig_65")?, "another form");
     }
     signature.verify(signer, sighash, &provider)?;
     let secret = &delegation["fp_secret_keys"][hex::encode(provider.to_bytes())];
@@ -229,10 +196,7 @@ fn check_part(
             "another complete signature"
         );
         signer.verify_schnorr(sighash, &whole)?;
-        ensure!(
-            signature.recover(&whole)?.public() == provider,
-            "another secret"
-        );
+        ensure!(signature.recover(&whole)?.public() == provider, "another secret");
     }
     Ok(())
 }

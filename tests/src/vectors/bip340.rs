@@ -19,9 +19,7 @@ fn check(row: &Row<'_>) -> Result<bool> {
         return Ok(false);
     };
     let signature = row.array("signature")?;
-    let key = row
-        .array("public key")
-        .map(|bytes| PublicKey::from_bytes(&bytes))?;
+    let key = row.array("public key").map(|bytes| PublicKey::from_bytes(&bytes))?;
     let held = key.is_ok_and(|key| key.verify_schnorr(&message, &signature).is_ok());
     ensure!(held == expected, "verified {held}");
     if !row.text("secret key")?.is_empty() {

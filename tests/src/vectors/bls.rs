@@ -6,9 +6,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use blst::min_pk as core;
 use blst::{BLST_ERROR, blst_p2_affine};
-use palisade_crypto::bls::{
-    self, BlsError, PublicKey, Signature, verify_aggregate, verify_same_message,
-};
+use palisade_crypto::bls::{self, BlsError, PublicKey, Signature, verify_aggregate, verify_same_message};
 use serde_json::Value;
 
 use super::{File, Outcome, Tally, array, bytes, has, list, sized, tally_list, text, unhex};
@@ -19,15 +17,10 @@ pub(super) fn hash_to_curve(file: &File) -> Option<Outcome> {
         .json()
         .filter(|value| has(value, &["ciphersuite", "dst", "vectors"]))?;
     if suite["ciphersuite"] != "BLS12381G1_XMD:SHA-256_SSWU_RO_" {
-        return Some(Outcome::Skipped(
-            "our scheme hashes to G1 only, as a random oracle",
-        ));
+        return Some(Outcome::Skipped("our scheme hashes to G1 only, as a random oracle"));
     }
     Some(Outcome::of(tally_list(&suite["vectors"], |case| {
-        let point = bls::hash_to_curve(
-            text(case, "msg")?.as_bytes(),
-            text(suite, "dst")?.as_bytes(),
-        );
+        let point = bls::hash_to_curve(text(case, "msg")?.as_bytes(), text(suite, "dst")?.as_bytes());
         let expected = [bytes(&case["P"], "x")?, bytes(&case["P"], "y")?].concat();
         ensure!(point[..] == expected[..], "another point");
         Ok(())
@@ -60,9 +53,7 @@ fn check_torsion(case: &Value) -> Result<()> {
 
 /// Ethereum's suite: one case a file, told apart by what it takes.
 pub(super) fn ethereum(file: &File) -> Option<Outcome> {
-    let case = file
-        .json()
-        .filter(|value| has(value, &["input", "output"]))?;
+    let case = file.json().filter(|value| has(value, &["input", "output"]))?;
     let (input, output) = (&case["input"], &case["output"]);
     let operation: fn(&Value, &Value) -> Result<()> = match input {
         Value::Array(_) => aggregate,
@@ -82,13 +73,7 @@ pub(super) fn ethereum(file: &File) -> Option<Outcome> {
 fn sign(input: &Value, output: &Value) -> Result<()> {
     let signed = core::SecretKey::from_bytes(&bytes(input, "privkey")?)
         .ok()
-        .map(|key| {
-            key.sign(
-                &bytes(input, "message").unwrap_or_default(),
-                MIN_PK_DST,
-                &[],
-            )
-        });
+        .map(|key| key.sign(&bytes(input, "message").unwrap_or_default(), MIN_PK_DST, &[]));
     same_point(signed.map(|signature| signature.to_bytes()), output)
 }
 
@@ -99,9 +84,8 @@ fn aggregate(input: &Value, output: &Value) -> Result<()> {
         .iter()
         .map(|signature| parse_g2(signature.as_str().context("no text")?))
         .collect::<Result<Option<Vec<_>>>>()?;
-    let sum = signatures.and_then(|signatures| {
-        core::AggregateSignature::aggregate(&signatures.iter().collect::<Vec<_>>(), true).ok()
-    });
+    let sum = signatures
+        .and_then(|signatures| core::AggregateSignature::aggregate(&signatures.iter().collect::<Vec<_>>(), true).ok());
     same_point(sum.map(|sum| sum.to_signature().to_bytes()), output)
 }
 
@@ -185,11 +169,7 @@ fn parse_key(input: &Value, output: &Value) -> Result<()> {
 }
 
 /// A wrong length is a refusal by the parser's type.
-fn same_parse(
-    parsed: Result<Result<Vec<u8>, BlsError>>,
-    encoded: &[u8],
-    output: &Value,
-) -> Result<()> {
+fn same_parse(parsed: Result<Result<Vec<u8>, BlsError>>, encoded: &[u8], output: &Value) -> Result<()> {
     match (parsed, output.as_bool().context("no verdict")?) {
         (Ok(Ok(again)), true) => {
             ensure!(again == encoded, "another encoding of the same point");
@@ -207,15 +187,10 @@ fn hash_to_g2(input: &Value, output: &Value) -> Result<()> {
     let mut one = [0; 32];
     one[31] = 1;
     let one = core::SecretKey::from_bytes(&one).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    let point: blst_p2_affine = one
-        .sign(text(input, "msg")?.as_bytes(), HASH_TO_G2_DST, &[])
-        .into();
+    let point: blst_p2_affine = one.sign(text(input, "msg")?.as_bytes(), HASH_TO_G2_DST, &[]).into();
     let coordinates = core::Signature::from(point).serialize();
     let axis = |axis: &str| -> Result<Vec<u8>> {
-        let parts: Vec<_> = text(output, axis)?
-            .split(',')
-            .map(unhex)
-            .collect::<Result<_>>()?;
+        let parts: Vec<_> = text(output, axis)?.split(',').map(unhex).collect::<Result<_>>()?;
         ensure!(parts.len() == 2, "{axis} has {} parts", parts.len());
         Ok([parts[1].as_slice(), &parts[0]].concat())
     };
@@ -227,10 +202,7 @@ fn hash_to_g2(input: &Value, output: &Value) -> Result<()> {
 }
 
 fn holds(key: &str, message: &str, signature: &str) -> Result<bool> {
-    let (key, signature) = (
-        core::PublicKey::key_validate(&unhex(key)?),
-        parse_g2(signature)?,
-    );
+    let (key, signature) = (core::PublicKey::key_validate(&unhex(key)?), parse_g2(signature)?);
     Ok(match (key, signature) {
         (Ok(key), Some(signature)) => {
             let outcome = signature.verify(true, &unhex(message)?, MIN_PK_DST, &[], &key, true);
@@ -247,18 +219,13 @@ fn parse_g2(encoded: &str) -> Result<Option<core::Signature>> {
 fn parse_keys(input: &Value) -> Result<Option<Vec<core::PublicKey>>> {
     list(input, "pubkeys")?
         .iter()
-        .map(|key| {
-            Ok(core::PublicKey::key_validate(&unhex(key.as_str().context("no text")?)?).ok())
-        })
+        .map(|key| Ok(core::PublicKey::key_validate(&unhex(key.as_str().context("no text")?)?).ok()))
         .collect()
 }
 
 fn same_point(found: Option<[u8; 96]>, output: &Value) -> Result<()> {
     let expected = output.as_str().map(unhex).transpose()?;
-    ensure!(
-        found.map(|point| point.to_vec()) == expected,
-        "another result"
-    );
+    ensure!(found.map(|point| point.to_vec()) == expected, "another result");
     Ok(())
 }
 

@@ -37,11 +37,7 @@ fn json(value: &Value) -> Option<&'static str> {
             value,
             "expand_message is inside blst; hash_to_curve covers it",
         ),
-        (
-            &["algorithm", "testGroups"],
-            value,
-            "an algorithm we do not use",
-        ),
+        (&["algorithm", "testGroups"], value, "an algorithm we do not use"),
     ];
     forms
         .into_iter()

@@ -39,10 +39,7 @@ fn check_derived(file: &Value) -> Result<Tally> {
         // Which key, chain and height gives the nonce is Babylon's rule and not ours (R19).
         tally_list(&file["randomness"], |case| {
             let nonce = SecretNonce::from_bytes(&array(case, "secret_rand")?)?;
-            ensure!(
-                nonce.public().to_bytes() == array(case, "pub_rand")?,
-                "another point"
-            );
+            ensure!(nonce.public().to_bytes() == array(case, "pub_rand")?, "another point");
             Ok(())
         })
         .context("randomness")?,
@@ -76,10 +73,7 @@ fn check_commitment(case: &Value) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let (tree, root) = (eots::commit(&nonces)?, array(case, "commitment")?);
     ensure!(tree.root() == root, "another root");
-    ensure!(
-        tree.total() == number(case, "num_pub_rand")?,
-        "another count"
-    );
+    ensure!(tree.total() == number(case, "num_pub_rand")?, "another count");
     for (index, (nonce, expected)) in (0..).zip(nonces.iter().zip(list(case, "proof_aunts")?)) {
         let proof = tree.proof(index).context("no proof")?;
         ensure!(proof.aunts == hashes(expected)?, "another proof of {index}");
@@ -95,10 +89,7 @@ fn check_commitment(case: &Value) -> Result<()> {
 /// One key, one nonce, two messages.
 pub(super) fn pair(file: &File) -> Option<Outcome> {
     let vector = &file.json()?["vector"];
-    if !has(
-        vector,
-        &["sk", "pk", "sr", "pr", "msg1", "sig1", "msg2", "sig2"],
-    ) {
+    if !has(vector, &["sk", "pk", "sr", "pr", "msg1", "sig1", "msg2", "sig2"]) {
         return None;
     }
     let fields = Pair {
@@ -129,20 +120,12 @@ impl Pair {
         let part = |message: &str, signature: &str| -> Result<(Hash32, EotsSignature)> {
             let hash = sha256(&bytes(case, message)?);
             let signature = EotsSignature(array(case, signature)?);
-            ensure!(
-                eots::sign(&secret, &nonce, &hash) == signature,
-                "another signature"
-            );
+            ensure!(eots::sign(&secret, &nonce, &hash) == signature, "another signature");
             eots::verify(&key, &randomness, &hash, &signature)?;
             Ok((hash, signature))
         };
         let (first, second) = (part("msg1", "sig1")?, part("msg2", "sig2")?);
-        let extracted = eots::extract(
-            &key,
-            &randomness,
-            (&first.0, &first.1),
-            (&second.0, &second.1),
-        )?;
+        let extracted = eots::extract(&key, &randomness, (&first.0, &first.1), (&second.0, &second.1))?;
         ensure!(extracted.public() == key, "extracted another key");
         if has(case, &["extracted_sk_even_y"]) {
             ensure!(
@@ -169,10 +152,7 @@ pub(super) fn votes(file: &File) -> Option<Outcome> {
 }
 
 fn check_votes(vector: &Value) -> Result<Tally> {
-    let (key, commit) = (
-        PublicKey::from_bytes(&array(vector, "fp_btc_pk")?)?,
-        &vector["commit"],
-    );
+    let (key, commit) = (PublicKey::from_bytes(&array(vector, "fp_btc_pk")?)?, &vector["commit"]);
     let hash = sha256(&bytes(commit, "message_preimage")?);
     ensure!(
         hash == array::<32>(commit, "message_hash")?,
@@ -180,10 +160,7 @@ fn check_votes(vector: &Value) -> Result<Tally> {
     );
     key.verify_schnorr(&hash, &array(commit, "sig")?)
         .context("commitment")?;
-    let (root, start) = (
-        array(commit, "commitment")?,
-        number(commit, "start_height")?,
-    );
+    let (root, start) = (array(commit, "commitment")?, number(commit, "start_height")?);
     let mut tally = tally_list(&vector["votes"], |vote| {
         ensure!(
             number(&vote["proof"], "total")? == number(commit, "num_pub_rand")?,
@@ -191,10 +168,7 @@ fn check_votes(vector: &Value) -> Result<Tally> {
         );
         check_vote(&key, vote, &bytes(vote, "message")?, &root, start)
     })?;
-    if let ([first, second], true) = (
-        list(vector, "votes")?,
-        has(vector, &["extracted_secret_key_even_y"]),
-    ) {
+    if let ([first, second], true) = (list(vector, "votes")?, has(vector, &["extracted_secret_key_even_y"])) {
         let part = |vote: &Value| -> Result<(Hash32, EotsSignature)> {
             Ok((
                 sha256(&bytes(vote, "message")?),
@@ -220,13 +194,7 @@ pub(super) fn live_votes(file: &File) -> Option<Outcome> {
     let file = file.json().filter(|value| {
         has(
             &value["votes"][0],
-            &[
-                "fp_btc_pk",
-                "pub_rand",
-                "finality_sig_s",
-                "proof",
-                "computed",
-            ],
+            &["fp_btc_pk", "pub_rand", "finality_sig_s", "proof", "computed"],
         )
     })?;
     Some(Outcome::of(tally_list(&file["votes"], |vote| {
@@ -241,13 +209,7 @@ pub(super) fn live_votes(file: &File) -> Option<Outcome> {
 }
 
 /// A vote: the proof is of this height's leaf, leads to the root, and the signature uses that leaf.
-fn check_vote(
-    key: &PublicKey,
-    vote: &Value,
-    message: &[u8],
-    root: &Hash32,
-    start: u64,
-) -> Result<()> {
+fn check_vote(key: &PublicKey, vote: &Value, message: &[u8], root: &Hash32, start: u64) -> Result<()> {
     let proof = MerkleProof {
         index: number(&vote["proof"], "index")?,
         total: number(&vote["proof"], "total")?,

@@ -36,9 +36,7 @@ pub enum Outcome {
 impl Outcome {
     fn of(result: Result<Tally>) -> Self {
         match result {
-            Ok(tally) if tally.checked == 0 => {
-                Self::Skipped("holds no case that applies to our code")
-            }
+            Ok(tally) if tally.checked == 0 => Self::Skipped("holds no case that applies to our code"),
             Ok(tally) => Self::Passed(tally),
             Err(error) => Self::Failed(format!("{error:#}")),
         }
@@ -48,10 +46,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Passed(Tally {
-                checked,
-                left_out: 0,
-            }) => write!(f, "passed ({checked})"),
+            Self::Passed(Tally { checked, left_out: 0 }) => write!(f, "passed ({checked})"),
             Self::Passed(Tally { checked, left_out }) => {
                 write!(f, "passed ({checked}, {left_out} left out)")
             }
@@ -101,11 +96,7 @@ impl File {
         if fs::metadata(path)?.len() > MAX_BYTES {
             bail!("longer than {MAX_BYTES} bytes");
         }
-        let ending = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
         Ok(match ending.as_str() {
             "json" => Self::Json(serde_json::from_slice(&fs::read(path)?).context("no JSON")?),
             "csv" => Self::Table(Table::read(&fs::read_to_string(path)?)),
@@ -140,12 +131,7 @@ pub struct Table {
 impl Table {
     fn read(text: &str) -> Self {
         let mut lines = text.lines().filter(|line| !line.is_empty());
-        let header: Vec<String> = lines
-            .next()
-            .unwrap_or_default()
-            .split(',')
-            .map(str::to_owned)
-            .collect();
+        let header: Vec<String> = lines.next().unwrap_or_default().split(',').map(str::to_owned).collect();
         let rows = lines
             .map(|line| line.splitn(header.len(), ',').map(str::to_owned).collect())
             .collect();
@@ -229,10 +215,7 @@ const KINDS: &[Kind] = &[
 #[must_use]
 pub fn run(path: &Path) -> Outcome {
     match File::read(path) {
-        Ok(file) => KINDS
-            .iter()
-            .find_map(|kind| kind(&file))
-            .unwrap_or(Outcome::Unknown),
+        Ok(file) => KINDS.iter().find_map(|kind| kind(&file)).unwrap_or(Outcome::Unknown),
         Err(error) => Outcome::Failed(format!("{error:#}")),
     }
 }
@@ -325,9 +308,7 @@ fn has(value: &Value, fields: &[&str]) -> bool {
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
-    value[field]
-        .as_str()
-        .with_context(|| format!("{field} is no text"))
+    value[field].as_str().with_context(|| format!("{field} is no text"))
 }
 
 fn number(value: &Value, field: &str) -> Result<u64> {

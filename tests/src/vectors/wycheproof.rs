@@ -14,9 +14,7 @@ pub(super) fn ed25519(file: &File) -> Option<Outcome> {
         let signature = bytes(test, "sig")?;
         let message = bytes(test, "msg")?;
         Ok(match (key, signature.try_into()) {
-            (Ok(key), Ok(signature)) => {
-                key.verify(&message, &ed25519::Signature(signature)).is_ok()
-            }
+            (Ok(key), Ok(signature)) => key.verify(&message, &ed25519::Signature(signature)).is_ok(),
             _ => false,
         })
     })
@@ -33,20 +31,13 @@ pub(super) fn ecdsa(file: &File) -> Option<Outcome> {
             Some("EcdsaP1363Verify") => ecdsa::Signature::from_compact(&signature),
             _ => ecdsa::Signature::from_der(&signature),
         };
-        Ok(signature
-            .is_ok_and(|signature| SECP256K1.verify_ecdsa(&message, &signature, &key).is_ok()))
+        Ok(signature.is_ok_and(|signature| SECP256K1.verify_ecdsa(&message, &signature, &key).is_ok()))
     })
 }
 
 /// Runs every test of every group and compares it with the result it names.
-fn groups(
-    file: &File,
-    algorithm: &str,
-    holds: fn(&Value, &Value) -> Result<bool>,
-) -> Option<Outcome> {
-    let file = file
-        .json()
-        .filter(|value| has(value, &["algorithm", "testGroups"]))?;
+fn groups(file: &File, algorithm: &str, holds: fn(&Value, &Value) -> Result<bool>) -> Option<Outcome> {
+    let file = file.json().filter(|value| has(value, &["algorithm", "testGroups"]))?;
     if file["algorithm"] != algorithm {
         return None;
     }
@@ -66,9 +57,6 @@ fn check(group: &Value, test: &Value, holds: fn(&Value, &Value) -> Result<bool>)
     let held = holds(group, test)?;
     match (text(test, "result")?, held) {
         ("valid", true) | ("invalid", false) | ("acceptable", _) => Ok(()),
-        (expected, _) => bail!(
-            "verified {held}, said to be {expected}: {}",
-            test["comment"]
-        ),
+        (expected, _) => bail!("verified {held}, said to be {expected}: {}", test["comment"]),
     }
 }
