@@ -121,6 +121,20 @@ impl Ethereum {
         Ok(ethereum)
     }
 
+    /// The newest block that any endpoint shows, final or not: a guard without unbroken history waits for an epoch
+    /// that starts above it (R15).
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Unavailable`] when no endpoint answers.
+    pub async fn newest(&self) -> Result<u64, ChainError> {
+        let answers = futures::future::join_all(self.endpoints.iter().map(Endpoint::newest)).await;
+        let (shown, failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        let newest = shown.into_iter().flatten().max();
+        let failures: Vec<ChainError> = failures.into_iter().filter_map(Result::err).collect();
+        newest.ok_or_else(|| verdict(0, failures, self.quorum))
+    }
+
     async fn check(&self) -> Result<(), ChainError> {
         let checks = self.endpoints.iter().map(Endpoint::check);
         let mut failures = Vec::new();

@@ -143,6 +143,12 @@ impl Endpoint {
         block.as_ref().map(point_of).ok_or(ChainError::NotThere { number: 0 })
     }
 
+    /// The newest block's number, final or not.
+    pub(crate) async fn newest(&self) -> Result<u64, ChainError> {
+        let number = self.0.provider.get_block_number().await;
+        number.map_err(|error| unavailable("asking for the newest block", error))
+    }
+
     /// The final point at `number`.
     pub(crate) async fn point(&self, number: u64) -> Result<ChainPoint, ChainError> {
         let tip = self.tip().await?;

@@ -1,0 +1,245 @@
+//! How far each chain is agreed, and what our own followers saw beyond it.
+//!
+//! An observation is a function of the chain and of what the parent state already knows, so it is named by its
+//! [`Gap`]: the two anchors and the hash of that knowledge. A voter looks a proposed gap up here; when it is not
+//! there yet the follower is asked, and the vote waits as long as the engine lets it.
+
+use palisade_crypto::hash::Tag;
+use palisade_types::canonical::Canonical;
+use palisade_types::chain::{ChainKind, ChainPoint, Watch};
+use palisade_types::ids::Hash;
+use palisade_types::observation::{Fact, Observation};
+use palisade_types::units::Millis;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// How many own final points are remembered for a chain.
+const TIPS: usize = 64;
+/// How many own observations are remembered for a chain.
+const OBSERVATIONS: usize = 64;
+/// For how long a point must have been final for us before we propose it (R31): others need time to see it too.
+pub const SETTLED: Millis = Millis::new(2_000);
+
+/// Names an observation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap {
+    /// Of which chain.
+    pub chain: ChainKind,
+    /// The parent state's anchor.
+    pub after: ChainPoint,
+    /// The new anchor.
+    pub upto: ChainPoint,
+    /// What the parent state knows, hashed: [`Known::hash`].
+    pub known: Hash,
+}
+
+/// What a parent state knows of one chain, with its hash.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The rows.
+    pub watch: Arc<Watch>,
+    /// Their hash.
+    pub hash: Hash,
+}
+
+impl Known {
+    /// Hashes `watch` once.
+    #[must_use]
+    pub fn new(watch: Watch) -> Self {
+        let mut bytes = Vec::new();
+        for operator in watch.operators.values() {
+            operator.id.write(&mut bytes);
+            operator.keys.write(&mut bytes);
+        }
+        for (id, position) in &watch.positions {
+            id.write(&mut bytes);
+            position.write(&mut bytes);
+        }
+        for (id, vault) in &watch.vaults {
+            id.write(&mut bytes);
+            vault.status.write(&mut bytes);
+        }
+        Self { watch: Arc::new(watch), hash: Hash::new(Tag::Peer.hash(&[&bytes])) }
+    }
+}
+
+/// What a follower is asked to observe.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What it is.
+    pub gap: Gap,
+    /// What the parent state knows.
+    pub watch: Arc<Watch>,
+}
+
+/// One chain as our own follower sees it.
+#[derive(Clone, Debug, Default)]
+struct View {
+    tips: VecDeque<(ChainPoint, Millis)>,
+    seen: BTreeMap<Gap, Vec<Fact>>,
+    order: VecDeque<Gap>,
+    asked: BTreeSet<Gap>,
+}
+
+/// Our own view of every chain.
+#[derive(Clone, Debug, Default)]
+pub struct Anchors {
+    views: BTreeMap<ChainKind, View>,
+}
+
+/// How a proposed observation compares with our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// The same, fact by fact.
+    Same,
+    /// Something else: we prevote nil and say so loudly.
+    Different,
+    /// Our follower has not been there.
+    Unknown,
+}
+
+impl Anchors {
+    /// Our follower stands at `tip`. True when that is news.
+    pub fn stand(&mut self, chain: ChainKind, tip: ChainPoint, now: Millis) -> bool {
+        let view = self.views.entry(chain).or_default();
+        if view.tips.back().is_some_and(|(newest, _)| newest.number >= tip.number) {
+            return false;
+        }
+        view.tips.push_back((tip, now));
+        if view.tips.len() > TIPS {
+            view.tips.pop_front();
+        }
+        true
+    }
+
+    /// Our newest final point of `chain`.
+    #[must_use]
+    pub fn tip(&self, chain: ChainKind) -> Option<ChainPoint> {
+        Some(self.views.get(&chain)?.tips.back()?.0)
+    }
+
+    /// Whether our follower contradicts that `point` is on the chain: it stood at the same number at another hash.
+    #[must_use]
+    pub fn contradicts(&self, chain: ChainKind, point: &ChainPoint) -> bool {
+        self.views.get(&chain).is_some_and(|view| {
+            view.tips.iter().any(|(own, _)| own.number == point.number && own.hash != point.hash)
+        })
+    }
+
+    /// Asks for `gap` unless it was asked or seen before.
+    pub fn want(&mut self, gap: Gap, known: &Known) -> Option<Wanted> {
+        let view = self.views.entry(gap.chain).or_default();
+        (!view.seen.contains_key(&gap) && view.asked.insert(gap))
+            .then(|| Wanted { gap, watch: known.watch.clone() })
+    }
+
+    /// The follower could not tell; it may be asked again.
+    pub fn unanswered(&mut self, gap: &Gap) {
+        if let Some(view) = self.views.get_mut(&gap.chain) {
+            view.asked.remove(gap);
+        }
+    }
+
+    /// The follower's answer.
+    pub fn saw(&mut self, gap: Gap, facts: Vec<Fact>) {
+        let view = self.views.entry(gap.chain).or_default();
+        view.asked.remove(&gap);
+        if view.seen.insert(gap, facts).is_none() {
+            view.order.push_back(gap);
+        }
+        while view.order.len() > OBSERVATIONS {
+            if let Some(oldest) = view.order.pop_front() {
+                view.seen.remove(&oldest);
+            }
+        }
+    }
+
+    /// Compares what somebody else says of `gap` with what we saw.
+    #[must_use]
+    pub fn compare(&self, gap: &Gap, facts: &[Fact]) -> Compared {
+        match self.views.get(&gap.chain).and_then(|view| view.seen.get(gap)) {
+            Some(own) if own == facts => Compared::Same,
+            Some(_) => Compared::Different,
+            None => Compared::Unknown,
+        }
+    }
+
+    /// The newest observation from `after` that we may propose: settled (R31) and seen.
+    #[must_use]
+    pub fn proposable(&self, chain: ChainKind, after: &ChainPoint, known: &Hash, now: Millis) -> Option<Observation> {
+        let view = self.views.get(&chain)?;
+        let settled = |point: &ChainPoint| {
+            view.tips.iter().any(|(tip, since)| {
+                tip.number >= point.number && since.get() + SETTLED.get() <= now.get()
+            })
+        };
+        let (gap, facts) = view
+            .seen
+            .iter()
+            .filter(|(gap, _)| gap.after == *after && gap.known == *known && settled(&gap.upto))
+            .max_by_key(|(gap, _)| gap.upto.number)?;
+        let facts = facts.clone().try_into().ok()?;
+        Some(Observation { chain, after: gap.after, upto: gap.upto, facts })
+    }
+
+    /// Forgets what starts below the agreed anchor.
+    pub fn agreed(&mut self, chain: ChainKind, anchor: &ChainPoint) {
+        if let Some(view) = self.views.get_mut(&chain) {
+            view.asked.retain(|gap| gap.after.number >= anchor.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAIN: ChainKind = ChainKind::Ethereum;
+
+    fn point(number: u64, hash: u8) -> ChainPoint {
+        ChainPoint { number, hash: Hash::new([hash; 32]), log: u32::MAX, time: number * 2 }
+    }
+
+    fn gap(upto: u64) -> Gap {
+        Gap { chain: CHAIN, after: point(1, 1), upto: point(upto, 1), known: Hash::ZERO }
+    }
+
+    #[test]
+    fn r31_a_point_is_proposed_only_after_it_has_been_final_for_a_while() {
+        let mut anchors = Anchors::default();
+        anchors.stand(CHAIN, point(5, 1), Millis::new(10_000));
+        anchors.saw(gap(5), vec![]);
+        let proposable = |now| anchors.proposable(CHAIN, &point(1, 1), &Hash::ZERO, Millis::new(now));
+        assert_eq!(proposable(11_999), None);
+        assert_eq!(proposable(12_000).map(|observation| observation.upto.number), Some(5));
+    }
+
+    #[test]
+    fn r30_another_block_at_a_number_where_we_stood_is_a_contradiction() {
+        let mut anchors = Anchors::default();
+        anchors.stand(CHAIN, point(5, 1), Millis::new(0));
+        assert!(!anchors.contradicts(CHAIN, &point(5, 1)));
+        assert!(anchors.contradicts(CHAIN, &point(5, 2)));
+        assert!(!anchors.contradicts(CHAIN, &point(6, 2)));
+    }
+
+    #[test]
+    fn r07_what_others_say_is_compared_fact_by_fact() {
+        let mut anchors = Anchors::default();
+        assert_eq!(anchors.compare(&gap(5), &[]), Compared::Unknown);
+        anchors.saw(gap(5), vec![]);
+        assert_eq!(anchors.compare(&gap(5), &[]), Compared::Same);
+        let more = Fact::VaultConfirmed(palisade_types::ids::VaultId { txid: Hash::ZERO, output: 0 });
+        assert_eq!(anchors.compare(&gap(5), &[more]), Compared::Different);
+    }
+
+    #[test]
+    fn a_gap_is_asked_for_once_until_the_follower_gives_up() {
+        let mut anchors = Anchors::default();
+        let known = Known::new(Watch::default());
+        assert!(anchors.want(gap(5), &known).is_some());
+        assert!(anchors.want(gap(5), &known).is_none());
+        anchors.unanswered(&gap(5));
+        assert!(anchors.want(gap(5), &known).is_some());
+    }
+}

@@ -1,0 +1,197 @@
+//! Attestations in, certificates out; a second digest of one operator in one slot leaves as evidence.
+//!
+//! Only slots that can still be certified are kept (R32): from the first slot of the epoch before up to
+//! [`AHEAD`] past the head; two digests per operator and slot, of which the second is already a fault.
+
+use palisade_crypto::bls;
+use palisade_types::attestation::{Attestation, FinalityVote, Statement};
+use palisade_types::canonical::List;
+use palisade_types::certificate::{
+    BitcoinCertificate, CERTIFICATE_VERSION, CertifiedVote, Committee, QuorumCertificate,
+};
+use palisade_types::evidence::{BlsPair, Domains, EotsPair, Evidence};
+use palisade_types::ids::{BlsSignature, Digest, Domain, OperatorId};
+use palisade_types::units::Height;
+use std::collections::BTreeMap;
+
+/// How far past the head a slot may be: others commit a block some moments before us.
+pub const AHEAD: u64 = 32;
+
+/// Attestations of one domain by slot and operator, each checked under its committee.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    attestations: BTreeMap<(Domain, u64), BTreeMap<OperatorId, (Digest, BlsSignature)>>,
+    votes: BTreeMap<u64, BTreeMap<OperatorId, FinalityVote>>,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It is new and counts.
+    New,
+    /// We have it.
+    Known,
+    /// It contradicts what the same operator said before: proof of fault.
+    Conflict(Box<Evidence>),
+    /// Not by a member, not signed by his key, or without a committed nonce. The sender pays.
+    Worthless,
+}
+
+impl Tally {
+    /// Counts an attestation under the committee of its slot.
+    pub fn count(&mut self, domains: &Domains, committee: &Committee, attestation: &Attestation) -> Counted {
+        let Attestation { statement, operator, signature } = *attestation;
+        let slot = self.attestations.entry((statement.domain, statement.slot)).or_default();
+        let before = slot.get(&operator).copied();
+        if before.is_some_and(|(digest, _)| digest == statement.digest) {
+            return Counted::Known;
+        }
+        if !holds(domains, committee, attestation) {
+            return Counted::Worthless;
+        }
+        let Some(first) = before else {
+            slot.insert(operator, (statement.digest, signature));
+            return Counted::New;
+        };
+        Counted::Conflict(Box::new(Evidence::Pair(BlsPair {
+            operator,
+            domain: statement.domain,
+            slot: statement.slot,
+            first,
+            second: (statement.digest, signature),
+        })))
+    }
+
+    /// Counts a finality vote under the committee of its slot.
+    pub fn count_vote(&mut self, domains: &Domains, committee: &Committee, vote: &FinalityVote) -> Counted {
+        let statement = vote.statement;
+        let slot = self.votes.entry(statement.slot).or_default();
+        let before = slot.get(&vote.operator);
+        if before.is_some_and(|before| before.statement.digest == statement.digest) {
+            return Counted::Known;
+        }
+        let Some((index, member)) = committee.seat(&vote.operator) else { return Counted::Worthless };
+        let message = statement.eots_message(&domains.chain);
+        let height = Height::new(statement.slot);
+        if certified(index, vote).verify(member, height, domains.interval, &message).is_err() {
+            return Counted::Worthless;
+        }
+        let Some(first) = before else {
+            slot.insert(vote.operator, vote.clone());
+            return Counted::New;
+        };
+        Counted::Conflict(Box::new(Evidence::EotsPair(EotsPair {
+            operator: vote.operator,
+            domain: statement.domain,
+            slot: statement.slot,
+            nonce: vote.nonce,
+            opening: vote.opening.clone(),
+            first: (first.statement.digest, first.signature),
+            second: (statement.digest, vote.signature),
+        })))
+    }
+
+    /// The certificate of `statement`, once more than two thirds of the ETH-side weight that still counts (R9)
+    /// have said it.
+    #[must_use]
+    pub fn certificate(
+        &self,
+        domains: &Domains,
+        committee: &Committee,
+        statement: &Statement,
+        convicted: impl Fn(&OperatorId) -> bool,
+    ) -> Option<QuorumCertificate> {
+        let slot = self.attestations.get(&(statement.domain, statement.slot))?;
+        let mut bitmap = vec![0_u8; committee.members.len().div_ceil(8)];
+        let (mut signatures, mut signed, mut total) = (Vec::new(), 0, 0);
+        for (index, member) in committee.members.iter().enumerate() {
+            let weight = if convicted(&member.operator) { 0 } else { u128::from(member.ether) };
+            total += weight;
+            let Some((_, signature)) =
+                slot.get(&member.operator).filter(|(digest, _)| *digest == statement.digest)
+            else {
+                continue;
+            };
+            let Ok(signature) = bls::Signature::from_bytes(signature.as_bytes()) else { continue };
+            bitmap[index / 8] |= 1 << (index % 8);
+            signatures.push(signature);
+            signed += weight;
+        }
+        if signed * 3 <= total * 2 {
+            return None;
+        }
+        Some(QuorumCertificate {
+            version: CERTIFICATE_VERSION,
+            chain: domains.chain,
+            committee: committee.hash(&domains.chain),
+            domain: statement.domain,
+            slot: statement.slot,
+            digest: statement.digest,
+            members: u16::try_from(committee.members.len()).expect("at most 256 members"),
+            signers: bitmap.try_into().expect("at most 256 members are at most 32 bytes"),
+            signature: BlsSignature::new(bls::Signature::aggregate(&signatures).ok()?.to_bytes()),
+        })
+    }
+
+    /// The certificate of a checkpoint, once more than two thirds of the bitcoin that still counts have said it.
+    #[must_use]
+    pub fn bitcoin_certificate(
+        &self,
+        domains: &Domains,
+        committee: &Committee,
+        statement: &Statement,
+        gone: impl Fn(&OperatorId) -> bool,
+    ) -> Option<BitcoinCertificate> {
+        let slot = self.votes.get(&statement.slot)?;
+        let mut votes = List::new();
+        let (mut signed, mut total) = (0, 0);
+        for (index, member) in committee.members.iter().enumerate() {
+            let weight = if gone(&member.operator) { 0 } else { u128::from(member.bitcoin) };
+            total += weight;
+            if let Some(vote) = slot.get(&member.operator).filter(|vote| vote.statement == *statement) {
+                votes.push(certified(index, vote)).ok()?;
+                signed += weight;
+            }
+        }
+        (signed * 3 > total * 2).then(|| BitcoinCertificate {
+            chain: domains.chain,
+            committee: committee.hash(&domains.chain),
+            domain: statement.domain,
+            slot: statement.slot,
+            digest: statement.digest,
+            votes,
+        })
+    }
+
+    /// Everybody's digest in one slot, for status.
+    pub fn said(&self, domain: &Domain, slot: u64) -> impl Iterator<Item = (&OperatorId, &Digest)> {
+        let slot = self.attestations.get(&(*domain, slot));
+        slot.into_iter().flat_map(|slot| slot.iter().map(|(operator, (digest, _))| (operator, digest)))
+    }
+
+    /// Forgets slots below `first`: nothing there can be certified any more.
+    pub fn forget_below(&mut self, first: Height) {
+        self.attestations.retain(|(_, slot), _| *slot >= first.get());
+        self.votes = self.votes.split_off(&first.get());
+    }
+}
+
+fn holds(domains: &Domains, committee: &Committee, attestation: &Attestation) -> bool {
+    let Some((_, member)) = committee.seat(&attestation.operator) else { return false };
+    let (Ok(key), Ok(signature)) = (
+        bls::PublicKey::from_bytes(member.bls.as_bytes()),
+        bls::Signature::from_bytes(attestation.signature.as_bytes()),
+    ) else {
+        return false;
+    };
+    key.verify(&attestation.statement.bls_message(&domains.chain), &signature).is_ok()
+}
+
+fn certified(index: usize, vote: &FinalityVote) -> CertifiedVote {
+    CertifiedVote {
+        member: u16::try_from(index).expect("at most 256 members"),
+        nonce: vote.nonce,
+        signature: vote.signature,
+        opening: vote.opening.clone(),
+    }
+}

@@ -1,0 +1,1037 @@
+//! The core: what an operator knows and what he does next, without a socket, a clock or a disk.
+//!
+//! It owns the ledger and everything that waits around it. Events come in as calls; what must be done comes out as
+//! [`Action`]s, to be done in order. The live node (`run.rs`) and the seeded world (`tests/src/world.rs`) drive the
+//! same code.
+//!
+//! The path of a block: [`Core::propose`] or [`Core::check`] → [`Core::prepare`] and, once it is durable,
+//! [`Core::commit`] → confirmed by our own followers (R7) → attested (BLS) → certificate → finality votes (EOTS).
+
+use crate::handle::RegistrationRefused;
+use crate::message::{Message, Presigned};
+use palisade_agreement::anchors::{Anchors, Compared, Gap, Known, Wanted};
+use palisade_agreement::app::Verdict;
+use palisade_agreement::ballot::{SignedBallot, contradiction};
+use palisade_agreement::guard::Ancestry;
+use palisade_agreement::pool::Pool;
+use palisade_agreement::tally::{AHEAD, Counted, Tally};
+use palisade_agreement::tap::Tap;
+use palisade_bitcoin::covenant::{Presigning, Progress};
+use palisade_bitcoin::registration::{Draft, Presigned as WholeRegistration};
+use palisade_bitcoin::vault::VaultRules;
+use palisade_ledger::{Changes, Invalid, Ledger, Tree};
+use palisade_types::attestation::{Attestation, FinalityVote, Statement};
+use palisade_types::block::{Block, Header, Item};
+use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
+use palisade_types::chain::{ChainKind, ChainPoint, Execution};
+use palisade_types::epoch::FinalBlock;
+use palisade_types::evidence::{Evidence, Unproven, VotePair};
+use palisade_types::genesis::Genesis;
+use palisade_types::ids::{BlockId, CaseId, OperatorId, VaultId};
+use palisade_types::observation::{Fact, Observation};
+use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::row::RowKey;
+use palisade_types::slash::{OrderStatus, SlashTarget};
+use palisade_types::units::{Height, Millis};
+use palisade_types::vault::VaultRegistration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The chains an operator follows.
+pub const CHAINS: [ChainKind; 2] = [ChainKind::Ethereum, ChainKind::Bitcoin];
+/// How many committed blocks above the newest certified one keep what their attestation needs.
+const RECENT: usize = 256;
+/// How many own messages per kind are said again while nothing certifies them.
+const REPEATED: usize = 32;
+/// How often own messages are said again.
+const REPEAT: Millis = Millis::new(2_000);
+/// How many checkpoint slots one promise of nonces covers.
+const COMMITTED_SLOTS: u32 = 2_048;
+/// A new promise is made when fewer slots than this are left: long before they run out (R19).
+const SLOTS_LEFT: u64 = 512;
+/// How many heights past the head a promise starts at least, so that it is in a block before it is needed.
+const COMMIT_AHEAD: u64 = 5;
+/// Registrations that wait for the covenant at one time.
+const MAX_SESSIONS: usize = 256;
+/// How long an operator leaves an order to those before him in rank.
+const PATIENCE: Millis = Millis::new(15_000);
+
+/// What the driver must do, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Ask a follower what became true in a gap; the answer is [`Core::observed`].
+    Observe(Wanted),
+    /// Ask the signer to attest; the answer is [`Core::attested`] or [`Core::unattested`].
+    Attest(Box<Attest>),
+    /// Ask the signer for a finality vote; the answer is [`Core::voted`].
+    Vote {
+        /// The checkpoint and its block.
+        checkpoint: FinalBlock,
+        /// As in [`Attest`].
+        epoch_start: u64,
+    },
+    /// Ask the signer to promise nonces; the answer is [`Core::committed_randomness`].
+    CommitRandomness {
+        /// The first checkpoint.
+        first: Height,
+        /// How many.
+        count: u32,
+    },
+    /// Ask the covenant's member among us, if there is one, to sign; the answer is [`Core::presigned`].
+    Presign(Box<VaultRegistration>),
+    /// Tell every operator.
+    Publish(Message),
+    /// Keep a certificate for whoever asks.
+    Certified(QuorumCertificate),
+    /// Keep a checkpoint's certificate for whoever asks.
+    BitcoinCertified(BitcoinCertificate),
+    /// Every block up to this one agrees with what our own followers saw: durable before it is relied on (R7).
+    Confirmed(FinalBlock),
+    /// Something a person must look at.
+    Alarm(String),
+}
+
+/// What the signer needs to attest a block.
+#[derive(Clone, Debug)]
+pub struct Attest {
+    /// The block's header.
+    pub header: Header,
+    /// Shows in the header's state which block stands at the height attested before (R16).
+    pub ancestry: Option<Ancestry>,
+    /// The Ethereum anchor of the epoch's boundary block, which a waiting guard compares (R15).
+    pub epoch_start: u64,
+}
+
+/// What a person wants to know at a glance.
+#[derive(Clone, Debug, Default)]
+pub struct CoreStatus {
+    /// Our own newest final points.
+    pub own_tips: BTreeMap<ChainKind, ChainPoint>,
+    /// Items that wait for a block.
+    pub pending: usize,
+    /// The newest height our followers confirm without a gap.
+    pub confirmed: Height,
+    /// The newest height we attested.
+    pub attested: Height,
+    /// The newest block certified, whether or not the certificate stands in a block yet.
+    pub certified: Option<FinalBlock>,
+    /// The newest checkpoint certified by bitcoin stake, in a block or not.
+    pub bitcoin_certified: Option<FinalBlock>,
+    /// Chains on which a proposal contradicted what we saw: we attest nothing until a person looks.
+    pub contradicted: BTreeSet<ChainKind>,
+}
+
+/// What a committed block needs to be attested later.
+#[derive(Clone, Debug)]
+struct Recent {
+    header: Header,
+    tree: Tree,
+}
+
+/// A block whose check waits for a follower.
+#[derive(Debug)]
+struct Waiting {
+    block: Arc<Block>,
+    missing: BTreeSet<Gap>,
+}
+
+/// An observation of a committed block that our own follower has not confirmed.
+#[derive(Clone, Debug)]
+struct Unconfirmed {
+    gap: Gap,
+    /// What the parent state knew; later states know more.
+    known: Known,
+    facts: Vec<Fact>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Core {
+    own: OperatorId,
+    rules: Option<VaultRules>,
+    ledger: Ledger,
+    known: BTreeMap<ChainKind, Known>,
+    anchors: Anchors,
+    tally: Tally,
+    tap: Tap,
+    pool: Pool,
+    previews: BTreeMap<BlockId, Changes>,
+    waiting: BTreeMap<BlockId, Waiting>,
+    recent: BTreeMap<Height, Recent>,
+    unconfirmed: BTreeMap<Height, Vec<Unconfirmed>>,
+    unchecked: Option<Height>,
+    /// What the signer attested last.
+    attested: Option<FinalBlock>,
+    /// What it is being asked for.
+    asking: Option<Height>,
+    /// The newest height it refused.
+    refused: Height,
+    voted: Height,
+    certified: Option<QuorumCertificate>,
+    boundary_certificate: Option<QuorumCertificate>,
+    bitcoin_certified: BTreeMap<u64, BitcoinCertificate>,
+    sessions: BTreeMap<VaultId, Presigning>,
+    early: Vec<Message>,
+    said: Vec<(u64, Message)>,
+    repeated: Millis,
+    promised: Height,
+    actions: Vec<Action>,
+}
+
+impl Core {
+    /// Starts on a ledger from genesis or from disk. `confirmed` is the newest block our own followers agreed with
+    /// before the restart, `attested` what the signer attested last.
+    #[must_use]
+    pub fn new(
+        own: OperatorId,
+        rules: Option<VaultRules>,
+        ledger: Ledger,
+        confirmed: Option<FinalBlock>,
+        attested: Option<FinalBlock>,
+    ) -> Self {
+        let head = ledger.head();
+        let checked = confirmed.map_or(Height::new(0), |block| block.height);
+        let unchecked = (checked < head.height).then_some(head.height);
+        let mut core = Self {
+            own,
+            rules,
+            known: BTreeMap::new(),
+            anchors: Anchors::default(),
+            tally: Tally::default(),
+            tap: Tap::default(),
+            pool: Pool::default(),
+            previews: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            recent: BTreeMap::new(),
+            unconfirmed: BTreeMap::new(),
+            unchecked,
+            attested,
+            asking: None,
+            refused: Height::new(0),
+            voted: Height::new(0),
+            certified: None,
+            boundary_certificate: None,
+            bitcoin_certified: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            early: Vec::new(),
+            said: Vec::new(),
+            repeated: Millis::new(0),
+            promised: Height::new(0),
+            actions: Vec::new(),
+            ledger,
+        };
+        core.learn();
+        core
+    }
+
+    /// The header of the head, which a restart reads back from disk: only then can the head be attested again.
+    pub fn resume_at(&mut self, header: Header) {
+        if header.id() == self.ledger.head().id {
+            let tree = self.ledger.tree().clone();
+            self.recent.insert(header.height, Recent { header, tree });
+        }
+    }
+
+    /// The ledger, for whoever reads.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Who we are.
+    #[must_use]
+    pub const fn own(&self) -> OperatorId {
+        self.own
+    }
+
+    /// What a person wants to know at a glance.
+    #[must_use]
+    pub fn status(&self) -> CoreStatus {
+        let certified = self.certified.as_ref().map(|certificate| FinalBlock {
+            height: Height::new(certificate.slot),
+            id: BlockId::new(*certificate.digest.as_bytes()),
+        });
+        let bitcoin = self.bitcoin_certified.values().next_back().map(|certificate| FinalBlock {
+            height: Height::new(certificate.slot),
+            id: BlockId::new(*certificate.digest.as_bytes()),
+        });
+        CoreStatus {
+            own_tips: CHAINS.iter().filter_map(|chain| Some((*chain, self.anchors.tip(*chain)?))).collect(),
+            pending: self.pool.len(),
+            confirmed: self.confirmed(),
+            attested: self.attested.map_or(Height::new(0), |block| block.height),
+            certified: higher(certified, self.ledger.finality().ether),
+            bitcoin_certified: higher(bitcoin, self.ledger.finality().bitcoin),
+            contradicted: self.contradicted(),
+        }
+    }
+
+    /// What has become due since it was last asked.
+    pub fn actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    // ---- blocks ------------------------------------------------------------------------------------------------
+
+    /// Builds a block on the head from what we saw and what waits.
+    pub fn propose(&mut self, now: Millis) -> Block {
+        let mut items: Vec<Item> = CHAINS
+            .iter()
+            .filter_map(|chain| {
+                let after = self.ledger.anchor(*chain);
+                let known = &self.known.get(chain)?.hash;
+                self.anchors.proposable(*chain, after, known, now).map(Item::Observed)
+            })
+            .collect();
+        items.extend(self.pool.items().cloned());
+        items.extend(self.ether_candidate().map(Item::EtherFinal));
+        items.extend(self.bitcoin_candidate().map(Item::BitcoinFinal));
+        let (block, changes, refused) = self.ledger.draft(items);
+        for (item, why) in refused {
+            if !matches!(why, Invalid::Early(_)) {
+                self.pool.remove(&item);
+            }
+        }
+        self.previews.insert(block.id(), changes);
+        block
+    }
+
+    /// Judges a proposed block. `None`: our followers have not been where it leads; [`Self::verdict`] will tell.
+    /// A block that comes by sync is decided already: its observations are compared before we attest (R7).
+    pub fn check(&mut self, block: &Arc<Block>, decided: bool) -> Option<Verdict> {
+        let id = block.id();
+        if let Err(invalid) = self.preview(block) {
+            self.actions.push(Action::Alarm(format!("proposed block {id} is invalid: {invalid}")));
+            return Some(Verdict::Invalid);
+        }
+        if decided {
+            return Some(Verdict::Valid);
+        }
+        let missing = self.missing(block);
+        match missing {
+            Ok(missing) if missing.is_empty() => Some(Verdict::Valid),
+            Ok(missing) => {
+                self.want(missing.iter().copied());
+                self.waiting.insert(id, Waiting { block: block.clone(), missing });
+                None
+            }
+            Err(chain) => {
+                self.contradiction(chain);
+                Some(Verdict::Invalid)
+            }
+        }
+    }
+
+    /// Blocks whose check has come to an end since it was last asked.
+    pub fn verdicts(&mut self) -> Vec<(BlockId, Verdict)> {
+        let ready: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.missing.is_empty())
+            .map(|(id, waiting)| (*id, waiting.block.clone()))
+            .collect();
+        ready
+            .into_iter()
+            .map(|(id, block)| {
+                self.waiting.remove(&id);
+                match self.missing(&block) {
+                    Ok(missing) if missing.is_empty() => (id, Verdict::Valid),
+                    Ok(_) => (id, Verdict::Unknown),
+                    Err(chain) => {
+                        self.contradiction(chain);
+                        (id, Verdict::Invalid)
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// What the decided block changes: to be made durable before [`Self::commit`].
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`]: two thirds decided what we cannot apply. The process must stop.
+    pub fn prepare(&mut self, block: &Block) -> Result<Changes, Invalid> {
+        self.preview(block)?;
+        Ok(self.previews.get(&block.id()).cloned().expect("a valid preview is kept"))
+    }
+
+    /// The decided block is durable: it is the head now.
+    pub fn commit(&mut self, now: Millis, block: &Block, changes: Changes) {
+        let height = block.header.height;
+        let unconfirmed: Vec<Unconfirmed> = observations(block)
+            .filter_map(|observation| {
+                let (gap, known) = (self.gap(observation)?, self.known.get(&observation.chain)?.clone());
+                Some(Unconfirmed { gap, known, facts: observation.facts.to_vec() })
+            })
+            .filter(|one| self.anchors.compare(&one.gap, &one.facts) != Compared::Same)
+            .collect();
+        if !unconfirmed.is_empty() {
+            self.unconfirmed.insert(height, unconfirmed);
+            self.want_unconfirmed();
+        }
+        self.ledger.apply(changes);
+        self.previews.clear();
+        self.waiting.clear();
+        for item in &block.items {
+            self.pool.remove(item);
+        }
+        self.recent.insert(height, Recent { header: block.header, tree: self.ledger.tree().clone() });
+        while self.recent.len() > RECENT {
+            self.recent.pop_first();
+        }
+        self.learn();
+        self.tap.advance(height);
+        self.forget();
+        self.proceed(now);
+        let early = std::mem::take(&mut self.early);
+        for message in early {
+            self.hear(now, message);
+        }
+    }
+
+    /// Whether `block` applies to the head; what it changes is kept.
+    fn preview(&mut self, block: &Block) -> Result<(), Invalid> {
+        let id = block.id();
+        if self.previews.contains_key(&id) {
+            return Ok(());
+        }
+        let changes = self.ledger.preview(block)?;
+        for item in &block.items {
+            self.check_item(item)?;
+        }
+        self.previews.insert(id, changes);
+        Ok(())
+    }
+
+    /// What the ledger cannot judge, because it speaks neither Bitcoin nor the engine's language.
+    fn check_item(&self, item: &Item) -> Result<(), Invalid> {
+        match item {
+            Item::Vault(registration) => {
+                let rules = self.rules.as_ref().ok_or(Invalid::Refused("vaults do not count in this network"))?;
+                WholeRegistration::check(registration, rules)
+                    .map(|_| ())
+                    .map_err(|_| Invalid::Refused("a vault registration's transactions or signatures do not hold"))
+            }
+            Item::Evidence(Evidence::Votes(pair)) => contradiction(&self.ledger.chain(), pair)
+                .map(|_| ())
+                .ok_or(Invalid::Refused("two engine votes do not contradict each other")),
+            _ => Ok(()),
+        }
+    }
+
+    // ---- what our own followers see ------------------------------------------------------------------------------
+
+    /// Our follower stands at a new final point.
+    pub fn stands(&mut self, now: Millis, chain: ChainKind, tip: ChainPoint) {
+        if self.anchors.stand(chain, tip, now) {
+            self.look_ahead();
+        }
+        self.proceed(now);
+    }
+
+    /// Our follower tells what became true in a gap.
+    pub fn observed(&mut self, now: Millis, gap: Gap, facts: Vec<Fact>) {
+        let before = self.contradicted();
+        self.anchors.saw(gap, facts);
+        for waiting in self.waiting.values_mut() {
+            waiting.missing.remove(&gap);
+        }
+        self.confirm(&gap);
+        for chain in self.contradicted().difference(&before).copied().collect::<Vec<_>>() {
+            self.contradiction(chain);
+        }
+        self.proceed(now);
+    }
+
+    /// Our follower cannot tell (yet). It is asked again at the next tick.
+    pub fn unobserved(&mut self, gap: &Gap) {
+        self.anchors.unanswered(gap);
+    }
+
+    /// Drops what our own follower agrees with. What it contradicts stays, and with it everything that builds on
+    /// it stays unattested (R7).
+    fn confirm(&mut self, gap: &Gap) {
+        for gaps in self.unconfirmed.values_mut() {
+            gaps.retain(|one| one.gap != *gap || self.anchors.compare(gap, &one.facts) != Compared::Same);
+        }
+        self.unconfirmed.retain(|_, gaps| !gaps.is_empty());
+    }
+
+    /// Chains of which a committed block says what our own follower does not see.
+    fn contradicted(&self) -> BTreeSet<ChainKind> {
+        let different = |one: &&Unconfirmed| self.anchors.compare(&one.gap, &one.facts) == Compared::Different;
+        self.unconfirmed.values().flatten().filter(different).map(|one| one.gap.chain).collect()
+    }
+
+    fn want_unconfirmed(&mut self) {
+        for one in self.unconfirmed.values().flatten() {
+            if let Some(wanted) = self.anchors.want(one.gap, &one.known) {
+                self.actions.push(Action::Observe(wanted));
+            }
+        }
+    }
+
+    /// Asks for everything between the agreed anchor and where our follower stands.
+    fn look_ahead(&mut self) {
+        let gaps: Vec<Gap> = CHAINS
+            .iter()
+            .filter_map(|chain| {
+                let (after, upto) = (*self.ledger.anchor(*chain), self.anchors.tip(*chain)?);
+                let known = self.known.get(chain)?.hash;
+                (upto.number > after.number).then_some(Gap { chain: *chain, after, upto, known })
+            })
+            .collect();
+        self.want(gaps);
+    }
+
+    fn want(&mut self, gaps: impl IntoIterator<Item = Gap>) {
+        for gap in gaps {
+            let Some(known) = self.known.get(&gap.chain).filter(|known| known.hash == gap.known) else { continue };
+            if let Some(wanted) = self.anchors.want(gap, known) {
+                self.actions.push(Action::Observe(wanted));
+            }
+        }
+    }
+
+    fn gap(&self, observation: &Observation) -> Option<Gap> {
+        let known = self.known.get(&observation.chain)?.hash;
+        Some(Gap { chain: observation.chain, after: observation.after, upto: observation.upto, known })
+    }
+
+    /// The gaps of a block that we have not seen; `Err` names a chain on which we saw something else.
+    fn missing(&self, block: &Block) -> Result<BTreeSet<Gap>, ChainKind> {
+        let mut missing = BTreeSet::new();
+        for observation in observations(block) {
+            let gap = self.gap(observation).ok_or(observation.chain)?;
+            match self.anchors.compare(&gap, &observation.facts) {
+                Compared::Same => {}
+                Compared::Different => return Err(observation.chain),
+                Compared::Unknown if self.anchors.contradicts(gap.chain, &gap.upto) => return Err(gap.chain),
+                Compared::Unknown => {
+                    missing.insert(gap);
+                }
+            }
+        }
+        Ok(missing)
+    }
+
+    fn contradiction(&mut self, chain: ChainKind) {
+        self.actions.push(Action::Alarm(format!(
+            "a block says of {chain:?} what our own endpoint does not show; nothing that builds on it is attested"
+        )));
+    }
+
+    /// What the new head knows of each chain.
+    fn learn(&mut self) {
+        for chain in CHAINS {
+            self.known.insert(chain, Known::new(self.ledger.watch(chain)));
+            self.anchors.agreed(chain, self.ledger.anchor(chain));
+        }
+        self.look_ahead();
+    }
+
+    // ---- attestation -----------------------------------------------------------------------------------------
+
+    /// The newest height up to which our own followers agree with every block since the last certified one.
+    fn confirmed(&self) -> Height {
+        if self.unchecked.is_some() {
+            return self.ledger.finality().ether.map_or(Height::new(0), |block| block.height);
+        }
+        self.unconfirmed.first_key_value().map_or(self.ledger.head().height, |(height, _)| height.previous())
+    }
+
+    /// Does whatever the last event made possible.
+    fn proceed(&mut self, now: Millis) {
+        let certified = self.certified_height();
+        if self.unchecked.is_some_and(|height| height <= certified) {
+            self.unchecked = None;
+        }
+        self.unconfirmed = self.unconfirmed.split_off(&certified.next());
+        let confirmed = self.confirmed();
+        if let Some(recent) = self.recent.get(&confirmed) {
+            let block = FinalBlock { height: confirmed, id: recent.header.id() };
+            self.actions.push(Action::Confirmed(block));
+        }
+        self.attest(confirmed);
+        self.vote();
+        self.promise(now);
+    }
+
+    /// Attests the oldest block that is confirmed and not attested, one after the other: a boundary block's
+    /// certificate is needed even when the head has moved on (R10).
+    fn attest(&mut self, confirmed: Height) {
+        let seated = self.ledger.committee().seat(&self.own).is_some_and(|(_, seat)| seat.ether > 0);
+        if !seated || self.asking.is_some() || self.lags() || self.convicted(&self.own) {
+            return;
+        }
+        let attested = self.attested.map_or(Height::new(0), |block| block.height);
+        let first = self.ledger.epoch().first.max(self.certified_height().next());
+        let first = first.max(attested.next()).max(self.refused.next());
+        let due = self.recent.range(first..).next().filter(|(height, _)| **height <= confirmed);
+        let Some((height, recent)) = due else { return };
+        let ancestry = self.attested.and_then(|last| {
+            let named = self.ledger.block_id(last.height)?;
+            Some(Ancestry { height: last.height, named, proof: recent.tree.prove(&RowKey::Block(last.height).path()) })
+        });
+        self.actions.push(Action::Attest(Box::new(Attest {
+            header: recent.header,
+            ancestry,
+            epoch_start: self.ledger.committee().ethereum.number,
+        })));
+        self.asking = Some(*height);
+    }
+
+    /// Whether an agreed anchor lags our own final view by more than L (R7).
+    fn lags(&self) -> bool {
+        let limit = self.ledger.genesis_of().parameters.attest_lag_blocks;
+        CHAINS.iter().any(|chain| {
+            let tip = self.anchors.tip(*chain).map_or(0, |tip| tip.number);
+            tip.saturating_sub(self.ledger.anchor(*chain).number) > limit
+        })
+    }
+
+    /// Votes for every checkpoint of this epoch that is ether-certified and not voted for.
+    fn vote(&mut self) {
+        let Some((_, seat)) = self.ledger.committee().seat(&self.own) else { return };
+        if seat.bitcoin == 0 || self.convicted(&self.own) {
+            return;
+        }
+        let interval = self.ledger.genesis_of().parameters.checkpoint_interval;
+        let done = self.ledger.finality().bitcoin.map_or(Height::new(0), |block| block.height).max(self.voted);
+        let first = self.ledger.epoch().first.max(done.next()).get().div_ceil(interval) * interval;
+        let mut slot = first;
+        while slot <= self.certified_height().get() {
+            let Some(id) = self.ledger.block_id(Height::new(slot)) else { break };
+            self.actions.push(Action::Vote {
+                checkpoint: FinalBlock { height: Height::new(slot), id },
+                epoch_start: self.ledger.committee().ethereum.number,
+            });
+            self.voted = Height::new(slot);
+            slot += interval;
+        }
+    }
+
+    /// Promises nonces long before they run out (R19).
+    fn promise(&mut self, _now: Millis) {
+        if self.ledger.operator(&self.own).is_none_or(|operator| operator.keys_now().is_none()) || self.convicted(&self.own) {
+            return;
+        }
+        let interval = self.ledger.genesis_of().parameters.checkpoint_interval;
+        let head = self.ledger.head().height.get();
+        let last = self.ledger.commitments(&self.own).map(|promise| promise.commitment.last(interval)).max();
+        let covered = last.unwrap_or(Height::new(0)).max(self.promised).get();
+        if covered.saturating_sub(head) / interval >= SLOTS_LEFT {
+            return;
+        }
+        let first = (covered + 1).max(head + COMMIT_AHEAD).div_ceil(interval) * interval;
+        self.promised = Height::new(first + u64::from(COMMITTED_SLOTS - 1) * interval);
+        self.actions.push(Action::CommitRandomness { first: Height::new(first), count: COMMITTED_SLOTS });
+    }
+
+    /// The signer promised nonces.
+    pub fn committed_randomness(&mut self, commitment: RandomnessCommitment) {
+        self.pool.add(Item::Randomness(commitment));
+        self.say(commitment.commitment.last(1).get(), Message::Randomness(commitment));
+    }
+
+    /// The signer attested.
+    pub fn attested(&mut self, now: Millis, attestation: Attestation) {
+        let Statement { slot, digest, .. } = attestation.statement;
+        self.attested = Some(FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) });
+        self.asking = None;
+        self.say(slot, Message::Attestation(attestation));
+        self.count(now, &attestation);
+        self.proceed(now);
+    }
+
+    /// The signer refused to attest. The next block is tried: a guard that waits will sign in a later epoch (R15).
+    pub fn unattested(&mut self, now: Millis, height: Height) {
+        self.asking = None;
+        self.refused = height;
+        self.proceed(now);
+    }
+
+    /// The signer voted.
+    pub fn voted(&mut self, now: Millis, vote: FinalityVote) {
+        self.say(vote.statement.slot, Message::Vote(Box::new(vote.clone())));
+        self.count_vote(now, &vote);
+    }
+
+    fn say(&mut self, slot: u64, message: Message) {
+        self.actions.push(Action::Publish(message.clone()));
+        self.said.push((slot, message));
+        if self.said.len() > 2 * REPEATED {
+            self.said.remove(0);
+        }
+    }
+
+    // ---- certificates ----------------------------------------------------------------------------------------
+
+    fn certified_height(&self) -> Height {
+        let own = self.certified.as_ref().map_or(0, |certificate| certificate.slot);
+        let ledger = self.ledger.finality().ether.map_or(0, |block| block.height.get());
+        Height::new(own.max(ledger))
+    }
+
+    fn convicted(&self, operator: &OperatorId) -> bool {
+        self.ledger.operator(operator).is_some_and(|operator| operator.convicted.is_some())
+    }
+
+    fn finality_statement(&self, height: Height, id: BlockId) -> Statement {
+        Statement { domain: self.ledger.domains().ledger, slot: height.get(), digest: id.into() }
+    }
+
+    /// Whether a slot can still be certified by this epoch's committee: not below the epoch, a little past the head.
+    fn is_open(&self, slot: u64) -> bool {
+        (self.ledger.epoch().first.get()..=self.ledger.head().height.get() + AHEAD).contains(&slot)
+    }
+
+    fn count(&mut self, now: Millis, attestation: &Attestation) -> bool {
+        if !self.is_open(attestation.statement.slot) {
+            return true;
+        }
+        if attestation.statement.domain != self.ledger.domains().ledger {
+            return false;
+        }
+        match self.tally.count(self.ledger.domains(), self.ledger.committee(), attestation) {
+            Counted::New => self.certify(now, Height::new(attestation.statement.slot)),
+            Counted::Known => {}
+            Counted::Conflict(evidence) => self.accuse(*evidence),
+            Counted::Worthless => return false,
+        }
+        true
+    }
+
+    fn count_vote(&mut self, now: Millis, vote: &FinalityVote) -> bool {
+        if !self.is_open(vote.statement.slot) {
+            return true;
+        }
+        if vote.statement.domain != self.ledger.domains().bitcoin {
+            return false;
+        }
+        match self.tally.count_vote(self.ledger.domains(), self.ledger.committee(), vote) {
+            Counted::New => self.certify_bitcoin(Height::new(vote.statement.slot)),
+            Counted::Known => {}
+            Counted::Conflict(evidence) => self.accuse(*evidence),
+            Counted::Worthless => return false,
+        }
+        let _ = now;
+        true
+    }
+
+    /// Makes the certificate of a committed block, once there is a quorum.
+    fn certify(&mut self, now: Millis, height: Height) {
+        let boundary = self.ledger.epoch().boundary.map(|boundary| boundary.height);
+        let news = height > self.certified_height() || (boundary == Some(height) && self.boundary_certificate.is_none());
+        let Some(id) = self.ledger.block_id(height).filter(|_| news) else { return };
+        let statement = self.finality_statement(height, id);
+        let certificate = self.tally.certificate(
+            self.ledger.domains(),
+            self.ledger.committee(),
+            &statement,
+            |operator| self.convicted(operator),
+        );
+        let Some(certificate) = certificate else { return };
+        self.actions.push(Action::Certified(certificate.clone()));
+        if boundary == Some(height) {
+            self.boundary_certificate = Some(certificate.clone());
+        }
+        if height > self.certified_height() {
+            self.certified = Some(certificate);
+            self.proceed(now);
+        }
+    }
+
+    fn certify_bitcoin(&mut self, height: Height) {
+        let Some(id) = self.ledger.block_id(height) else { return };
+        if self.bitcoin_certified.contains_key(&height.get()) {
+            return;
+        }
+        let statement = Statement { domain: self.ledger.domains().bitcoin, slot: height.get(), digest: id.into() };
+        let certificate = self.tally.bitcoin_certificate(
+            self.ledger.domains(),
+            self.ledger.committee(),
+            &statement,
+            |operator| self.convicted(operator),
+        );
+        if let Some(certificate) = certificate {
+            self.actions.push(Action::BitcoinCertified(certificate.clone()));
+            self.bitcoin_certified.insert(height.get(), certificate);
+        }
+    }
+
+    /// The certificate the next block should hold: the boundary block's as soon as there is one, because it ends
+    /// the epoch, else the newest.
+    fn ether_candidate(&self) -> Option<QuorumCertificate> {
+        let newest = self.certified.clone();
+        match self.ledger.epoch().boundary {
+            Some(boundary) => {
+                let before = newest.filter(|certificate| certificate.slot <= boundary.height.get());
+                self.boundary_certificate.clone().or(before)
+            }
+            None => newest,
+        }
+    }
+
+    fn bitcoin_candidate(&self) -> Option<BitcoinCertificate> {
+        let interval = self.ledger.genesis_of().parameters.checkpoint_interval;
+        let first = self.ledger.epoch().first.get().div_ceil(interval) * interval;
+        let next = self.ledger.finality().bitcoin.map_or(first, |block| (block.height.get() + interval).max(first));
+        self.bitcoin_certified.get(&next).cloned()
+    }
+
+    // ---- what others say ---------------------------------------------------------------------------------------
+
+    /// Hears a message of another operator. False when it was worthless: the sender pays, and it is not passed on.
+    pub fn hear(&mut self, now: Millis, message: Message) -> bool {
+        match message {
+            Message::Attestation(attestation) if self.too_early(attestation.statement.slot) => {
+                self.keep_early(Message::Attestation(attestation))
+            }
+            Message::Attestation(attestation) => self.count(now, &attestation),
+            Message::Vote(vote) => self.count_vote(now, &vote),
+            Message::Evidence(evidence) => match self.submit_evidence(*evidence) {
+                Ok(_) | Err(Unproven::AlreadyConvicted) => true,
+                Err(_) => false,
+            },
+            Message::Registration(registration) => self.register(*registration).is_ok(),
+            Message::Presigned(presigned) => self.presigned(*presigned, false),
+            Message::Randomness(commitment) => {
+                self.pool.add(Item::Randomness(commitment));
+                true
+            }
+        }
+    }
+
+    /// An attestation of a block that may belong to the next epoch, whose committee we do not know yet.
+    fn too_early(&self, slot: u64) -> bool {
+        slot > self.ledger.head().height.get() && slot <= self.ledger.head().height.get() + AHEAD
+    }
+
+    fn keep_early(&mut self, message: Message) -> bool {
+        const MAX_EARLY: usize = 4_096;
+        if self.early.len() < MAX_EARLY && !self.early.contains(&message) {
+            self.early.push(message);
+        }
+        true
+    }
+
+    /// A ballot went by on the network: two that contradict each other are evidence (R18).
+    pub fn heard_ballot(&mut self, ballot: &SignedBallot) {
+        let head = self.ledger.head().height;
+        let Some(operator) = self.ledger.operator(&ballot.ballot.operator) else { return };
+        if let Some(pair) = self.tap.hear(head, operator, ballot) {
+            self.accuse(Evidence::Votes(pair));
+        }
+    }
+
+    /// The engine met contradicting ballots.
+    pub fn misbehaved(&mut self, pairs: Vec<VotePair>) {
+        for pair in pairs {
+            self.accuse(Evidence::Votes(pair));
+        }
+    }
+
+    fn accuse(&mut self, evidence: Evidence) {
+        // A fault that is judged already, or not provable, is nothing new.
+        let _ = self.submit_evidence(evidence);
+    }
+
+    /// Takes evidence from anybody: judged at once, it waits for a block and is told to every operator.
+    ///
+    /// # Errors
+    ///
+    /// [`Unproven`]; nothing has changed then.
+    pub fn submit_evidence(&mut self, evidence: Evidence) -> Result<Option<CaseId>, Unproven> {
+        let case = if let Evidence::Votes(pair) = &evidence {
+            let operator = self.ledger.operator(&pair.operator).ok_or(Unproven::UnknownOperator)?;
+            contradiction(&self.ledger.chain(), pair).ok_or(Unproven::Compatible)?;
+            if !pair.signed_by(operator) {
+                return Err(Unproven::BadSignature);
+            }
+            if operator.jailed.is_some() {
+                return Err(Unproven::AlreadyConvicted);
+            }
+            None
+        } else {
+            let fault = self.ledger.judge(&evidence)?;
+            Some(CaseId::derive(&self.ledger.chain(), &fault.operator(), &fault.domain()))
+        };
+        if self.pool.add(Item::Evidence(evidence.clone())) {
+            self.actions.push(Action::Publish(Message::Evidence(Box::new(evidence))));
+        }
+        Ok(case)
+    }
+
+    /// Takes a vault registration that the covenant has not signed: every operator hears of it.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrationRefused`] with the reason; nothing has changed then.
+    pub fn register(&mut self, registration: VaultRegistration) -> Result<VaultId, RegistrationRefused> {
+        let refuse = |reason: String| Err(RegistrationRefused { reason });
+        let Some(rules) = self.rules.as_ref() else { return refuse("vaults do not count in this network".into()) };
+        let draft = match Draft::check(&registration, rules) {
+            Ok(draft) => draft,
+            Err(error) => return refuse(error.to_string()),
+        };
+        let id = draft.id();
+        let Some(operator) = self.ledger.operator(&registration.operator) else {
+            return refuse(format!("operator {} is unknown", registration.operator));
+        };
+        if operator.convicted.is_some() {
+            return refuse(format!("operator {} is convicted", registration.operator));
+        }
+        if operator.keys_now().is_none_or(|row| !registration.providers.contains(&row.eots)) {
+            return refuse("none of the finality providers is the operator's key".into());
+        }
+        if self.ledger.vault(&id).is_some() {
+            return refuse(format!("vault {id} is registered already"));
+        }
+        if self.sessions.contains_key(&id) {
+            return Ok(id);
+        }
+        if self.sessions.len() >= MAX_SESSIONS {
+            return refuse("too many registrations wait for the covenant".into());
+        }
+        let session = match Presigning::open(registration.clone(), rules) {
+            Ok(session) => session,
+            Err(error) => return refuse(error.to_string()),
+        };
+        self.sessions.insert(id, session);
+        self.actions.push(Action::Presign(Box::new(registration.clone())));
+        self.actions.push(Action::Publish(Message::Registration(Box::new(registration))));
+        Ok(id)
+    }
+
+    /// Takes a covenant member's answer, `own` when it is ours. False when it is worthless.
+    pub fn presigned(&mut self, presigned: Presigned, own: bool) -> bool {
+        if own {
+            self.actions.push(Action::Publish(Message::Presigned(Box::new(presigned.clone()))));
+        }
+        let Some(session) = self.sessions.get_mut(&presigned.vault) else { return true };
+        let Ok(progress) = session.take(presigned.answer) else { return false };
+        if progress == Progress::Complete
+            && let Some(rules) = &self.rules
+            && let Ok(whole) = session.finish(rules)
+        {
+            self.pool.add(Item::Vault(Box::new(whole)));
+        }
+        true
+    }
+
+    // ---- time ----------------------------------------------------------------------------------------------------
+
+    /// Time goes by: what was said and is not certified is said again, what could not be observed is asked again.
+    pub fn tick(&mut self, now: Millis) {
+        if self.repeated.get() + REPEAT.get() > now.get() {
+            return;
+        }
+        self.repeated = now;
+        self.look_ahead();
+        self.want_unconfirmed();
+        let missing: Vec<Gap> = self.waiting.values().flat_map(|waiting| waiting.missing.iter().copied()).collect();
+        self.want(missing);
+        let certified = self.certified_height().get();
+        self.said.retain(|(slot, message)| match message {
+            Message::Attestation(_) => *slot > certified,
+            _ => true,
+        });
+        for (_, message) in &self.said {
+            self.actions.push(Action::Publish(message.clone()));
+        }
+        for session in self.sessions.values() {
+            let registration = Box::new(session.registration().clone());
+            self.actions.push(Action::Presign(registration.clone()));
+            self.actions.push(Action::Publish(Message::Registration(registration)));
+        }
+        self.proceed(now);
+    }
+
+    /// Drops what the new head has settled.
+    fn forget(&mut self) {
+        let first = self.ledger.epoch().first;
+        self.tally.forget_below(first);
+        let certified = self.certified_height();
+        self.recent = self.recent.split_off(&certified.min(self.ledger.head().height));
+        let final_bitcoin = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get());
+        self.bitcoin_certified.retain(|slot, _| *slot > final_bitcoin && *slot >= first.get());
+        if self.boundary_certificate.as_ref().is_some_and(|certificate| certificate.slot < first.get()) {
+            self.boundary_certificate = None;
+        }
+        if self.certified.as_ref().is_some_and(|certificate| certificate.slot < first.get()) {
+            self.certified = None;
+        }
+        let ledger = &self.ledger;
+        self.said.retain(|(slot, message)| match message {
+            Message::Attestation(_) => *slot >= first.get(),
+            Message::Vote(_) => *slot >= first.get() && *slot > final_bitcoin,
+            Message::Randomness(commitment) => {
+                !ledger.commitments(&commitment.operator).any(|known| known.commitment == commitment.commitment)
+            }
+            _ => true,
+        });
+        self.sessions.retain(|id, _| ledger.vault(id).is_none());
+    }
+
+    /// Orders of `chain` that nobody has carried out and whose turn ours is: in rank order, each with patience.
+    #[must_use]
+    pub fn open_orders(&self, now: Millis, since: &BTreeMap<CaseId, Millis>, chain: ChainKind) -> Vec<Execution> {
+        let mut open = Vec::new();
+        for case in self.ledger.cases() {
+            let waited = since.get(&case.id).map_or(0, |first| now.get().saturating_sub(first.get()));
+            if waited < self.rank(&case.id) * PATIENCE.get() {
+                continue;
+            }
+            for (order, slash) in case.orders.iter().enumerate() {
+                let vault = match (chain, slash.target) {
+                    (ChainKind::Ethereum, SlashTarget::EigenLayer(_)) => None,
+                    (ChainKind::Bitcoin, SlashTarget::Vault(id)) => self.ledger.vault(&id).cloned(),
+                    _ => continue,
+                };
+                let Some(operator) = self.ledger.operator(&case.operator).cloned() else { continue };
+                if slash.status == OrderStatus::Ordered {
+                    open.push(Execution { case: case.clone(), order, operator, vault });
+                }
+            }
+        }
+        open
+    }
+
+    /// How many operators go before us for this case.
+    fn rank(&self, case: &CaseId) -> u64 {
+        let accused = self.ledger.case(case).map(|case| case.operator);
+        let members: Vec<OperatorId> = self
+            .ledger
+            .committee()
+            .members
+            .iter()
+            .map(|member| member.operator)
+            .filter(|operator| Some(*operator) != accused)
+            .collect();
+        let Some(own) = members.iter().position(|operator| *operator == self.own) else {
+            return members.len() as u64;
+        };
+        let first = usize::from(case.as_bytes()[0]) % members.len();
+        ((own + members.len() - first) % members.len()) as u64
+    }
+
+    /// The genesis we live in.
+    #[must_use]
+    pub fn genesis(&self) -> &Arc<Genesis> {
+        self.ledger.genesis_of()
+    }
+}
+
+fn observations(block: &Block) -> impl Iterator<Item = &Observation> {
+    block.items.iter().filter_map(|item| match item {
+        Item::Observed(observation) => Some(observation),
+        _ => None,
+    })
+}
+
+/// The higher of two final blocks.
+fn higher(one: Option<FinalBlock>, other: Option<FinalBlock>) -> Option<FinalBlock> {
+    one.into_iter().chain(other).max_by_key(|block| block.height)
+}

@@ -1,0 +1,91 @@
+//! One task per chain: it says where the chain's final tip stands and answers what the core wants to know of a gap.
+
+use palisade_agreement::anchors::{Gap, Wanted};
+use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint};
+use palisade_types::observation::{Fact, MAX_FACTS};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+/// How often the tip is asked for.
+const POLL: Duration = Duration::from_millis(500);
+/// How many gaps may wait; the core asks again for what did not fit.
+pub const MAX_WANTED: usize = 64;
+
+/// What a follower tells the core.
+#[derive(Debug)]
+pub enum Seen {
+    /// The newest final point.
+    Stands(ChainKind, ChainPoint),
+    /// What became true in a gap.
+    Observed(Gap, Vec<Fact>),
+    /// A gap that cannot be told now.
+    Unobserved(Gap),
+    /// The chain could not be read; said once per outage.
+    Failing(ChainKind),
+    /// It can be read again.
+    Recovered(ChainKind),
+}
+
+/// Follows `chain` until the core is gone.
+pub async fn follow<C: Chain>(
+    kind: ChainKind,
+    chain: Arc<C>,
+    mut wanted: mpsc::Receiver<Wanted>,
+    seen: mpsc::Sender<Seen>,
+) {
+    let mut poll = tokio::time::interval(POLL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        let told = tokio::select! {
+            _ = poll.tick() => match chain.tip().await {
+                Ok(tip) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!(chain = ?kind, "chain endpoint answers again");
+                        if seen.send(Seen::Recovered(kind)).await.is_err() { return; }
+                    }
+                    Some(Seen::Stands(kind, tip))
+                }
+                Err(error) if failing => {
+                    tracing::debug!(chain = ?kind, error = &error as &dyn std::error::Error, "still no tip");
+                    None
+                }
+                Err(error) => {
+                    failing = true;
+                    tracing::warn!(chain = ?kind, error = &error as &dyn std::error::Error, "chain cannot be read");
+                    Some(Seen::Failing(kind))
+                }
+            },
+            asked = wanted.recv() => match asked {
+                Some(asked) => Some(observe(chain.as_ref(), asked).await),
+                None => return,
+            },
+        };
+        if let Some(told) = told
+            && seen.send(told).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn observe<C: Chain>(chain: &C, asked: Wanted) -> Seen {
+    let Wanted { gap, watch } = asked;
+    match chain.observe(&gap.after, &gap.upto, &watch).await {
+        Ok(facts) if facts.len() <= MAX_FACTS => Seen::Observed(gap, facts),
+        Ok(facts) => {
+            tracing::warn!(chain = ?gap.chain, facts = facts.len(), "a gap holds more facts than one observation may");
+            Seen::Unobserved(gap)
+        }
+        Err(error @ (ChainError::NotThere { .. } | ChainError::Unavailable { .. })) => {
+            tracing::debug!(chain = ?gap.chain, error = &error as &dyn std::error::Error, "cannot observe yet");
+            Seen::Unobserved(gap)
+        }
+        Err(error) => {
+            tracing::error!(chain = ?gap.chain, error = &error as &dyn std::error::Error, "cannot observe");
+            Seen::Unobserved(gap)
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The way from every other task to the core actor: reads run on it, between two blocks, and see one state.
+
+use crate::core::Core;
+use palisade_types::{CaseId, Evidence, Unproven, VaultId, VaultRegistration};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many commands may wait for the core. Whoever comes later waits for a place.
+pub const MAX_WAITING: usize = 256;
+
+/// One thing asked of the core.
+pub enum Command {
+    /// Looks at the state; must not block.
+    Read(Box<dyn FnOnce(&Core) + Send>),
+    /// Takes evidence into the pool when it proves something the ledger does not know yet. The answer is the case;
+    /// a pair of engine votes opens none, it jails (R18).
+    SubmitEvidence(
+        Evidence,
+        oneshot::Sender<Result<Option<CaseId>, Unproven>>,
+    ),
+    /// Takes a registration to be presigned by the covenant and put into a block.
+    RegisterVault(
+        Box<VaultRegistration>,
+        oneshot::Sender<Result<VaultId, RegistrationRefused>>,
+    ),
+}
+
+/// Why the node does not take a vault. It says nothing about the coins, which nobody has touched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the vault is refused: {reason}")]
+pub struct RegistrationRefused {
+    /// The term or signature that does not hold, as a lower-case phrase.
+    pub reason: String,
+}
+
+/// The core has stopped; the node is going down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node is stopping")]
+pub struct Stopped;
+
+/// Asks the core. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CoreHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl CoreHandle {
+    /// A handle, and what the core actor takes from.
+    #[must_use]
+    pub fn channel() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(MAX_WAITING);
+        (Self { commands }, receiver)
+    }
+
+    /// Runs `f` on the core and returns what it found.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the core no longer answers.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Core) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let read = move |core: &Core| {
+            // Who asked may have gone away meanwhile; then nobody needs the answer.
+            let _ = reply.send(f(core));
+        };
+        self.send(Command::Read(Box::new(read))).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Hands in evidence. The inner result says what the ledger makes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the core no longer answers.
+    pub async fn submit_evidence(
+        &self,
+        evidence: Evidence,
+    ) -> Result<Result<Option<CaseId>, Unproven>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::SubmitEvidence(evidence, reply)).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Hands in a vault. The inner result says whether its terms and signatures hold.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the core no longer answers.
+    pub async fn register_vault(
+        &self,
+        registration: VaultRegistration,
+    ) -> Result<Result<VaultId, RegistrationRefused>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::RegisterVault(Box::new(registration), reply))
+            .await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    async fn send(&self, command: Command) -> Result<(), Stopped> {
+        self.commands.send(command).await.map_err(|_| Stopped)
+    }
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Read(_) => "Read",
+            Self::SubmitEvidence(..) => "SubmitEvidence",
+            Self::RegisterVault(..) => "RegisterVault",
+        })
+    }
+}

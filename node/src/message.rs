@@ -1,0 +1,84 @@
+//! What operators tell each other besides the engine's own messages. All of it proves itself or is worth nothing.
+
+use palisade_bitcoin::covenant::Answer;
+use palisade_types::attestation::{Attestation, FinalityVote};
+use palisade_types::canonical::{Canonical, Malformed, Reader};
+use palisade_types::evidence::Evidence;
+use palisade_types::ids::VaultId;
+use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::vault::VaultRegistration;
+
+/// The longest message, in bytes: a registration with its whole ladder.
+pub const MAX_MESSAGE: usize = 512 << 10;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// What an operator says of a block.
+    Attestation(Attestation),
+    /// What a finality provider says of a checkpoint.
+    Vote(Box<FinalityVote>),
+    /// A proof of fault.
+    Evidence(Box<Evidence>),
+    /// A vault that asks the covenant for its signatures.
+    Registration(Box<VaultRegistration>),
+    /// A covenant member's signatures for a vault.
+    Presigned(Box<Presigned>),
+    /// A promise of nonces that asks to be put into a block.
+    Randomness(RandomnessCommitment),
+}
+
+/// One covenant member's answer to one registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presigned {
+    /// For which vault.
+    pub vault: VaultId,
+    /// His signatures.
+    pub answer: Answer,
+}
+
+impl Canonical for Presigned {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.vault.write(out);
+        self.answer.write(out);
+    }
+    fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { vault: Canonical::read(input)?, answer: Canonical::read(input)? })
+    }
+}
+
+impl Canonical for Message {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Attestation(attestation) => (0_u8, *attestation).write(out),
+            Self::Vote(vote) => {
+                out.push(1);
+                vote.write(out);
+            }
+            Self::Evidence(evidence) => {
+                out.push(2);
+                evidence.write(out);
+            }
+            Self::Registration(registration) => {
+                out.push(3);
+                registration.write(out);
+            }
+            Self::Presigned(presigned) => {
+                out.push(4);
+                presigned.write(out);
+            }
+            Self::Randomness(commitment) => (5_u8, *commitment).write(out),
+        }
+    }
+    fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(match u8::read(input)? {
+            0 => Self::Attestation(Canonical::read(input)?),
+            1 => Self::Vote(Canonical::read(input)?),
+            2 => Self::Evidence(Canonical::read(input)?),
+            3 => Self::Registration(Canonical::read(input)?),
+            4 => Self::Presigned(Canonical::read(input)?),
+            5 => Self::Randomness(Canonical::read(input)?),
+            tag => return Err(Malformed::UnknownTag { of: "Message", tag }),
+        })
+    }
+}

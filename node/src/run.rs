@@ -1,0 +1,622 @@
+//! Builds everything and runs it: the one place that knows all the parts.
+//!
+//! One task owns the core. Requests of the engine, messages of peers, what followers saw, what the signer signed and
+//! what people ask all come to it over channels, one at a time; nothing else changes the ledger. A block is on disk
+//! before the core commits it and the engine hears of it; if the disk fails the process aborts.
+
+use crate::config::{BitcoinLogin, Config};
+use crate::core::{Action, Core};
+use crate::executor;
+use crate::follower::{self, MAX_WANTED, Seen};
+use crate::handle::{Command, CoreHandle};
+use crate::health::{self, Health};
+use crate::identity;
+use crate::keys;
+use crate::message::{MAX_MESSAGE, Message};
+use crate::metrics::Metrics;
+use crate::network::admission::{Admission, Standing};
+use crate::network::{self, Gossip, Network, Topic};
+use crate::rpc;
+use crate::signer::{self, Signer};
+use crate::signing::{self, Signed, Task};
+use anyhow::{Context, bail};
+use libp2p::PeerId;
+use palisade_agreement::anchors::Wanted;
+use palisade_agreement::app::{Kept, Pace, Request, Start, Stored, Verdict};
+use palisade_agreement::ballot::SignedBallot;
+use palisade_agreement::context::VoteSigner;
+use palisade_agreement::engine;
+use palisade_agreement::parts::Proposed;
+use palisade_agreement::wire::wire;
+use palisade_bitcoin::Bitcoin;
+use palisade_bitcoin::client::{Auth, Endpoint};
+use palisade_bitcoin::vault::VaultRules;
+use palisade_ethereum::{Account, Ethereum};
+use palisade_ledger::Ledger;
+use palisade_storage::{Store, StoreError};
+use palisade_types::block::Block;
+use palisade_types::canonical::Canonical;
+use palisade_types::chain::ChainKind;
+use palisade_types::epoch::FinalBlock;
+use palisade_types::genesis::Genesis;
+use palisade_types::ids::BlockId;
+use palisade_types::slash::CaseStatus;
+use palisade_types::units::{Height, Millis};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How often the core is told that time goes by.
+const TICK: Duration = Duration::from_millis(250);
+/// Messages from peers that may wait for the core.
+const MAX_GOSSIP: usize = 1_024;
+/// Requests of the engine that may wait for the core.
+const MAX_REQUESTS: usize = 64;
+/// A follower that sees nothing new for this long makes the node unwell.
+const QUIET: Duration = Duration::from_secs(120);
+/// A ledger that does not move for this long makes the node unwell.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Runs a node until it is told to stop, or until it must.
+///
+/// # Errors
+///
+/// Whatever keeps it from starting, as one readable line with its causes; nothing has been signed then.
+pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
+    let genesis = Arc::new(genesis);
+    let chain = genesis.chain_id();
+    let rules = genesis.vaults.as_ref().map(VaultRules::new).transpose().context("genesis: terms of vaults")?;
+    tracing::info!(operator = %config.operator, %chain, "starting");
+
+    let ethereum = Arc::new(connect_ethereum(&config, &genesis).await?);
+    let bitcoin = Arc::new(connect_bitcoin(&config, &genesis).await?);
+    let store = Arc::new(Store::open(&config.data_dir.join("ledger"), &chain).context("opening the ledger's store")?);
+    let ledger = load(&store, &genesis)?;
+    let signer = open_signer(&config, &genesis, &ethereum).await?;
+    let attested = signer.attested_last().await.context("reading the signer's records")?;
+    let attested = attested.map(|(height, id)| FinalBlock { height, id });
+    let head = store.block(ledger.head().height)?;
+    let mut core = Core::new(config.operator, rules, ledger, store.confirmed()?, attested);
+    if let Some((block, _)) = head {
+        core.resume_at(block.header);
+    }
+
+    let metrics = Metrics::new();
+    let identity = identity::read(&config.node_key()).context("reading the network key")?;
+    let peer = identity.public().to_peer_id();
+    let (engine_wire, port) = wire();
+    let network = network::start(
+        network::Config {
+            identity,
+            listen: config.p2p.listen.clone(),
+            peers: config.p2p.peers.iter().map(|peer| (peer.peer, peer.address.clone())).collect(),
+            admission: admission(&core),
+            chain,
+        },
+        port,
+    )
+    .await
+    .context("starting the network")?;
+
+    let (votes, vote_requests) = VoteSigner::new(chain, 64);
+    let serving = tokio::spawn(signer.clone().serve(vote_requests));
+    let (requests, engine_requests) = mpsc::channel(MAX_REQUESTS);
+    let (heard, ballots) = mpsc::channel(MAX_GOSSIP);
+    let mut engine = engine::start(
+        engine::Config {
+            moniker: config.operator.to_string(),
+            chain,
+            operator: config.operator,
+            peer: network.network.engine_peer(),
+            log: config.data_dir.join("engine.wal"),
+            quorum_wait: config.engine.quorum_wait,
+            status_interval: config.engine.status,
+        },
+        votes,
+        engine_wire,
+        engine::Outlets { requests, heard },
+        network.connected.clone(),
+    )
+    .await?;
+
+    let (handle, commands) = CoreHandle::channel();
+    let (seen, sightings) = mpsc::channel(2 * MAX_WANTED);
+    let mut wanted = BTreeMap::new();
+    let (ask, asked) = mpsc::channel(MAX_WANTED);
+    wanted.insert(ChainKind::Ethereum, ask);
+    tokio::spawn(follower::follow(ChainKind::Ethereum, ethereum.clone(), asked, seen.clone()));
+    let (ask, asked) = mpsc::channel(MAX_WANTED);
+    wanted.insert(ChainKind::Bitcoin, ask);
+    tokio::spawn(follower::follow(ChainKind::Bitcoin, bitcoin.clone(), asked, seen));
+    if config.ethereum.sender_key.is_some() {
+        tokio::spawn(executor::execute(ChainKind::Ethereum, ethereum, handle.clone()));
+    }
+    tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
+    let (tasks, signing_tasks) = mpsc::unbounded_channel();
+    let (signed, signatures) = mpsc::channel(MAX_GOSSIP);
+    tokio::spawn(signing::sign(signer.clone(), bitcoin, signing_tasks, signed));
+
+    let (rpc_address, rpc_server) = rpc::start(
+        &config.rpc,
+        rpc::Sources {
+            core: handle.clone(),
+            store: store.clone(),
+            operator: config.operator,
+            connected: network.connected.clone(),
+            history: signer.history(),
+            metrics: metrics.clone(),
+        },
+    )
+    .await?;
+    let (health, health_seen) = watch::channel(Health::Unwell("starting".to_owned()));
+    let engine_text: health::EngineMetrics = Arc::new(engine::metrics_text);
+    let metrics_address = health::start(config.metrics.listen, metrics.clone(), engine_text, health_seen)
+        .await
+        .with_context(|| format!("listening for metrics on {}", config.metrics.listen))?;
+    tracing::info!(rpc = %rpc_address, metrics = %metrics_address, %peer, "ready to take part");
+
+    let actor = Actor {
+        core,
+        store,
+        metrics,
+        health,
+        network: network.network,
+        wanted,
+        tasks,
+        pace: pace(&config),
+        started: Instant::now(),
+        checks: BTreeMap::new(),
+        progress: Progress::default(),
+    };
+    let inputs = Inputs {
+        requests: engine_requests,
+        commands,
+        sightings,
+        signatures,
+        gossip: network.gossip,
+        ballots,
+        connected: network.connected,
+    };
+    let mut running = tokio::spawn(actor.run(inputs));
+    let ended = tokio::select! {
+        () = stop_asked() => Ok(()),
+        ended = &mut running => ended.context("the core ended").and_then(|ended| ended),
+        () = engine.ended() => Err(anyhow::anyhow!("the engine ended by itself")),
+        _ = serving => Err(anyhow::anyhow!("the signer ended by itself")),
+    };
+    tracing::info!("stopping");
+    // Refused when it has stopped already, which is what we want.
+    let _ = rpc_server.stop();
+    engine.stop().await;
+    running.abort();
+    signer.close().await;
+    ended
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn stop_asked() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Ethereum> {
+    let account = config
+        .ethereum
+        .sender_key
+        .as_ref()
+        .map(|path| anyhow::Ok(Account::from_bytes(&*keys::read_secret(path)?)?))
+        .transpose()
+        .context("ethereum.sender_key")?;
+    let endpoints = palisade_ethereum::Config {
+        endpoints: config.ethereum.rpc.iter().map(|url| url.as_str().to_owned()).collect(),
+        ..palisade_ethereum::Config::one("")
+    };
+    Ethereum::connect(&endpoints, genesis.clone(), account).await.context("connecting to Ethereum (ethereum.rpc)")
+}
+
+async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Bitcoin> {
+    let auth = match &config.bitcoin.login {
+        BitcoinLogin::Cookie(path) => Auth::Cookie(path.clone()),
+        BitcoinLogin::Password { user, password_file } => {
+            let password = std::fs::read_to_string(password_file).context("bitcoin.password_file")?;
+            Auth::Password { user: user.clone(), password: password.trim_end().to_owned() }
+        }
+    };
+    let endpoint = Endpoint { url: config.bitcoin.rpc.as_str().to_owned(), auth };
+    let config = palisade_bitcoin::Config { endpoints: vec![endpoint], genesis: genesis.clone() };
+    Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
+}
+
+/// The ledger as it was committed last, or genesis.
+fn load(store: &Store, genesis: &Arc<Genesis>) -> anyhow::Result<Ledger> {
+    let Some(loaded) = store.load().context("loading the ledger")? else {
+        return Ok(Ledger::genesis(genesis.clone()));
+    };
+    let head = loaded.head;
+    let ledger = Ledger::restore(genesis.clone(), head, loaded.rows).context("the stored ledger")?;
+    let (block, _) = store.block(head.height)?.context("the stored ledger has no head")?;
+    if block.header.state_root != ledger.root() {
+        bail!("the stored ledger's root is not what block {} says: restore a backup or sync anew", head.height);
+    }
+    Ok(ledger)
+}
+
+async fn open_signer(config: &Config, genesis: &Arc<Genesis>, ethereum: &Ethereum) -> anyhow::Result<Signer> {
+    let opened = signer::Config {
+        dir: config.signer_dir.clone(),
+        incarnation: config.incarnation.clone(),
+        operator: config.operator,
+        domains: genesis.domains(),
+        ethereum_head: ethereum.newest().await.context("asking Ethereum for its newest block")?,
+        vote_pause: signer::VOTE_PAUSE,
+    };
+    let signer = tokio::task::spawn_blocking(move || Signer::open(&opened)).await?.context("opening the signer")?;
+    match signer.history() {
+        signer::History::Unbroken => tracing::info!("the guard's history is unbroken"),
+        signer::History::Waiting(wait) => {
+            tracing::warn!(cause = %wait.cause, wake_up = wait.wake_up, "the guard waits before it attests (R15)");
+        }
+    }
+    Ok(signer)
+}
+
+fn pace(config: &Config) -> Pace {
+    let engine = &config.engine;
+    Pace {
+        propose: engine.propose,
+        prevote: engine.prevote,
+        precommit: engine.precommit,
+        step: engine.step,
+        target: Some(engine.target),
+    }
+}
+
+/// Who may publish: members of this committee by the registry's peer ids and, in epoch 0, by genesis'. Every other
+/// registered operator follows.
+fn admission(core: &Core) -> Admission {
+    let ledger = core.ledger();
+    let seats = core.genesis().seats.iter().map(|seat| (seat.operator, &seat.peer[..]));
+    let keys = ledger.operators().filter_map(|operator| Some((operator.id, &operator.keys_now()?.peer[..])));
+    let standing = |operator| Standing { operator: Some(operator), publishes: ledger.committee().seat(&operator).is_some() };
+    let peers = seats.chain(keys).filter_map(|(operator, peer)| Some((PeerId::from_bytes(peer).ok()?, standing(operator))));
+    Admission::new(peers)
+}
+
+/// Everything that comes to the core.
+struct Inputs {
+    requests: mpsc::Receiver<Request>,
+    commands: mpsc::Receiver<Command>,
+    sightings: mpsc::Receiver<Seen>,
+    signatures: mpsc::Receiver<Signed>,
+    gossip: mpsc::Receiver<Gossip>,
+    ballots: mpsc::Receiver<SignedBallot>,
+    connected: watch::Receiver<std::collections::BTreeSet<palisade_types::ids::OperatorId>>,
+}
+
+/// A block whose check waits for a follower.
+struct Check {
+    reply: oneshot::Sender<Verdict>,
+    deadline: Instant,
+}
+
+/// What health is judged by.
+#[derive(Default)]
+struct Progress {
+    moved: Option<Instant>,
+    seen: BTreeMap<ChainKind, Instant>,
+    proposed: Option<Instant>,
+}
+
+/// The task that owns the core.
+struct Actor {
+    core: Core,
+    store: Arc<Store>,
+    metrics: Metrics,
+    health: watch::Sender<Health>,
+    network: Network,
+    wanted: BTreeMap<ChainKind, mpsc::Sender<Wanted>>,
+    tasks: mpsc::UnboundedSender<Task>,
+    pace: Pace,
+    started: Instant,
+    checks: BTreeMap<BlockId, Vec<Check>>,
+    progress: Progress,
+}
+
+impl Actor {
+    async fn run(mut self, mut inputs: Inputs) -> anyhow::Result<()> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.act().await;
+            self.answer_checks();
+            tokio::select! {
+                biased;
+                Some(request) = inputs.requests.recv() => self.serve(request)?,
+                Some(signed) = inputs.signatures.recv() => self.signed(signed)?,
+                Some(seen) = inputs.sightings.recv() => self.seen(seen),
+                Some(command) = inputs.commands.recv() => self.command(command),
+                Some(ballot) = inputs.ballots.recv() => self.core.heard_ballot(&ballot),
+                Some(gossip) = inputs.gossip.recv() => self.hear(gossip),
+                _ = tick.tick() => self.tick(&inputs),
+            }
+        }
+    }
+
+    fn now(&self) -> Millis {
+        Millis::new(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    // ---- the engine ----------------------------------------------------------------------------------------------
+
+    /// Answers the engine. A reply that nobody waits for any more is no fault: the engine has moved on.
+    fn serve(&mut self, request: Request) -> anyhow::Result<()> {
+        match request {
+            Request::Ready { reply } => drop(reply.send(self.start())),
+            Request::Kept { height, reply } => drop(reply.send(self.kept(height)?)),
+            Request::Round { height, round, proposer } => {
+                self.metrics.round.set(i64::from(round));
+                if round > 0 {
+                    tracing::info!(%height, round, %proposer, "another round");
+                }
+            }
+            Request::Propose { height, reply, .. } => {
+                if height == self.core.ledger().head().height.next() {
+                    let block = self.core.propose(self.now());
+                    drop(reply.send(block));
+                }
+            }
+            Request::Check { of, block, decided, reply } => self.check(of, &block, decided, reply),
+            Request::Keep { kept, reply } => {
+                let Kept { of, block } = kept;
+                self.store.keep_undecided(of.height, of.round, &of.block, &block.to_bytes())?;
+                drop(reply.send(()));
+            }
+            Request::Decided { block, certificate, reply, .. } => {
+                self.commit(&block, &certificate)?;
+                drop(reply.send(self.start()));
+            }
+            Request::Misbehaved { pairs } => self.core.misbehaved(pairs),
+            Request::Blocks { from, upto, reply } => drop(reply.send(self.blocks(from, upto)?)),
+            Request::HistoryMin { reply } => drop(reply.send(Height::new(1))),
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> Start {
+        let ledger = self.core.ledger();
+        Start {
+            height: ledger.head().height.next(),
+            committee: Arc::new(ledger.committee().clone()),
+            pace: self.pace,
+        }
+    }
+
+    fn kept(&self, height: Height) -> Result<Vec<(u32, Block)>, StoreError> {
+        let undecided = self.store.undecided(height)?.into_iter();
+        Ok(undecided.filter_map(|one| Some((one.round, Block::from_bytes(&one.bytes).ok()?))).collect())
+    }
+
+    fn check(&mut self, of: Proposed, block: &Arc<Block>, decided: bool, reply: oneshot::Sender<Verdict>) {
+        self.progress.proposed.get_or_insert_with(Instant::now);
+        if of.height != self.core.ledger().head().height.next() {
+            drop(reply.send(Verdict::Unknown));
+            return;
+        }
+        match self.core.check(block, decided) {
+            Some(verdict) => drop(reply.send(verdict)),
+            None => {
+                let check = Check { reply, deadline: Instant::now() + self.pace.propose };
+                self.checks.entry(block.id()).or_default().push(check);
+            }
+        }
+    }
+
+    fn answer_checks(&mut self) {
+        for (id, verdict) in self.core.verdicts() {
+            for check in self.checks.remove(&id).unwrap_or_default() {
+                drop(check.reply.send(verdict));
+            }
+        }
+        let now = Instant::now();
+        for checks in self.checks.values_mut() {
+            // Dropping the reply would stop the engine: a check that ran out of time says so.
+            for check in checks.extract_if(.., |check| check.deadline <= now) {
+                drop(check.reply.send(Verdict::Unknown));
+            }
+        }
+        self.checks.retain(|_, checks| !checks.is_empty());
+    }
+
+    /// Makes a decided block durable, then real.
+    fn commit(&mut self, block: &Block, certificate: &[u8]) -> anyhow::Result<()> {
+        let changes = match self.core.prepare(block) {
+            Ok(changes) => changes,
+            Err(invalid) => {
+                tracing::error!(height = %block.header.height, %invalid, "two thirds decided a block we cannot apply");
+                std::process::abort();
+            }
+        };
+        if let Err(error) = self.store.commit(block, certificate, &changes) {
+            tracing::error!(height = %block.header.height, error = &error as &dyn std::error::Error, "commit failed");
+            std::process::abort();
+        }
+        self.core.commit(self.now(), block, changes);
+        for (_, checks) in std::mem::take(&mut self.checks) {
+            checks.into_iter().for_each(|check| drop(check.reply.send(Verdict::Unknown)));
+        }
+        self.progress.moved = Some(Instant::now());
+        if let Some(proposed) = self.progress.proposed.take() {
+            self.metrics.commit_seconds.observe(proposed.elapsed().as_secs_f64());
+        }
+        self.network.admit(admission(&self.core));
+        self.measure();
+        tracing::debug!(height = %block.header.height, items = block.items.len(), "committed");
+        if block.header.next_committee != palisade_types::ids::Hash::ZERO {
+            tracing::info!(height = %block.header.height, epoch = %block.header.epoch, "boundary block");
+        }
+        Ok(())
+    }
+
+    fn blocks(&self, from: Height, upto: Height) -> Result<Vec<Stored>, StoreError> {
+        let mut blocks = Vec::new();
+        for height in from.get()..=upto.get() {
+            let Some((block, certificate)) = self.store.block(Height::new(height))? else { break };
+            blocks.push(Stored { block: block.to_bytes().into(), certificate: certificate.into() });
+        }
+        Ok(blocks)
+    }
+
+    // ---- everything else -------------------------------------------------------------------------------------------
+
+    fn signed(&mut self, signed: Signed) -> anyhow::Result<()> {
+        let now = self.now();
+        match signed {
+            Signed::Attested(attestation) => {
+                self.metrics.attestations_made.inc();
+                self.core.attested(now, attestation);
+            }
+            Signed::Voted(vote) => {
+                self.metrics.attestations_made.inc();
+                self.core.voted(now, vote);
+            }
+            Signed::Committed(commitment) => self.core.committed_randomness(commitment),
+            Signed::Presigned(presigned) => drop(self.core.presigned(presigned, true)),
+            Signed::Unattested(height) => {
+                self.metrics.signer_refusals.inc();
+                self.core.unattested(now, height);
+            }
+            Signed::Refused => drop(self.metrics.signer_refusals.inc()),
+            Signed::Failed => bail!("the signer failed: nothing may be signed after that"),
+        }
+        Ok(())
+    }
+
+    fn seen(&mut self, seen: Seen) {
+        let now = self.now();
+        match seen {
+            Seen::Stands(chain, tip) => {
+                self.progress.seen.insert(chain, Instant::now());
+                self.metrics.own_final(chain, tip.number);
+                self.core.stands(now, chain, tip);
+            }
+            Seen::Observed(gap, facts) => self.core.observed(now, gap, facts),
+            Seen::Unobserved(gap) => self.core.unobserved(&gap),
+            Seen::Failing(chain) => self.metrics.follower_failed(chain),
+            Seen::Recovered(_) => {}
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Read(read) => read(&self.core),
+            Command::SubmitEvidence(evidence, reply) => drop(reply.send(self.core.submit_evidence(evidence))),
+            Command::RegisterVault(registration, reply) => drop(reply.send(self.core.register(*registration))),
+        }
+    }
+
+    fn hear(&mut self, gossip: Gossip) {
+        let Gossip { bytes, verdict, .. } = gossip;
+        if bytes.len() > MAX_MESSAGE {
+            return verdict.refuse();
+        }
+        let Ok(message) = Message::from_bytes(&bytes) else { return verdict.refuse() };
+        if matches!(message, Message::Evidence(_)) {
+            self.metrics.evidence_received.inc();
+        }
+        let now = self.now();
+        verdict.give(self.core.hear(now, message));
+    }
+
+    fn tick(&mut self, inputs: &Inputs) {
+        let now = self.now();
+        self.core.tick(now);
+        self.metrics.peers.set(i64::try_from(inputs.connected.borrow().len()).unwrap_or(i64::MAX));
+        let health = self.judge_health();
+        self.health.send_if_modified(|before| {
+            let changed = *before != health;
+            *before = health;
+            changed
+        });
+    }
+
+    fn judge_health(&self) -> Health {
+        let quiet = |since: Option<&Instant>, limit| since.is_none_or(|since| since.elapsed() > limit);
+        if quiet(self.progress.moved.as_ref(), STUCK) {
+            return Health::Unwell("the ledger does not move".to_owned());
+        }
+        for chain in crate::core::CHAINS {
+            if quiet(self.progress.seen.get(&chain), QUIET) {
+                return Health::Unwell(format!("{chain:?} cannot be read"));
+            }
+        }
+        Health::Well
+    }
+
+    /// Does what the core asks, in order.
+    async fn act(&mut self) {
+        for action in self.core.actions() {
+            match action {
+                Action::Observe(wanted) => {
+                    let gap = wanted.gap;
+                    let asked = self.wanted.get(&gap.chain).map(|chain| chain.try_send(wanted));
+                    if !matches!(asked, Some(Ok(()))) {
+                        self.core.unobserved(&gap);
+                    }
+                }
+                Action::Attest(attest) => self.ask(Task::Attest(attest)),
+                Action::Vote { checkpoint, epoch_start } => self.ask(Task::Vote { checkpoint, epoch_start }),
+                Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
+                Action::Presign(registration) => self.ask(Task::Presign(registration)),
+                Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,
+                Action::Certified(certificate) => {
+                    tracing::debug!(height = certificate.slot, "certified by ether");
+                    self.kept_for_readers(self.store.put_certificate(&certificate));
+                }
+                Action::BitcoinCertified(certificate) => {
+                    tracing::debug!(height = certificate.slot, "certified by bitcoin");
+                    self.kept_for_readers(self.store.put_bitcoin_certificate(&certificate));
+                }
+                Action::Confirmed(block) => self.kept_for_readers(self.store.put_confirmed(&block)),
+                Action::Alarm(alarm) => tracing::error!(alarm, "a person must look"),
+            }
+        }
+    }
+
+    fn ask(&self, task: Task) {
+        // The signing task ends only with the process.
+        let _ = self.tasks.send(task);
+    }
+
+    /// What only readers miss does not stop the node.
+    fn kept_for_readers(&self, kept: Result<(), StoreError>) {
+        if let Err(error) = kept {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not be stored");
+        }
+    }
+
+    fn measure(&self) {
+        let (ledger, status, metrics) = (self.core.ledger(), self.core.status(), &self.metrics);
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let height = |block: Option<FinalBlock>| signed(block.map_or(0, |block| block.height.get()));
+        metrics.height.set(signed(ledger.head().height.get()));
+        metrics.ether_final_height.set(height(status.certified));
+        metrics.bitcoin_final_height.set(height(status.bitcoin_certified));
+        metrics.attested_height.set(signed(status.attested.get()));
+        metrics.epoch.set(i64::from(ledger.epoch().epoch.get()));
+        metrics.committee_size.set(i64::try_from(ledger.committee().members.len()).unwrap_or(i64::MAX));
+        metrics.pending.set(i64::try_from(status.pending).unwrap_or(i64::MAX));
+        let open = ledger.cases().filter(|case| case.status() == CaseStatus::Convicted).count();
+        metrics.cases_open.set(i64::try_from(open).unwrap_or(i64::MAX));
+        metrics.cases_final.set(i64::try_from(ledger.cases().count() - open).unwrap_or(i64::MAX));
+        for chain in crate::core::CHAINS {
+            metrics.anchor(chain, ledger.anchor(chain).number);
+        }
+    }
+}

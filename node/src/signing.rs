@@ -1,0 +1,148 @@
+//! One task that asks the signer for what the core wants signed, one thing after the other and in order, and
+//! presigns vaults where this operator is a member of the covenant.
+
+use crate::core::Attest;
+use crate::message::Presigned;
+use crate::signer::{Refused, Signer};
+use palisade_bitcoin::Bitcoin;
+use palisade_bitcoin::covenant::Member;
+use palisade_bitcoin::registration::Draft;
+use palisade_types::attestation::{Attestation, FinalityVote};
+use palisade_types::epoch::FinalBlock;
+use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::units::Height;
+use palisade_types::vault::VaultRegistration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What is to be signed.
+#[derive(Debug)]
+pub enum Task {
+    /// A block.
+    Attest(Box<Attest>),
+    /// A checkpoint.
+    Vote {
+        /// The checkpoint and its block.
+        checkpoint: FinalBlock,
+        /// See [`Attest`].
+        epoch_start: u64,
+    },
+    /// A range of nonces.
+    Commit {
+        /// The first checkpoint.
+        first: Height,
+        /// How many.
+        count: u32,
+    },
+    /// A vault, by the covenant.
+    Presign(Box<VaultRegistration>),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Signed {
+    /// See [`Task::Attest`].
+    Attested(Attestation),
+    /// The guard refused to attest this height.
+    Unattested(Height),
+    /// See [`Task::Vote`].
+    Voted(FinalityVote),
+    /// See [`Task::Commit`].
+    Committed(RandomnessCommitment),
+    /// See [`Task::Presign`].
+    Presigned(Presigned),
+    /// The guard refused something else.
+    Refused,
+    /// The signer's disk failed, or it is gone: the node stops.
+    Failed,
+}
+
+/// Signs until the core is gone.
+pub async fn sign(
+    signer: Signer,
+    bitcoin: Arc<Bitcoin>,
+    mut tasks: mpsc::UnboundedReceiver<Task>,
+    signed: mpsc::Sender<Signed>,
+) {
+    let member = signer.covenant().map(|secret| Member::new(secret.clone()));
+    let mut answered: BTreeMap<Vec<u8>, Presigned> = BTreeMap::new();
+    while let Some(task) = tasks.recv().await {
+        let result = match task {
+            Task::Attest(attest) => attested(&signer, *attest).await,
+            Task::Vote { checkpoint, epoch_start } => signer
+                .finality_vote(checkpoint.height, checkpoint.id, epoch_start)
+                .await
+                .map_or_else(|refused| refusal("a finality vote", &refused), Signed::Voted),
+            Task::Commit { first, count } => signer
+                .commit_randomness(first, count)
+                .await
+                .map_or_else(|refused| refusal("a promise of nonces", &refused), Signed::Committed),
+            Task::Presign(registration) => match &member {
+                Some(member) => match presign(member, &bitcoin, &registration, &mut answered).await {
+                    Some(presigned) => Signed::Presigned(presigned),
+                    None => continue,
+                },
+                None => continue,
+            },
+        };
+        if signed.send(result).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn attested(signer: &Signer, attest: Attest) -> Signed {
+    let height = attest.header.height;
+    match signer.attest(attest.header, attest.ancestry, attest.epoch_start).await {
+        Ok(attestation) => Signed::Attested(attestation),
+        Err(refused) => match refusal("an attestation", &refused) {
+            Signed::Failed => Signed::Failed,
+            _ => Signed::Unattested(height),
+        },
+    }
+}
+
+fn refusal(what: &'static str, refused: &Refused) -> Signed {
+    tracing::warn!(what, %refused, "the guard refuses");
+    match refused {
+        Refused::Failed | Refused::Gone => Signed::Failed,
+        _ => Signed::Refused,
+    }
+}
+
+/// A member checks everything himself, against his own chain, and answers the same registration once.
+async fn presign(
+    member: &Member,
+    bitcoin: &Bitcoin,
+    registration: &VaultRegistration,
+    answered: &mut BTreeMap<Vec<u8>, Presigned>,
+) -> Option<Presigned> {
+    use palisade_types::canonical::Canonical;
+    const MAX_ANSWERED: usize = 256;
+    let key = registration.to_bytes();
+    if let Some(presigned) = answered.get(&key) {
+        return Some(presigned.clone());
+    }
+    let header = bitcoin
+        .header(registration.inclusion.height)
+        .await
+        .inspect_err(|error| tracing::info!(%error, "cannot presign a vault yet"))
+        .ok()?;
+    let vault = Draft::check(registration, bitcoin.rules()).ok()?.id();
+    match member.presign(registration, &header, bitcoin.rules()) {
+        Ok(answer) => {
+            tracing::info!(%vault, "presigned a vault as a member of the covenant");
+            let presigned = Presigned { vault, answer };
+            if answered.len() >= MAX_ANSWERED {
+                answered.pop_first();
+            }
+            answered.insert(key, presigned.clone());
+            Some(presigned)
+        }
+        Err(error) => {
+            tracing::info!(%vault, %error, "the covenant's member does not sign this vault");
+            None
+        }
+    }
+}

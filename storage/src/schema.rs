@@ -1,0 +1,69 @@
+//! What is kept. Keys and values are canonical encodings; integers in keys are big-endian, so that RocksDB's order is ours.
+//!
+//! The node's database ([`crate::Store`], `<data>/store`):
+//!
+//! | column family | key | value | written by | lives |
+//! |---|---|---|---|---|
+//! | `meta` | "schema" | u32, [`VERSION`] | the first open | for ever |
+//! | `meta` | "chain" | chain id | the first open | for ever |
+//! | `meta` | "tip" | height, block id | `begin`, `commit` | replaced by each commit |
+//! | `meta` | "confirmed" | height, block id | `put_confirmed` | replaced when the own followers confirm more |
+//! | `rows` | row key | row | `begin`, `commit` | until a block removes the row |
+//! | `blocks` | height | block, engine's commit certificate | `commit` | for ever: a node serves history, and evidence must outlive the vault |
+//! | `undecided` | height, round, block id | opaque bytes of the proposal | `keep_undecided` (synced) | until a block of that height is committed |
+//! | `certificates` | 0, height | quorum certificate of the ledger's domain | `put_certificate` | for ever |
+//! | `certificates` | 1, height | Bitcoin certificate | `put_bitcoin_certificate` | for ever |
+//! | `pending` | hash | opaque bytes of a pool item | `keep_pending` | until `drop_pending` |
+//!
+//! The guard's database ([`crate::SignatureStore`], `<signer>/records`), every write synced:
+//!
+//! | key | value | written by | lives |
+//! |---|---|---|---|
+//! | 0 | u32, [`VERSION`] | the first open | for ever |
+//! | 1 | incarnation id, and the next while it is being renewed (R15) | each start | replaced by each start |
+//! | 2 | u64: how many records were ever made | each record | grows |
+//! | 3 | why and since when the guard waits (R15) | a start that finds its history broken | for ever |
+//! | 4, key's name | born here, or imported (R15) | key creation, a start that meets an unknown key | for ever |
+//! | 5, chain id | reason, as text | a contradiction (R16) | until a person acts |
+//! | 6, domain, first slot | count, Merkle root (R19) | `keep_commitment` | for ever |
+//! | 7, domain, slot | digest | each attestation and finality vote | for ever |
+//! | 8, chain id, height, round, step | digest | each ballot (R18) | [`BALLOT_HEIGHTS`] heights |
+
+/// The layout above. A store with a larger number is refused, never guessed at.
+pub const VERSION: u32 = 1;
+
+/// The largest engine certificate that is kept with a block, in bytes.
+pub const MAX_ENGINE_CERTIFICATE: usize = 1 << 20;
+
+/// The largest undecided proposal, in bytes: a block and what the core keeps beside it.
+pub const MAX_UNDECIDED: usize = palisade_types::block::MAX_BLOCK + (1 << 16);
+
+/// The most undecided proposals of one height. A height with more is one of a proposer who floods.
+pub const MAX_UNDECIDED_COUNT: usize = 256;
+
+/// The largest pool item, in bytes.
+pub const MAX_PENDING: usize = 1 << 20;
+
+/// For how many heights below the highest the ballots are kept. The guard refuses new ones there anyway (R18); the
+/// records only let the engine have the same signature again.
+pub const BALLOT_HEIGHTS: u64 = 256;
+
+/// What all write buffers of the node's database may hold together, in bytes.
+pub const WRITE_BUFFERS: usize = 64 << 20;
+
+/// The block cache of the node's database, in bytes. The ledger itself is in memory.
+pub const BLOCK_CACHE: usize = 16 << 20;
+
+pub(crate) const META: &str = "meta";
+pub(crate) const ROWS: &str = "rows";
+pub(crate) const BLOCKS: &str = "blocks";
+pub(crate) const UNDECIDED: &str = "undecided";
+pub(crate) const CERTIFICATES: &str = "certificates";
+pub(crate) const PENDING: &str = "pending";
+/// Every column family of the node's database.
+pub(crate) const FAMILIES: [&str; 6] = [META, ROWS, BLOCKS, UNDECIDED, CERTIFICATES, PENDING];
+
+pub(crate) const META_SCHEMA: &[u8] = b"schema";
+pub(crate) const META_CHAIN: &[u8] = b"chain";
+pub(crate) const META_TIP: &[u8] = b"tip";
+pub(crate) const META_CONFIRMED: &[u8] = b"confirmed";
