@@ -1,0 +1,89 @@
+//! Why a database could not be opened, read or written.
+
+use palisade_types::canonical::Malformed;
+use palisade_types::ids::ChainId;
+use palisade_types::units::Height;
+use std::path::PathBuf;
+
+/// Sorted by what the caller does. Nothing here is worth a retry.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process, or another handle of this one, has it open. Do not start.
+    #[error("{} is open already", dir.display())]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// It belongs to another network. Do not start; the operator named the wrong directory or genesis.
+    #[error("the store is of chain {found}, not of {expected}")]
+    OtherChain {
+        /// Whose store was asked for.
+        expected: ChainId,
+        /// Whose it is.
+        found: ChainId,
+    },
+    /// A newer release wrote it. Do not start.
+    #[error("the store has schema {found}, this release reads up to {}", crate::schema::VERSION)]
+    NewerSchema {
+        /// Its schema.
+        found: u32,
+    },
+    /// What is on the disk is not what was written. Do not start, or stop; sync from peers or restore.
+    #[error("the store is corrupt at {what}")]
+    Corrupt {
+        /// Which value.
+        what: &'static str,
+        /// How it does not read.
+        #[source]
+        source: Malformed,
+    },
+    /// RocksDB's own checks failed, or the disk did. Stop: what is on it is not known any more.
+    #[error("the disk failed while {doing}")]
+    Disk {
+        /// What was being done.
+        doing: &'static str,
+        /// What RocksDB or the system said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The block is not the one after the tip. Our own bug: stop.
+    #[error("block {given} does not follow the stored tip {tip:?}")]
+    NotNext {
+        /// The block's height.
+        given: Height,
+        /// The stored tip; `None` before [`crate::Store::begin`].
+        tip: Option<Height>,
+    },
+    /// There is a tip already: a ledger begins once.
+    #[error("the store holds a ledger already")]
+    Begun,
+    /// A value is larger than its bound. Our own bug when it is ours, else refuse whoever sent it.
+    #[error("{what} of {size} bytes is over its bound of {bound}")]
+    TooLarge {
+        /// Which value.
+        what: &'static str,
+        /// Its size in bytes.
+        size: usize,
+        /// The bound.
+        bound: usize,
+    },
+    /// Another digest is recorded in this place. The guard should have refused before: stop.
+    #[error("another digest is recorded in this place")]
+    Recorded,
+}
+
+impl StoreError {
+    pub(crate) fn disk<E>(doing: &'static str) -> impl FnOnce(E) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        move |source| Self::Disk {
+            doing,
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn corrupt(what: &'static str) -> impl FnOnce(Malformed) -> Self {
+        move |source| Self::Corrupt { what, source }
+    }
+}

@@ -1,0 +1,98 @@
+//! The directory of a database: locked against everybody else, opened with few options.
+//!
+//! A log whose last record is torn off is a crash and is read up to there; damage before that is refused, never skipped.
+
+use crate::StoreError;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Error, ErrorKind, Options,
+    WriteOptions,
+};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+/// A database and the lock on its directory; the lock goes with it.
+pub(crate) struct Database {
+    db: DB,
+    _lock: File,
+}
+
+impl Database {
+    /// Opens or creates `<dir>/rocksdb` under the lock `<dir>/lock`.
+    pub(crate) fn open(dir: &Path, families: &[&str], write_buffers: usize, cache: usize) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(dir).map_err(StoreError::disk("making the directory"))?;
+        let lock = lock(dir)?;
+        let options = options(write_buffers);
+        let families = families
+            .iter()
+            .map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, cache)));
+        let db = DB::open_cf_descriptors(&options, dir.join("rocksdb"), families)
+            .map_err(StoreError::disk("opening the database"))?;
+        Ok(Self { db, _lock: lock })
+    }
+
+    /// RocksDB itself.
+    pub(crate) const fn db(&self) -> &DB {
+        &self.db
+    }
+}
+
+/// A write that is on the disk when it returns.
+pub(crate) fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
+/// What a failed read means: RocksDB names what its checksums refuse.
+pub(crate) fn failed(doing: &'static str) -> impl Fn(Error) -> StoreError {
+    move |source| match source.kind() {
+        ErrorKind::Corruption => StoreError::Disk {
+            doing: "checking what it wrote",
+            source: Box::new(source),
+        },
+        _ => StoreError::Disk {
+            doing,
+            source: Box::new(source),
+        },
+    }
+}
+
+/// The lock is the system's, on an open file: it goes when the process does, however it dies.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join("lock"))
+        .map_err(StoreError::disk("opening the lock file"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(StoreError::disk("locking the directory")(source)),
+    }
+}
+
+fn options(write_buffers: usize) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_db_write_buffer_size(write_buffers);
+    options.set_max_total_wal_size(write_buffers as u64);
+    options.set_max_open_files(256);
+    options.set_max_background_jobs(2);
+    options.set_keep_log_file_num(2);
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options
+}
+
+fn family_options(write_buffer: usize, cache: usize) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_bloom_filter(10.0, false);
+    table.set_block_cache(&Cache::new_lru_cache(cache));
+    let mut options = Options::default();
+    options.set_write_buffer_size(write_buffer);
+    options.set_block_based_table_factory(&table);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_bottommost_compression_type(DBCompressionType::Zstd);
+    options
+}
