@@ -1,0 +1,467 @@
+//! What an operator may sign, decided from what he signed before. It runs inside the signer, in front of every key that
+//! votes or attests; here is only the decision, a function of the request and of the records.
+//!
+//! - One digest per (domain, slot), and one ballot per (height, round, step), ever (R18). The same again is honest: it
+//!   gives the same signature.
+//! - In the ledger's domain only extensions of the block attested last (R16): a later block whose state does not name
+//!   it is, together with it, evidence against us (R1). Nothing below the block attested last is signed any more.
+//! - A contradiction in a finality domain stops signing for the whole chain id until a person has looked (R16). A refusal
+//!   for want of a proof does not: nothing was contradicted.
+//! - Ballots never go back to a lower height, so that records of decided heights need not be kept.
+//!
+//! Whether the records are all there ever were is not known here (R15); the signer asks that first.
+
+use crate::ballot::Ballot;
+use palisade_crypto::hash::keccak256;
+use palisade_types::attestation::Statement;
+use palisade_types::block::Header;
+use palisade_types::evidence::Domains;
+use palisade_types::ids::{BlockId, Digest};
+use palisade_types::proof::RowProof;
+use palisade_types::row::{Row, RowKey};
+use palisade_types::units::Height;
+
+/// What the state of a new block says of the block attested last (R16).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ancestry {
+    /// The height attested last.
+    pub height: Height,
+    /// Which block the new header's state names there.
+    pub named: BlockId,
+    /// Proves that row under the new header's state root.
+    pub proof: RowProof,
+}
+
+/// One request for a signature.
+#[derive(Clone, Copy, Debug)]
+pub enum Request<'a> {
+    /// BLS, the ledger's domain: this block stands at its height.
+    Attestation {
+        /// What is to be signed.
+        statement: &'a Statement,
+        /// The block's header.
+        header: &'a Header,
+        /// Needed once anything was attested.
+        ancestry: Option<&'a Ancestry>,
+    },
+    /// EOTS, the Bitcoin finality domain: this block stands at its checkpoint (R2).
+    FinalityVote(&'a Statement),
+    /// Ed25519: a vote or proposal of the engine (R18).
+    Ballot(&'a Ballot),
+}
+
+/// What the records hold of the request's place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Whether a contradiction was met before and nobody has acted yet (R16).
+    pub stopped: bool,
+    /// The digest signed in this very place.
+    pub here: Option<Digest>,
+    /// What the other finality domain holds at the same height; always `None` for ballots. Both say which block stands
+    /// there, so that two answers are a contradiction even though no pair proves it.
+    pub beside: Option<Digest>,
+    /// The newest place signed in this domain and what was signed there; for ballots the highest height.
+    pub newest: Option<(u64, Digest)>,
+}
+
+/// What the signer does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Record it, then sign.
+    Safe,
+    /// It is recorded already: sign it again.
+    Same,
+    /// Refuse; when [`Danger::stops`], refuse everything from now on.
+    NotSafe(Danger),
+}
+
+/// Why a request is not safe to sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Danger {
+    /// A contradiction was met earlier. Only a person ends this (R16).
+    #[error("signing is stopped until a person acts")]
+    Stopped,
+    /// Another digest is signed in this place, or at this height in the other finality domain.
+    #[error("another digest is signed in this slot")]
+    Conflict,
+    /// The block's state names another block than the one attested last (R1).
+    #[error("the block does not extend the block attested last")]
+    Fork,
+    /// Another ballot is signed in this height, round and step. The engine abstains (R18).
+    #[error("another ballot is signed in this height, round and step")]
+    Voted,
+    /// Lower than what is signed already.
+    #[error("a later slot is signed already")]
+    Behind,
+    /// No proof that the block extends the one attested last, or one of another height. Ask again with it.
+    #[error("nothing proves that the block extends the block attested last")]
+    Unproven,
+    /// The request is of another chain or domain, or its parts are not of one block.
+    #[error("the request contradicts itself or is of another chain")]
+    Misfit,
+}
+
+impl Danger {
+    /// Whether nothing at all may be signed for this chain id any more until a person acts (R16).
+    #[must_use]
+    pub const fn stops(self) -> bool {
+        matches!(self, Self::Conflict | Self::Fork)
+    }
+}
+
+/// Decides for one network.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard {
+    domains: Domains,
+}
+
+impl Guard {
+    /// The guard of one network.
+    #[must_use]
+    pub const fn new(domains: Domains) -> Self {
+        Self { domains }
+    }
+
+    /// Whether `request` may be signed, given what the records hold of its place.
+    #[must_use]
+    pub fn check(&self, request: &Request<'_>, known: &Known) -> Verdict {
+        if known.stopped {
+            return Verdict::NotSafe(Danger::Stopped);
+        }
+        if !self.fits(request) {
+            return Verdict::NotSafe(Danger::Misfit);
+        }
+        match (request, known.here) {
+            (Request::Ballot(ballot), Some(here)) if here != ballot_digest(ballot) => Verdict::NotSafe(Danger::Voted),
+            (Request::Ballot(_), Some(_)) => Verdict::Same,
+            (Request::Ballot(ballot), None) => follows(ballot.height.get(), known),
+            (Request::Attestation { statement, .. } | Request::FinalityVote(statement), _)
+                if [known.here, known.beside]
+                    .iter()
+                    .flatten()
+                    .any(|digest| *digest != statement.digest) =>
+            {
+                Verdict::NotSafe(Danger::Conflict)
+            }
+            (_, Some(_)) => Verdict::Same,
+            (
+                Request::Attestation {
+                    statement,
+                    header,
+                    ancestry,
+                },
+                None,
+            ) => extends(statement.slot, header, *ancestry, known),
+            (Request::FinalityVote(_), None) => Verdict::Safe, // late slots of a run may be filled in (R22)
+        }
+    }
+
+    /// Whether the parts of a request belong together and to this network.
+    fn fits(&self, request: &Request<'_>) -> bool {
+        match request {
+            Request::Attestation { statement, header, .. } => {
+                statement.domain == self.domains.ledger
+                    && header.chain == self.domains.chain
+                    && header.height.get() == statement.slot
+                    && statement.digest == header.id().into()
+            }
+            Request::FinalityVote(statement) => {
+                statement.domain == self.domains.bitcoin && statement.slot.checked_rem(self.domains.interval) == Some(0)
+            }
+            Request::Ballot(ballot) => ballot.chain == self.domains.chain,
+        }
+    }
+}
+
+/// What a ballot's record holds.
+#[must_use]
+pub fn ballot_digest(ballot: &Ballot) -> Digest {
+    Digest::new(keccak256(&ballot.preimage()))
+}
+
+/// A ballot in a new place: not below the highest height.
+fn follows(height: u64, known: &Known) -> Verdict {
+    match known.newest {
+        Some((newest, _)) if height < newest => Verdict::NotSafe(Danger::Behind),
+        _ => Verdict::Safe,
+    }
+}
+
+/// An attestation in a new slot: above the newest, and of a block whose state names it (R16).
+fn extends(slot: u64, header: &Header, ancestry: Option<&Ancestry>, known: &Known) -> Verdict {
+    let Some((newest, attested)) = known.newest else {
+        return Verdict::Safe; // the first of all
+    };
+    if slot < newest {
+        return Verdict::NotSafe(Danger::Behind);
+    }
+    let Some(ancestry) = ancestry.filter(|ancestry| ancestry.height.get() == newest && holds(ancestry, header)) else {
+        return Verdict::NotSafe(Danger::Unproven);
+    };
+    if attested == ancestry.named.into() {
+        Verdict::Safe
+    } else {
+        Verdict::NotSafe(Danger::Fork)
+    }
+}
+
+fn holds(ancestry: &Ancestry, header: &Header) -> bool {
+    let (key, row) = (RowKey::Block(ancestry.height), Row::Block(ancestry.named));
+    ancestry.proof.proves(&header.state_root, &key, Some(&row)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ballot::Step;
+    use palisade_types::canonical::List;
+    use palisade_types::ids::{ChainId, Domain, Hash, OperatorId};
+    use palisade_types::proof::{Terminal, leaf};
+    use palisade_types::units::Epoch;
+
+    const CHAIN: ChainId = ChainId::new([1; 32]);
+    const DOMAINS: Domains = Domains {
+        chain: CHAIN,
+        ledger: Domain::new([2; 32]),
+        bitcoin: Domain::new([3; 32]),
+        interval: 5,
+    };
+    const A: BlockId = BlockId::new([0xa; 32]);
+    const B: BlockId = BlockId::new([0xb; 32]);
+
+    /// A header whose state is the one row that names `named` at `height`.
+    fn header(slot: u64, height: u64, named: BlockId) -> (Header, Ancestry) {
+        let (key, row) = (RowKey::Block(Height::new(height)), Row::Block(named));
+        let header = Header {
+            version: 1,
+            chain: CHAIN,
+            height: Height::new(slot),
+            epoch: Epoch::new(1),
+            parent: BlockId::ZERO,
+            items_root: Hash::ZERO,
+            state_root: leaf(&key.path(), &row.value_hash()),
+            next_committee: Hash::ZERO,
+        };
+        let proof = RowProof {
+            siblings: List::new(),
+            terminal: Terminal::Found,
+        };
+        (
+            header,
+            Ancestry {
+                height: Height::new(height),
+                named,
+                proof,
+            },
+        )
+    }
+
+    fn attest(header: &Header, ancestry: Option<&Ancestry>, known: Known) -> Verdict {
+        let statement = Statement {
+            domain: DOMAINS.ledger,
+            slot: header.height.get(),
+            digest: header.id().into(),
+        };
+        Guard::new(DOMAINS).check(
+            &Request::Attestation {
+                statement: &statement,
+                header,
+                ancestry,
+            },
+            &known,
+        )
+    }
+
+    #[test]
+    fn r16_only_what_extends_the_block_attested_last_is_attested() {
+        let newest = |slot, id: BlockId| Known {
+            newest: Some((slot, id.into())),
+            ..Known::default()
+        };
+        let ((ours, proof), (fork, other)) = (header(9, 7, A), header(9, 7, B));
+        assert_eq!(attest(&ours, None, Known::default()), Verdict::Safe, "the first of all");
+        assert_eq!(attest(&ours, Some(&proof), newest(7, A)), Verdict::Safe);
+        assert_eq!(
+            attest(&fork, Some(&other), newest(7, A)),
+            Verdict::NotSafe(Danger::Fork)
+        );
+        assert_eq!(attest(&ours, None, newest(7, A)), Verdict::NotSafe(Danger::Unproven));
+        assert_eq!(
+            attest(&ours, Some(&other), newest(7, A)),
+            Verdict::NotSafe(Danger::Unproven),
+            "of another state"
+        );
+        assert_eq!(
+            attest(&ours, Some(&proof), newest(8, A)),
+            Verdict::NotSafe(Danger::Unproven),
+            "of another height"
+        );
+        assert_eq!(
+            attest(&ours, Some(&proof), newest(10, A)),
+            Verdict::NotSafe(Danger::Behind)
+        );
+        let stopped = Known {
+            stopped: true,
+            ..newest(7, A)
+        };
+        assert_eq!(attest(&ours, Some(&proof), stopped), Verdict::NotSafe(Danger::Stopped));
+        assert!(Danger::Fork.stops() && Danger::Conflict.stops());
+        assert!(!Danger::Unproven.stops() && !Danger::Behind.stops() && !Danger::Voted.stops());
+    }
+
+    #[test]
+    fn r16_a_slot_holds_one_digest_and_the_same_again_is_honest() {
+        let (header, _) = header(7, 5, A);
+        let signed = |digest: Digest| Known {
+            here: Some(digest),
+            newest: Some((9, A.into())),
+            ..Known::default()
+        };
+        assert_eq!(
+            attest(&header, None, signed(header.id().into())),
+            Verdict::Same,
+            "published again"
+        );
+        assert_eq!(
+            attest(&header, None, signed(B.into())),
+            Verdict::NotSafe(Danger::Conflict)
+        );
+        let beside = |digest: Digest| Known {
+            beside: Some(digest),
+            ..Known::default()
+        };
+        assert_eq!(attest(&header, None, beside(header.id().into())), Verdict::Safe);
+        assert_eq!(
+            attest(&header, None, beside(B.into())),
+            Verdict::NotSafe(Danger::Conflict)
+        );
+    }
+
+    #[test]
+    fn r19_a_checkpoint_holds_one_digest() {
+        let vote = |domain, slot, known: Known| {
+            Guard::new(DOMAINS).check(
+                &Request::FinalityVote(&Statement {
+                    domain,
+                    slot,
+                    digest: A.into(),
+                }),
+                &known,
+            )
+        };
+        let (bitcoin, nothing) = (DOMAINS.bitcoin, Known::default());
+        assert_eq!(vote(bitcoin, 10, nothing), Verdict::Safe);
+        assert_eq!(
+            vote(bitcoin, 11, nothing),
+            Verdict::NotSafe(Danger::Misfit),
+            "no checkpoint"
+        );
+        assert_eq!(vote(DOMAINS.ledger, 10, nothing), Verdict::NotSafe(Danger::Misfit));
+        assert_eq!(
+            vote(
+                bitcoin,
+                10,
+                Known {
+                    here: Some(A.into()),
+                    ..nothing
+                }
+            ),
+            Verdict::Same
+        );
+        assert_eq!(
+            vote(
+                bitcoin,
+                10,
+                Known {
+                    here: Some(B.into()),
+                    ..nothing
+                }
+            ),
+            Verdict::NotSafe(Danger::Conflict)
+        );
+        assert_eq!(
+            vote(
+                bitcoin,
+                10,
+                Known {
+                    beside: Some(A.into()),
+                    ..nothing
+                }
+            ),
+            Verdict::Safe
+        );
+        assert_eq!(
+            vote(
+                bitcoin,
+                10,
+                Known {
+                    beside: Some(B.into()),
+                    ..nothing
+                }
+            ),
+            Verdict::NotSafe(Danger::Conflict)
+        );
+        let later = Known {
+            newest: Some((20, B.into())),
+            ..nothing
+        };
+        assert_eq!(
+            vote(bitcoin, 10, later),
+            Verdict::Safe,
+            "a late slot may be filled in (R22)"
+        );
+    }
+
+    #[test]
+    fn r18_a_height_round_and_step_holds_one_ballot() {
+        let ballot = |height, block: Option<BlockId>| Ballot {
+            chain: CHAIN,
+            operator: OperatorId::new([4; 20]),
+            height: Height::new(height),
+            round: 1,
+            step: Step::Precommit,
+            block,
+            valid_round: None,
+        };
+        let check = |ballot: &Ballot, known| Guard::new(DOMAINS).check(&Request::Ballot(ballot), &known);
+        let ours = ballot(7, Some(A));
+        let signed = Known {
+            here: Some(ballot_digest(&ours)),
+            ..Known::default()
+        };
+        let highest = |height| Known {
+            newest: Some((height, Digest::ZERO)),
+            ..Known::default()
+        };
+        assert_eq!(check(&ours, Known::default()), Verdict::Safe);
+        assert_eq!(check(&ours, signed), Verdict::Same);
+        assert_eq!(check(&ballot(7, Some(B)), signed), Verdict::NotSafe(Danger::Voted));
+        assert_eq!(check(&ballot(7, None), signed), Verdict::NotSafe(Danger::Voted));
+        assert_eq!(check(&ours, highest(7)), Verdict::Safe);
+        assert_eq!(check(&ours, highest(8)), Verdict::NotSafe(Danger::Behind));
+        let elsewhere = Ballot {
+            chain: ChainId::new([9; 32]),
+            ..ours
+        };
+        assert_eq!(check(&elsewhere, Known::default()), Verdict::NotSafe(Danger::Misfit));
+    }
+
+    #[test]
+    fn a_request_whose_parts_are_not_of_one_block_is_refused() {
+        let (header, _) = header(7, 5, A);
+        let check = |domain, slot, digest| {
+            let statement = Statement { domain, slot, digest };
+            let request = Request::Attestation {
+                statement: &statement,
+                header: &header,
+                ancestry: None,
+            };
+            Guard::new(DOMAINS).check(&request, &Known::default())
+        };
+        let misfit = Verdict::NotSafe(Danger::Misfit);
+        assert_eq!(check(DOMAINS.ledger, 7, header.id().into()), Verdict::Safe);
+        assert_eq!(check(DOMAINS.bitcoin, 7, header.id().into()), misfit);
+        assert_eq!(check(DOMAINS.ledger, 8, header.id().into()), misfit);
+        assert_eq!(check(DOMAINS.ledger, 7, B.into()), misfit);
+    }
+}
