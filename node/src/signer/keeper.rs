@@ -1,0 +1,277 @@
+//! What the signer's thread owns, and what it does with one request.
+
+use super::history::{self, Copy, History};
+use super::nonces::Nonces;
+use super::{Config, KEYS, OpenError, RECORDS, Refused};
+use crate::keys::{OperatorKeys, PublicKeys};
+use palisade_agreement::ballot::Ballot;
+use palisade_agreement::guard::{Ancestry, Danger, Guard, Known, Request, Verdict, ballot_digest};
+use palisade_crypto::eots;
+use palisade_storage::{Place, Record, SignatureStore, StoreError, Wait};
+use palisade_types::attestation::{Attestation, FinalityVote, Statement};
+use palisade_types::block::Header;
+use palisade_types::canonical::Canonical;
+use palisade_types::evidence::Domains;
+use palisade_types::ids::{
+    BlockId, BlsSignature, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature,
+};
+use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::units::Height;
+use std::time::{Duration, Instant};
+
+/// Keys, guard and records.
+pub(super) struct Keeper {
+    operator: OperatorId,
+    domains: Domains,
+    keys: OperatorKeys,
+    eots: eots::SecretKey,
+    guard: Guard,
+    nonces: Nonces,
+    store: SignatureStore,
+    copy: Copy,
+    history: History,
+    started: Instant,
+    vote_pause: Duration,
+    /// A write failed: what is on the disk is not known any more.
+    failed: bool,
+}
+
+impl Keeper {
+    pub(super) fn open(config: &Config) -> Result<Self, OpenError> {
+        history::check_outside(&config.dir, &config.incarnation)?;
+        let domains = config.domains;
+        let mut store = SignatureStore::open(&config.dir.join(RECORDS))?;
+        let keys = OperatorKeys::read(&config.dir.join(KEYS))?;
+        let (history, copy) = history::settle(&mut store, &config.incarnation, &keys.names(), config.ethereum_head)?;
+        if let History::Waiting(wait) = history {
+            tracing::warn!(cause = %wait.cause, wake_up = wait.wake_up, "the guard's history is not unbroken: it attests in epochs that start above this Ethereum block");
+        }
+        let eots = keys.eots(&domains.chain, &domains.bitcoin);
+        let nonces = Nonces::new(eots.clone(), domains, store.commitments(&domains.bitcoin)?);
+        Ok(Self {
+            operator: config.operator,
+            domains,
+            keys,
+            eots,
+            guard: Guard::new(domains),
+            nonces,
+            store,
+            copy,
+            history,
+            started: Instant::now(),
+            vote_pause: config.vote_pause,
+            failed: false,
+        })
+    }
+
+    pub(super) fn public(&self) -> PublicKeys {
+        self.keys.public(&self.domains.chain, &self.domains.bitcoin)
+    }
+
+    pub(super) const fn history(&self) -> History {
+        self.history
+    }
+
+    pub(super) fn attest(
+        &mut self,
+        header: &Header,
+        ancestry: Option<&Ancestry>,
+        epoch_start: u64,
+    ) -> Result<Attestation, Refused> {
+        let slot = header.height.get();
+        let statement = Statement {
+            domain: self.domains.ledger,
+            slot,
+            digest: header.id().into(),
+        };
+        self.check_history(header.height, epoch_start)?;
+        let known = self.known(&statement, self.domains.bitcoin)?;
+        let request = Request::Attestation {
+            statement: &statement,
+            header,
+            ancestry,
+        };
+        self.judge(&request, &known, &record(&statement))?;
+        let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
+        Ok(Attestation {
+            statement,
+            operator: self.operator,
+            signature: BlsSignature::new(signature.to_bytes()),
+        })
+    }
+
+    pub(super) fn finality_vote(
+        &mut self,
+        checkpoint: Height,
+        block: BlockId,
+        epoch_start: u64,
+    ) -> Result<FinalityVote, Refused> {
+        let statement = Statement {
+            domain: self.domains.bitcoin,
+            slot: checkpoint.get(),
+            digest: block.into(),
+        };
+        self.check_history(checkpoint, epoch_start)?;
+        let known = self.known(&statement, self.domains.ledger)?;
+        let opening = self.nonces.opening(checkpoint)?;
+        self.judge(&Request::FinalityVote(&statement), &known, &record(&statement))?;
+        let nonce = self.nonces.nonce(checkpoint);
+        let signature = eots::sign(&self.eots, &nonce, &statement.eots_message(&self.domains.chain));
+        Ok(FinalityVote {
+            statement,
+            operator: self.operator,
+            nonce: Hash::new(nonce.public().to_bytes()),
+            signature: Hash::new(signature.0),
+            opening,
+        })
+    }
+
+    pub(super) fn sign_ballot(&mut self, ballot: &Ballot) -> Result<Ed25519Signature, Refused> {
+        if ballot.operator != self.operator {
+            return Err(Danger::Misfit.into());
+        }
+        self.end_pause()?;
+        let (height, round, step) = ballot.slot();
+        let place = Place::Ballot {
+            chain: ballot.chain,
+            height,
+            round,
+            step: step.to_bytes()[0],
+        };
+        let known = self.read(|store| {
+            Ok(Known {
+                stopped: store.stopped(&ballot.chain)?.is_some(),
+                here: store.find(&place)?,
+                beside: None,
+                newest: store
+                    .newest_ballot(&ballot.chain)?
+                    .map(|(height, digest)| (height.get(), digest)),
+            })
+        })?;
+        let record = Record {
+            place,
+            digest: ballot_digest(ballot),
+        };
+        self.judge(&Request::Ballot(ballot), &known, &record)?;
+        Ok(Ed25519Signature::new(self.keys.ed25519.sign(&ballot.preimage()).0))
+    }
+
+    pub(super) fn commit_randomness(&mut self, first: Height, count: u32) -> Result<RandomnessCommitment, Refused> {
+        let Domains { chain, bitcoin, .. } = self.domains;
+        if self.read(|store| store.stopped(&chain))?.is_some() {
+            return Err(Danger::Stopped.into());
+        }
+        let commitment = self.nonces.promise(first, count)?;
+        self.write(|store| store.keep_commitment(&bitcoin, &commitment))?;
+        self.nonces.keep(commitment);
+        let message = RandomnessCommitment::message(&chain, &bitcoin, &self.operator, &commitment);
+        let signature = SchnorrSignature::new(self.eots.sign_schnorr(&message));
+        Ok(RandomnessCommitment {
+            operator: self.operator,
+            commitment,
+            signature,
+        })
+    }
+
+    pub(super) fn attested_last(&mut self) -> Result<Option<(Height, BlockId)>, Refused> {
+        let ledger = self.domains.ledger;
+        let newest = self.read(|store| store.newest(&ledger))?;
+        Ok(newest.map(|(slot, digest)| (Height::new(slot), BlockId::new(*digest.as_bytes()))))
+    }
+
+    pub(super) fn recorded(&mut self, domain: Domain, slot: u64) -> Result<Option<Digest>, Refused> {
+        self.read(|store| store.find(&Place::Slot { domain, slot }))
+    }
+
+    /// R15, for what finality rests on.
+    fn check_history(&self, height: Height, epoch_start: u64) -> Result<(), Refused> {
+        match self.history {
+            History::Waiting(wait) if !self.history.allows(&self.domains.chain, height, epoch_start) => {
+                Err(Refused::Waiting(wait))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// R15, for votes: a pause once, after the start that found the history broken.
+    fn end_pause(&mut self) -> Result<(), Refused> {
+        let History::Waiting(wait) = self.history else {
+            return Ok(());
+        };
+        if !wait.silent {
+            return Ok(());
+        }
+        if self.started.elapsed() < self.vote_pause {
+            return Err(Refused::Pausing);
+        }
+        let wait = Wait { silent: false, ..wait };
+        self.write(|store| store.set_wait(&wait, &[]))?;
+        self.history = History::Waiting(wait);
+        Ok(())
+    }
+
+    /// What the records hold around a statement; `beside` is the other finality domain.
+    fn known(&mut self, statement: &Statement, beside: Domain) -> Result<Known, Refused> {
+        let (chain, slot, domain) = (self.domains.chain, statement.slot, statement.domain);
+        self.read(|store| {
+            Ok(Known {
+                stopped: store.stopped(&chain)?.is_some(),
+                here: store.find(&Place::Slot { domain, slot })?,
+                beside: store.find(&Place::Slot { domain: beside, slot })?,
+                newest: store.newest(&domain)?,
+            })
+        })
+    }
+
+    /// Asks the guard and does what it says. When this returns well, the record is on the disk and the signature may be
+    /// made.
+    fn judge(&mut self, request: &Request<'_>, known: &Known, record: &Record) -> Result<(), Refused> {
+        match self.guard.check(request, known) {
+            Verdict::Safe => self.remember(record),
+            Verdict::Same => Ok(()),
+            Verdict::NotSafe(danger) if danger.stops() => {
+                tracing::error!(%danger, place = ?record.place, digest = %record.digest, "the guard stops signing in this network until a person acts");
+                let (chain, reason) = (
+                    self.domains.chain,
+                    format!("{danger}: {:?} {}", record.place, record.digest),
+                );
+                self.write(|store| store.stop(&chain, &reason))?;
+                Err(danger.into())
+            }
+            Verdict::NotSafe(danger) => Err(danger.into()),
+        }
+    }
+
+    fn remember(&mut self, record: &Record) -> Result<(), Refused> {
+        self.write(|store| store.remember(record))?;
+        let counted = self.copy.count(self.store.records());
+        counted.map_err(|error| self.fail(&error))
+    }
+
+    fn read<T>(&mut self, read: impl FnOnce(&SignatureStore) -> Result<T, StoreError>) -> Result<T, Refused> {
+        self.write(|store| read(store))
+    }
+
+    fn write<T>(&mut self, write: impl FnOnce(&mut SignatureStore) -> Result<T, StoreError>) -> Result<T, Refused> {
+        if self.failed {
+            return Err(Refused::Failed);
+        }
+        write(&mut self.store).map_err(|error| self.fail(&error))
+    }
+
+    fn fail(&mut self, error: &(dyn std::error::Error + 'static)) -> Refused {
+        tracing::error!(error, "the signer's disk failed: nothing is signed any more");
+        self.failed = true;
+        Refused::Failed
+    }
+}
+
+const fn record(statement: &Statement) -> Record {
+    Record {
+        place: Place::Slot {
+            domain: statement.domain,
+            slot: statement.slot,
+        },
+        digest: statement.digest,
+    }
+}

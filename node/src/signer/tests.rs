@@ -1,0 +1,665 @@
+//! The signer over real records: restarts, restored directories, crashes, and everything it must refuse.
+
+use super::*;
+use palisade_agreement::ballot::Step;
+use palisade_crypto::{bls, ed25519};
+use palisade_storage::{Incarnation, Place, Record};
+use palisade_types::canonical::List;
+use palisade_types::ids::Hash;
+use palisade_types::proof::{RowProof, Terminal, leaf};
+use palisade_types::row::{Row, RowKey};
+use palisade_types::units::Epoch;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::collections::BTreeMap;
+use tempfile::TempDir;
+
+const CHAIN: ChainId = ChainId::new([1; 32]);
+const DOMAINS: Domains = Domains {
+    chain: CHAIN,
+    ledger: Domain::new([2; 32]),
+    bitcoin: Domain::new([3; 32]),
+    interval: 5,
+};
+const OPERATOR: OperatorId = OperatorId::new([4; 20]);
+/// The newest Ethereum block at every start.
+const HEAD: u64 = 1_000;
+
+/// A directory with keys, and everything that is done to it.
+struct Home {
+    dir: TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Self { dir };
+        create(&home.signer(), &home.incarnation()).unwrap();
+        home
+    }
+
+    fn signer(&self) -> PathBuf {
+        self.dir.path().join("signer")
+    }
+
+    fn incarnation(&self) -> PathBuf {
+        self.dir.path().join("state/incarnation")
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            dir: self.signer(),
+            incarnation: self.incarnation(),
+            operator: OPERATOR,
+            domains: DOMAINS,
+            ethereum_head: HEAD,
+            vote_pause: VOTE_PAUSE,
+        }
+    }
+
+    fn open(&self) -> Signer {
+        Signer::open(&self.config()).unwrap()
+    }
+
+    fn records(&self) -> SignatureStore {
+        SignatureStore::open(&self.signer().join(RECORDS)).unwrap()
+    }
+
+    /// Copies the records aside, as a backup does.
+    fn back_up(&self) -> TempDir {
+        let backup = tempfile::tempdir().unwrap();
+        copy_all(&self.signer().join(RECORDS), backup.path());
+        backup
+    }
+
+    fn restore(&self, backup: &TempDir) {
+        std::fs::remove_dir_all(self.signer().join(RECORDS)).unwrap();
+        copy_all(backup.path(), &self.signer().join(RECORDS));
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy_all(&path, &to);
+        } else {
+            std::fs::copy(path, to).unwrap();
+        }
+    }
+}
+
+/// A block at `height`, whose state is the one row that names `named` at `below`, and the proof of it.
+fn block(height: u64, below: u64, named: BlockId) -> (Header, Ancestry) {
+    let (key, row) = (RowKey::Block(Height::new(below)), Row::Block(named));
+    let header = Header {
+        version: 1,
+        chain: CHAIN,
+        height: Height::new(height),
+        epoch: Epoch::new(1),
+        parent: BlockId::ZERO,
+        items_root: Hash::ZERO,
+        state_root: leaf(&key.path(), &row.value_hash()),
+        next_committee: Hash::ZERO,
+    };
+    let proof = RowProof {
+        siblings: List::new(),
+        terminal: Terminal::Found,
+    };
+    (
+        header,
+        Ancestry {
+            height: Height::new(below),
+            named,
+            proof,
+        },
+    )
+}
+
+fn named(byte: u8) -> BlockId {
+    BlockId::new([byte; 32])
+}
+
+fn ballot(height: u64, block: Option<BlockId>) -> Ballot {
+    Ballot {
+        chain: CHAIN,
+        operator: OPERATOR,
+        height: Height::new(height),
+        round: 0,
+        step: Step::Prevote,
+        block,
+        valid_round: None,
+    }
+}
+
+fn assert_attested(signer: &Signer, attestation: &Attestation) {
+    let key = bls::PublicKey::from_bytes(signer.keys().bls.as_bytes()).unwrap();
+    let signature = bls::Signature::from_bytes(attestation.signature.as_bytes()).unwrap();
+    assert_eq!(attestation.operator, OPERATOR);
+    assert_eq!(
+        key.verify(&attestation.statement.bls_message(&CHAIN), &signature),
+        Ok(())
+    );
+}
+
+fn assert_voted(signer: &Signer, vote: &FinalityVote) {
+    let key = eots::PublicKey::from_bytes(signer.keys().eots.as_bytes()).unwrap();
+    let nonce = eots::PublicNonce::from_bytes(vote.nonce.as_bytes()).unwrap();
+    let signature = eots::EotsSignature(*vote.signature.as_bytes());
+    let message = vote.statement.eots_message(&CHAIN);
+    assert_eq!(eots::verify(&key, &nonce, &message, &signature), Ok(()));
+    assert!(
+        vote.opening
+            .opens(&vote.nonce, Height::new(vote.statement.slot), DOMAINS.interval)
+    );
+}
+
+#[tokio::test]
+async fn r15_keys_made_into_the_store_sign_at_once_and_after_every_restart() {
+    let home = Home::new();
+    let mut last = None;
+    for height in 1..4 {
+        let signer = home.open();
+        assert_eq!(signer.history(), History::Unbroken);
+        assert_eq!(signer.attested_last().await, Ok(last));
+        let (below, id) = last.unwrap_or((Height::new(0), named(0)));
+        let (header, ancestry) = block(height, below.get(), id);
+        let attestation = signer.attest(header, last.map(|_| ancestry), 0).await.unwrap();
+        assert_attested(&signer, &attestation);
+        signer.sign_ballot(ballot(height, None)).await.unwrap();
+        last = Some((header.height, header.id()));
+        signer.close().await;
+    }
+}
+
+#[tokio::test]
+async fn r15_imported_keys_attest_only_in_epochs_that_start_above_the_wake_up() {
+    let (home, twin) = (Home::new(), tempfile::tempdir().unwrap());
+    copy_all(&home.signer().join(KEYS), &twin.path().join("signer").join(KEYS));
+    let twin = Home { dir: twin };
+    let (header, _) = block(7, 0, named(1));
+    let later = Config {
+        ethereum_head: HEAD + 500,
+        ..twin.config()
+    };
+    for config in [twin.config(), later] {
+        let signer = Signer::open(&config).unwrap();
+        let History::Waiting(wait) = signer.history() else {
+            panic!("{:?}", signer.history())
+        };
+        assert_eq!(
+            (wait.cause, wait.wake_up),
+            (Cause::Imported, HEAD),
+            "the first wake-up stays"
+        );
+        for early in [0, HEAD - 1, HEAD] {
+            assert_eq!(signer.attest(header, None, early).await, Err(Refused::Waiting(wait)));
+            assert_eq!(
+                signer.finality_vote(Height::new(5), named(1), early).await,
+                Err(Refused::Waiting(wait))
+            );
+        }
+        assert_eq!(signer.sign_ballot(ballot(7, None)).await, Err(Refused::Pausing));
+        signer.close().await;
+    }
+    let signer = Signer::open(&Config {
+        vote_pause: Duration::ZERO,
+        ..twin.config()
+    })
+    .unwrap();
+    assert_attested(&signer, &signer.attest(header, None, HEAD + 1).await.unwrap());
+    signer.sign_ballot(ballot(7, None)).await.unwrap();
+    signer.close().await;
+    let signer = twin.open();
+    signer
+        .sign_ballot(ballot(8, None))
+        .await
+        .expect("the pause is kept once");
+}
+
+#[tokio::test]
+async fn r15_restored_records_wait() {
+    let home = Home::new();
+    let sign = async |signer: &Signer, height| signer.sign_ballot(ballot(height, None)).await.unwrap();
+    let signer = home.open();
+    sign(&signer, 1).await;
+    signer.close().await;
+    let backup = home.back_up();
+    let signer = home.open();
+    signer.close().await;
+    home.restore(&backup);
+    let signer = home.open();
+    assert!(matches!(
+        signer.history(),
+        History::Waiting(Wait {
+            cause: Cause::Restored,
+            wake_up: HEAD,
+            ..
+        })
+    ));
+    signer.close().await;
+    let signer = home.open();
+    assert!(
+        matches!(signer.history(), History::Waiting(_)),
+        "what was found broken stays so"
+    );
+}
+
+#[tokio::test]
+async fn r15_a_copy_of_the_running_store_put_back_before_the_next_start_waits() {
+    let home = Home::new();
+    let signer = home.open();
+    signer.sign_ballot(ballot(1, None)).await.unwrap();
+    let backup = home.back_up();
+    signer.sign_ballot(ballot(2, None)).await.unwrap();
+    signer.close().await;
+    home.restore(&backup);
+    let signer = home.open();
+    assert!(matches!(
+        signer.history(),
+        History::Waiting(Wait {
+            cause: Cause::Truncated,
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn r15_records_without_their_copy_outside_wait_and_the_copy_is_never_inside() {
+    let home = Home::new();
+    home.open().close().await;
+    std::fs::remove_file(home.incarnation()).unwrap();
+    let signer = home.open();
+    assert!(matches!(
+        signer.history(),
+        History::Waiting(Wait {
+            cause: Cause::Restored,
+            ..
+        })
+    ));
+    signer.close().await;
+    let inside = Config {
+        incarnation: home.signer().join("incarnation"),
+        ..home.config()
+    };
+    assert!(matches!(Signer::open(&inside), Err(OpenError::Inside { .. })));
+}
+
+#[tokio::test]
+async fn r15_a_crash_while_the_incarnation_is_renewed_breaks_nothing() {
+    let home = Home::new();
+    home.open().close().await;
+    // The store announced a new id, and the copy still holds the old one.
+    let mut records = home.records();
+    let Incarnation { current, next: None } = records.incarnation().unwrap().unwrap() else {
+        panic!("renewed")
+    };
+    records
+        .set_incarnation(&Incarnation {
+            current,
+            next: Some(Hash::new([9; 32])),
+        })
+        .unwrap();
+    drop(records);
+    let signer = home.open();
+    assert_eq!(signer.history(), History::Unbroken);
+    signer.close().await;
+    // The copy holds the new id, and the store was not told.
+    let mut records = home.records();
+    let Incarnation { current, .. } = records.incarnation().unwrap().unwrap();
+    records
+        .set_incarnation(&Incarnation {
+            current: Hash::new([9; 32]),
+            next: Some(current),
+        })
+        .unwrap();
+    drop(records);
+    assert_eq!(home.open().history(), History::Unbroken);
+}
+
+#[tokio::test]
+async fn r15_a_person_releases_a_guard_above_a_height() {
+    let home = Home::new();
+    std::fs::remove_file(home.incarnation()).unwrap();
+    home.open().close().await;
+    release(&home.signer(), &CHAIN, Height::new(9)).unwrap();
+    let signer = home.open();
+    let ((below, _), (above, _)) = (block(9, 0, named(1)), block(10, 0, named(1)));
+    assert!(matches!(
+        signer.attest(below, None, HEAD).await,
+        Err(Refused::Waiting(_))
+    ));
+    signer.attest(above, None, HEAD).await.unwrap();
+    assert!(matches!(
+        release(&home.signer(), &CHAIN, Height::new(1)),
+        Err(StoreError::Locked { .. })
+    ));
+}
+
+#[tokio::test]
+async fn r16_a_block_that_does_not_extend_the_last_one_stops_everything_until_a_person_acts() {
+    let home = Home::new();
+    let signer = home.open();
+    let (first, _) = block(7, 0, named(1));
+    signer.attest(first, None, 0).await.unwrap();
+    let (child, ancestry) = block(9, 7, first.id());
+    assert_eq!(signer.attest(child, None, 0).await, Err(Danger::Unproven.into()));
+    let (fork, other) = block(9, 7, named(2));
+    assert_eq!(signer.attest(fork, Some(other), 0).await, Err(Danger::Fork.into()));
+    let refuses = async |signer: &Signer| {
+        assert_eq!(
+            signer.attest(child, Some(ancestry.clone()), 0).await,
+            Err(Danger::Stopped.into())
+        );
+        assert_eq!(signer.sign_ballot(ballot(9, None)).await, Err(Danger::Stopped.into()));
+        assert_eq!(
+            signer.commit_randomness(Height::new(5), 1).await,
+            Err(Danger::Stopped.into())
+        );
+    };
+    refuses(&signer).await;
+    let signer = reopened(&home, signer).await;
+    refuses(&signer).await;
+    signer.close().await;
+    assert!(resume(&home.signer(), &CHAIN).unwrap().is_some());
+    let signer = home.open();
+    assert!(
+        matches!(resume(&home.signer(), &CHAIN), Err(StoreError::Locked { .. })),
+        "only while it does not run"
+    );
+    signer.attest(child, Some(ancestry), 0).await.unwrap();
+}
+
+async fn reopened(home: &Home, signer: Signer) -> Signer {
+    signer.close().await;
+    home.open()
+}
+
+#[tokio::test]
+async fn r16_a_slot_is_attested_with_one_digest_and_again_only_with_the_same() {
+    let home = Home::new();
+    let signer = home.open();
+    let (header, _) = block(7, 0, named(1));
+    let attestation = signer.attest(header, None, 0).await.unwrap();
+    assert_eq!(signer.attest(header, None, 0).await, Ok(attestation));
+    let signer = reopened(&home, signer).await;
+    assert_eq!(signer.attest(header, None, 0).await, Ok(attestation));
+    let (behind, _) = block(6, 0, named(1));
+    assert_eq!(
+        signer.attest(behind, None, 0).await,
+        Err(Danger::Behind.into()),
+        "refused, and nothing stops"
+    );
+    let (other, _) = block(7, 0, named(2));
+    assert_eq!(signer.attest(other, None, 0).await, Err(Danger::Conflict.into()));
+    assert_eq!(signer.attest(header, None, 0).await, Err(Danger::Stopped.into()));
+    assert_eq!(signer.recorded(DOMAINS.ledger, 7).await, Ok(Some(header.id().into())));
+    assert_eq!(signer.recorded(DOMAINS.ledger, 6).await, Ok(None));
+}
+
+#[tokio::test]
+async fn r18_a_height_round_and_step_is_voted_once() {
+    let home = Home::new();
+    let signer = home.open();
+    let (ours, theirs) = (ballot(7, Some(named(1))), ballot(7, None));
+    let signature = signer.sign_ballot(ours).await.unwrap();
+    let key = ed25519::PublicKey::from_bytes(signer.keys().ed25519.as_bytes()).unwrap();
+    assert_eq!(
+        key.verify(&ours.preimage(), &ed25519::Signature(*signature.as_bytes())),
+        Ok(())
+    );
+    let signer = reopened(&home, signer).await;
+    assert_eq!(signer.sign_ballot(theirs).await, Err(Danger::Voted.into()));
+    assert_eq!(
+        signer.sign_ballot(ours).await,
+        Ok(signature),
+        "a conflict of votes stops nothing"
+    );
+    signer.sign_ballot(Ballot { round: 1, ..theirs }).await.unwrap();
+    signer
+        .sign_ballot(Ballot {
+            step: Step::Precommit,
+            ..theirs
+        })
+        .await
+        .unwrap();
+    signer.sign_ballot(ballot(8, None)).await.unwrap();
+    assert_eq!(
+        signer.sign_ballot(Ballot { round: 2, ..ours }).await,
+        Err(Danger::Behind.into())
+    );
+    let not_ours = Ballot {
+        operator: OperatorId::ZERO,
+        ..ballot(9, None)
+    };
+    assert_eq!(signer.sign_ballot(not_ours).await, Err(Danger::Misfit.into()));
+}
+
+#[tokio::test]
+async fn r18_a_crash_between_record_and_signature_gives_that_signature_and_no_other() {
+    let home = Home::new();
+    let (header, _) = block(7, 0, named(1));
+    let (other, _) = block(7, 0, named(2));
+    let (ours, theirs) = (ballot(7, Some(named(1))), ballot(7, Some(named(2))));
+    let mut records = home.records();
+    let attested = Place::Slot {
+        domain: DOMAINS.ledger,
+        slot: 7,
+    };
+    records
+        .remember(&Record {
+            place: attested,
+            digest: header.id().into(),
+        })
+        .unwrap();
+    let voted = Place::Ballot {
+        chain: CHAIN,
+        height: Height::new(7),
+        round: 0,
+        step: 1,
+    };
+    let digest = palisade_agreement::guard::ballot_digest(&ours);
+    records.remember(&Record { place: voted, digest }).unwrap();
+    drop(records);
+    let signer = home.open();
+    assert_eq!(
+        signer.history(),
+        History::Unbroken,
+        "the count outside may be behind, never ahead"
+    );
+    assert_eq!(signer.sign_ballot(theirs).await, Err(Danger::Voted.into()));
+    signer.sign_ballot(ours).await.unwrap();
+    assert_attested(&signer, &signer.attest(header, None, 0).await.unwrap());
+    assert_eq!(signer.attest(other, None, 0).await, Err(Danger::Conflict.into()));
+}
+
+#[tokio::test]
+async fn r18_a_second_signer_on_one_directory_is_refused() {
+    let home = Home::new();
+    let signer = home.open();
+    assert!(matches!(
+        Signer::open(&home.config()),
+        Err(OpenError::Store(StoreError::Locked { .. }))
+    ));
+    signer.close().await;
+    home.open();
+    let (dir, other) = (home.signer(), home.dir.path().join("other"));
+    assert!(create(&dir, &other).is_err(), "keys are made once");
+    assert!(
+        matches!(create(&other, &home.incarnation()), Err(OpenError::Exists { .. })),
+        "copies are not shared"
+    );
+}
+
+#[tokio::test]
+async fn r18_the_engine_is_answered_and_abstains_when_refused() {
+    let home = Home::new();
+    let signer = home.open();
+    let (requests, served) = mpsc::channel(1);
+    let serving = tokio::spawn(signer.clone().serve(served));
+    let ask = async |ballot| {
+        let (reply, answer) = oneshot::channel();
+        requests.send(SignRequest { ballot, reply }).await.unwrap();
+        answer.await
+    };
+    assert!(ask(ballot(7, None)).await.unwrap().is_ok());
+    assert_eq!(ask(ballot(7, Some(named(1)))).await.unwrap(), Err(context::Refused));
+    signer.close().await;
+    assert!(ask(ballot(8, None)).await.is_err(), "a dropped reply stops the engine");
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn r19_a_vote_opens_the_promise_also_after_a_restart() {
+    let home = Home::new();
+    let signer = home.open();
+    let vote = async |signer: &Signer, at| signer.finality_vote(Height::new(at), named(1), 0).await;
+    assert_eq!(vote(&signer, 10).await, Err(Refused::NotCommitted));
+    let promise = signer.commit_randomness(Height::new(10), 7).await.unwrap();
+    let key = eots::PublicKey::from_bytes(signer.keys().eots.as_bytes()).unwrap();
+    let message = RandomnessCommitment::message(&CHAIN, &DOMAINS.bitcoin, &OPERATOR, &promise.commitment);
+    assert_eq!(key.verify_schnorr(&message, promise.signature.as_bytes()), Ok(()));
+    let first = vote(&signer, 10).await.unwrap();
+    assert_voted(&signer, &first);
+    let signer = reopened(&home, signer).await;
+    assert_eq!(vote(&signer, 10).await, Ok(first));
+    let last = vote(&signer, 40).await.unwrap();
+    assert_voted(&signer, &last);
+    assert_eq!(last.opening.commitment, promise.commitment);
+    assert_eq!(vote(&signer, 45).await, Err(Refused::NotCommitted));
+    assert_eq!(vote(&signer, 12).await, Err(Refused::NotCommitted), "no checkpoint");
+    assert_eq!(
+        signer.commit_randomness(Height::new(10), 7).await,
+        Ok(promise),
+        "the same promise again"
+    );
+}
+
+#[tokio::test]
+async fn r19_promises_are_ranges_of_checkpoints_that_never_overlap() {
+    let home = Home::new();
+    let signer = home.open();
+    let promise = async |first, count| signer.commit_randomness(Height::new(first), count).await.err();
+    assert_eq!(promise(10, 3).await, None); // 10, 15, 20
+    for (first, count, expected) in [
+        (10, 2, Some(Refused::Overlap)),
+        (5, 2, Some(Refused::Overlap)),
+        (5, 9, Some(Refused::Overlap)),
+        (15, 1, Some(Refused::Overlap)),
+        (20, 9, Some(Refused::Overlap)),
+        (5, 1, None),
+        (25, 1, None),
+        (0, 1, Some(Refused::BadRange)),
+        (31, 1, Some(Refused::BadRange)),
+        (30, 0, Some(Refused::BadRange)),
+        (30, 100_001, Some(Refused::BadRange)),
+        (u64::MAX - u64::MAX % 5, 2, Some(Refused::BadRange)),
+    ] {
+        assert_eq!(promise(first, count).await, expected, "{first} x {count}");
+    }
+}
+
+#[tokio::test]
+async fn r19_no_checkpoint_is_signed_twice_and_none_against_what_was_attested() {
+    let home = Home::new();
+    let signer = home.open();
+    signer.commit_randomness(Height::new(5), 10).await.unwrap();
+    let (header, _) = block(10, 0, named(1));
+    signer.attest(header, None, 0).await.unwrap();
+    signer.finality_vote(Height::new(10), header.id(), 0).await.unwrap();
+    signer
+        .finality_vote(Height::new(5), named(1), 0)
+        .await
+        .expect("late slots are filled in (R22)");
+    let signer = reopened(&home, signer).await;
+    let other = signer.finality_vote(Height::new(5), named(2), 0).await;
+    assert_eq!(other, Err(Danger::Conflict.into()));
+    signer.close().await;
+    resume(&home.signer(), &CHAIN).unwrap();
+    let signer = home.open();
+    let (child, ancestry) = block(15, 10, header.id());
+    signer.attest(child, Some(ancestry), 0).await.unwrap();
+    let against = signer.finality_vote(Height::new(15), named(2), 0).await;
+    assert_eq!(
+        against,
+        Err(Danger::Conflict.into()),
+        "the ledger's domain says otherwise"
+    );
+}
+
+/// Whatever is asked, in whatever order, with restarts, kills and resumptions by an eager person in between: no two
+/// digests of one place are ever both signed, and no two attestations contradict each other.
+#[tokio::test]
+async fn r18_two_digests_of_one_place_are_never_both_signed() {
+    for seed in 0..12 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let home = Home::new();
+        let mut signer = home.open();
+        signer.commit_randomness(Height::new(5), 4).await.unwrap();
+        let mut signed: BTreeMap<(u8, u64), Vec<u8>> = BTreeMap::new();
+        let mut check = |kind, slot, what: Vec<u8>| {
+            assert_eq!(
+                *signed.entry((kind, slot)).or_insert_with(|| what.clone()),
+                what,
+                "seed {seed}"
+            );
+        };
+        for _ in 0..60 {
+            let (height, id) = (random.gen_range(1..20), named(random.gen_range(1..3)));
+            match random.gen_range(0..8) {
+                0 => {
+                    signer = reopened(&home, signer).await;
+                }
+                1 => {
+                    signer.close().await;
+                    resume(&home.signer(), &CHAIN).unwrap();
+                    signer = home.open();
+                }
+                2..4 => {
+                    if let Ok(signature) = signer.sign_ballot(ballot(height, Some(id))).await {
+                        check(0, height, signature.as_bytes().to_vec());
+                    }
+                }
+                4..6 => {
+                    let checkpoint = height / 4 * 5;
+                    if let Ok(vote) = signer.finality_vote(Height::new(checkpoint), id, 0).await {
+                        check(1, checkpoint, vote.signature.as_bytes().to_vec());
+                    }
+                }
+                _ => {
+                    let below = signer.attested_last().await.unwrap();
+                    let (below, last) = below.unwrap_or((Height::new(0), id));
+                    // Now and then the state names another block than the one attested.
+                    let claimed = if random.gen_bool(0.8) { last } else { id };
+                    let (header, ancestry) = block(height, below.get(), claimed);
+                    if let Ok(attestation) = signer.attest(header, Some(ancestry), 0).await {
+                        assert!(
+                            claimed == last || height == below.get(),
+                            "seed {seed}: not an extension"
+                        );
+                        check(2, height, attestation.signature.as_bytes().to_vec());
+                    }
+                }
+            }
+        }
+        signer.close().await;
+    }
+}
+
+#[test]
+fn a_signer_needs_its_keys_closed_and_whole() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    let key = home.signer().join(KEYS).join("bls.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(matches!(
+        Signer::open(&home.config()),
+        Err(OpenError::Key(KeyError::Open { .. }))
+    ));
+    std::fs::remove_file(&key).unwrap();
+    assert!(matches!(
+        Signer::open(&home.config()),
+        Err(OpenError::Key(KeyError::Missing { .. }))
+    ));
+}
