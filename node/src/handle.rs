@@ -13,10 +13,7 @@ pub enum Command {
     Read(Box<dyn FnOnce(&Core) + Send>),
     /// Takes evidence into the pool when it proves something the ledger does not know yet. The answer is the case;
     /// a pair of engine votes opens none, it jails (R18).
-    SubmitEvidence(
-        Evidence,
-        oneshot::Sender<Result<Option<CaseId>, Unproven>>,
-    ),
+    SubmitEvidence(Box<Evidence>, oneshot::Sender<Result<Option<CaseId>, Unproven>>),
     /// Takes a registration to be presigned by the covenant and put into a block.
     RegisterVault(
         Box<VaultRegistration>,
@@ -56,10 +53,7 @@ impl CoreHandle {
     /// # Errors
     ///
     /// [`Stopped`] when the core no longer answers.
-    pub async fn read<T: Send + 'static>(
-        &self,
-        f: impl FnOnce(&Core) -> T + Send + 'static,
-    ) -> Result<T, Stopped> {
+    pub async fn read<T: Send + 'static>(&self, f: impl FnOnce(&Core) -> T + Send + 'static) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
         let read = move |core: &Core| {
             // Who asked may have gone away meanwhile; then nobody needs the answer.
@@ -74,12 +68,9 @@ impl CoreHandle {
     /// # Errors
     ///
     /// [`Stopped`] when the core no longer answers.
-    pub async fn submit_evidence(
-        &self,
-        evidence: Evidence,
-    ) -> Result<Result<Option<CaseId>, Unproven>, Stopped> {
+    pub async fn submit_evidence(&self, evidence: Evidence) -> Result<Result<Option<CaseId>, Unproven>, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::SubmitEvidence(evidence, reply)).await?;
+        self.send(Command::SubmitEvidence(Box::new(evidence), reply)).await?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -93,8 +84,7 @@ impl CoreHandle {
         registration: VaultRegistration,
     ) -> Result<Result<VaultId, RegistrationRefused>, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::RegisterVault(Box::new(registration), reply))
-            .await?;
+        self.send(Command::RegisterVault(Box::new(registration), reply)).await?;
         answer.await.map_err(|_| Stopped)
     }
 

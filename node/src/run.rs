@@ -66,7 +66,12 @@ const STUCK: Duration = Duration::from_secs(60);
 pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let genesis = Arc::new(genesis);
     let chain = genesis.chain_id();
-    let rules = genesis.vaults.as_ref().map(VaultRules::new).transpose().context("genesis: terms of vaults")?;
+    let rules = genesis
+        .vaults
+        .as_ref()
+        .map(VaultRules::new)
+        .transpose()
+        .context("genesis: terms of vaults")?;
     tracing::info!(operator = %config.operator, %chain, "starting");
 
     let ethereum = Arc::new(connect_ethereum(&config, &genesis).await?);
@@ -90,7 +95,12 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         network::Config {
             identity,
             listen: config.p2p.listen.clone(),
-            peers: config.p2p.peers.iter().map(|peer| (peer.peer, peer.address.clone())).collect(),
+            peers: config
+                .p2p
+                .peers
+                .iter()
+                .map(|peer| (peer.peer, peer.address.clone()))
+                .collect(),
             admission: admission(&core),
             chain,
         },
@@ -125,7 +135,12 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let mut wanted = BTreeMap::new();
     let (ask, asked) = mpsc::channel(MAX_WANTED);
     wanted.insert(ChainKind::Ethereum, ask);
-    tokio::spawn(follower::follow(ChainKind::Ethereum, ethereum.clone(), asked, seen.clone()));
+    tokio::spawn(follower::follow(
+        ChainKind::Ethereum,
+        ethereum.clone(),
+        asked,
+        seen.clone(),
+    ));
     let (ask, asked) = mpsc::channel(MAX_WANTED);
     wanted.insert(ChainKind::Bitcoin, ask);
     tokio::spawn(follower::follow(ChainKind::Bitcoin, bitcoin.clone(), asked, seen));
@@ -218,7 +233,9 @@ async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Re
         endpoints: config.ethereum.rpc.iter().map(|url| url.as_str().to_owned()).collect(),
         ..palisade_ethereum::Config::one("")
     };
-    Ethereum::connect(&endpoints, genesis.clone(), account).await.context("connecting to Ethereum (ethereum.rpc)")
+    Ethereum::connect(&endpoints, genesis.clone(), account)
+        .await
+        .context("connecting to Ethereum (ethereum.rpc)")
 }
 
 async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Bitcoin> {
@@ -226,12 +243,23 @@ async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Res
         BitcoinLogin::Cookie(path) => Auth::Cookie(path.clone()),
         BitcoinLogin::Password { user, password_file } => {
             let password = std::fs::read_to_string(password_file).context("bitcoin.password_file")?;
-            Auth::Password { user: user.clone(), password: password.trim_end().to_owned() }
+            Auth::Password {
+                user: user.clone(),
+                password: password.trim_end().to_owned(),
+            }
         }
     };
-    let endpoint = Endpoint { url: config.bitcoin.rpc.as_str().to_owned(), auth };
-    let config = palisade_bitcoin::Config { endpoints: vec![endpoint], genesis: genesis.clone() };
-    Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
+    let endpoint = Endpoint {
+        url: config.bitcoin.rpc.as_str().to_owned(),
+        auth,
+    };
+    let config = palisade_bitcoin::Config {
+        endpoints: vec![endpoint],
+        genesis: genesis.clone(),
+    };
+    Bitcoin::connect(config)
+        .await
+        .context("connecting to Bitcoin (bitcoin.rpc)")
 }
 
 /// The ledger as it was committed last, or genesis.
@@ -243,7 +271,10 @@ fn load(store: &Store, genesis: &Arc<Genesis>) -> anyhow::Result<Ledger> {
     let ledger = Ledger::restore(genesis.clone(), head, loaded.rows).context("the stored ledger")?;
     let (block, _) = store.block(head.height)?.context("the stored ledger has no head")?;
     if block.header.state_root != ledger.root() {
-        bail!("the stored ledger's root is not what block {} says: restore a backup or sync anew", head.height);
+        bail!(
+            "the stored ledger's root is not what block {} says: restore a backup or sync anew",
+            head.height
+        );
     }
     Ok(ledger)
 }
@@ -254,10 +285,15 @@ async fn open_signer(config: &Config, genesis: &Arc<Genesis>, ethereum: &Ethereu
         incarnation: config.incarnation.clone(),
         operator: config.operator,
         domains: genesis.domains(),
-        ethereum_head: ethereum.newest().await.context("asking Ethereum for its newest block")?,
+        ethereum_head: ethereum
+            .newest()
+            .await
+            .context("asking Ethereum for its newest block")?,
         vote_pause: signer::VOTE_PAUSE,
     };
-    let signer = tokio::task::spawn_blocking(move || Signer::open(&opened)).await?.context("opening the signer")?;
+    let signer = tokio::task::spawn_blocking(move || Signer::open(&opened))
+        .await?
+        .context("opening the signer")?;
     match signer.history() {
         signer::History::Unbroken => tracing::info!("the guard's history is unbroken"),
         signer::History::Waiting(wait) => {
@@ -283,10 +319,22 @@ fn pace(config: &Config) -> Pace {
 fn admission(core: &Core) -> Admission {
     let ledger = core.ledger();
     let seats = core.genesis().seats.iter().map(|seat| (seat.operator, &seat.peer[..]));
-    let keys = ledger.operators().filter_map(|operator| Some((operator.id, &operator.keys_now()?.peer[..])));
-    let standing = |operator| Standing { operator: Some(operator), publishes: ledger.committee().seat(&operator).is_some() };
-    let peers = seats.chain(keys).filter_map(|(operator, peer)| Some((PeerId::from_bytes(peer).ok()?, standing(operator))));
+    let keys = ledger
+        .operators()
+        .filter_map(|operator| Some((operator.id, &operator.keys_now()?.peer[..])));
+    let standing = |operator| Standing {
+        operator: Some(operator),
+        publishes: ledger.committee().seat(&operator).is_some(),
+    };
+    let peers = seats
+        .chain(keys)
+        .filter_map(|(operator, peer)| Some((PeerId::from_bytes(peer).ok()?, standing(operator))));
     Admission::new(peers)
+}
+
+/// Answers whoever asked, if he still waits.
+fn answer<T>(reply: oneshot::Sender<T>, answer: T) {
+    let _ = reply.send(answer);
 }
 
 /// Everything that comes to the core.
@@ -358,9 +406,13 @@ impl Actor {
     /// Answers the engine. A reply that nobody waits for any more is no fault: the engine has moved on.
     fn serve(&mut self, request: Request) -> anyhow::Result<()> {
         match request {
-            Request::Ready { reply } => drop(reply.send(self.start())),
-            Request::Kept { height, reply } => drop(reply.send(self.kept(height)?)),
-            Request::Round { height, round, proposer } => {
+            Request::Ready { reply } => answer(reply, self.start()),
+            Request::Kept { height, reply } => answer(reply, self.kept(height)?),
+            Request::Round {
+                height,
+                round,
+                proposer,
+            } => {
                 self.metrics.round.set(i64::from(round));
                 if round > 0 {
                     tracing::info!(%height, round, %proposer, "another round");
@@ -369,22 +421,33 @@ impl Actor {
             Request::Propose { height, reply, .. } => {
                 if height == self.core.ledger().head().height.next() {
                     let block = self.core.propose(self.now());
-                    drop(reply.send(block));
+                    answer(reply, block);
                 }
             }
-            Request::Check { of, block, decided, reply } => self.check(of, &block, decided, reply),
+            Request::Check {
+                of,
+                block,
+                decided,
+                reply,
+            } => self.check(of, &block, decided, reply),
             Request::Keep { kept, reply } => {
                 let Kept { of, block } = kept;
-                self.store.keep_undecided(of.height, of.round, &of.block, &block.to_bytes())?;
-                drop(reply.send(()));
+                self.store
+                    .keep_undecided(of.height, of.round, &of.block, &block.to_bytes())?;
+                answer(reply, ());
             }
-            Request::Decided { block, certificate, reply, .. } => {
+            Request::Decided {
+                block,
+                certificate,
+                reply,
+                ..
+            } => {
                 self.commit(&block, &certificate)?;
-                drop(reply.send(self.start()));
+                answer(reply, self.start());
             }
             Request::Misbehaved { pairs } => self.core.misbehaved(pairs),
-            Request::Blocks { from, upto, reply } => drop(reply.send(self.blocks(from, upto)?)),
-            Request::HistoryMin { reply } => drop(reply.send(Height::new(1))),
+            Request::Blocks { from, upto, reply } => answer(reply, self.blocks(from, upto)?),
+            Request::HistoryMin { reply } => answer(reply, Height::new(1)),
         }
         Ok(())
     }
@@ -400,19 +463,24 @@ impl Actor {
 
     fn kept(&self, height: Height) -> Result<Vec<(u32, Block)>, StoreError> {
         let undecided = self.store.undecided(height)?.into_iter();
-        Ok(undecided.filter_map(|one| Some((one.round, Block::from_bytes(&one.bytes).ok()?))).collect())
+        Ok(undecided
+            .filter_map(|one| Some((one.round, Block::from_bytes(&one.bytes).ok()?)))
+            .collect())
     }
 
     fn check(&mut self, of: Proposed, block: &Arc<Block>, decided: bool, reply: oneshot::Sender<Verdict>) {
         self.progress.proposed.get_or_insert_with(Instant::now);
         if of.height != self.core.ledger().head().height.next() {
-            drop(reply.send(Verdict::Unknown));
+            answer(reply, Verdict::Unknown);
             return;
         }
         match self.core.check(block, decided) {
-            Some(verdict) => drop(reply.send(verdict)),
+            Some(verdict) => answer(reply, verdict),
             None => {
-                let check = Check { reply, deadline: Instant::now() + self.pace.propose };
+                let check = Check {
+                    reply,
+                    deadline: Instant::now() + self.pace.propose,
+                };
                 self.checks.entry(block.id()).or_default().push(check);
             }
         }
@@ -421,14 +489,14 @@ impl Actor {
     fn answer_checks(&mut self) {
         for (id, verdict) in self.core.verdicts() {
             for check in self.checks.remove(&id).unwrap_or_default() {
-                drop(check.reply.send(verdict));
+                answer(check.reply, verdict);
             }
         }
         let now = Instant::now();
         for checks in self.checks.values_mut() {
             // Dropping the reply would stop the engine: a check that ran out of time says so.
             for check in checks.extract_if(.., |check| check.deadline <= now) {
-                drop(check.reply.send(Verdict::Unknown));
+                answer(check.reply, Verdict::Unknown);
             }
         }
         self.checks.retain(|_, checks| !checks.is_empty());
@@ -449,7 +517,9 @@ impl Actor {
         }
         self.core.commit(self.now(), block, changes);
         for (_, checks) in std::mem::take(&mut self.checks) {
-            checks.into_iter().for_each(|check| drop(check.reply.send(Verdict::Unknown)));
+            checks
+                .into_iter()
+                .for_each(|check| answer(check.reply, Verdict::Unknown));
         }
         self.progress.moved = Some(Instant::now());
         if let Some(proposed) = self.progress.proposed.take() {
@@ -467,8 +537,13 @@ impl Actor {
     fn blocks(&self, from: Height, upto: Height) -> Result<Vec<Stored>, StoreError> {
         let mut blocks = Vec::new();
         for height in from.get()..=upto.get() {
-            let Some((block, certificate)) = self.store.block(Height::new(height))? else { break };
-            blocks.push(Stored { block: block.to_bytes().into(), certificate: certificate.into() });
+            let Some((block, certificate)) = self.store.block(Height::new(height))? else {
+                break;
+            };
+            blocks.push(Stored {
+                block: block.to_bytes().into(),
+                certificate: certificate.into(),
+            });
         }
         Ok(blocks)
     }
@@ -516,8 +591,8 @@ impl Actor {
     fn command(&mut self, command: Command) {
         match command {
             Command::Read(read) => read(&self.core),
-            Command::SubmitEvidence(evidence, reply) => drop(reply.send(self.core.submit_evidence(evidence))),
-            Command::RegisterVault(registration, reply) => drop(reply.send(self.core.register(*registration))),
+            Command::SubmitEvidence(evidence, reply) => answer(reply, self.core.submit_evidence(*evidence)),
+            Command::RegisterVault(registration, reply) => answer(reply, self.core.register(*registration)),
         }
     }
 
@@ -526,7 +601,9 @@ impl Actor {
         if bytes.len() > MAX_MESSAGE {
             return verdict.refuse();
         }
-        let Ok(message) = Message::from_bytes(&bytes) else { return verdict.refuse() };
+        let Ok(message) = Message::from_bytes(&bytes) else {
+            return verdict.refuse();
+        };
         if matches!(message, Message::Evidence(_)) {
             self.metrics.evidence_received.inc();
         }
@@ -537,7 +614,9 @@ impl Actor {
     fn tick(&mut self, inputs: &Inputs) {
         let now = self.now();
         self.core.tick(now);
-        self.metrics.peers.set(i64::try_from(inputs.connected.borrow().len()).unwrap_or(i64::MAX));
+        self.metrics
+            .peers
+            .set(i64::try_from(inputs.connected.borrow().len()).unwrap_or(i64::MAX));
         let health = self.judge_health();
         self.health.send_if_modified(|before| {
             let changed = *before != health;
@@ -565,13 +644,22 @@ impl Actor {
             match action {
                 Action::Observe(wanted) => {
                     let gap = wanted.gap;
-                    let asked = self.wanted.get(&gap.chain).map(|chain| chain.try_send(wanted));
-                    if !matches!(asked, Some(Ok(()))) {
+                    let asked = self
+                        .wanted
+                        .get(&gap.chain)
+                        .is_some_and(|chain| chain.try_send(wanted).is_ok());
+                    if !asked {
                         self.core.unobserved(&gap);
                     }
                 }
                 Action::Attest(attest) => self.ask(Task::Attest(attest)),
-                Action::Vote { checkpoint, epoch_start } => self.ask(Task::Vote { checkpoint, epoch_start }),
+                Action::Vote {
+                    checkpoint,
+                    epoch_start,
+                } => self.ask(Task::Vote {
+                    checkpoint,
+                    epoch_start,
+                }),
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
                 Action::Presign(registration) => self.ask(Task::Presign(registration)),
                 Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,
@@ -610,11 +698,18 @@ impl Actor {
         metrics.bitcoin_final_height.set(height(status.bitcoin_certified));
         metrics.attested_height.set(signed(status.attested.get()));
         metrics.epoch.set(i64::from(ledger.epoch().epoch.get()));
-        metrics.committee_size.set(i64::try_from(ledger.committee().members.len()).unwrap_or(i64::MAX));
+        metrics
+            .committee_size
+            .set(i64::try_from(ledger.committee().members.len()).unwrap_or(i64::MAX));
         metrics.pending.set(i64::try_from(status.pending).unwrap_or(i64::MAX));
-        let open = ledger.cases().filter(|case| case.status() == CaseStatus::Convicted).count();
+        let open = ledger
+            .cases()
+            .filter(|case| case.status() == CaseStatus::Convicted)
+            .count();
         metrics.cases_open.set(i64::try_from(open).unwrap_or(i64::MAX));
-        metrics.cases_final.set(i64::try_from(ledger.cases().count() - open).unwrap_or(i64::MAX));
+        metrics
+            .cases_final
+            .set(i64::try_from(ledger.cases().count() - open).unwrap_or(i64::MAX));
         for chain in crate::core::CHAINS {
             metrics.anchor(chain, ledger.anchor(chain).number);
         }
