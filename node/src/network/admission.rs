@@ -1,0 +1,97 @@
+//! Who may connect, and who may publish.
+//!
+//! Every registered operator follows, also one who is joining, jailed or convicted; only the committee publishes.
+//! A peer nobody vouches for is not even let in. Peer ids come from genesis and from the registry, where the
+//! operator's account signs the binding; followers without a seat (watchtowers) come from the operator's own config.
+
+use libp2p::PeerId;
+use palisade_types::ids::OperatorId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What one peer may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose node it is; `None` for a follower that belongs to no operator.
+    pub operator: Option<OperatorId>,
+    /// Whether messages that it originates are taken and passed on.
+    pub publishes: bool,
+}
+
+/// Every peer anybody vouches for. At most [`Admission::MAX`] of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    peers: BTreeMap<PeerId, Standing>,
+}
+
+impl Admission {
+    /// More peers than this are not let in: the list comes from a registry that anybody may join for a bond.
+    pub const MAX: usize = 1024;
+
+    /// Takes the list; publishers come first when it is too long.
+    #[must_use]
+    pub fn new(peers: impl IntoIterator<Item = (PeerId, Standing)>) -> Self {
+        let mut list: Vec<_> = peers.into_iter().collect();
+        list.sort_by_key(|(peer, standing)| (!standing.publishes, *peer));
+        list.truncate(Self::MAX);
+        Self {
+            peers: list.into_iter().collect(),
+        }
+    }
+
+    /// The list without one peer.
+    #[must_use]
+    pub fn without(mut self, peer: &PeerId) -> Self {
+        self.peers.remove(peer);
+        self
+    }
+
+    /// What `peer` may do; `None` when nobody vouches for it.
+    #[must_use]
+    pub fn standing(&self, peer: &PeerId) -> Option<Standing> {
+        self.peers.get(peer).copied()
+    }
+
+    /// Whether `peer` may originate messages.
+    #[must_use]
+    pub fn publishes(&self, peer: &PeerId) -> bool {
+        self.standing(peer).is_some_and(|standing| standing.publishes)
+    }
+
+    /// Everybody on the list.
+    pub fn peers(&self) -> impl Iterator<Item = &PeerId> {
+        self.peers.keys()
+    }
+
+    /// The operators behind `connected`.
+    #[must_use]
+    pub fn operators<'a>(&self, connected: impl IntoIterator<Item = &'a PeerId>) -> BTreeSet<OperatorId> {
+        connected
+            .into_iter()
+            .filter_map(|peer| self.standing(peer)?.operator)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishers_stay_when_the_list_is_too_long() {
+        let follower = Standing {
+            operator: None,
+            publishes: false,
+        };
+        let publisher = Standing {
+            operator: Some(OperatorId::new([7; 20])),
+            publishes: true,
+        };
+        let seat = PeerId::random();
+        let crowd = (0..Admission::MAX).map(|_| (PeerId::random(), follower));
+        let admission = Admission::new(crowd.chain([(seat, publisher)]));
+        assert_eq!(admission.peers().count(), Admission::MAX);
+        assert!(admission.publishes(&seat));
+        assert_eq!(admission.operators([&seat]).len(), 1);
+        assert_eq!(admission.standing(&PeerId::random()), None);
+    }
+}

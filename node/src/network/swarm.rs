@@ -1,0 +1,680 @@
+//! The one libp2p swarm: what is plugged together, and the loop that drives it.
+//!
+//! Gossip is validated before it is passed on: the engine's messages here (they must decode and come from the
+//! committee), the node's own by whoever takes them from the inbox. The loop never waits for a reader: what does not
+//! fit is dropped, and whatever matters is sent again.
+
+use super::admission::Admission;
+use super::dialing::Dialing;
+use super::frames::Frames;
+use super::topic::{ENVELOPE, Topic};
+use super::{Acceptance, Ask, AskError, Command, Config, Gossip, NotStarted, Ticket, Verdict};
+use bytes::Bytes;
+use futures::StreamExt;
+use libp2p::allow_block_list::{self, AllowedPeers};
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::gossipsub::{
+    self, IdentTopic, MessageAcceptance, MessageAuthenticity, PeerScoreParams, PeerScoreThresholds, PublishError,
+    TopicScoreParams, ValidationMode,
+};
+use libp2p::identity::Keypair;
+use libp2p::request_response::{self, OutboundFailure, ProtocolSupport, ResponseChannel};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, noise, tcp, yamux};
+use palisade_agreement::malachite::PeerId as EnginePeerId;
+use palisade_agreement::malachite::sync::OutboundFailureReason;
+use palisade_agreement::wire::{
+    self, Inbound, Message, Outbound, STATUS_LIMIT, SYNC_REQUEST_LIMIT, SYNC_RESPONSE_LIMIT,
+};
+use palisade_types::ids::{ChainId, OperatorId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+/// The engine asks for blocks.
+const SYNC: StreamProtocol = StreamProtocol::new("/palisade/sync/1");
+/// How far a peer is, told to each neighbour.
+const STATUS: StreamProtocol = StreamProtocol::new("/palisade/status/1");
+/// The node's own questions.
+const ASK: StreamProtocol = StreamProtocol::new("/palisade/ask/1");
+/// The longest question of the node's own.
+pub(super) const ASK_LIMIT: usize = 4 << 10;
+/// The longest answer.
+pub(super) const ANSWER_LIMIT: usize = 8 << 20;
+/// How long an answer may take.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// Connections to one peer: both sides may have dialled, over both transports.
+const CONNECTIONS_PER_PEER: u32 = 4;
+/// Direct messages taken from one peer between two ticks; more are dropped.
+const DIRECT_PER_TICK: u32 = 32;
+/// How often peers are called that are due, and the counts of direct messages begin anew.
+const TICK: Duration = Duration::from_millis(250);
+/// Addresses that a peer may teach us for calling it back.
+const LEARNT_ADDRESSES: usize = 4;
+/// Bytes of the node's own gossip that may wait in the inbox.
+const INBOX_BYTES: usize = 32 << 20;
+
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    admission: allow_block_list::Behaviour<AllowedPeers>,
+    limits: connection_limits::Behaviour,
+    identify: identify::Behaviour,
+    gossip: gossipsub::Behaviour,
+    sync: request_response::Behaviour<Frames>,
+    status: request_response::Behaviour<Frames>,
+    ask: request_response::Behaviour<Frames>,
+}
+
+/// Direct requests and answers are frames of bytes.
+type DirectEvent = request_response::Event<Bytes, Bytes>;
+
+pub(super) fn build(config: &Config) -> Result<Swarm<Behaviour>, NotStarted> {
+    let protocol = protocol(&config.chain);
+    let mut swarm = SwarmBuilder::with_existing_identity(config.identity.clone())
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default().nodelay(true),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .map_err(NotStarted::because)?
+        .with_quic()
+        .with_dns()
+        .map_err(NotStarted::because)?
+        .with_behaviour(|key| Ok(behaviour(key, protocol)?))
+        .map_err(NotStarted::because)?
+        // Neighbours are few and known: a connection stays until somebody closes it.
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(24 * 3600)))
+        .build();
+    for topic in Topic::ALL {
+        swarm
+            .behaviour_mut()
+            .gossip
+            .subscribe(&IdentTopic::new(topic.name()))
+            .map_err(NotStarted::because)?;
+    }
+    for address in &config.listen {
+        swarm.listen_on(address.clone()).map_err(NotStarted::because)?;
+    }
+    Ok(swarm)
+}
+
+/// What identify calls us: nodes of two networks have nothing to say to each other.
+fn protocol(chain: &ChainId) -> String {
+    format!("/palisade/{chain}/1")
+}
+
+fn behaviour(key: &Keypair, protocol: String) -> Result<Behaviour, NotStarted> {
+    let limits = ConnectionLimits::default()
+        .with_max_pending_incoming(Some(64))
+        .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER));
+    let direct = |protocol: StreamProtocol, request: usize, response: usize, streams: usize| {
+        let config = request_response::Config::default()
+            .with_request_timeout(ANSWER_TIME)
+            .with_max_concurrent_streams(streams);
+        let protocols = [(protocol, ProtocolSupport::Full)];
+        request_response::Behaviour::with_codec(Frames { request, response }, protocols, config)
+    };
+    Ok(Behaviour {
+        admission: allow_block_list::Behaviour::default(),
+        limits: connection_limits::Behaviour::new(limits),
+        identify: identify::Behaviour::new(identify::Config::new(protocol, key.public())),
+        gossip: gossip(key)?,
+        sync: direct(SYNC, SYNC_REQUEST_LIMIT, SYNC_RESPONSE_LIMIT, 16),
+        status: direct(STATUS, STATUS_LIMIT, 0, 4),
+        ask: direct(ASK, ASK_LIMIT, ANSWER_LIMIT, 16),
+    })
+}
+
+fn gossip(key: &Keypair) -> Result<gossipsub::Behaviour, NotStarted> {
+    let mut config = gossipsub::ConfigBuilder::default();
+    config
+        .validation_mode(ValidationMode::Strict)
+        .validate_messages()
+        // The sequence number must be in the id: the engine sends the same bytes again when a vote seems lost, and
+        // gossip would take them for a duplicate for a minute.
+        .message_id_fn(|message| {
+            let source = message.source.map(|peer| peer.to_bytes()).unwrap_or_default();
+            let sequence = message.sequence_number.unwrap_or_default().to_be_bytes();
+            gossipsub::MessageId::from([source.as_slice(), &sequence].concat())
+        })
+        .max_transmit_size(crate::message::MAX_MESSAGE + ENVELOPE);
+    for topic in Topic::ALL {
+        let hash = IdentTopic::new(topic.name()).hash();
+        config.max_transmit_size_for_topic(topic.limit() + ENVELOPE, hash);
+    }
+    let config = config.build().map_err(NotStarted::because)?;
+    let mut gossip =
+        gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config).map_err(NotStarted::because)?;
+    gossip
+        .with_peer_score(peer_score(), PeerScoreThresholds::default())
+        .map_err(NotStarted::because)?;
+    Ok(gossip)
+}
+
+/// Peers are known and bonded, so only messages that no honest peer passes on cost score: three of them in a minute
+/// and a peer is not heard for a while. Being slow or sharing an address is no fault.
+fn peer_score() -> PeerScoreParams {
+    let topic = TopicScoreParams {
+        topic_weight: 1.0,
+        time_in_mesh_weight: 0.0,
+        first_message_deliveries_weight: 0.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: -10.0,
+        invalid_message_deliveries_decay: 0.97,
+        ..TopicScoreParams::default()
+    };
+    PeerScoreParams {
+        topics: Topic::ALL
+            .map(|name| (IdentTopic::new(name.name()).hash(), topic.clone()))
+            .into(),
+        ip_colocation_factor_weight: 0.0,
+        behaviour_penalty_weight: 0.0,
+        slow_peer_weight: 0.0,
+        ..PeerScoreParams::default()
+    }
+}
+
+/// Everything the loop holds.
+pub(super) struct Driver {
+    swarm: Swarm<Behaviour>,
+    protocol: String,
+    admission: Admission,
+    admitted: watch::Receiver<Admission>,
+    dialing: Dialing,
+    /// What each peer taught us of its own addresses.
+    learnt: BTreeMap<PeerId, BTreeSet<Multiaddr>>,
+    inbound: wire::Inlet,
+    inbox: mpsc::Sender<Gossip>,
+    inbox_room: Arc<Semaphore>,
+    asks: mpsc::Sender<Ask>,
+    commands: mpsc::WeakSender<Command>,
+    connected: BTreeSet<PeerId>,
+    operators: watch::Sender<BTreeSet<OperatorId>>,
+    peers: watch::Sender<BTreeMap<PeerId, Option<OperatorId>>>,
+    listening: watch::Sender<Vec<Multiaddr>>,
+    last_status: Option<Bytes>,
+    /// The engine's questions that are on their way.
+    asked: BTreeMap<request_response::OutboundRequestId, u64>,
+    /// Peers' questions to the engine.
+    to_answer: BTreeMap<u64, (request_response::InboundRequestId, ResponseChannel<Bytes>)>,
+    next_question: u64,
+    /// The node's own questions that are on their way.
+    own_asked: BTreeMap<request_response::OutboundRequestId, oneshot::Sender<Result<Bytes, AskError>>>,
+    /// Direct messages of each peer since the last tick.
+    direct: BTreeMap<PeerId, u32>,
+}
+
+/// Where the loop hands out.
+pub(super) struct Outlets {
+    pub inbox: mpsc::Sender<Gossip>,
+    pub asks: mpsc::Sender<Ask>,
+    pub operators: watch::Sender<BTreeSet<OperatorId>>,
+    pub peers: watch::Sender<BTreeMap<PeerId, Option<OperatorId>>>,
+    pub listening: watch::Sender<Vec<Multiaddr>>,
+    pub commands: mpsc::WeakSender<Command>,
+}
+
+impl Driver {
+    pub fn new(
+        swarm: Swarm<Behaviour>,
+        chain: &ChainId,
+        peers: Vec<(PeerId, Multiaddr)>,
+        mut admitted: watch::Receiver<Admission>,
+        inbound: wire::Inlet,
+        outlets: Outlets,
+    ) -> Self {
+        let admission = admitted.borrow_and_update().clone();
+        let mut driver = Self {
+            swarm,
+            protocol: protocol(chain),
+            admission: Admission::default(),
+            admitted,
+            dialing: Dialing::default(),
+            learnt: BTreeMap::new(),
+            inbound,
+            inbox: outlets.inbox,
+            inbox_room: Arc::new(Semaphore::new(INBOX_BYTES)),
+            asks: outlets.asks,
+            commands: outlets.commands,
+            connected: BTreeSet::new(),
+            operators: outlets.operators,
+            peers: outlets.peers,
+            listening: outlets.listening,
+            last_status: None,
+            asked: BTreeMap::new(),
+            to_answer: BTreeMap::new(),
+            next_question: 0,
+            own_asked: BTreeMap::new(),
+            direct: BTreeMap::new(),
+        };
+        for (peer, address) in peers {
+            driver.dialing.keep(peer, address);
+        }
+        driver.admit(admission);
+        driver
+    }
+
+    /// Runs until every handle on the network is gone.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, port: mpsc::Receiver<Outbound>) {
+        let mut port = Some(port);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.happened(event),
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => return,
+                },
+                outbound = next(&mut port) => match outbound {
+                    Some(outbound) => self.send(outbound),
+                    None => port = None, // the engine is gone; the node decides what that means
+                },
+                Ok(()) = self.admitted.changed() => {
+                    let admission = self.admitted.borrow_and_update().clone();
+                    self.admit(admission);
+                }
+                _ = tick.tick() => self.tick(),
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.direct.clear();
+        for (peer, mut addresses) in self.dialing.due(Instant::now()) {
+            addresses.extend(self.learnt.get(&peer).into_iter().flatten().cloned());
+            let call = DialOpts::peer_id(peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(addresses)
+                .build();
+            if let Err(error) = self.swarm.dial(call) {
+                tracing::debug!(%peer, %error, "cannot call");
+            }
+        }
+    }
+
+    // What we are told to do.
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Publish(topic, bytes) => self.publish(topic, &bytes),
+            Command::Ask(peer, question, reply) => {
+                if self.connected.contains(&peer) {
+                    let id = self.swarm.behaviour_mut().ask.send_request(&peer, question);
+                    self.own_asked.insert(id, reply);
+                } else {
+                    let _ = reply.send(Err(AskError::NotConnected));
+                }
+            }
+            Command::Answer(channel, answer) => {
+                let _ = self.swarm.behaviour_mut().ask.send_response(channel, answer); // too late is too late
+            }
+            Command::Judge(ticket, acceptance) => {
+                let acceptance = match acceptance {
+                    Acceptance::Accept => MessageAcceptance::Accept,
+                    Acceptance::Reject => MessageAcceptance::Reject,
+                    Acceptance::Ignore => MessageAcceptance::Ignore,
+                };
+                self.judge(&ticket, acceptance);
+            }
+        }
+    }
+
+    fn send(&mut self, outbound: Outbound) {
+        match outbound {
+            Outbound::Publish(topic, bytes) => self.publish(topic.into(), &bytes),
+            Outbound::Status(bytes) => {
+                for peer in &self.connected {
+                    self.swarm.behaviour_mut().status.send_request(peer, bytes.clone());
+                }
+                self.last_status = Some(bytes);
+            }
+            Outbound::Ask(id, peer, bytes) => match transport_peer(peer) {
+                Some(peer) if self.connected.contains(&peer) => {
+                    let request = self.swarm.behaviour_mut().sync.send_request(&peer, bytes);
+                    self.asked.insert(request, id);
+                }
+                _ => drop(
+                    self.inbound
+                        .tell(Inbound::Unanswered(id, peer, OutboundFailureReason::DialFailure)),
+                ),
+            },
+            Outbound::Answer(id, bytes) => {
+                if let Some((_, channel)) = self.to_answer.remove(&id) {
+                    let _ = self.swarm.behaviour_mut().sync.send_response(channel, bytes);
+                }
+            }
+            Outbound::Drop(id) => drop(self.to_answer.remove(&id)),
+        }
+    }
+
+    fn publish(&mut self, topic: Topic, bytes: &Bytes) {
+        if bytes.len() > topic.limit() {
+            return tracing::error!(?topic, bytes = bytes.len(), "our own message is too long to publish");
+        }
+        match self
+            .swarm
+            .behaviour_mut()
+            .gossip
+            .publish(IdentTopic::new(topic.name()), bytes.to_vec())
+        {
+            Ok(_) | Err(PublishError::Duplicate | PublishError::NoPeersSubscribedToTopic) => {}
+            Err(error) => tracing::warn!(?topic, %error, "cannot publish"),
+        }
+    }
+
+    /// Takes a new list: who left it is disconnected, who came may connect.
+    fn admit(&mut self, admission: Admission) {
+        let own = *self.swarm.local_peer_id();
+        let list = &mut self.swarm.behaviour_mut().admission;
+        let gone: Vec<_> = list
+            .allowed_peers()
+            .iter()
+            .filter(|peer| admission.standing(peer).is_none())
+            .copied()
+            .collect();
+        for peer in gone {
+            list.disallow_peer(peer);
+        }
+        for peer in admission.peers().filter(|peer| **peer != own) {
+            list.allow_peer(*peer);
+        }
+        self.learnt.retain(|peer, _| admission.standing(peer).is_some());
+        self.admission = admission;
+        self.tell_peers();
+    }
+
+    // What happens.
+
+    fn happened(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::info!(%address, "listening");
+                self.listening.send_modify(|addresses| addresses.push(address));
+                self.inbound.tell(Inbound::Listening);
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => self.connected(peer_id),
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                num_established: 0,
+                ..
+            } => self.disconnected(peer_id),
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+                tracing::debug!(peer = ?peer_id, %error, "call failed");
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. })) => {
+                if info.protocol_version != self.protocol {
+                    tracing::warn!(peer = %peer_id, theirs = info.protocol_version, "a peer of another network");
+                    let _ = self.swarm.disconnect_peer_id(peer_id);
+                    return;
+                }
+                let addresses = self.learnt.entry(peer_id).or_default();
+                addresses.extend(info.listen_addrs.into_iter().take(LEARNT_ADDRESSES));
+                while addresses.len() > LEARNT_ADDRESSES {
+                    addresses.pop_first();
+                }
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            })) => self.gossip(
+                Ticket {
+                    from: propagation_source,
+                    id: message_id,
+                },
+                message,
+            ),
+            SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.sync(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Status(event)) => self.status(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ask(event)) => self.ask(event),
+            _ => {}
+        }
+    }
+
+    fn connected(&mut self, peer: PeerId) {
+        self.dialing.connected(&peer);
+        if !self.connected.insert(peer) {
+            return;
+        }
+        tracing::info!(%peer, "connected");
+        if let Some(status) = self.last_status.clone() {
+            self.swarm.behaviour_mut().status.send_request(&peer, status);
+        }
+        if let Some(peer) = engine_peer(peer) {
+            self.inbound.tell(Inbound::Connected(peer));
+        }
+        self.tell_peers();
+    }
+
+    fn disconnected(&mut self, peer: PeerId) {
+        self.dialing.disconnected(&peer, Instant::now());
+        self.learnt
+            .retain(|learnt, _| *learnt != peer || self.admission.standing(learnt).is_some());
+        if !self.connected.remove(&peer) {
+            return;
+        }
+        tracing::info!(%peer, "disconnected");
+        if let Some(peer) = engine_peer(peer) {
+            self.inbound.tell(Inbound::Disconnected(peer));
+        }
+        self.tell_peers();
+    }
+
+    fn tell_peers(&self) {
+        let operators = self.admission.operators(&self.connected);
+        let peers = self.connected.iter().map(|peer| {
+            (
+                *peer,
+                self.admission.standing(peer).and_then(|standing| standing.operator),
+            )
+        });
+        self.peers.send_replace(peers.collect());
+        self.operators.send_replace(operators);
+    }
+
+    fn judge(&mut self, ticket: &Ticket, acceptance: MessageAcceptance) {
+        self.swarm
+            .behaviour_mut()
+            .gossip
+            .report_message_validation_result(&ticket.id, &ticket.from, acceptance);
+    }
+
+    fn gossip(&mut self, ticket: Ticket, message: gossipsub::Message) {
+        let known = Topic::named(message.topic.as_str()).zip(message.source);
+        let Some((topic, publisher)) = known.filter(|(_, publisher)| self.admission.publishes(publisher)) else {
+            // Lists differ between nodes for a moment when an epoch turns, so this is nobody's fault.
+            return self.judge(&ticket, MessageAcceptance::Ignore);
+        };
+        let bytes = Bytes::from(message.data);
+        if bytes.len() > topic.limit() {
+            return self.judge(&ticket, MessageAcceptance::Reject);
+        }
+        match topic.of_engine() {
+            Some(topic) => self.engine_gossip(topic, &ticket, publisher, bytes),
+            None => self.own_gossip(topic, ticket, publisher, bytes),
+        }
+    }
+
+    fn engine_gossip(&mut self, topic: wire::Topic, ticket: &Ticket, publisher: PeerId, bytes: Bytes) {
+        match Message::decode(topic, bytes) {
+            Ok(message) => {
+                self.judge(ticket, MessageAcceptance::Accept);
+                if let Some((from, publisher)) = engine_peer(ticket.from).zip(engine_peer(publisher)) {
+                    self.inbound.tell(Inbound::Gossip {
+                        from,
+                        publisher,
+                        message,
+                    });
+                }
+            }
+            Err(malformed) => {
+                tracing::warn!(from = %ticket.from, ?topic, %malformed, "refused gossip");
+                self.judge(ticket, MessageAcceptance::Reject);
+            }
+        }
+    }
+
+    fn own_gossip(&mut self, topic: Topic, ticket: Ticket, publisher: PeerId, bytes: Bytes) {
+        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let Ok(room) = self.inbox_room.clone().try_acquire_many_owned(size) else {
+            tracing::debug!(?topic, "the inbox is full");
+            return self.judge(&ticket, MessageAcceptance::Ignore);
+        };
+        let verdict = Verdict {
+            ticket: Some(ticket),
+            commands: self.commands.clone(),
+            _room: room,
+        };
+        // What does not fit is dropped, and so judged: ignored.
+        let _ = self.inbox.try_send(Gossip {
+            topic,
+            publisher,
+            bytes,
+            verdict,
+        });
+    }
+
+    /// Counts a direct message; false when the peer has sent too many since the last tick.
+    fn within_rate(&mut self, peer: PeerId) -> bool {
+        let count = self.direct.entry(peer).or_insert(0);
+        *count += 1;
+        *count <= DIRECT_PER_TICK
+    }
+
+    fn status(&mut self, event: DirectEvent) {
+        let request_response::Event::Message { peer, message, .. } = event else {
+            return;
+        };
+        let request_response::Message::Request { request, channel, .. } = message else {
+            return;
+        };
+        if !self.within_rate(peer) {
+            return;
+        }
+        let _ = self.swarm.behaviour_mut().status.send_response(channel, Bytes::new());
+        if let Some(peer) = engine_peer(peer) {
+            self.inbound.tell(Inbound::Status(peer, request));
+        }
+    }
+
+    fn sync(&mut self, event: DirectEvent) {
+        use request_response::{Event, Message};
+        match event {
+            Event::Message {
+                peer,
+                message:
+                    Message::Request {
+                        request_id,
+                        request,
+                        channel,
+                    },
+                ..
+            } => {
+                let Some(asker) = engine_peer(peer).filter(|_| self.within_rate(peer)) else {
+                    return;
+                };
+                self.next_question += 1;
+                self.to_answer.insert(self.next_question, (request_id, channel));
+                self.inbound.tell(Inbound::Asked(self.next_question, asker, request));
+            }
+            Event::Message {
+                peer,
+                message: Message::Response { request_id, response },
+                ..
+            } => {
+                if let Some((id, peer)) = self.asked.remove(&request_id).zip(engine_peer(peer)) {
+                    self.inbound.tell(Inbound::Answered(id, peer, response));
+                }
+            }
+            Event::OutboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
+                if let Some((id, peer)) = self.asked.remove(&request_id).zip(engine_peer(peer)) {
+                    self.inbound.tell(Inbound::Unanswered(id, peer, reason(&error)));
+                }
+            }
+            Event::InboundFailure { peer, request_id, .. } => {
+                let question = self
+                    .to_answer
+                    .iter()
+                    .find(|(_, (id, _))| *id == request_id)
+                    .map(|(id, _)| *id);
+                if let Some((id, peer)) = question.zip(engine_peer(peer)) {
+                    self.to_answer.remove(&id);
+                    self.inbound.tell(Inbound::Abandoned(id, peer));
+                }
+            }
+            Event::ResponseSent { .. } => {}
+        }
+    }
+
+    fn ask(&mut self, event: DirectEvent) {
+        use request_response::{Event, Message};
+        match event {
+            Event::Message {
+                peer,
+                message: Message::Request { request, channel, .. },
+                ..
+            } => {
+                if self.within_rate(peer) {
+                    let commands = self.commands.clone();
+                    let _ = self.asks.try_send(Ask {
+                        from: peer,
+                        question: request,
+                        channel,
+                        commands,
+                    });
+                }
+            }
+            Event::Message {
+                message: Message::Response { request_id, response },
+                ..
+            } => {
+                if let Some(reply) = self.own_asked.remove(&request_id) {
+                    let _ = reply.send(Ok(response));
+                }
+            }
+            Event::OutboundFailure { request_id, error, .. } => {
+                if let Some(reply) = self.own_asked.remove(&request_id) {
+                    let _ = reply.send(Err(AskError::Unanswered(error.to_string())));
+                }
+            }
+            Event::InboundFailure { .. } | Event::ResponseSent { .. } => {}
+        }
+    }
+}
+
+/// The engine's next wish; never, once it is gone.
+async fn next(port: &mut Option<mpsc::Receiver<Outbound>>) -> Option<Outbound> {
+    match port {
+        Some(port) => port.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn reason(failure: &OutboundFailure) -> OutboundFailureReason {
+    match failure {
+        OutboundFailure::DialFailure => OutboundFailureReason::DialFailure,
+        OutboundFailure::Timeout => OutboundFailureReason::Timeout,
+        OutboundFailure::ConnectionClosed => OutboundFailureReason::ConnectionClosed,
+        OutboundFailure::UnsupportedProtocols => OutboundFailureReason::UnsupportedProtocols,
+        OutboundFailure::Io(_) => OutboundFailureReason::Io,
+    }
+}
+
+/// The engine has its own type for the same bytes. `None` only for a kind of peer id that neither would take.
+fn engine_peer(peer: PeerId) -> Option<EnginePeerId> {
+    EnginePeerId::from_bytes(&peer.to_bytes()).ok()
+}
+
+fn transport_peer(peer: EnginePeerId) -> Option<PeerId> {
+    PeerId::from_bytes(&peer.to_bytes()).ok()
+}
