@@ -26,9 +26,7 @@ pub fn locate() -> Option<PathBuf> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("bitcoind"));
-    on_path
-        .chain(cache().map(|cache| cache.join("bitcoind")))
-        .find(|candidate| candidate.is_file())
+    on_path.chain(cache().map(|cache| cache.join("bitcoind"))).find(|candidate| candidate.is_file())
 }
 
 /// Finds a bitcoind, or builds one into the cache, showing what the build says.
@@ -61,17 +59,9 @@ fn build() -> Result<PathBuf> {
     eprintln!("building bitcoind from crate {CRATE} {CRATE_VERSION} (once, about five minutes)");
     let source = fetch(&cache)?;
     let folder = cache.join("build");
-    run(Command::new("cmake")
-        .arg("-S")
-        .arg(source)
-        .arg("-B")
-        .arg(&folder)
-        .args(CMAKE_OPTIONS))?;
+    run(Command::new("cmake").arg("-S").arg(source).arg("-B").arg(&folder).args(CMAKE_OPTIONS))?;
     let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
-    run(Command::new("cmake")
-        .arg("--build")
-        .arg(&folder)
-        .args(["--target", "bitcoind", "bitcoin-cli", "-j", &jobs]))?;
+    run(Command::new("cmake").arg("--build").arg(&folder).args(["--target", "bitcoind", "bitcoin-cli", "-j", &jobs]))?;
     for name in ["bitcoin-cli", "bitcoind"] {
         // A rename is seen whole or not at all: nobody finds half a bitcoind.
         let partial = cache.join(format!("{name}.partial"));
@@ -101,10 +91,7 @@ const CMAKE_OPTIONS: [&str; 13] = [
 
 /// Bitcoin Core's source, as cargo unpacks the crate. `cargo info` fetches a crate without making it a dependency.
 fn fetch(scratch: &Path) -> Result<PathBuf> {
-    run(Command::new("cargo")
-        .arg("info")
-        .arg(format!("{CRATE}@{CRATE_VERSION}"))
-        .current_dir(scratch))?;
+    run(Command::new("cargo").arg("info").arg(format!("{CRATE}@{CRATE_VERSION}")).current_dir(scratch))?;
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let registries = home.context("neither CARGO_HOME nor HOME is set")?.join("registry/src");
@@ -119,17 +106,9 @@ fn fetch(scratch: &Path) -> Result<PathBuf> {
 
 fn run(command: &mut Command) -> Result<()> {
     let status = command.stdin(Stdio::null()).status();
-    let status = status.with_context(|| {
-        format!(
-            "{} cannot be started; is it installed?",
-            command.get_program().display()
-        )
-    })?;
-    ensure!(
-        status.success(),
-        "{} failed with {status}",
-        command.get_program().display()
-    );
+    let status =
+        status.with_context(|| format!("{} cannot be started; is it installed?", command.get_program().display()))?;
+    ensure!(status.success(), "{} failed with {status}", command.get_program().display());
     Ok(())
 }
 
@@ -175,9 +154,7 @@ impl Bitcoind {
         if lifetime == Lifetime::Detached {
             std::os::unix::process::CommandExt::process_group(&mut command, 0); // a terminal's Ctrl-C is not for it
         }
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
+        let child = command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
         Self::reach(&dir, rpc_port, Some(child), lifetime).await
     }
 
@@ -191,36 +168,21 @@ impl Bitcoind {
     }
 
     async fn reach(dir: &Path, rpc_port: u16, mut child: Option<Child>, lifetime: Lifetime) -> Result<Self> {
-        let endpoint = Endpoint {
-            url: format!("http://127.0.0.1:{rpc_port}"),
-            auth: Auth::Cookie(cookie(dir)),
-        };
+        let endpoint = Endpoint { url: format!("http://127.0.0.1:{rpc_port}"), auth: Auth::Cookie(cookie(dir)) };
         let deadline = Instant::now() + START_DEADLINE;
         loop {
             if let Some(client) = answering(&endpoint).await {
-                return Ok(Self {
-                    client,
-                    endpoint,
-                    pid_file: pid_file(dir),
-                    child,
-                    lifetime,
-                });
+                return Ok(Self { client, endpoint, pid_file: pid_file(dir), child, lifetime });
             }
             if let Some(status) = child.as_mut().map(Child::try_wait).transpose()?.flatten() {
-                bail!(
-                    "bitcoind ended with {status}; see {}",
-                    dir.join("bitcoind.log").display()
-                );
+                bail!("bitcoind ended with {status}; see {}", dir.join("bitcoind.log").display());
             }
             if Instant::now() > deadline {
                 if let Some(mut child) = child {
                     child.kill()?;
                     child.wait()?;
                 }
-                bail!(
-                    "bitcoind did not answer in {START_DEADLINE:?}; see {}",
-                    dir.join("bitcoind.log").display()
-                );
+                bail!("bitcoind did not answer in {START_DEADLINE:?}; see {}", dir.join("bitcoind.log").display());
             }
             sleep(POLL).await;
         }
@@ -318,15 +280,8 @@ impl Drop for Miner {
 }
 
 /// A devnet's bitcoind: no peers, no log to the terminal, a burn of any size relayed.
-const OPTIONS: [&str; 7] = [
-    "-regtest",
-    "-server",
-    "-listen=0",
-    "-dnsseed=0",
-    "-txindex=1",
-    "-rpcthreads=8",
-    "-rpcworkqueue=128",
-];
+const OPTIONS: [&str; 7] =
+    ["-regtest", "-server", "-listen=0", "-dnsseed=0", "-txindex=1", "-rpcthreads=8", "-rpcworkqueue=128"];
 
 /// How long a start may take.
 const START_DEADLINE: Duration = Duration::from_secs(60);

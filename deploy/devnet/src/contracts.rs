@@ -83,20 +83,14 @@ pub async fn deploy(
         equivocationWad_: parameters.equivocation_wad,
         metadataUri: "https://palisade.invalid/devnet".to_owned(),
     };
-    plan.create(
-        "EigenLayerAdapter",
-        [&EigenLayerAdapter::BYTECODE[..], &adapter.abi_encode()].concat(),
-    );
+    plan.create("EigenLayerAdapter", [&EigenLayerAdapter::BYTECODE[..], &adapter.abi_encode()].concat());
     let receipts = sender.send(plan).await?;
     let stand: Vec<_> = receipts.iter().map(|receipt| receipt.contract_address).collect();
     ensure!(
         stand == [Some(predicted.palisade), Some(predicted.eigenlayer_adapter)],
         "the contracts stand at {stand:?}"
     );
-    let bound = Palisade::new(predicted.palisade, &sender.provider)
-        .chainId()
-        .call()
-        .await?;
+    let bound = Palisade::new(predicted.palisade, &sender.provider).chainId().call().await?;
     ensure!(bound == parameters.chain_id, "Palisade.sol is bound to {bound}");
     Ok(())
 }

@@ -67,9 +67,7 @@ async fn outgrow_withdrawal_delay(provider: &DynProvider) -> anyhow::Result<()> 
     let height = provider.get_block_number().await?;
     let missing = (u64::from(WITHDRAWAL_DELAY_BLOCKS) + 2).saturating_sub(height);
     if missing > 0 {
-        provider
-            .raw_request::<_, Option<bool>>("anvil_mine".into(), [U256::from(missing)])
-            .await?;
+        provider.raw_request::<_, Option<bool>>("anvil_mine".into(), [U256::from(missing)]).await?;
     }
     Ok(())
 }
@@ -115,11 +113,7 @@ fn plan_core(plan: &mut Plan, owner: Address, codes: &Codes) -> EigenLayer {
     let implementations = [
         (delegation, "delegation_manager", delegation_arguments.abi_encode()),
         (allocation, "allocation_manager", allocation_arguments.abi_encode()),
-        (
-            strategies,
-            "strategy_manager",
-            (delegation, pauser, version.clone()).abi_encode_params(),
-        ),
+        (strategies, "strategy_manager", (delegation, pauser, version.clone()).abi_encode_params()),
         (pods, "eigen_pod_manager", pods_arguments.abi_encode_params()),
         (permission, "permission_controller", version.abi_encode()),
         (factory, "strategy_factory", base_arguments),
@@ -133,24 +127,12 @@ fn plan_core(plan: &mut Plan, owner: Address, codes: &Codes) -> EigenLayer {
         let call = DelegationManager::initializeCall { owner, paused: none };
         plan.call("initialize", proxy, &call);
     }
-    let call = StrategyManager::initializeCall {
-        owner,
-        whitelister: factory,
-        paused: none,
-    };
+    let call = StrategyManager::initializeCall { owner, whitelister: factory, paused: none };
     plan.call("initialize StrategyManager", strategies, &call);
-    let call = StrategyFactory::initializeCall {
-        owner,
-        paused: none,
-        beacon: base_beacon,
-    };
+    let call = StrategyFactory::initializeCall { owner, paused: none, beacon: base_beacon };
     plan.call("initialize StrategyFactory", factory, &call);
     let token = plan.create("DevToken", DevToken::BYTECODE.to_vec());
-    plan.call(
-        "deployNewStrategy",
-        factory,
-        &StrategyFactory::deployNewStrategyCall { token },
-    );
+    plan.call("deployNewStrategy", factory, &StrategyFactory::deployNewStrategyCall { token });
     EigenLayer {
         allocation_manager: allocation,
         delegation_manager: delegation,
@@ -179,43 +161,22 @@ pub async fn stake(
     become_operator(endpoint, core, operator).await?;
     let sender = Sender::new(endpoint, staker)?;
     let mut plan = sender.plan().await?;
-    plan.call(
-        "mint",
-        core.token,
-        &DevToken::mintCall {
-            to: staker.address(),
-            value: amount,
-        },
-    );
-    let approve = DevToken::approveCall {
-        spender: core.strategy_manager,
-        value: amount,
-    };
+    plan.call("mint", core.token, &DevToken::mintCall { to: staker.address(), value: amount });
+    let approve = DevToken::approveCall { spender: core.strategy_manager, value: amount };
     plan.call("approve", core.token, &approve);
-    let deposit = StrategyManager::depositIntoStrategyCall {
-        strategy: core.strategy,
-        token: core.token,
-        amount,
-    };
+    let deposit = StrategyManager::depositIntoStrategyCall { strategy: core.strategy, token: core.token, amount };
     plan.call("depositIntoStrategy", core.strategy_manager, &deposit);
     let manager = DelegationManager::new(core.delegation_manager, &sender.provider);
     let chosen = manager.delegatedTo(staker.address()).call().await?;
     if chosen == Address::ZERO {
         let delegate = DelegationManager::delegateToCall {
             operator: operator.address(),
-            approval: DelegationManager::SignatureWithExpiry {
-                signature: Bytes::new(),
-                expiry: U256::ZERO,
-            },
+            approval: DelegationManager::SignatureWithExpiry { signature: Bytes::new(), expiry: U256::ZERO },
             salt: B256::ZERO,
         };
         plan.call("delegateTo", core.delegation_manager, &delegate);
     } else {
-        ensure!(
-            chosen == operator.address(),
-            "{} delegates to {chosen}",
-            staker.address()
-        );
+        ensure!(chosen == operator.address(), "{} delegates to {chosen}", staker.address());
     }
     sender.send(plan).await?;
     Ok(())
@@ -256,18 +217,10 @@ pub async fn allocate(
     await_allocation_delay(&sender.provider, core, operator.address()).await?;
     let set = IAllocationManager::OperatorSet { avs: adapter, id: 0 };
     let manager = IAllocationManager::new(core.allocation_manager, &sender.provider);
-    if !manager
-        .isMemberOfOperatorSet(operator.address(), set.clone())
-        .call()
-        .await?
-    {
+    if !manager.isMemberOfOperatorSet(operator.address(), set.clone()).call().await? {
         let call = IAllocationManager::registerForOperatorSetsCall {
             operator: operator.address(),
-            params: IAllocationManager::RegisterParams {
-                avs: adapter,
-                operatorSetIds: vec![0],
-                data: Bytes::new(),
-            },
+            params: IAllocationManager::RegisterParams { avs: adapter, operatorSetIds: vec![0], data: Bytes::new() },
         };
         let mut plan = sender.plan().await?;
         plan.call("registerForOperatorSets", core.allocation_manager, &call);
@@ -317,11 +270,7 @@ pub async fn slashable(
         .getMinimumSlashableStake(set, vec![operator], vec![core.strategy], block)
         .call()
         .await?;
-    stakes
-        .first()
-        .and_then(|row| row.first())
-        .copied()
-        .context("the core answered without a stake")
+    stakes.first().and_then(|row| row.first()).copied().context("the core answered without a stake")
 }
 
 /// Creation codes by the name of the crate's module, in the order of [`NAMES`].
@@ -355,10 +304,7 @@ impl Codes {
     }
 
     fn bare(&self, name: &str) -> Vec<u8> {
-        let at = NAMES
-            .iter()
-            .position(|known| *known == name)
-            .expect("only names of the table are asked for");
+        let at = NAMES.iter().position(|known| *known == name).expect("only names of the table are asked for");
         self.0[at].clone()
     }
 
@@ -397,9 +343,7 @@ fn unpacked() -> anyhow::Result<Option<PathBuf>> {
         return Ok(None);
     };
     let folders = registries.flatten().map(|registry| registry.path().join(CRATE));
-    Ok(folders
-        .into_iter()
-        .find(|folder| folder.join("src/bindings/core").is_dir()))
+    Ok(folders.into_iter().find(|folder| folder.join("src/bindings/core").is_dir()))
 }
 
 /// The bytes of the byte string literal that follows `pub static BYTECODE`.

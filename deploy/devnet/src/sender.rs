@@ -21,11 +21,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// An empty plan of an account whose next nonce is `nonce`.
     pub(crate) fn new(account: Address, nonce: u64) -> Self {
-        Self {
-            account,
-            nonce,
-            transactions: Vec::new(),
-        }
+        Self { account, nonce, transactions: Vec::new() }
     }
 
     /// Adds the creation of a contract and returns its address.
@@ -66,14 +62,8 @@ impl Sender {
     /// The account of `signer` at the endpoint.
     pub(crate) fn new(endpoint: &str, signer: &PrivateKeySigner) -> anyhow::Result<Self> {
         let url = endpoint.parse().with_context(|| format!("{endpoint} is not a URL"))?;
-        let provider = ProviderBuilder::new()
-            .wallet(EthereumWallet::from(signer.clone()))
-            .connect_http(url)
-            .erased();
-        Ok(Self {
-            provider,
-            account: signer.address(),
-        })
+        let provider = ProviderBuilder::new().wallet(EthereumWallet::from(signer.clone())).connect_http(url).erased();
+        Ok(Self { provider, account: signer.address() })
     }
 
     /// The nonce of the next transaction.
@@ -122,10 +112,7 @@ impl Sender {
                 }
                 return Ok(receipt);
             }
-            ensure!(
-                Instant::now() < deadline,
-                "{what} is in no block after {INCLUSION_DEADLINE:?}"
-            );
+            ensure!(Instant::now() < deadline, "{what} is in no block after {INCLUSION_DEADLINE:?}");
             sleep(POLL).await;
         }
     }

@@ -68,24 +68,11 @@ async fn r25_only_a_pair_convicts_and_every_domain_is_a_case() {
     assert_reason::<Palisade::Compatible>(&compatible);
     let mut moved = world.pair(&operator, 7, A, B);
     moved.slot = 8;
-    assert!(
-        world
-            .slash(&moved)
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains(WRONG_SIGNATURE)
-    );
+    assert!(world.slash(&moved).await.unwrap_err().to_string().contains(WRONG_SIGNATURE));
     assert_eq!(world.slashable(&operator).await, ether(400));
 
-    world
-        .slash(&world.pair_in(DomainKind::Ledger, &operator, 7, A, B))
-        .await
-        .unwrap();
-    let receipt = world
-        .slash(&world.pair_in(DomainKind::Succession, &operator, 1, A, B))
-        .await
-        .unwrap();
+    world.slash(&world.pair_in(DomainKind::Ledger, &operator, 7, A, B)).await.unwrap();
+    let receipt = world.slash(&world.pair_in(DomainKind::Succession, &operator, 1, A, B)).await.unwrap();
     println!("gas of a later slash: {}", receipt.gas_used);
     assert_about(world.slashable(&operator).await, ether(225)); // a quarter of what the first one left
 }
@@ -95,15 +82,7 @@ async fn r24_a_conviction_waits_for_something_to_take() {
     let world = World::new().await.unwrap();
     let operator = world.operator(1);
     // Without keys the adapter lets nobody into the operator set.
-    eigenlayer::stake(
-        &world.endpoint,
-        &world.core,
-        &operator.account,
-        &operator.account,
-        ether(1_000),
-    )
-    .await
-    .unwrap();
+    eigenlayer::stake(&world.endpoint, &world.core, &operator.account, &operator.account, ether(1_000)).await.unwrap();
     let refused = world.allocate(&operator, 400 * MILLI).await.unwrap_err();
     assert_reason::<EigenLayerAdapter::NotRegistered>(&refused);
 
@@ -170,14 +149,7 @@ impl World {
             evidence_window_blocks: 60,
             equivocation_wad: U256::from(250 * MILLI),
         };
-        contracts::deploy(
-            &world.endpoint,
-            &world.deployer,
-            &world.addresses,
-            &world.core,
-            &parameters,
-        )
-        .await?;
+        contracts::deploy(&world.endpoint, &world.deployer, &world.addresses, &world.core, &parameters).await?;
         Ok(world)
     }
 
@@ -193,17 +165,11 @@ impl World {
 
     fn provider(&self, signer: &PrivateKeySigner) -> DynProvider {
         let wallet = EthereumWallet::from(signer.clone());
-        ProviderBuilder::new()
-            .wallet(wallet)
-            .connect_http(self.endpoint.parse().unwrap())
-            .erased()
+        ProviderBuilder::new().wallet(wallet).connect_http(self.endpoint.parse().unwrap()).erased()
     }
 
     fn operator(&self, number: u8) -> Operator {
-        Operator {
-            account: account(number),
-            key: bls::SecretKey::from_seed(&[number; 32]),
-        }
+        Operator { account: account(number), key: bls::SecretKey::from_seed(&[number; 32]) }
     }
 
     /// Keys, stake of 1,000 tokens, allocation.
@@ -244,11 +210,8 @@ impl World {
     fn pair_in(&self, kind: DomainKind, operator: &Operator, slot: u64, a: Digest, b: Digest) -> Palisade::Pair {
         let palisade = ids::Address::new(self.addresses.palisade.into_array());
         let domain = Domain::own(&CHAIN, &palisade, kind);
-        let signatures = [a, b].map(|digest| {
-            operator
-                .key
-                .sign(&Statement { domain, slot, digest }.bls_message(&CHAIN))
-        });
+        let signatures =
+            [a, b].map(|digest| operator.key.sign(&Statement { domain, slot, digest }.bls_message(&CHAIN)));
         Palisade::Pair {
             keyId: 1,
             serviceId: B256::ZERO,
@@ -257,11 +220,7 @@ impl World {
             slot,
             digestA: B256::from(*a.as_bytes()),
             digestB: B256::from(*b.as_bytes()),
-            signatureSum: bls::Signature::aggregate(&signatures)
-                .unwrap()
-                .to_packed()
-                .to_vec()
-                .into(),
+            signatureSum: bls::Signature::aggregate(&signatures).unwrap().to_packed().to_vec().into(),
         }
     }
 
@@ -276,9 +235,7 @@ impl World {
     async fn slashable(&self, operator: &Operator) -> U256 {
         let provider = self.provider(&self.deployer);
         let adapter = self.addresses.eigenlayer_adapter;
-        eigenlayer::slashable(&provider, &self.core, operator.account.address(), adapter)
-            .await
-            .unwrap()
+        eigenlayer::slashable(&provider, &self.core, operator.account.address(), adapter).await.unwrap()
     }
 
     async fn max_magnitude(&self, operator: &Operator) -> u64 {
@@ -335,17 +292,11 @@ fn start_anvil() -> anyhow::Result<(Child, String)> {
 /// The native binary: npm's shim leaves the real process behind.
 fn anvil_binary() -> anyhow::Result<PathBuf> {
     let home = std::env::var("HOME").unwrap_or_default();
-    let folders = std::env::var("PALISADE_TOOLS").into_iter().chain([
-        format!("{home}/.cache/palisade/tools/node_modules"),
-        "/tmp/npm/node_modules".to_owned(),
-    ]);
+    let folders = std::env::var("PALISADE_TOOLS")
+        .into_iter()
+        .chain([format!("{home}/.cache/palisade/tools/node_modules"), "/tmp/npm/node_modules".to_owned()]);
     folders
-        .flat_map(|folder| {
-            std::fs::read_dir(Path::new(&folder).join("@foundry-rs"))
-                .into_iter()
-                .flatten()
-                .flatten()
-        })
+        .flat_map(|folder| std::fs::read_dir(Path::new(&folder).join("@foundry-rs")).into_iter().flatten().flatten())
         .filter(|package| package.file_name().to_string_lossy().starts_with("anvil-"))
         .map(|package| package.path().join("bin/anvil"))
         .find(|binary| binary.is_file())
@@ -353,11 +304,7 @@ fn anvil_binary() -> anyhow::Result<PathBuf> {
 }
 
 fn event<E: SolEvent>(receipt: &TransactionReceipt) -> Option<E> {
-    receipt
-        .logs()
-        .iter()
-        .find_map(|log| E::decode_log(&log.inner).ok())
-        .map(|log| log.data)
+    receipt.logs().iter().find_map(|log| E::decode_log(&log.inner).ok()).map(|log| log.data)
 }
 
 fn assert_reason<E: SolError>(error: &anyhow::Error) {
@@ -367,10 +314,7 @@ fn assert_reason<E: SolError>(error: &anyhow::Error) {
 
 /// Equal but for the core's rounding of magnitudes, which is in the staker's disfavour.
 fn assert_about(value: U256, expected: U256) {
-    assert!(
-        value <= expected && expected - value < U256::from(1_000),
-        "{value} is not about {expected}"
-    );
+    assert!(value <= expected && expected - value < U256::from(1_000), "{value} is not about {expected}");
 }
 
 /// One of anvil's own accounts: publicly known keys.

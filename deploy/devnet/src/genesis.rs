@@ -1,0 +1,168 @@
+//! The devnet's genesis: the constants, and what is only known on the day.
+
+use crate::constants::*;
+use crate::contracts::PredictedAddresses;
+use crate::eigenlayer::EigenLayer;
+use bitcoin::hashes::Hash as _;
+use palisade_types::chain::ChainPoint;
+use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, VaultTerms};
+use palisade_types::{Address, BasisPoints, Hash, Malformed, MicroUsd, Sats, SchnorrKey, Wad};
+
+/// What is only known on the day.
+#[derive(Clone, Debug)]
+pub struct Day {
+    /// Makes this network differ from yesterday's (R17).
+    pub random: Hash,
+    /// A final Ethereum block before every registration.
+    pub ethereum_start: ChainPoint,
+    /// A final Bitcoin block before every vault.
+    pub bitcoin_start: ChainPoint,
+    /// Where our contracts will stand.
+    pub contracts: PredictedAddresses,
+    /// Where the restaking core stands.
+    pub core: EigenLayer,
+    /// The covenant's keys, in any order.
+    pub covenant: Vec<SchnorrKey>,
+    /// The founders, in any order.
+    pub seats: Vec<Seat>,
+}
+
+/// Makes the genesis of a devnet.
+///
+/// # Errors
+///
+/// There are more seats or covenant members than a genesis holds.
+pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
+    let Day { contracts, core, mut covenant, mut seats, .. } = day;
+    covenant.sort_unstable();
+    seats.sort_unstable_by_key(|seat| seat.operator);
+    Ok(Genesis {
+        random: day.random,
+        evm_chain_id: EVM_CHAIN_ID,
+        bitcoin_genesis: regtest(),
+        ethereum_start: day.ethereum_start,
+        bitcoin_start: day.bitcoin_start,
+        contracts: Contracts {
+            palisade: address(contracts.palisade),
+            eigenlayer_adapter: address(contracts.eigenlayer_adapter),
+            committee: address(contracts.committee),
+            allocation_manager: address(core.allocation_manager),
+            delegation_manager: address(core.delegation_manager),
+        },
+        assets: vec![Asset {
+            strategy: address(core.strategy),
+            price: MicroUsd::new(TOKEN_PRICE_MICRO_USD),
+            equivocation: Wad::new(EQUIVOCATION_WAD),
+        }]
+        .try_into()?,
+        vaults: Some(vault_terms(covenant)?),
+        parameters: parameters(),
+        seats: seats.try_into()?,
+    })
+}
+
+/// The terms of the devnet's vaults, with the covenant ascending.
+fn vault_terms(covenant: Vec<SchnorrKey>) -> Result<VaultTerms, Malformed> {
+    Ok(VaultTerms {
+        covenant: covenant.try_into()?,
+        quorum: COVENANT_QUORUM,
+        min_staking_time: MIN_STAKING_BLOCKS,
+        max_staking_time: MAX_STAKING_BLOCKS,
+        unbonding_time: UNBONDING_BLOCKS,
+        unbonding_fee: Sats::new(UNBONDING_FEE_SATS),
+        slash_rate: BasisPoints::new(VAULT_SLASH_BASIS_POINTS).expect("the constant is less than the whole"),
+        slash_script: VAULT_SLASH_SCRIPT.to_vec().try_into()?,
+        min_slash_fee: Sats::new(MIN_SLASH_FEE_SATS),
+        min_stake: Sats::new(MIN_VAULT_SATS),
+        price: MicroUsd::new(BITCOIN_PRICE_MICRO_USD),
+    })
+}
+
+/// The devnet's numbers as genesis holds them.
+#[must_use]
+pub fn parameters() -> Parameters {
+    Parameters {
+        epoch_heights: EPOCH_HEIGHTS,
+        epoch_ethereum_blocks: EPOCH_ETHEREUM_BLOCKS,
+        epoch_bitcoin_blocks: EPOCH_BITCOIN_BLOCKS,
+        max_age_blocks: MAX_AGE_BLOCKS,
+        trust_blocks: TRUST_BLOCKS,
+        execution_blocks: EXECUTION_BLOCKS,
+        observation_lag_blocks: OBSERVATION_LAG_BLOCKS,
+        bitcoin_depth: BITCOIN_DEPTH,
+        deallocation_delay: u64::from(DEALLOCATION_DELAY_BLOCKS),
+        checkpoint_interval: CHECKPOINT_INTERVAL,
+        attest_lag_blocks: ATTEST_LAG_BLOCKS,
+        min_total: MicroUsd::new(MIN_TOTAL_MICRO_USD),
+        min_bond: MicroUsd::new(MIN_BOND_MICRO_USD),
+    }
+}
+
+/// Regtest's own genesis block, internal byte order.
+fn regtest() -> Hash {
+    let block = bitcoin::constants::genesis_block(bitcoin::Network::Regtest);
+    Hash::new(block.block_hash().to_byte_array())
+}
+
+fn address(address: alloy::primitives::Address) -> Address {
+    Address::new(address.into_array())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use palisade_types::{Ed25519Key, OperatorId};
+
+    fn sample() -> Genesis {
+        let number = |number: u8| alloy::primitives::Address::repeat_byte(number);
+        let point = |number| ChainPoint { number, hash: Hash::ZERO, log: u32::MAX, time: 0 };
+        let seat = |number: u8| Seat {
+            operator: OperatorId::new([number; 20]),
+            ed25519: Ed25519Key::new([number; 32]),
+            peer: vec![number].try_into().unwrap(),
+        };
+        let day = Day {
+            random: Hash::ZERO,
+            ethereum_start: point(130),
+            bitcoin_start: point(117),
+            contracts: PredictedAddresses { palisade: number(1), eigenlayer_adapter: number(2), committee: number(3) },
+            core: EigenLayer {
+                allocation_manager: number(4),
+                delegation_manager: number(5),
+                strategy_manager: number(6),
+                eigen_pod_manager: number(7),
+                permission_controller: number(8),
+                strategy_factory: number(9),
+                token: number(10),
+                strategy: number(11),
+            },
+            covenant: vec![SchnorrKey::new([3; 32]), SchnorrKey::new([1; 32]), SchnorrKey::new([2; 32])],
+            seats: vec![seat(3), seat(1), seat(4), seat(2)],
+        };
+        genesis(day).unwrap()
+    }
+
+    #[test]
+    fn r04_the_devnets_numbers_keep_every_window_inside_its_delay() {
+        sample().check().unwrap();
+        assert_eq!(parameters().ethereum_window(), 100);
+        assert_eq!(parameters().bitcoin_window(), 96);
+    }
+
+    #[test]
+    fn r06_one_operators_stake_alone_is_no_epoch_with_weight_and_two_are() {
+        let tokens = u128::from(STAKE_TOKENS) * u128::from(TOKEN_PRICE_MICRO_USD);
+        let at_risk = tokens * u128::from(EQUIVOCATION_WAD) / 1_000_000_000_000_000_000;
+        assert!(at_risk >= u128::from(MIN_BOND_MICRO_USD));
+        assert!(at_risk < u128::from(MIN_TOTAL_MICRO_USD) && 2 * at_risk >= u128::from(MIN_TOTAL_MICRO_USD));
+        let vault = u128::from(VAULT_SATS) * u128::from(VAULT_SLASH_BASIS_POINTS) / 10_000;
+        let vault = vault * u128::from(BITCOIN_PRICE_MICRO_USD) / 100_000_000;
+        assert!(vault * 2 < at_risk, "R23: bitcoin stays below a third of the power");
+    }
+
+    #[test]
+    fn r28_every_rung_pays_at_least_the_least_fee() {
+        assert!(VAULT_SLASH_FEES.iter().all(|fee| *fee >= MIN_SLASH_FEE_SATS));
+        assert!(STAKING_BLOCKS >= MIN_STAKING_BLOCKS && STAKING_BLOCKS <= MAX_STAKING_BLOCKS);
+    }
+}

@@ -1,0 +1,171 @@
+//! The binary `palisade-devnet`; `deploy/devnet.sh` is its door.
+
+use anyhow::Context;
+use bitcoin::Network;
+use clap::{Parser, Subcommand};
+use palisade_bitcoin::staker::Wallet;
+use palisade_crypto::eots;
+use palisade_devnet::bitcoind::{self, Miner};
+use palisade_devnet::constants::BITCOIN_BLOCK;
+use palisade_devnet::devnet::Devnet;
+use palisade_devnet::equivocation::{Equivocation, WARNING};
+use palisade_devnet::layout::{Ports, names};
+use palisade_devnet::progress::say;
+use palisade_devnet::{logs, scenario, tools};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Four operators, an Ethereum and a Bitcoin on this machine: real processes on real chains
+#[derive(Debug, Parser)]
+#[command(name = "palisade-devnet", version, arg_required_else_help = true)]
+struct Arguments {
+    /// Where the devnet keeps everything
+    #[arg(long, env = "PALISADE_DEVNET_DIR", default_value = ".devnet", global = true, value_name = "DIR")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Start everything; returns when everything is final on both chains
+    Up,
+    /// Stop everything; the state stays
+    Down,
+    /// Show what runs and how far it is
+    Status,
+    /// Show what somebody logged
+    Logs {
+        /// An operator, anvil, bitcoind or miner; everybody's last lines by default
+        name: Option<String>,
+        /// Go on showing what is added
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Stop everything and forget it
+    Reset,
+    /// Add a fifth operator; returns when he sits in the committee
+    Join,
+    /// Play something and check how it ends
+    #[command(subcommand)]
+    Scenario(Scenario),
+    /// Deliberately sign two contradicting statements with an operator's keys, around his guard
+    Equivocate {
+        /// Whose keys
+        #[arg(long, value_name = "NAME")]
+        operator: String,
+        /// At which height; by default the newest ether-final one
+        #[arg(long)]
+        height: Option<u64>,
+        /// Folder for `ledger.hex` and `bitcoin.hex`
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Mine on regtest until stopped; `up` runs this
+    Mine,
+    /// Bring anvil and bitcoind into the cache, as `up` does when it needs them
+    Tools,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// One operator's keys equivocate; his stake must be gone on both chains, and nobody else's
+    Equivocation {
+        /// Leave out the quiet run of the same length that follows
+        #[arg(long)]
+        without_quiet_run: bool,
+    },
+    /// Nothing happens; nobody may lose anything
+    Quiet {
+        /// For how long
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    match act(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn act(arguments: Arguments) -> anyhow::Result<()> {
+    let devnet = Devnet::open(&arguments.dir, Ports::chosen()?)?;
+    match arguments.action {
+        Action::Up => {
+            let up = devnet.up().await;
+            let up = up.context("the devnet is not ready; see `status` and `logs`, stop it with `down`")?;
+            println!("\n{}\n", devnet.addresses()?);
+            say(if up.first { "try: ./deploy/devnet.sh scenario equivocation" } else { "as it was" });
+        }
+        Action::Down => {
+            devnet.down().await?;
+            say("nothing runs");
+        }
+        Action::Status => println!("{}", devnet.status().await?),
+        Action::Logs { name, follow } => logs::show(&devnet, name.as_deref(), follow).await?,
+        Action::Reset => {
+            devnet.reset().await?;
+            say("nothing runs and nothing is left");
+        }
+        Action::Join => {
+            devnet.join().await?;
+        }
+        Action::Scenario(scenario) => play(&devnet, scenario).await?,
+        Action::Equivocate { operator, height, out } => equivocate(&devnet, &operator, height, out).await?,
+        Action::Mine => mine(&devnet).await?,
+        Action::Tools => {
+            println!("{}", tools::anvil()?.display());
+            println!("{}", bitcoind::locate_or_build()?.display());
+        }
+    }
+    Ok(())
+}
+
+async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
+    match scenario {
+        Scenario::Equivocation { without_quiet_run } => {
+            let report = scenario::equivocation(devnet).await?;
+            if !without_quiet_run {
+                scenario::quiet(devnet, report.took).await?;
+            }
+            println!("{report}\n");
+            say("all of it holds");
+        }
+        Scenario::Quiet { seconds } => {
+            println!("{}\n", scenario::quiet(devnet, Duration::from_secs(seconds)).await?);
+        }
+    }
+    Ok(())
+}
+
+async fn equivocate(devnet: &Devnet, name: &str, height: Option<u64>, out: PathBuf) -> anyhow::Result<()> {
+    eprintln!("{WARNING}");
+    let operator = devnet.operator(name)?;
+    // Somebody else is asked: the accused need not run.
+    let other = names().find(|other| *other != name).context("there is somebody else")?;
+    let node = devnet.operator(other)?.client()?;
+    let made = Equivocation::sign(&operator, &*devnet.genesis()?, &node, height).await?;
+    let [ledger, bitcoin] = made.write(&out)?;
+    println!("two blocks at height {} in {}", made.height, ledger.display());
+    println!("two blocks at checkpoint {} in {}", made.checkpoint, bitcoin.display());
+    Ok(())
+}
+
+/// Mines to an address of nobody's: the staker has enough.
+async fn mine(devnet: &Devnet) -> anyhow::Result<()> {
+    let nobody = Wallet::new(eots::SecretKey::generate()).address(Network::Regtest);
+    let auth = palisade_bitcoin::Auth::Cookie(bitcoind::cookie(&devnet.layout().bitcoin()));
+    let endpoint = palisade_bitcoin::Endpoint { url: devnet.ports().bitcoin_url(), auth };
+    let _miner = Miner::start(&endpoint, nobody, BITCOIN_BLOCK)?;
+    signal(SignalKind::terminate())?.recv().await;
+    Ok(())
+}

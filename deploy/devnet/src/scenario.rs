@@ -1,0 +1,530 @@
+//! The scenarios: what must come true after a fault, and what must not without one. Everything is asserted against the
+//! nodes' own ledgers and the chains' own views; an error is a scenario that failed.
+
+use crate::constants::{EQUIVOCATION_WAD, LATECOMER, SLASH_DEADLINE, VAULT_SLASH_FEES, VAULT_SLASH_SCRIPT};
+use crate::devnet::{Devnet, vault_of};
+use crate::eigenlayer;
+use crate::equivocation::{WARNING, hex_of};
+use crate::operator::Operator;
+use crate::progress::{Seen, say, seconds, table, until};
+use crate::tools;
+use alloy::primitives::{Address, U256};
+use anyhow::{Context, ensure};
+use bitcoin::{Amount, OutPoint, Transaction, Txid, consensus::encode};
+use palisade_node::rpc::PalisadeClient;
+use palisade_node::rpc::views::{CaseView, OrderView};
+use palisade_types::canonical::Canonical;
+use palisade_types::evidence::Evidence;
+use palisade_types::genesis::Genesis;
+use palisade_types::{BasisPoints, CaseId, DomainKind, OperatorId, Sats};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How the stake rounds: EigenLayer's magnitudes lose less than this many of 1e18 shares' units.
+const ROUNDING: u64 = 1_000_000;
+
+/// What came out of a scenario.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Whose keys equivocated; `None` in a quiet run.
+    pub convict: Option<String>,
+    /// What happened, and how long after the evidence was handed in.
+    pub steps: Vec<Step>,
+    /// What everybody had before and has now.
+    pub holdings: Vec<Change>,
+    /// How long it took in all.
+    pub took: Duration,
+}
+
+/// Something that came true.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What.
+    pub what: &'static str,
+    /// How long after the start.
+    pub after: Duration,
+    /// What had to be waited for.
+    pub waited_for: &'static str,
+}
+
+/// What one operator stands to lose, before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub operator: String,
+    /// Before.
+    pub before: Holding,
+    /// After.
+    pub now: Holding,
+}
+
+/// What stands behind one operator, by the chains' own views.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Slashable shares on EigenLayer.
+    pub shares: U256,
+    /// Satoshis in his vaults' unspent staking outputs.
+    pub sats: u64,
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = |shares: U256| {
+            let thousandth = U256::from(1_000_000_000_000_000_u64);
+            let thousandths = (shares / thousandth).to::<u64>();
+            format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000)
+        };
+        let bitcoin = |sats: u64| format!("{}.{:08}", sats / 100_000_000, sats % 100_000_000);
+        let rows: Vec<_> = self
+            .holdings
+            .iter()
+            .map(|Change { operator, before, now }| {
+                let lost = before.shares.saturating_sub(now.shares);
+                vec![
+                    operator.clone(),
+                    token(before.shares),
+                    token(now.shares),
+                    token(lost),
+                    bitcoin(before.sats),
+                    bitcoin(now.sats),
+                ]
+            })
+            .collect();
+        let headings = ["operator", "slashable before", "slashable now", "lost", "vault before", "vault now"];
+        writeln!(
+            f,
+            "\nWhat was lost where (tokens on EigenLayer, bitcoins in untouched vaults)\n{}",
+            table(&headings, &rows)
+        )?;
+        let rows: Vec<_> = self
+            .steps
+            .iter()
+            .map(|step| vec![step.what.to_owned(), seconds(step.after), step.waited_for.to_owned()])
+            .collect();
+        if !rows.is_empty() {
+            writeln!(
+                f,
+                "\nHow long each step took, from the evidence\n{}",
+                table(&["step", "after", "waited for"], &rows)
+            )?;
+        }
+        write!(f, "\nin all {}", seconds(self.took))
+    }
+}
+
+/// A run without evidence: at its end nobody has lost anything, no case is new, and everybody finalised on.
+///
+/// # Errors
+///
+/// Names what does not hold.
+pub async fn quiet(devnet: &Devnet, length: Duration) -> anyhow::Result<Report> {
+    let scene = Scene::open(devnet)?;
+    say(format!("a quiet run of {}", seconds(length)));
+    let began = Instant::now();
+    let (before, cases) = (scene.holdings().await?, scene.cases().await?);
+    let heights = scene.final_heights(&scene.operators).await?;
+    until("the end of the quiet run", length + Duration::from_secs(60), async || {
+        Ok(match began.elapsed() >= length {
+            true => Seen::There(()),
+            false => Seen::NotYet(format!("{} to go", seconds(length.saturating_sub(began.elapsed())))),
+        })
+    })
+    .await?;
+    scene.finalised_since(&scene.operators, &heights).await?;
+    let now = scene.holdings().await?;
+    ensure!(before == now, "somebody lost something in a quiet run: before {before:?}, now {now:?}");
+    ensure!(cases == scene.cases().await?, "a case was opened in a quiet run");
+    say("nobody lost anything");
+    Ok(Report { convict: None, steps: vec![], holdings: scene.changes(before, now), took: began.elapsed() })
+}
+
+/// One operator's keys equivocate in both domains; everything that must follow is waited for and asserted.
+///
+/// # Errors
+///
+/// Names what does not hold.
+pub async fn equivocation(devnet: &Devnet) -> anyhow::Result<Report> {
+    let scene = Scene::open(devnet)?;
+    let (convict, honest) = scene.choose().await?;
+    let teller = honest.first().context("somebody is honest")?;
+    let vault = scene.vault(&convict)?;
+    let before = scene.holdings().await?;
+    say(format!("{}'s keys equivocate; {} hands the evidence in", convict.name(), teller.name()));
+    let evidence = scene.equivocate(&convict).await?;
+    let began = Instant::now();
+    let mut steps = Vec::new();
+    let mut step = |what, waited_for| {
+        say(what);
+        steps.push(Step { what, after: began.elapsed(), waited_for });
+    };
+    let cases = scene.submit(teller, &convict, &evidence).await?;
+    step("both pairs accepted over JSON-RPC", "two signature checks");
+    let heights = scene.final_heights(&honest).await?;
+    scene.await_cases(&cases, "convicted in every ledger", |_| true).await?;
+    step("both convictions in every ledger", "the next blocks");
+    let taken = scene.await_eigenlayer(&convict, &before).await?;
+    step("EigenLayer's own views show the loss", "an Ethereum block");
+    let slashing = scene.await_spend(&vault, 0).await?;
+    step("the slashing transaction is accepted", "bitcoind's mempool");
+    scene.await_spend(&vault, 1).await?;
+    step("the slashing transaction is confirmed", "a Bitcoin block");
+    let done = scene.await_cases(&cases, "final in every ledger", |case| case.status == "final").await?;
+    step("both cases final in every ledger", "finality tag (8 blocks), depth k (3 blocks), blocks with both anchors");
+    scene.check_orders(&done, taken, &slashing, &vault)?;
+    scene.check_roots().await?;
+    scene.finalised_since(&honest, &heights).await?;
+    step("everybody else finalised on; state roots equal", "the next certificates");
+    let now = scene.holdings().await?;
+    scene.check_others(&convict, &before, &now)?;
+    Ok(Report {
+        convict: Some(convict.name().to_owned()),
+        steps,
+        holdings: scene.changes(before, now),
+        took: began.elapsed(),
+    })
+}
+
+/// The devnet as a scenario sees it.
+struct Scene<'a> {
+    devnet: &'a Devnet,
+    genesis: Arc<Genesis>,
+    operators: Vec<Operator>,
+}
+
+/// One operator's vault.
+struct VaultSeen {
+    outpoint: OutPoint,
+    amount: u64,
+    slashing: Transaction,
+}
+
+impl<'a> Scene<'a> {
+    fn open(devnet: &'a Devnet) -> anyhow::Result<Self> {
+        let operators = devnet.operators()?;
+        for operator in &operators {
+            ensure!(operator.process().pid().is_some(), "{} does not run; start the devnet with: up", operator.name());
+        }
+        Ok(Self { devnet, genesis: devnet.genesis()?, operators })
+    }
+
+    /// The last unconvicted operator with a vault, and all others that nobody convicted. What remains must be enough to
+    /// go on.
+    async fn choose(&self) -> anyhow::Result<(Operator, Vec<Operator>)> {
+        let known = self.operators[0].client()?.operators().await?;
+        let mut honest = Vec::new();
+        for operator in &self.operators {
+            let id = operator.id()?.to_string();
+            if known.iter().any(|one| one.id == id && one.convicted.is_none()) {
+                honest.push(operator.clone());
+            }
+        }
+        ensure!(
+            honest.len() > 3,
+            "only {} operators are not convicted, and with fewer than three others nothing is final any more; join {LATECOMER}, or reset and start anew",
+            honest.len()
+        );
+        let at = honest.iter().rposition(|operator| operator.files().vault().exists()).context("nobody has a vault")?;
+        let convict = honest.remove(at);
+        Ok((convict, honest))
+    }
+
+    /// Runs the tool as a person would, and reads what it wrote.
+    async fn equivocate(&self, convict: &Operator) -> anyhow::Result<[Evidence; 2]> {
+        say(WARNING);
+        let folder = self.devnet.layout().root().join("evidence");
+        let mut command = Command::new(tools::ours("palisade-devnet")?);
+        command.arg("--dir").arg(self.devnet.layout().root());
+        command.args(["equivocate", "--operator", convict.name(), "--out"]).arg(&folder).stdin(Stdio::null());
+        let status = tokio::process::Command::from(command).kill_on_drop(true).status().await?;
+        ensure!(status.success(), "palisade-devnet equivocate failed with {status}");
+        let read = |name: &str| -> anyhow::Result<Evidence> {
+            let text = std::fs::read_to_string(folder.join(name))?;
+            Ok(Evidence::from_bytes(&palisade_node::text::parse_hex_bytes(&text)?)?)
+        };
+        Ok([read("ledger.hex")?, read("bitcoin.hex")?])
+    }
+
+    /// Hands both pairs in and checks that they open the two cases they must.
+    async fn submit(
+        &self,
+        teller: &Operator,
+        convict: &Operator,
+        evidence: &[Evidence; 2],
+    ) -> anyhow::Result<[String; 2]> {
+        let client = teller.client()?;
+        let mut cases = Vec::new();
+        for (one, kind) in evidence.iter().zip([DomainKind::Ledger, DomainKind::Bitcoin]) {
+            let accepted = client.submit_evidence(hex_of(one)).await?;
+            let expected =
+                CaseId::derive(&self.genesis.chain_id(), &convict.id()?, &self.genesis.domain(kind)).to_string();
+            ensure!(
+                accepted.case.as_deref() == Some(&expected),
+                "evidence opened {:?} instead of {expected}",
+                accepted.case
+            );
+            cases.push(expected);
+        }
+        cases.try_into().ok().context("two pairs open two cases")
+    }
+
+    /// Waits until every operator's ledger holds both cases and they are as `wanted`; the answer is the first one's view.
+    async fn await_cases(
+        &self,
+        cases: &[String; 2],
+        what: &str,
+        wanted: impl Fn(&CaseView) -> bool,
+    ) -> anyhow::Result<Vec<CaseView>> {
+        let mut views: Vec<Vec<CaseView>> = Vec::new();
+        for operator in &self.operators {
+            let client = operator.client()?;
+            let what = format!("both cases {what} on {}", operator.name());
+            let seen = until(&what, SLASH_DEADLINE, async || {
+                let mut seen = Vec::new();
+                for case in cases {
+                    let view = client.case(case.clone()).await?;
+                    if !wanted(&view) {
+                        return Ok(Seen::NotYet(format!(
+                            "the {} case is {}: {}",
+                            view.domain_kind,
+                            view.status,
+                            orders(&view)
+                        )));
+                    }
+                    seen.push(view);
+                }
+                Ok(Seen::There(seen))
+            });
+            views.push(seen.await?);
+        }
+        ensure!(views.windows(2).all(|pair| pair[0] == pair[1]), "the ledgers hold different cases: {views:?}");
+        views.into_iter().next().context("a devnet has operators")
+    }
+
+    /// Waits until EigenLayer's own views show that exactly the configured part is gone; the answer is what was taken.
+    async fn await_eigenlayer(&self, convict: &Operator, before: &[Holding]) -> anyhow::Result<U256> {
+        let at = self.place(convict)?;
+        let before = before[at].shares;
+        let now = until("the loss on EigenLayer", SLASH_DEADLINE, async || {
+            let now = self.shares(convict).await?;
+            Ok(if now < before { Seen::There(now) } else { Seen::NotYet(format!("{now} shares are slashable")) })
+        })
+        .await?;
+        let (taken, configured) = (before - now, part(before, EQUIVOCATION_WAD));
+        ensure!(
+            taken.abs_diff(configured) < U256::from(ROUNDING),
+            "EigenLayer took {taken} shares of {before}, configured are {configured}"
+        );
+        Ok(taken)
+    }
+
+    /// Waits until the vault's slashing transaction has so many confirmations; zero is the mempool.
+    async fn await_spend(&self, vault: &VaultSeen, confirmations: u32) -> anyhow::Result<Txid> {
+        let client = self.devnet.bitcoin()?;
+        let txid = vault.slashing.compute_txid();
+        until(&format!("slashing transaction {txid}"), SLASH_DEADLINE, async || {
+            // Its change goes back to the staker: an output that can be looked up, unlike the burnt one.
+            let change = OutPoint { txid, vout: 1 };
+            Ok(match client.unspent(change, true).await? {
+                Some(unspent) if unspent.confirmations >= confirmations => Seen::There(txid),
+                Some(_) => Seen::NotYet("it is in the mempool".to_owned()),
+                None => Seen::NotYet("it is nowhere".to_owned()),
+            })
+        })
+        .await
+    }
+
+    /// The ledgers must say of each loss exactly what the chains say.
+    fn check_orders(&self, cases: &[CaseView], shares: U256, slashing: &Txid, vault: &VaultSeen) -> anyhow::Result<()> {
+        let [ledger, bitcoin] = cases else { anyhow::bail!("there are two cases") };
+        ensure!(ledger.domain_kind == "ledger" && bitcoin.domain_kind == "bitcoin", "R25: a case per domain");
+        let one = |case: &CaseView, source: &str| -> anyhow::Result<OrderView> {
+            let [order] = case.orders.as_slice() else {
+                anyhow::bail!("{} orders in the {} case", case.orders.len(), case.domain_kind)
+            };
+            ensure!(
+                order.source == source && order.status == "final",
+                "the {source} order is {} from {}",
+                order.status,
+                order.source
+            );
+            Ok(order.clone())
+        };
+        let order = one(ledger, "eigenlayer")?;
+        ensure!(
+            order.taken == Some(shares.to_string()),
+            "the ledger says {:?} shares, EigenLayer {shares}",
+            order.taken
+        );
+        let order = one(bitcoin, "vault")?;
+        ensure!(
+            order.transaction == Some(slashing.to_string()),
+            "the ledger names {:?}, the chain {slashing}",
+            order.transaction
+        );
+        let sink = vault.slashing.output.first().context("a slashing transaction has outputs")?;
+        let rate = BasisPoints::new(crate::constants::VAULT_SLASH_BASIS_POINTS).context("a constant")?;
+        let configured = Sats::new(vault.amount).slashed_by(rate).get();
+        ensure!(
+            sink.value == Amount::from_sat(configured),
+            "the sink receives {}, configured are {configured}",
+            sink.value
+        );
+        ensure!(sink.script_pubkey.as_bytes() == VAULT_SLASH_SCRIPT, "the sink is another than genesis names");
+        ensure!(
+            order.taken == Some(configured.to_string()),
+            "the ledger says {:?} satoshis, the sink has {configured}",
+            order.taken
+        );
+        let paid: Amount = vault.slashing.output.iter().map(|output| output.value).sum();
+        ensure!(vault.amount - paid.to_sat() == VAULT_SLASH_FEES[0], "the fee is another than was signed");
+        Ok(())
+    }
+
+    /// Every operator's own state root after one height is the same.
+    async fn check_roots(&self) -> anyhow::Result<()> {
+        let mut heights = Vec::new();
+        for operator in &self.operators {
+            heights.push(operator.client()?.status().await?.head.height);
+        }
+        let height = heights.into_iter().max().context("a devnet has operators")?;
+        let mut roots = Vec::new();
+        for operator in &self.operators {
+            let client = operator.client()?;
+            let what = format!("height {height} on {}", operator.name());
+            let root = until(&what, SLASH_DEADLINE, async || Ok(Seen::There(client.block(height).await?.state_root)));
+            roots.push((operator.name(), root.await?));
+        }
+        ensure!(
+            roots.windows(2).all(|pair| pair[0].1 == pair[1].1),
+            "state roots at height {height} differ: {roots:?}"
+        );
+        say(format!("the state root at height {height} is {} on all {}", roots[0].1, roots.len()));
+        Ok(())
+    }
+
+    /// Both chains' newest final heights of each of these.
+    async fn final_heights(&self, operators: &[Operator]) -> anyhow::Result<Vec<u64>> {
+        let mut heights = Vec::new();
+        for operator in operators {
+            let status = operator.client()?.status().await?;
+            let height = |block: Option<palisade_node::rpc::views::BlockName>| block.map_or(0, |block| block.height);
+            heights.push(height(status.ether_final).max(height(status.bitcoin_final)));
+        }
+        Ok(heights)
+    }
+
+    /// Each of these has since finalised more, on both sides.
+    async fn finalised_since(&self, operators: &[Operator], since: &[u64]) -> anyhow::Result<()> {
+        for (operator, height) in operators.iter().zip(since) {
+            self.devnet.await_final_above(operator, *height, SLASH_DEADLINE).await?;
+        }
+        Ok(())
+    }
+
+    fn check_others(&self, convict: &Operator, before: &[Holding], now: &[Holding]) -> anyhow::Result<()> {
+        for ((operator, before), now) in self.operators.iter().zip(before).zip(now) {
+            ensure!(
+                operator.name() == convict.name() || before == now,
+                "{} lost stake without a fault",
+                operator.name()
+            );
+        }
+        Ok(())
+    }
+
+    fn changes(&self, before: Vec<Holding>, now: Vec<Holding>) -> Vec<Change> {
+        let names = self.operators.iter().map(|operator| operator.name().to_owned());
+        let pairs = names.zip(before).zip(now);
+        pairs.map(|((operator, before), now)| Change { operator, before, now }).collect()
+    }
+
+    fn place(&self, operator: &Operator) -> anyhow::Result<usize> {
+        self.operators.iter().position(|one| one.name() == operator.name()).context("he is one of them")
+    }
+
+    /// What stands behind each operator, by the chains' own views.
+    async fn holdings(&self) -> anyhow::Result<Vec<Holding>> {
+        let client = self.devnet.bitcoin()?;
+        let mut holdings = Vec::new();
+        for operator in &self.operators {
+            let sats = match operator.files().vault().exists() {
+                false => 0,
+                true => {
+                    let vault = self.vault(operator)?;
+                    client.unspent(vault.outpoint, true).await?.map_or(0, |_| vault.amount)
+                }
+            };
+            holdings.push(Holding { shares: self.shares(operator).await?, sats });
+        }
+        Ok(holdings)
+    }
+
+    async fn shares(&self, operator: &Operator) -> anyhow::Result<U256> {
+        let adapter = Address::from(*self.genesis.contracts.eigenlayer_adapter.as_bytes());
+        let core = self.devnet.network()?.eigenlayer();
+        eigenlayer::slashable(&self.devnet.anvil().provider()?, &core, account(&operator.id()?), adapter).await
+    }
+
+    fn vault(&self, operator: &Operator) -> anyhow::Result<VaultSeen> {
+        let registration = vault_of(operator)?.with_context(|| format!("{} has no vault", operator.name()))?;
+        let staking: Transaction = encode::deserialize(&registration.staking)?;
+        let slashing = registration.slashings.first().context("a vault has a slashing transaction")?;
+        Ok(VaultSeen {
+            outpoint: OutPoint { txid: staking.compute_txid(), vout: registration.output },
+            amount: registration.amount.get(),
+            slashing: encode::deserialize(&slashing.transaction)?,
+        })
+    }
+
+    async fn cases(&self) -> anyhow::Result<Vec<CaseView>> {
+        Ok(self.operators[0].client()?.cases().await?)
+    }
+}
+
+fn orders(case: &CaseView) -> String {
+    case.orders.iter().map(|order| format!("{} {}", order.source, order.status)).collect::<Vec<_>>().join(", ")
+}
+
+/// `wad` of 1e18 parts.
+fn part(whole: U256, wad: u64) -> U256 {
+    whole * U256::from(wad) / U256::from(1_000_000_000_000_000_000_u64)
+}
+
+fn account(operator: &OperatorId) -> Address {
+    Address::from(*operator.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_shows_what_was_lost_where() {
+        let holding = |tokens: u64, sats| Holding {
+            shares: U256::from(tokens) * U256::from(1_000_000_000_000_000_000_u64),
+            sats,
+        };
+        let report = Report {
+            convict: Some("dave".to_owned()),
+            steps: vec![Step {
+                what: "both convictions in every ledger",
+                after: Duration::from_millis(1_200),
+                waited_for: "the next blocks",
+            }],
+            holdings: vec![Change {
+                operator: "dave".to_owned(),
+                before: holding(1_000, 100_000_000),
+                now: holding(900, 0),
+            }],
+            took: Duration::from_secs(30),
+        };
+        let text = report.to_string();
+        assert!(
+            text.contains("dave      1000.000          900.000        100.000  1.00000000    0.00000000"),
+            "{text}"
+        );
+        assert!(text.contains("1.2 s"));
+        assert_eq!(part(U256::from(1_000), 100_000_000_000_000_000), U256::from(100));
+    }
+}

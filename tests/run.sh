@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Sets up what is missing and runs every test, the whole devnet included. Arguments are the test runner's own;
+# --all, which is what happens without arguments too, is taken as well.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. deploy/setup.sh
+[ "${1:-}" = --all ] && shift
+
+TOOLS="$HOME/.cache/palisade/tools"
+CONTRACTS=chains/ethereum/contracts
+
+install_tools() {
+  [ -d "$TOOLS/node_modules/solc" ] && ls "$TOOLS"/node_modules/@foundry-rs/{anvil,forge}-*/bin/* >/dev/null 2>&1 && return
+  echo "== installing anvil, forge and solc from npm into $TOOLS"
+  npm install --no-audit --no-fund --loglevel=error --prefix "$TOOLS" \
+    @foundry-rs/anvil@1.7.1 @foundry-rs/forge@1.7.1 solc@0.8.37
+}
+
+# Whatever a test that was itself killed left behind: by pid, and only what its pid files name.
+end_leftovers() {
+  "$CARGO_TARGET_DIR/debug/palisade-devnet" --dir "$PALISADE_TEST_DIR/devnet" reset >/dev/null 2>&1 || true
+  rm -rf "$PALISADE_TEST_DIR"
+}
+
+# Rule numbers that no test's name starts with: rNN_ or rNN_rMM_.
+missing_rules() {
+  local tested rule missing=""
+  tested=$(grep -rhoE '^\s*(async )?fn (r[0-9]{2}_)+' --include='*.rs' consensus chains storage node deploy tests |
+    grep -oE 'r[0-9]{2}' | sort -u
+    grep -rhoE 'function (test|testFuzz)_r[0-9]{2}_' --include='*.sol' "$CONTRACTS/test" | grep -oE 'r[0-9]{2}' | sort -u)
+  for rule in $(seq 1 32); do
+    grep -qx "$(printf 'r%02d' "$rule")" <<<"$tested" || missing+=" R$rule"
+  done
+  echo "rules of PROTOCOL.md without a test of their own:${missing:- none}"
+}
+
+install_missing
+install_tools
+echo "== contracts: the artifacts are what the sources say, and forge's tests"
+PALISADE_TOOLS="$TOOLS/node_modules" "$CONTRACTS/build.sh" --check
+PALISADE_TOOLS="$TOOLS/node_modules" "$CONTRACTS/test.sh"
+echo "== format"
+cargo fmt --all --check
+echo "== clippy"
+cargo clippy --workspace --all-targets --locked -- --deny warnings
+build
+echo "== bitcoind"
+"$CARGO_TARGET_DIR/debug/palisade-devnet" tools
+echo "== test vectors"
+vectors=(tests/vectors)
+[ -d ../shared/vectors ] && vectors+=(../shared/vectors)
+"$CARGO_TARGET_DIR/debug/vectors" "${vectors[@]}"
+echo "== rules"
+missing_rules
+echo "== tests"
+PALISADE_TEST_DIR=$(mktemp -d)
+export PALISADE_TEST_DIR
+trap end_leftovers EXIT
+if command -v cargo-nextest >/dev/null; then
+  cargo nextest run --workspace --all-targets --locked "$@"
+else
+  cargo test --workspace --all-targets --locked "$@"
+fi

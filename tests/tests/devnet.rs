@@ -1,0 +1,141 @@
+//! The main job, end to end, on real chains: what a person does with `deploy/devnet.sh`, one step after the other on one
+//! devnet of its own ports and its own folder. Every process ends with the test, however the test ends.
+
+use palisade_devnet::constants::{OPERATORS, READY_DEADLINE};
+use palisade_devnet::devnet::Devnet;
+use palisade_devnet::layout::Ports;
+use palisade_devnet::process::Signal;
+use palisade_devnet::progress::{Seen, say, until};
+use palisade_devnet::scenario;
+use palisade_node::rpc::PalisadeClient;
+use palisade_node::rpc::views::{CaseView, StatusView};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A second start has this long, says issue 2.
+const SECOND_START: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r24_stake_is_really_gone_on_both_chains_and_nobody_elses() {
+    let world = World::new();
+    let mut terminated = signal(SignalKind::terminate()).unwrap();
+    tokio::select! {
+        () = the_main_job(&world.devnet) => {}
+        _ = terminated.recv() => panic!("terminated"),
+    }
+}
+
+async fn the_main_job(devnet: &Devnet) {
+    say("== up");
+    let up = devnet.up().await.unwrap();
+    assert!(up.first);
+    assert!(!devnet.up().await.unwrap().first, "up can be run twice");
+
+    say("== bad input");
+    bad_input(devnet).await;
+
+    say("== kill -9 and start again");
+    survive_a_kill(devnet, "bob").await;
+
+    say("== scenario equivocation");
+    let report = scenario::equivocation(devnet).await.unwrap();
+    println!("{report}");
+    let convict = report.convict.clone().unwrap();
+    for change in &report.holdings {
+        assert_eq!(change.before != change.now, change.operator == convict, "{change:?}");
+    }
+
+    say("== a run of the same length without evidence");
+    scenario::quiet(devnet, report.took).await.unwrap();
+
+    say("== down, up, down");
+    let before = cases(devnet).await;
+    assert_eq!(before.len(), 2);
+    devnet.down().await.unwrap();
+    devnet.down().await.unwrap();
+    assert!(devnet.status().await.unwrap().contains("down"));
+    let up = devnet.up().await.unwrap();
+    assert!(!up.first);
+    assert!(up.took < SECOND_START, "the second start took {:?}", up.took);
+    assert_eq!(cases(devnet).await, before, "a restart forgets nothing");
+    devnet.down().await.unwrap();
+    for name in OPERATORS {
+        assert_eq!(devnet.operator(name).unwrap().process().pid(), None);
+    }
+    devnet.reset().await.unwrap();
+    devnet.reset().await.unwrap();
+}
+
+/// Kills an operator as hard as it goes; the others go on without him, and he catches up and attests again.
+async fn survive_a_kill(devnet: &Devnet, name: &str) {
+    let (victim, witness) = (devnet.operator(name).unwrap(), devnet.operator("alice").unwrap());
+    victim.process().signal(Signal::Kill).unwrap();
+    until("his end", READY_DEADLINE, async || {
+        Ok(match victim.process().pid() {
+            Some(pid) => Seen::NotYet(format!("process {pid} runs")),
+            None => Seen::There(()),
+        })
+    })
+    .await
+    .unwrap();
+    let head = status(devnet, "alice").await.head.height;
+    devnet.await_final_above(&witness, head, READY_DEADLINE).await.unwrap();
+    victim.start().unwrap();
+    let head = status(devnet, "alice").await.head.height;
+    devnet.await_final_above(&victim, head, READY_DEADLINE).await.unwrap();
+    until("his own attestations", READY_DEADLINE, async || {
+        let attested = status(devnet, name).await.attested;
+        Ok(if attested > head { Seen::There(()) } else { Seen::NotYet(format!("he attested {attested}")) })
+    })
+    .await
+    .unwrap();
+}
+
+/// A stranger's mistakes are answered with a reason and change nothing.
+async fn bad_input(devnet: &Devnet) {
+    let client = devnet.operator("alice").unwrap().client().unwrap();
+    for (evidence, code) in [("no hex", 1002), ("0x", 1001), ("0xff00", 1001)] {
+        let error = client.submit_evidence(evidence.to_owned()).await.unwrap_err();
+        let jsonrpsee::core::ClientError::Call(refusal) = error else { panic!("{error}") };
+        assert_eq!(refusal.code(), code, "{evidence}: {}", refusal.message());
+    }
+    assert!(cases(devnet).await.is_empty());
+}
+
+async fn status(devnet: &Devnet, name: &str) -> StatusView {
+    devnet.operator(name).unwrap().client().unwrap().status().await.unwrap()
+}
+
+async fn cases(devnet: &Devnet) -> Vec<CaseView> {
+    devnet.operator("alice").unwrap().client().unwrap().cases().await.unwrap()
+}
+
+/// A devnet that leaves no process behind.
+struct World {
+    devnet: Devnet,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl World {
+    fn new() -> Self {
+        // run.sh names a folder, so that it can clean up even after a test that was killed.
+        let named = std::env::var_os("PALISADE_TEST_DIR").map(PathBuf::from);
+        let own = named.is_none().then(|| tempfile::tempdir().unwrap());
+        let root = named.or_else(|| own.as_ref().map(|own| own.path().to_owned())).unwrap().join("devnet");
+        Self { devnet: Devnet::open(&root, Ports::free().unwrap()).unwrap(), _folder: own }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["alice", "dave"] {
+                let log = std::fs::read_to_string(self.devnet.layout().log(name)).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                println!("==> {name} <==\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+            }
+        }
+        self.devnet.kill();
+    }
+}
