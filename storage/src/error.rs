@@ -77,10 +77,7 @@ impl StoreError {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        move |source| Self::Disk {
-            doing,
-            source: Box::new(source),
-        }
+        move |source| Self::Disk { doing, source: Box::new(source) }
     }
 
     pub(crate) fn corrupt(what: &'static str) -> impl FnOnce(Malformed) -> Self {

@@ -22,9 +22,8 @@ impl Database {
         std::fs::create_dir_all(dir).map_err(StoreError::disk("making the directory"))?;
         let lock = lock(dir)?;
         let options = options(write_buffers);
-        let families = families
-            .iter()
-            .map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, cache)));
+        let families =
+            families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, cache)));
         let db = DB::open_cf_descriptors(&options, dir.join("rocksdb"), families)
             .map_err(StoreError::disk("opening the database"))?;
         Ok(Self { db, _lock: lock })
@@ -46,14 +45,8 @@ pub(crate) fn synced() -> WriteOptions {
 /// What a failed read means: RocksDB names what its checksums refuse.
 pub(crate) fn failed(doing: &'static str) -> impl Fn(Error) -> StoreError {
     move |source| match source.kind() {
-        ErrorKind::Corruption => StoreError::Disk {
-            doing: "checking what it wrote",
-            source: Box::new(source),
-        },
-        _ => StoreError::Disk {
-            doing,
-            source: Box::new(source),
-        },
+        ErrorKind::Corruption => StoreError::Disk { doing: "checking what it wrote", source: Box::new(source) },
+        _ => StoreError::Disk { doing, source: Box::new(source) },
     }
 }
 

@@ -155,14 +155,8 @@ impl SignatureStore {
     ///
     /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
     pub fn newest(&self, domain: &Domain) -> Result<Option<(u64, Digest)>, StoreError> {
-        let last = Key::Record(Place::Slot {
-            domain: *domain,
-            slot: u64::MAX,
-        })
-        .bytes();
-        Ok(self
-            .last_under(&last, 1 + 32)?
-            .map(|(slot, digest)| (u64::from_be_bytes(slot), digest)))
+        let last = Key::Record(Place::Slot { domain: *domain, slot: u64::MAX }).bytes();
+        Ok(self.last_under(&last, 1 + 32)?.map(|(slot, digest)| (u64::from_be_bytes(slot), digest)))
     }
 
     /// The highest height of which a ballot is signed.
@@ -171,12 +165,7 @@ impl SignatureStore {
     ///
     /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
     pub fn newest_ballot(&self, chain: &ChainId) -> Result<Option<(Height, Digest)>, StoreError> {
-        let last = Place::Ballot {
-            chain: *chain,
-            height: Height::new(u64::MAX),
-            round: u32::MAX,
-            step: u8::MAX,
-        };
+        let last = Place::Ballot { chain: *chain, height: Height::new(u64::MAX), round: u32::MAX, step: u8::MAX };
         let found = self.last_under(&Key::Record(last).bytes(), 1 + 32)?;
         Ok(found.map(|(height, digest)| (Height::new(u64::from_be_bytes(height)), digest)))
     }
@@ -306,11 +295,7 @@ impl SignatureStore {
     ///
     /// The disk fails.
     pub fn keep_commitment(&mut self, domain: &Domain, commitment: &Commitment) -> Result<(), StoreError> {
-        self.put(
-            &Key::Commitment(*domain, commitment.first),
-            commitment,
-            "keeping a commitment",
-        )
+        self.put(&Key::Commitment(*domain, commitment.first), commitment, "keeping a commitment")
     }
 
     /// The last record whose key shares the first `shared` bytes with `last`, as the eight bytes after them and the digest.
@@ -329,9 +314,7 @@ impl SignatureStore {
 
     fn read<T: Canonical>(&self, key: &Key, what: &'static str) -> Result<Option<T>, StoreError> {
         let bytes = self.db().get(key.bytes()).map_err(failed("reading"))?;
-        bytes
-            .map(|bytes| T::from_bytes(&bytes).map_err(StoreError::corrupt(what)))
-            .transpose()
+        bytes.map(|bytes| T::from_bytes(&bytes).map_err(StoreError::corrupt(what))).transpose()
     }
 
     fn put<T: Canonical>(&mut self, key: &Key, value: &T, doing: &'static str) -> Result<(), StoreError> {
@@ -351,9 +334,7 @@ impl SignatureStore {
 
 impl std::fmt::Debug for SignatureStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SignatureStore")
-            .field("records", &self.records)
-            .finish_non_exhaustive()
+        f.debug_struct("SignatureStore").field("records", &self.records).finish_non_exhaustive()
     }
 }
 
@@ -361,16 +342,9 @@ impl std::fmt::Debug for SignatureStore {
 /// database stay few.
 fn forget_ballots(batch: &mut WriteBatch, chain: ChainId, height: Height) {
     let below = height.get().saturating_sub(BALLOT_HEIGHTS);
-    if below > 0 && height.get() % BALLOT_HEIGHTS == 0 {
-        let first = |height| {
-            Key::Record(Place::Ballot {
-                chain,
-                height: Height::new(height),
-                round: 0,
-                step: 0,
-            })
-            .bytes()
-        };
+    if below > 0 && height.get().is_multiple_of(BALLOT_HEIGHTS) {
+        let first =
+            |height| Key::Record(Place::Ballot { chain, height: Height::new(height), round: 0, step: 0 }).bytes();
         batch.delete_range(first(0), first(below));
     }
 }
@@ -402,19 +376,10 @@ impl Key {
             Self::Record(Place::Slot { domain, slot }) => {
                 [&[7], domain.as_bytes().as_slice(), &slot.to_be_bytes()].concat()
             }
-            Self::Record(Place::Ballot {
-                chain,
-                height,
-                round,
-                step,
-            }) => [
-                &[8],
-                chain.as_bytes().as_slice(),
-                &height.get().to_be_bytes(),
-                &round.to_be_bytes(),
-                &[*step],
-            ]
-            .concat(),
+            Self::Record(Place::Ballot { chain, height, round, step }) => {
+                [&[8], chain.as_bytes().as_slice(), &height.get().to_be_bytes(), &round.to_be_bytes(), &[*step]]
+                    .concat()
+            }
         }
     }
 }
@@ -425,10 +390,7 @@ impl Canonical for Incarnation {
         self.next.write(out);
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            current: Canonical::read(input)?,
-            next: Canonical::read(input)?,
-        })
+        Ok(Self { current: Canonical::read(input)?, next: Canonical::read(input)? })
     }
 }
 
@@ -504,19 +466,11 @@ mod tests {
     }
 
     fn ballot(height: u64) -> Place {
-        Place::Ballot {
-            chain: CHAIN,
-            height: Height::new(height),
-            round: 0,
-            step: 1,
-        }
+        Place::Ballot { chain: CHAIN, height: Height::new(height), round: 0, step: 1 }
     }
 
     fn record(place: Place, digest: u8) -> Record {
-        Record {
-            place,
-            digest: Digest::new([digest; 32]),
-        }
+        Record { place, digest: Digest::new([digest; 32]) }
     }
 
     #[test]
@@ -542,10 +496,7 @@ mod tests {
     fn a_second_opening_of_one_directory_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let first = SignatureStore::open(dir.path()).unwrap();
-        assert!(matches!(
-            SignatureStore::open(dir.path()),
-            Err(StoreError::Locked { .. })
-        ));
+        assert!(matches!(SignatureStore::open(dir.path()), Err(StoreError::Locked { .. })));
         drop(first);
         SignatureStore::open(dir.path()).unwrap();
     }
@@ -566,10 +517,7 @@ mod tests {
         }
         assert_eq!(store.newest(&DOMAIN).unwrap(), Some((256, Digest::new([0; 32]))));
         assert_eq!(store.newest(&above).unwrap(), Some((99, Digest::new([9; 32]))));
-        assert_eq!(
-            store.newest_ballot(&CHAIN).unwrap(),
-            Some((Height::new(300), Digest::new([3; 32])))
-        );
+        assert_eq!(store.newest_ballot(&CHAIN).unwrap(), Some((Height::new(300), Digest::new([3; 32]))));
         assert_eq!(store.newest_ballot(&ChainId::new([1; 32])).unwrap(), None);
         assert_eq!(store.newest_ballot(&ChainId::new([3; 32])).unwrap(), None);
     }
@@ -578,27 +526,14 @@ mod tests {
     fn r18_ballots_are_kept_for_some_heights_and_attestations_for_ever() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = SignatureStore::open(dir.path()).unwrap();
-        for height in [
-            1,
-            BALLOT_HEIGHTS - 1,
-            BALLOT_HEIGHTS,
-            BALLOT_HEIGHTS + 1,
-            2 * BALLOT_HEIGHTS,
-        ] {
+        for height in [1, BALLOT_HEIGHTS - 1, BALLOT_HEIGHTS, BALLOT_HEIGHTS + 1, 2 * BALLOT_HEIGHTS] {
             store.remember(&record(ballot(height), 1)).unwrap();
             store.remember(&record(slot(height), 1)).unwrap();
         }
-        for (height, kept) in [
-            (1, false),
-            (BALLOT_HEIGHTS - 1, false),
-            (BALLOT_HEIGHTS, true),
-            (2 * BALLOT_HEIGHTS, true),
-        ] {
-            assert_eq!(
-                store.find(&ballot(height)).unwrap().is_some(),
-                kept,
-                "ballot of {height}"
-            );
+        for (height, kept) in
+            [(1, false), (BALLOT_HEIGHTS - 1, false), (BALLOT_HEIGHTS, true), (2 * BALLOT_HEIGHTS, true)]
+        {
+            assert_eq!(store.find(&ballot(height)).unwrap().is_some(), kept, "ballot of {height}");
             assert!(store.find(&slot(height)).unwrap().is_some());
         }
     }
@@ -608,21 +543,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut store = SignatureStore::open(dir.path()).unwrap();
         let (key, other) = (Hash::new([4; 32]), Hash::new([5; 32]));
-        let wait = Wait {
-            cause: Cause::Restored,
-            wake_up: 9,
-            silent: true,
-            released: Some((CHAIN, Height::new(8))),
-        };
-        let incarnation = Incarnation {
-            current: key,
-            next: Some(other),
-        };
-        let commitment = |first| Commitment {
-            first: Height::new(first),
-            count: 3,
-            root: key,
-        };
+        let wait = Wait { cause: Cause::Restored, wake_up: 9, silent: true, released: Some((CHAIN, Height::new(8))) };
+        let incarnation = Incarnation { current: key, next: Some(other) };
+        let commitment = |first| Commitment { first: Height::new(first), count: 3, root: key };
         store.bear(&[key]).unwrap();
         store.set_wait(&wait, &[other]).unwrap();
         store.set_incarnation(&incarnation).unwrap();
@@ -654,6 +577,53 @@ mod tests {
         assert!(
             matches!(SignatureStore::open(dir.path()), Err(StoreError::NewerSchema { found }) if found == VERSION + 1)
         );
+    }
+
+    /// The log that holds what was written since the database was opened.
+    fn log(dir: &Path) -> std::path::PathBuf {
+        let files = std::fs::read_dir(dir.join("rocksdb")).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|path| path.extension().is_some_and(|name| name == "log"));
+        logs.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap()
+    }
+
+    #[test]
+    fn r15_a_torn_log_loses_its_end_and_says_how_many_records_are_left() {
+        const RECORDS: u64 = 8;
+        for torn in [1, 7, 40, 200, 300] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut store = SignatureStore::open(dir.path()).unwrap();
+            (0..RECORDS).for_each(|at| store.remember(&record(slot(at), 1)).unwrap());
+            drop(store);
+            let log = std::fs::File::options().write(true).open(log(dir.path())).unwrap();
+            log.set_len(log.metadata().unwrap().len() - torn).unwrap();
+            let store = SignatureStore::open(dir.path()).unwrap();
+            assert!(store.records() < RECORDS, "the count tells that {torn} bytes are gone");
+            for at in 0..RECORDS {
+                assert_eq!(
+                    store.find(&slot(at)).unwrap().is_some(),
+                    at < store.records(),
+                    "nothing is lost before the end"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_log_is_refused_and_never_skipped() {
+        for part in 1..8 {
+            let dir = tempfile::tempdir().unwrap();
+            let mut store = SignatureStore::open(dir.path()).unwrap();
+            (0..16).for_each(|at| store.remember(&record(slot(at), 1)).unwrap());
+            drop(store);
+            let log = log(dir.path());
+            let mut bytes = std::fs::read(&log).unwrap();
+            let at = bytes.len() * part / 10;
+            bytes[at] ^= 4;
+            std::fs::write(log, bytes).unwrap();
+            if let Ok(store) = SignatureStore::open(dir.path()) {
+                panic!("flipping a bit of byte {at} left {} of 16 records", store.records());
+            }
+        }
     }
 
     proptest! {

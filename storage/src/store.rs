@@ -51,9 +51,7 @@ impl Store {
     /// [`StoreError::Locked`], [`StoreError::OtherChain`], [`StoreError::NewerSchema`]: do not start. Damage that shows
     /// at once is [`StoreError::Disk`] or [`StoreError::Corrupt`].
     pub fn open(dir: &Path, chain: &ChainId) -> Result<Self, StoreError> {
-        let store = Self {
-            database: Database::open(dir, &FAMILIES, WRITE_BUFFERS, BLOCK_CACHE)?,
-        };
+        let store = Self { database: Database::open(dir, &FAMILIES, WRITE_BUFFERS, BLOCK_CACHE)? };
         match store.read::<u32>(META, META_SCHEMA, "schema")? {
             None => store.stamp(chain)?,
             Some(found) if found > VERSION => return Err(StoreError::NewerSchema { found }),
@@ -130,21 +128,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let tip = self.tip()?.map(|tip| tip.height);
         if tip.map(Height::next) != Some(head.height) {
-            return Err(StoreError::NotNext {
-                given: head.height,
-                tip,
-            });
+            return Err(StoreError::NotNext { given: head.height, tip });
         }
         let bytes = block.to_bytes();
         within("a block", bytes.len(), MAX_BLOCK)?;
         within("an engine certificate", certificate.len(), MAX_ENGINE_CERTIFICATE)?;
         let mut batch = WriteBatch::default();
         let (family, rows_family) = (self.family(BLOCKS), self.family(ROWS));
-        batch.put_cf(
-            family,
-            head.height.to_bytes(),
-            [&length(&bytes), bytes.as_slice(), certificate].concat(),
-        );
+        batch.put_cf(family, head.height.to_bytes(), [&length(&bytes), bytes.as_slice(), certificate].concat());
         for (key, row) in rows {
             match row {
                 Some(row) => batch.put_cf(rows_family, key.to_bytes(), row.to_bytes()),
@@ -187,11 +178,7 @@ impl Store {
         if kept.iter().any(|kept| (kept.round, kept.id) == (round, *id)) {
             return Ok(());
         }
-        within(
-            "a height's list of undecided blocks",
-            kept.len() + 1,
-            MAX_UNDECIDED_COUNT,
-        )?;
+        within("a height's list of undecided blocks", kept.len() + 1, MAX_UNDECIDED_COUNT)?;
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(UNDECIDED), key, bytes);
         self.write(batch, "keeping a proposal")
@@ -212,11 +199,7 @@ impl Store {
                 break;
             };
             let (round, id) = decode(rest, "a proposal's key")?;
-            kept.push(Undecided {
-                round,
-                id,
-                bytes: bytes.into_vec(),
-            });
+            kept.push(Undecided { round, id, bytes: bytes.into_vec() });
         }
         Ok(kept)
     }
@@ -228,10 +211,7 @@ impl Store {
     ///
     /// The disk fails.
     pub fn put_certificate(&self, certificate: &QuorumCertificate) -> Result<(), StoreError> {
-        self.put_first(
-            &certificate_key(0, Height::new(certificate.slot)),
-            &certificate.to_bytes(),
-        )
+        self.put_first(&certificate_key(0, Height::new(certificate.slot)), &certificate.to_bytes())
     }
 
     /// The quorum certificate of the block at `height`.
@@ -249,10 +229,7 @@ impl Store {
     ///
     /// The disk fails.
     pub fn put_bitcoin_certificate(&self, certificate: &BitcoinCertificate) -> Result<(), StoreError> {
-        self.put_first(
-            &certificate_key(1, Height::new(certificate.slot)),
-            &certificate.to_bytes(),
-        )
+        self.put_first(&certificate_key(1, Height::new(certificate.slot)), &certificate.to_bytes())
     }
 
     /// The Bitcoin certificate of the checkpoint at `height`.
@@ -285,9 +262,7 @@ impl Store {
             return Ok(None);
         };
         let stored = self.block(confirmed.height)?;
-        Ok(stored
-            .filter(|(block, _)| block.id() == confirmed.id)
-            .map(|_| confirmed))
+        Ok(stored.filter(|(block, _)| block.id() == confirmed.id).map(|_| confirmed))
     }
 
     /// Keeps a pool item under its hash, so that a restart loses nothing. The pool bounds how many.
@@ -308,9 +283,7 @@ impl Store {
     ///
     /// The disk fails.
     pub fn drop_pending(&self, hash: &Hash) -> Result<(), StoreError> {
-        self.db()
-            .delete_cf(self.family(PENDING), hash.as_bytes())
-            .map_err(failed("dropping a pool item"))
+        self.db().delete_cf(self.family(PENDING), hash.as_bytes()).map_err(failed("dropping a pool item"))
     }
 
     /// Every pool item, by hash.
@@ -337,14 +310,8 @@ impl Store {
     fn check_chain(&self, chain: &ChainId) -> Result<(), StoreError> {
         match self.read(META, META_CHAIN, "the chain id")? {
             Some(found) if found == *chain => Ok(()),
-            Some(found) => Err(StoreError::OtherChain {
-                expected: *chain,
-                found,
-            }),
-            None => Err(StoreError::Corrupt {
-                what: "the chain id",
-                source: Malformed::TooShort,
-            }),
+            Some(found) => Err(StoreError::OtherChain { expected: *chain, found }),
+            None => Err(StoreError::Corrupt { what: "the chain id", source: Malformed::TooShort }),
         }
     }
 
@@ -354,17 +321,14 @@ impl Store {
         let mode = IteratorMode::From(&start, Direction::Forward);
         let keys = self.db().iterator_cf(self.family(UNDECIDED), mode);
         let keys = keys.map(|entry| entry.map(|(key, _)| key).map_err(failed("reading proposals")));
-        keys.take_while(|key| !key.as_ref().is_ok_and(|key| **key >= *end))
-            .collect()
+        keys.take_while(|key| !key.as_ref().is_ok_and(|key| **key >= *end)).collect()
     }
 
     fn put_first(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         if self.get(CERTIFICATES, key)?.is_some() {
             return Ok(());
         }
-        self.db()
-            .put_cf(self.family(CERTIFICATES), key, value)
-            .map_err(failed("keeping a certificate"))
+        self.db().put_cf(self.family(CERTIFICATES), key, value).map_err(failed("keeping a certificate"))
     }
 
     fn read<T: Canonical>(&self, family: &str, key: &[u8], what: &'static str) -> Result<Option<T>, StoreError> {
@@ -380,9 +344,7 @@ impl Store {
     }
 
     fn family(&self, name: &str) -> &ColumnFamily {
-        self.db()
-            .cf_handle(name)
-            .expect("every family is opened with the database")
+        self.db().cf_handle(name).expect("every family is opened with the database")
     }
 
     const fn db(&self) -> &DB {
@@ -405,17 +367,11 @@ fn decode<T: Canonical>(bytes: &[u8], what: &'static str) -> Result<T, StoreErro
 }
 
 fn within(what: &'static str, size: usize, bound: usize) -> Result<(), StoreError> {
-    if size > bound {
-        Err(StoreError::TooLarge { what, size, bound })
-    } else {
-        Ok(())
-    }
+    if size > bound { Err(StoreError::TooLarge { what, size, bound }) } else { Ok(()) }
 }
 
 fn length(bytes: &[u8]) -> [u8; 4] {
-    u32::try_from(bytes.len())
-        .expect("a block is bounded far below 2^32")
-        .to_be_bytes()
+    u32::try_from(bytes.len()).expect("a block is bounded far below 2^32").to_be_bytes()
 }
 
 /// The block's bytes, prefixed by their length, and the certificate's, which are the rest.
@@ -447,17 +403,11 @@ mod tests {
             state_root: Hash::ZERO,
             next_committee: Hash::ZERO,
         };
-        Block {
-            header,
-            items: List::new(),
-        }
+        Block { header, items: List::new() }
     }
 
     fn head(height: u64) -> FinalBlock {
-        FinalBlock {
-            height: Height::new(height),
-            id: block(height).id(),
-        }
+        FinalBlock { height: Height::new(height), id: block(height).id() }
     }
 
     fn row(height: u64, id: u8) -> (RowKey, Row) {
@@ -481,28 +431,15 @@ mod tests {
         let store = begun(dir.path());
         let (old, new) = (row(0, 9), row(1, 1));
         commit(&store, 1, &[(new.0, Some(new.1.clone()))]).unwrap();
-        let loaded = Loaded {
-            head: head(1),
-            rows: vec![old.clone(), new.clone()],
-        };
+        let loaded = Loaded { head: head(1), rows: vec![old.clone(), new.clone()] };
         assert_eq!(store.load().unwrap(), Some(loaded.clone()));
         drop(store);
         let store = Store::open(dir.path(), &CHAIN).unwrap();
         assert_eq!(store.load().unwrap(), Some(loaded));
-        assert_eq!(
-            store.block(Height::new(1)).unwrap(),
-            Some((block(1), b"certificate".to_vec()))
-        );
+        assert_eq!(store.block(Height::new(1)).unwrap(), Some((block(1), b"certificate".to_vec())));
         assert_eq!(store.block(Height::new(2)).unwrap(), None);
         commit(&store, 2, &[(old.0, None)]).unwrap();
-        assert_eq!(
-            store.load().unwrap(),
-            Some(Loaded {
-                head: head(2),
-                rows: vec![new]
-            }),
-            "a removed row is gone"
-        );
+        assert_eq!(store.load().unwrap(), Some(Loaded { head: head(2), rows: vec![new] }), "a removed row is gone");
     }
 
     #[test]
@@ -510,10 +447,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &CHAIN).unwrap();
         assert_eq!(store.load().unwrap(), None);
-        assert!(matches!(
-            commit(&store, 1, &[]),
-            Err(StoreError::NotNext { tip: None, .. })
-        ));
+        assert!(matches!(commit(&store, 1, &[]), Err(StoreError::NotNext { tip: None, .. })));
         drop(store);
         let store = begun(dir.path());
         assert!(matches!(commit(&store, 2, &[]), Err(StoreError::NotNext { .. })));
@@ -528,10 +462,7 @@ mod tests {
     fn another_chain_a_newer_schema_and_a_second_opening_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let store = begun(dir.path());
-        assert!(matches!(
-            Store::open(dir.path(), &CHAIN),
-            Err(StoreError::Locked { .. })
-        ));
+        assert!(matches!(Store::open(dir.path(), &CHAIN), Err(StoreError::Locked { .. })));
         drop(store);
         let other = ChainId::new([2; 32]);
         let refused = Store::open(dir.path(), &other);
@@ -539,15 +470,9 @@ mod tests {
             matches!(refused, Err(StoreError::OtherChain { expected, found }) if (expected, found) == (other, CHAIN))
         );
         let store = Store::open(dir.path(), &CHAIN).unwrap();
-        store
-            .db()
-            .put_cf(store.family(META), META_SCHEMA, (VERSION + 1).to_bytes())
-            .unwrap();
+        store.db().put_cf(store.family(META), META_SCHEMA, (VERSION + 1).to_bytes()).unwrap();
         drop(store);
-        assert!(matches!(
-            Store::open(dir.path(), &CHAIN),
-            Err(StoreError::NewerSchema { .. })
-        ));
+        assert!(matches!(Store::open(dir.path(), &CHAIN), Err(StoreError::NewerSchema { .. })));
     }
 
     #[test]
@@ -555,20 +480,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = begun(dir.path());
         let id = |byte| BlockId::new([byte; 32]);
-        let keep = |height, round, byte| {
-            store
-                .keep_undecided(Height::new(height), round, &id(byte), &[byte])
-                .unwrap()
-        };
+        let keep = |height, round, byte| store.keep_undecided(Height::new(height), round, &id(byte), &[byte]).unwrap();
         keep(1, 1, 7);
         keep(1, 0, 8);
         keep(1, 0, 8);
         keep(2, 0, 9);
-        let kept = |round, byte| Undecided {
-            round,
-            id: id(byte),
-            bytes: vec![byte],
-        };
+        let kept = |round, byte| Undecided { round, id: id(byte), bytes: vec![byte] };
         assert_eq!(store.undecided(Height::new(1)).unwrap(), [kept(0, 8), kept(1, 7)]);
         commit(&store, 1, &[]).unwrap();
         assert_eq!(store.undecided(Height::new(1)).unwrap(), []);
@@ -582,18 +499,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = begun(dir.path());
         for round in 0..256 {
-            store
-                .keep_undecided(Height::new(1), round, &BlockId::ZERO, b"")
-                .unwrap();
+            store.keep_undecided(Height::new(1), round, &BlockId::ZERO, b"").unwrap();
         }
         let flood = store.keep_undecided(Height::new(1), 256, &BlockId::ZERO, b"");
         assert!(matches!(flood, Err(StoreError::TooLarge { .. })));
         let large = vec![0; MAX_UNDECIDED + 1];
-        assert!(
-            store
-                .keep_undecided(Height::new(2), 0, &BlockId::ZERO, &large[1..])
-                .is_ok()
-        );
+        assert!(store.keep_undecided(Height::new(2), 0, &BlockId::ZERO, &large[1..]).is_ok());
         assert!(store.keep_undecided(Height::new(2), 0, &BlockId::ZERO, &large).is_err());
         assert!(store.keep_pending(&Hash::ZERO, &large[..MAX_PENDING]).is_ok());
         assert!(store.keep_pending(&Hash::ZERO, &large[..=MAX_PENDING]).is_err());
@@ -630,17 +541,10 @@ mod tests {
         store.keep_pending(&one, b"one").unwrap();
         drop(store);
         let store = Store::open(dir.path(), &CHAIN).unwrap();
-        assert_eq!(
-            store.certificate(Height::new(4)).unwrap(),
-            Some(certificate(1)),
-            "the first stays"
-        );
+        assert_eq!(store.certificate(Height::new(4)).unwrap(), Some(certificate(1)), "the first stays");
         assert_eq!(store.certificate(Height::new(5)).unwrap(), None);
         assert_eq!(store.bitcoin_certificate(Height::new(5)).unwrap(), Some(bitcoin));
-        assert_eq!(
-            store.pending().unwrap(),
-            [(one, b"one".to_vec()), (two, b"two".to_vec())]
-        );
+        assert_eq!(store.pending().unwrap(), [(one, b"one".to_vec()), (two, b"two".to_vec())]);
         store.drop_pending(&one).unwrap();
         assert_eq!(store.pending().unwrap(), [(two, b"two".to_vec())]);
     }
@@ -650,21 +554,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = begun(dir.path());
         commit(&store, 1, &[]).unwrap();
-        store
-            .db()
-            .put_cf(store.family(BLOCKS), Height::new(1).to_bytes(), [0, 0, 0, 9, 1])
-            .unwrap();
-        assert!(matches!(
-            store.block(Height::new(1)),
-            Err(StoreError::Corrupt { what: "a block", .. })
-        ));
+        store.db().put_cf(store.family(BLOCKS), Height::new(1).to_bytes(), [0, 0, 0, 9, 1]).unwrap();
+        assert!(matches!(store.block(Height::new(1)), Err(StoreError::Corrupt { what: "a block", .. })));
         store.db().put_cf(store.family(ROWS), [99], [0]).unwrap();
-        assert!(matches!(
-            store.load(),
-            Err(StoreError::Corrupt {
-                what: "a row's key",
-                ..
-            })
-        ));
+        assert!(matches!(store.load(), Err(StoreError::Corrupt { what: "a row's key", .. })));
     }
 }
