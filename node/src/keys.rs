@@ -75,20 +75,14 @@ pub fn random() -> Secret {
 ///
 /// [`KeyError`]; [`KeyError::Missing`] may be fine for an optional key.
 pub fn read_secret(path: &Path) -> Result<Secret, KeyError> {
-    let disk = |source| KeyError::Disk {
-        path: path.to_owned(),
-        source,
-    };
+    let disk = |source| KeyError::Disk { path: path.to_owned(), source };
     let file = File::open(path).map_err(|source| match source.kind() {
         ErrorKind::NotFound => KeyError::Missing { path: path.to_owned() },
         _ => disk(source),
     })?;
     let mode = file.metadata().map_err(disk)?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(KeyError::Open {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(KeyError::Open { path: path.to_owned(), mode });
     }
     let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE));
     file.take(MAX_KEY_FILE as u64).read_to_string(&mut text).map_err(disk)?;
@@ -105,25 +99,16 @@ pub fn read_secret(path: &Path) -> Result<Secret, KeyError> {
 ///
 /// [`KeyError::Exists`], or the disk fails.
 pub fn write_secret(path: &Path, secret: &Secret) -> Result<(), KeyError> {
-    let disk = |source| KeyError::Disk {
-        path: path.to_owned(),
-        source,
-    };
+    let disk = |source| KeyError::Disk { path: path.to_owned(), source };
     let dir = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(disk)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(disk)?;
     let file = File::options().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(|source| match source.kind() {
         ErrorKind::AlreadyExists => KeyError::Exists { path: path.to_owned() },
         _ => disk(source),
     })?;
     let text = Zeroizing::new(hex::encode(secret.as_slice()) + "\n");
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(disk)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(disk)?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(disk)
 }
 
@@ -193,18 +178,12 @@ impl OperatorKeys {
     ///
     /// [`KeyError::Exists`] before anything is written, or the disk fails.
     pub fn write(&self, dir: &Path) -> Result<(), KeyError> {
-        let files = [
-            (BLS, self.bls.to_bytes()),
-            (ED25519, self.ed25519.to_bytes()),
-            (EOTS, self.eots_seed.clone()),
-        ];
+        let files = [(BLS, self.bls.to_bytes()), (ED25519, self.ed25519.to_bytes()), (EOTS, self.eots_seed.clone())];
         let mut paths = files.iter().map(|(name, _)| dir.join(name));
         if let Some(path) = paths.find(|path| path.exists()) {
             return Err(KeyError::Exists { path });
         }
-        files
-            .iter()
-            .try_for_each(|(name, secret)| write_secret(&dir.join(name), secret))
+        files.iter().try_for_each(|(name, secret)| write_secret(&dir.join(name), secret))
     }
 
     /// The finality provider's key of one network: hardened, so that the key a fault exposes gives no other away (R19).
@@ -279,9 +258,7 @@ pub fn create_covenant(dir: &Path) -> Result<SchnorrKey, KeyError> {
 pub fn read_covenant(dir: &Path) -> Result<Option<eots::SecretKey>, KeyError> {
     let path = dir.join(COVENANT);
     match read_secret(&path) {
-        Ok(secret) => eots::SecretKey::from_bytes(&secret)
-            .map(Some)
-            .map_err(|_| KeyError::Malformed { path }),
+        Ok(secret) => eots::SecretKey::from_bytes(&secret).map(Some).map_err(|_| KeyError::Malformed { path }),
         Err(KeyError::Missing { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -311,17 +288,11 @@ mod tests {
         let read = OperatorKeys::read(&dir).unwrap();
         assert_eq!(read.public(&CHAIN, &BITCOIN), keys.public(&CHAIN, &BITCOIN));
         assert_eq!(read.names(), keys.names());
-        assert!(matches!(
-            OperatorKeys::generate().write(&dir),
-            Err(KeyError::Exists { .. })
-        ));
+        assert!(matches!(OperatorKeys::generate().write(&dir), Err(KeyError::Exists { .. })));
         assert_eq!(OperatorKeys::read(&dir).unwrap().names(), keys.names());
         assert!(read_covenant(&dir).unwrap().is_none());
         let covenant = create_covenant(&dir).unwrap();
-        assert_eq!(
-            read_covenant(&dir).unwrap().unwrap().public().to_bytes(),
-            *covenant.as_bytes()
-        );
+        assert_eq!(read_covenant(&dir).unwrap().unwrap().public().to_bytes(), *covenant.as_bytes());
         assert!(matches!(create_covenant(&dir), Err(KeyError::Exists { .. })));
     }
 
@@ -330,13 +301,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("some.key");
         write_secret(&path, &random()).unwrap();
-        for (mode, allowed) in [
-            (0o600, true),
-            (0o400, true),
-            (0o640, false),
-            (0o604, false),
-            (0o620, false),
-        ] {
+        for (mode, allowed) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false)] {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let read = read_secret(&path);
             assert_eq!(read.is_ok(), allowed, "{mode:o}");
@@ -347,29 +312,38 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            read_secret(&dir.path().join("none")),
-            Err(KeyError::Missing { .. })
-        ));
-        for (at, text) in ["", "12", &"zz".repeat(32), &"11".repeat(33), &"11".repeat(1000)]
-            .iter()
-            .enumerate()
-        {
+        assert!(matches!(read_secret(&dir.path().join("none")), Err(KeyError::Missing { .. })));
+        for (at, text) in ["", "12", &"zz".repeat(32), &"11".repeat(33), &"11".repeat(1000)].iter().enumerate() {
             let path = dir.path().join(at.to_string());
-            let mut file = File::options()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .unwrap();
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path).unwrap();
             file.write_all(text.as_bytes()).unwrap();
             assert!(matches!(read_secret(&path), Err(KeyError::Malformed { .. })), "{text}");
         }
         write_secret(&dir.path().join(BLS), &Zeroizing::new([0xff; 32])).unwrap();
-        assert!(matches!(
-            OperatorKeys::read(dir.path()),
-            Err(KeyError::Malformed { .. })
-        ));
+        assert!(matches!(OperatorKeys::read(dir.path()), Err(KeyError::Malformed { .. })));
+    }
+
+    #[test]
+    fn r12_the_proofs_of_possession_hold_for_one_operator_in_one_network() {
+        use palisade_types::canonical::{Canonical, Reader};
+        // A genesis of nothing has a chain id too.
+        let genesis = Genesis::read(&mut Reader::new(&[0; 4096])).unwrap();
+        let (chain, palisade, operator) = (genesis.chain_id(), genesis.contracts.palisade, OperatorId::new([7; 20]));
+        let Possession { keys, bls, ed25519, eots } = OperatorKeys::generate().possession(&genesis, &operator);
+        let holds = |operator: &OperatorId| {
+            let message = possession::bls_message(&chain, &palisade, operator, &keys.bls).unwrap();
+            let key = bls::PublicKey::from_bytes(keys.bls.as_bytes()).unwrap();
+            let proof = bls::Signature::from_bytes(bls.as_bytes()).unwrap();
+            let first = key.verify_possession(&message, &proof).is_ok();
+            let message = possession::ed25519_message(&chain, &palisade, operator, &keys.ed25519);
+            let key = ed25519::PublicKey::from_bytes(keys.ed25519.as_bytes()).unwrap();
+            let second = key.verify(&message, &ed25519::Signature(*ed25519.as_bytes())).is_ok();
+            let message = possession::eots_message(&chain, &palisade, operator, &keys.eots);
+            let key = eots::PublicKey::from_bytes(keys.eots.as_bytes()).unwrap();
+            [first, second, key.verify_schnorr(&message, eots.as_bytes()).is_ok()]
+        };
+        assert_eq!(holds(&operator), [true; 3]);
+        assert_eq!(holds(&OperatorId::new([8; 20])), [false; 3]);
     }
 
     #[test]

@@ -35,9 +35,7 @@ impl History {
             Self::Unbroken => true,
             Self::Waiting(wait) => {
                 epoch_start > wait.wake_up
-                    || wait
-                        .released
-                        .is_some_and(|(released, above)| released == *chain && height > above)
+                    || wait.released.is_some_and(|(released, above)| released == *chain && height > above)
             }
         }
     }
@@ -64,18 +62,10 @@ impl Copy {
 
     /// Replaces the file as a whole, durably.
     fn write(path: &Path, incarnation: &Hash, records: u64) -> io::Result<Self> {
-        let dir = path
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(dir)?;
         let new = path.with_extension("new");
-        let mut file = File::options()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&new)?;
+        let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
         file.write_all(incarnation.as_bytes())?;
         file.write_all(&records.to_be_bytes())?;
         file.sync_all()?;
@@ -109,12 +99,7 @@ pub(super) fn settle(
     let wait = match broken(store, copy)?.or((!imported.is_empty()).then_some(Cause::Imported)) {
         Some(cause) => {
             let wake_up = before.map_or(ethereum_head, |before| before.wake_up.max(ethereum_head));
-            let wait = Wait {
-                cause,
-                wake_up,
-                silent: true,
-                released: None,
-            };
+            let wait = Wait { cause, wake_up, silent: true, released: None };
             store.set_wait(&wait, &imported)?;
             Some(wait)
         }
@@ -141,15 +126,9 @@ fn broken(store: &SignatureStore, copy: Option<(Hash, u64)>) -> Result<Option<Ca
 pub(super) fn renew(store: &mut SignatureStore, path: &Path) -> Result<Copy, OpenError> {
     let next = Hash::new(*random());
     let current = store.incarnation()?.map_or(next, |ours| expected(&ours, path));
-    store.set_incarnation(&Incarnation {
-        current,
-        next: Some(next),
-    })?;
+    store.set_incarnation(&Incarnation { current, next: Some(next) })?;
     let copy = Copy::write(path, &next, store.records()).map_err(failed(path))?;
-    store.set_incarnation(&Incarnation {
-        current: next,
-        next: None,
-    })?;
+    store.set_incarnation(&Incarnation { current: next, next: None })?;
     Ok(copy)
 }
 
@@ -166,16 +145,11 @@ pub(super) fn check_outside(dir: &Path, incarnation: &Path) -> Result<(), OpenEr
     let (inner, outer) = (absolute(incarnation), absolute(dir));
     match (inner, outer) {
         (Ok(inner), Ok(outer)) if !inner.starts_with(&outer) => Ok(()),
-        (Ok(_), Ok(_)) => Err(OpenError::Inside {
-            path: incarnation.to_owned(),
-        }),
+        (Ok(_), Ok(_)) => Err(OpenError::Inside { path: incarnation.to_owned() }),
         (Err(source), _) | (_, Err(source)) => Err(failed(incarnation)(source)),
     }
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-    move |source| OpenError::Incarnation {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| OpenError::Incarnation { path: path.to_owned(), source }
 }

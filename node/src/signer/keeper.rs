@@ -79,25 +79,13 @@ impl Keeper {
         epoch_start: u64,
     ) -> Result<Attestation, Refused> {
         let slot = header.height.get();
-        let statement = Statement {
-            domain: self.domains.ledger,
-            slot,
-            digest: header.id().into(),
-        };
+        let statement = Statement { domain: self.domains.ledger, slot, digest: header.id().into() };
         self.check_history(header.height, epoch_start)?;
         let known = self.known(&statement, self.domains.bitcoin)?;
-        let request = Request::Attestation {
-            statement: &statement,
-            header,
-            ancestry,
-        };
+        let request = Request::Attestation { statement: &statement, header, ancestry };
         self.judge(&request, &known, &record(&statement))?;
         let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
-        Ok(Attestation {
-            statement,
-            operator: self.operator,
-            signature: BlsSignature::new(signature.to_bytes()),
-        })
+        Ok(Attestation { statement, operator: self.operator, signature: BlsSignature::new(signature.to_bytes()) })
     }
 
     pub(super) fn finality_vote(
@@ -106,11 +94,7 @@ impl Keeper {
         block: BlockId,
         epoch_start: u64,
     ) -> Result<FinalityVote, Refused> {
-        let statement = Statement {
-            domain: self.domains.bitcoin,
-            slot: checkpoint.get(),
-            digest: block.into(),
-        };
+        let statement = Statement { domain: self.domains.bitcoin, slot: checkpoint.get(), digest: block.into() };
         self.check_history(checkpoint, epoch_start)?;
         let known = self.known(&statement, self.domains.ledger)?;
         let opening = self.nonces.opening(checkpoint)?;
@@ -132,26 +116,16 @@ impl Keeper {
         }
         self.end_pause()?;
         let (height, round, step) = ballot.slot();
-        let place = Place::Ballot {
-            chain: ballot.chain,
-            height,
-            round,
-            step: step.to_bytes()[0],
-        };
+        let place = Place::Ballot { chain: ballot.chain, height, round, step: step.to_bytes()[0] };
         let known = self.read(|store| {
             Ok(Known {
                 stopped: store.stopped(&ballot.chain)?.is_some(),
                 here: store.find(&place)?,
                 beside: None,
-                newest: store
-                    .newest_ballot(&ballot.chain)?
-                    .map(|(height, digest)| (height.get(), digest)),
+                newest: store.newest_ballot(&ballot.chain)?.map(|(height, digest)| (height.get(), digest)),
             })
         })?;
-        let record = Record {
-            place,
-            digest: ballot_digest(ballot),
-        };
+        let record = Record { place, digest: ballot_digest(ballot) };
         self.judge(&Request::Ballot(ballot), &known, &record)?;
         Ok(Ed25519Signature::new(self.keys.ed25519.sign(&ballot.preimage()).0))
     }
@@ -166,11 +140,7 @@ impl Keeper {
         self.nonces.keep(commitment);
         let message = RandomnessCommitment::message(&chain, &bitcoin, &self.operator, &commitment);
         let signature = SchnorrSignature::new(self.eots.sign_schnorr(&message));
-        Ok(RandomnessCommitment {
-            operator: self.operator,
-            commitment,
-            signature,
-        })
+        Ok(RandomnessCommitment { operator: self.operator, commitment, signature })
     }
 
     pub(super) fn attested_last(&mut self) -> Result<Option<(Height, BlockId)>, Refused> {
@@ -231,10 +201,7 @@ impl Keeper {
             Verdict::Same => Ok(()),
             Verdict::NotSafe(danger) if danger.stops() => {
                 tracing::error!(%danger, place = ?record.place, digest = %record.digest, "the guard stops signing in this network until a person acts");
-                let (chain, reason) = (
-                    self.domains.chain,
-                    format!("{danger}: {:?} {}", record.place, record.digest),
-                );
+                let (chain, reason) = (self.domains.chain, format!("{danger}: {:?} {}", record.place, record.digest));
                 self.write(|store| store.stop(&chain, &reason))?;
                 Err(danger.into())
             }
@@ -267,11 +234,5 @@ impl Keeper {
 }
 
 const fn record(statement: &Statement) -> Record {
-    Record {
-        place: Place::Slot {
-            domain: statement.domain,
-            slot: statement.slot,
-        },
-        digest: statement.digest,
-    }
+    Record { place: Place::Slot { domain: statement.domain, slot: statement.slot }, digest: statement.digest }
 }

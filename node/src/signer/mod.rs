@@ -168,9 +168,7 @@ pub fn create(dir: &Path, incarnation: &Path) -> Result<OperatorKeys, OpenError>
         return Err(OpenError::Exists { path: dir.to_owned() });
     }
     if incarnation.exists() {
-        return Err(OpenError::Exists {
-            path: incarnation.to_owned(),
-        });
+        return Err(OpenError::Exists { path: incarnation.to_owned() });
     }
     let keys = OperatorKeys::generate();
     store.bear(&keys.names())?;
@@ -188,14 +186,7 @@ pub fn create(dir: &Path, incarnation: &Path) -> Result<OperatorKeys, OpenError>
 pub fn release(dir: &Path, chain: &ChainId, above: Height) -> Result<(), StoreError> {
     let mut store = SignatureStore::open(&dir.join(RECORDS))?;
     match store.wait()? {
-        Some(wait) => store.set_wait(
-            &Wait {
-                silent: false,
-                released: Some((*chain, above)),
-                ..wait
-            },
-            &[],
-        ),
+        Some(wait) => store.set_wait(&Wait { silent: false, released: Some((*chain, above)), ..wait }, &[]),
         None => Ok(()),
     }
 }
@@ -222,20 +213,13 @@ impl Signer {
     pub fn open(config: &Config) -> Result<Self, OpenError> {
         let covenant = keys::read_covenant(&config.dir.join(KEYS))?;
         let keeper = Keeper::open(config)?;
-        let facts = Facts {
-            keys: keeper.public(),
-            history: keeper.history(),
-            covenant,
-        };
+        let facts = Facts { keys: keeper.public(), history: keeper.history(), covenant };
         let (requests, served) = mpsc::channel(MAX_WAITING);
         std::thread::Builder::new()
             .name("signer".to_owned())
             .spawn(move || serve(keeper, served))
             .map_err(OpenError::Thread)?;
-        Ok(Self {
-            requests,
-            facts: Arc::new(facts),
-        })
+        Ok(Self { requests, facts: Arc::new(facts) })
     }
 
     /// The public half of the keys in this network.
@@ -269,8 +253,7 @@ impl Signer {
         ancestry: Option<Ancestry>,
         epoch_start: u64,
     ) -> Result<Attestation, Refused> {
-        self.ask(|reply| Request::Attest(Box::new((header, ancestry, epoch_start)), reply))
-            .await
+        self.ask(|reply| Request::Attest(Box::new((header, ancestry, epoch_start)), reply)).await
     }
 
     /// Signs a checkpoint for Bitcoin finality, once it has its BLS certificate (R2). `epoch_start` as in
@@ -285,8 +268,7 @@ impl Signer {
         block: BlockId,
         epoch_start: u64,
     ) -> Result<FinalityVote, Refused> {
-        self.ask(|reply| Request::FinalityVote((checkpoint, block, epoch_start), reply))
-            .await
+        self.ask(|reply| Request::FinalityVote((checkpoint, block, epoch_start), reply)).await
     }
 
     /// Signs a vote or proposal of the engine (R18).

@@ -22,12 +22,7 @@ impl Nonces {
     /// The promises as recorded. The tree of the newest is built at once.
     pub(super) fn new(key: eots::SecretKey, domains: Domains, promised: Vec<Commitment>) -> Self {
         let newest = promised.last().copied();
-        let mut nonces = Self {
-            key,
-            domains,
-            promised,
-            trees: Vec::new(),
-        };
+        let mut nonces = Self { key, domains, promised, trees: Vec::new() };
         if let Some(newest) = newest {
             nonces.tree(newest.first, newest.count);
         }
@@ -43,19 +38,11 @@ impl Nonces {
     /// The promise of a range: the recorded one, or a new one that overlaps none.
     pub(super) fn promise(&mut self, first: Height, count: u32) -> Result<Commitment, Refused> {
         let last = last(first, count, self.domains.interval).ok_or(Refused::BadRange)?;
-        if let Some(known) = self
-            .promised
-            .iter()
-            .find(|known| (known.first, known.count) == (first, count))
-        {
+        if let Some(known) = self.promised.iter().find(|known| (known.first, known.count) == (first, count)) {
             return Ok(*known);
         }
         let interval = self.domains.interval;
-        if self
-            .promised
-            .iter()
-            .any(|known| known.first <= last && first <= known.last(interval))
-        {
+        if self.promised.iter().any(|known| known.first <= last && first <= known.last(interval)) {
             return Err(Refused::Overlap);
         }
         let root = Hash::new(self.tree(first, count).root());
@@ -72,28 +59,17 @@ impl Nonces {
     /// Shows that the nonce of a checkpoint was promised.
     pub(super) fn opening(&mut self, slot: Height) -> Result<Opening, Refused> {
         let interval = self.domains.interval;
-        let found = self
-            .promised
-            .iter()
-            .find_map(|known| Some((*known, known.leaf(slot, interval)?)));
+        let found = self.promised.iter().find_map(|known| Some((*known, known.leaf(slot, interval)?)));
         let (commitment, leaf) = found.ok_or(Refused::NotCommitted)?;
-        let proof = self
-            .tree(commitment.first, commitment.count)
-            .proof(leaf)
-            .expect("the leaf is one of the promise's");
+        let proof =
+            self.tree(commitment.first, commitment.count).proof(leaf).expect("the leaf is one of the promise's");
         let aunts: Vec<_> = proof.aunts.into_iter().map(Hash::new).collect();
-        Ok(Opening {
-            commitment,
-            aunts: List::try_from(aunts).expect("a tree of 2^17 leaves is 17 deep"),
-        })
+        Ok(Opening { commitment, aunts: List::try_from(aunts).expect("a tree of 2^17 leaves is 17 deep") })
     }
 
     /// The tree of a range, built when it is not at hand.
     fn tree(&mut self, first: Height, count: u32) -> &eots::Commitment {
-        let at = self
-            .trees
-            .iter()
-            .position(|(known, tree)| *known == first && tree.total() == u64::from(count));
+        let at = self.trees.iter().position(|(known, tree)| *known == first && tree.total() == u64::from(count));
         let tree = match at {
             Some(at) => self.trees.remove(at),
             None => (first, self.build(first, count)),
@@ -115,9 +91,7 @@ impl Nonces {
 /// The last checkpoint of a range; `None` when there is no such range.
 fn last(first: Height, count: u32, interval: u64) -> Option<Height> {
     let starts_at_checkpoint = first.get() > 0 && first.get().checked_rem(interval) == Some(0);
-    let steps = u64::from(count)
-        .checked_sub(1)
-        .filter(|_| count <= MAX_COMMITTED && starts_at_checkpoint)?;
+    let steps = u64::from(count).checked_sub(1).filter(|_| count <= MAX_COMMITTED && starts_at_checkpoint)?;
     steps.checked_mul(interval)?.checked_add(first.get()).map(Height::new)
 }
 
