@@ -136,22 +136,14 @@ impl Guard {
             (Request::Ballot(_), Some(_)) => Verdict::Same,
             (Request::Ballot(ballot), None) => follows(ballot.height.get(), known),
             (Request::Attestation { statement, .. } | Request::FinalityVote(statement), _)
-                if [known.here, known.beside]
-                    .iter()
-                    .flatten()
-                    .any(|digest| *digest != statement.digest) =>
+                if [known.here, known.beside].iter().flatten().any(|digest| *digest != statement.digest) =>
             {
                 Verdict::NotSafe(Danger::Conflict)
             }
             (_, Some(_)) => Verdict::Same,
-            (
-                Request::Attestation {
-                    statement,
-                    header,
-                    ancestry,
-                },
-                None,
-            ) => extends(statement.slot, header, *ancestry, known),
+            (Request::Attestation { statement, header, ancestry }, None) => {
+                extends(statement.slot, header, *ancestry, known)
+            }
             (Request::FinalityVote(_), None) => Verdict::Safe, // late slots of a run may be filled in (R22)
         }
     }
@@ -198,11 +190,7 @@ fn extends(slot: u64, header: &Header, ancestry: Option<&Ancestry>, known: &Know
     let Some(ancestry) = ancestry.filter(|ancestry| ancestry.height.get() == newest && holds(ancestry, header)) else {
         return Verdict::NotSafe(Danger::Unproven);
     };
-    if attested == ancestry.named.into() {
-        Verdict::Safe
-    } else {
-        Verdict::NotSafe(Danger::Fork)
-    }
+    if attested == ancestry.named.into() { Verdict::Safe } else { Verdict::NotSafe(Danger::Fork) }
 }
 
 fn holds(ancestry: &Ancestry, header: &Header) -> bool {
@@ -220,12 +208,8 @@ mod tests {
     use palisade_types::units::Epoch;
 
     const CHAIN: ChainId = ChainId::new([1; 32]);
-    const DOMAINS: Domains = Domains {
-        chain: CHAIN,
-        ledger: Domain::new([2; 32]),
-        bitcoin: Domain::new([3; 32]),
-        interval: 5,
-    };
+    const DOMAINS: Domains =
+        Domains { chain: CHAIN, ledger: Domain::new([2; 32]), bitcoin: Domain::new([3; 32]), interval: 5 };
     const A: BlockId = BlockId::new([0xa; 32]);
     const B: BlockId = BlockId::new([0xb; 32]);
 
@@ -242,68 +226,27 @@ mod tests {
             state_root: leaf(&key.path(), &row.value_hash()),
             next_committee: Hash::ZERO,
         };
-        let proof = RowProof {
-            siblings: List::new(),
-            terminal: Terminal::Found,
-        };
-        (
-            header,
-            Ancestry {
-                height: Height::new(height),
-                named,
-                proof,
-            },
-        )
+        let proof = RowProof { siblings: List::new(), terminal: Terminal::Found };
+        (header, Ancestry { height: Height::new(height), named, proof })
     }
 
     fn attest(header: &Header, ancestry: Option<&Ancestry>, known: Known) -> Verdict {
-        let statement = Statement {
-            domain: DOMAINS.ledger,
-            slot: header.height.get(),
-            digest: header.id().into(),
-        };
-        Guard::new(DOMAINS).check(
-            &Request::Attestation {
-                statement: &statement,
-                header,
-                ancestry,
-            },
-            &known,
-        )
+        let statement = Statement { domain: DOMAINS.ledger, slot: header.height.get(), digest: header.id().into() };
+        Guard::new(DOMAINS).check(&Request::Attestation { statement: &statement, header, ancestry }, &known)
     }
 
     #[test]
     fn r16_only_what_extends_the_block_attested_last_is_attested() {
-        let newest = |slot, id: BlockId| Known {
-            newest: Some((slot, id.into())),
-            ..Known::default()
-        };
+        let newest = |slot, id: BlockId| Known { newest: Some((slot, id.into())), ..Known::default() };
         let ((ours, proof), (fork, other)) = (header(9, 7, A), header(9, 7, B));
         assert_eq!(attest(&ours, None, Known::default()), Verdict::Safe, "the first of all");
         assert_eq!(attest(&ours, Some(&proof), newest(7, A)), Verdict::Safe);
-        assert_eq!(
-            attest(&fork, Some(&other), newest(7, A)),
-            Verdict::NotSafe(Danger::Fork)
-        );
+        assert_eq!(attest(&fork, Some(&other), newest(7, A)), Verdict::NotSafe(Danger::Fork));
         assert_eq!(attest(&ours, None, newest(7, A)), Verdict::NotSafe(Danger::Unproven));
-        assert_eq!(
-            attest(&ours, Some(&other), newest(7, A)),
-            Verdict::NotSafe(Danger::Unproven),
-            "of another state"
-        );
-        assert_eq!(
-            attest(&ours, Some(&proof), newest(8, A)),
-            Verdict::NotSafe(Danger::Unproven),
-            "of another height"
-        );
-        assert_eq!(
-            attest(&ours, Some(&proof), newest(10, A)),
-            Verdict::NotSafe(Danger::Behind)
-        );
-        let stopped = Known {
-            stopped: true,
-            ..newest(7, A)
-        };
+        assert_eq!(attest(&ours, Some(&other), newest(7, A)), Verdict::NotSafe(Danger::Unproven), "of another state");
+        assert_eq!(attest(&ours, Some(&proof), newest(8, A)), Verdict::NotSafe(Danger::Unproven), "of another height");
+        assert_eq!(attest(&ours, Some(&proof), newest(10, A)), Verdict::NotSafe(Danger::Behind));
+        let stopped = Known { stopped: true, ..newest(7, A) };
         assert_eq!(attest(&ours, Some(&proof), stopped), Verdict::NotSafe(Danger::Stopped));
         assert!(Danger::Fork.stops() && Danger::Conflict.stops());
         assert!(!Danger::Unproven.stops() && !Danger::Behind.stops() && !Danger::Voted.stops());
@@ -312,104 +255,29 @@ mod tests {
     #[test]
     fn r16_a_slot_holds_one_digest_and_the_same_again_is_honest() {
         let (header, _) = header(7, 5, A);
-        let signed = |digest: Digest| Known {
-            here: Some(digest),
-            newest: Some((9, A.into())),
-            ..Known::default()
-        };
-        assert_eq!(
-            attest(&header, None, signed(header.id().into())),
-            Verdict::Same,
-            "published again"
-        );
-        assert_eq!(
-            attest(&header, None, signed(B.into())),
-            Verdict::NotSafe(Danger::Conflict)
-        );
-        let beside = |digest: Digest| Known {
-            beside: Some(digest),
-            ..Known::default()
-        };
+        let signed = |digest: Digest| Known { here: Some(digest), newest: Some((9, A.into())), ..Known::default() };
+        assert_eq!(attest(&header, None, signed(header.id().into())), Verdict::Same, "published again");
+        assert_eq!(attest(&header, None, signed(B.into())), Verdict::NotSafe(Danger::Conflict));
+        let beside = |digest: Digest| Known { beside: Some(digest), ..Known::default() };
         assert_eq!(attest(&header, None, beside(header.id().into())), Verdict::Safe);
-        assert_eq!(
-            attest(&header, None, beside(B.into())),
-            Verdict::NotSafe(Danger::Conflict)
-        );
+        assert_eq!(attest(&header, None, beside(B.into())), Verdict::NotSafe(Danger::Conflict));
     }
 
     #[test]
     fn r19_a_checkpoint_holds_one_digest() {
         let vote = |domain, slot, known: Known| {
-            Guard::new(DOMAINS).check(
-                &Request::FinalityVote(&Statement {
-                    domain,
-                    slot,
-                    digest: A.into(),
-                }),
-                &known,
-            )
+            Guard::new(DOMAINS).check(&Request::FinalityVote(&Statement { domain, slot, digest: A.into() }), &known)
         };
         let (bitcoin, nothing) = (DOMAINS.bitcoin, Known::default());
         assert_eq!(vote(bitcoin, 10, nothing), Verdict::Safe);
-        assert_eq!(
-            vote(bitcoin, 11, nothing),
-            Verdict::NotSafe(Danger::Misfit),
-            "no checkpoint"
-        );
+        assert_eq!(vote(bitcoin, 11, nothing), Verdict::NotSafe(Danger::Misfit), "no checkpoint");
         assert_eq!(vote(DOMAINS.ledger, 10, nothing), Verdict::NotSafe(Danger::Misfit));
-        assert_eq!(
-            vote(
-                bitcoin,
-                10,
-                Known {
-                    here: Some(A.into()),
-                    ..nothing
-                }
-            ),
-            Verdict::Same
-        );
-        assert_eq!(
-            vote(
-                bitcoin,
-                10,
-                Known {
-                    here: Some(B.into()),
-                    ..nothing
-                }
-            ),
-            Verdict::NotSafe(Danger::Conflict)
-        );
-        assert_eq!(
-            vote(
-                bitcoin,
-                10,
-                Known {
-                    beside: Some(A.into()),
-                    ..nothing
-                }
-            ),
-            Verdict::Safe
-        );
-        assert_eq!(
-            vote(
-                bitcoin,
-                10,
-                Known {
-                    beside: Some(B.into()),
-                    ..nothing
-                }
-            ),
-            Verdict::NotSafe(Danger::Conflict)
-        );
-        let later = Known {
-            newest: Some((20, B.into())),
-            ..nothing
-        };
-        assert_eq!(
-            vote(bitcoin, 10, later),
-            Verdict::Safe,
-            "a late slot may be filled in (R22)"
-        );
+        assert_eq!(vote(bitcoin, 10, Known { here: Some(A.into()), ..nothing }), Verdict::Same);
+        assert_eq!(vote(bitcoin, 10, Known { here: Some(B.into()), ..nothing }), Verdict::NotSafe(Danger::Conflict));
+        assert_eq!(vote(bitcoin, 10, Known { beside: Some(A.into()), ..nothing }), Verdict::Safe);
+        assert_eq!(vote(bitcoin, 10, Known { beside: Some(B.into()), ..nothing }), Verdict::NotSafe(Danger::Conflict));
+        let later = Known { newest: Some((20, B.into())), ..nothing };
+        assert_eq!(vote(bitcoin, 10, later), Verdict::Safe, "a late slot may be filled in (R22)");
     }
 
     #[test]
@@ -425,24 +293,15 @@ mod tests {
         };
         let check = |ballot: &Ballot, known| Guard::new(DOMAINS).check(&Request::Ballot(ballot), &known);
         let ours = ballot(7, Some(A));
-        let signed = Known {
-            here: Some(ballot_digest(&ours)),
-            ..Known::default()
-        };
-        let highest = |height| Known {
-            newest: Some((height, Digest::ZERO)),
-            ..Known::default()
-        };
+        let signed = Known { here: Some(ballot_digest(&ours)), ..Known::default() };
+        let highest = |height| Known { newest: Some((height, Digest::ZERO)), ..Known::default() };
         assert_eq!(check(&ours, Known::default()), Verdict::Safe);
         assert_eq!(check(&ours, signed), Verdict::Same);
         assert_eq!(check(&ballot(7, Some(B)), signed), Verdict::NotSafe(Danger::Voted));
         assert_eq!(check(&ballot(7, None), signed), Verdict::NotSafe(Danger::Voted));
         assert_eq!(check(&ours, highest(7)), Verdict::Safe);
         assert_eq!(check(&ours, highest(8)), Verdict::NotSafe(Danger::Behind));
-        let elsewhere = Ballot {
-            chain: ChainId::new([9; 32]),
-            ..ours
-        };
+        let elsewhere = Ballot { chain: ChainId::new([9; 32]), ..ours };
         assert_eq!(check(&elsewhere, Known::default()), Verdict::NotSafe(Danger::Misfit));
     }
 
@@ -451,11 +310,7 @@ mod tests {
         let (header, _) = header(7, 5, A);
         let check = |domain, slot, digest| {
             let statement = Statement { domain, slot, digest };
-            let request = Request::Attestation {
-                statement: &statement,
-                header: &header,
-                ancestry: None,
-            };
+            let request = Request::Attestation { statement: &statement, header: &header, ancestry: None };
             Guard::new(DOMAINS).check(&request, &Known::default())
         };
         let misfit = Verdict::NotSafe(Danger::Misfit);
