@@ -1,5 +1,7 @@
 //! Four live engines over real libp2p on the loopback: TCP and QUIC, gossip, direct requests, admission.
 
+#![allow(clippy::unwrap_used)] // clippy takes only functions marked as tests for tests
+
 #[path = "../../consensus/agreement/tests/plain/mod.rs"]
 mod plain;
 
@@ -25,15 +27,10 @@ fn peer(index: usize) -> PeerId {
 
 /// The first `publishers` publish, all of them follow.
 fn admission(publishers: usize, all: usize) -> Admission {
-    Admission::new((0..all).map(|index| {
-        (
-            peer(index),
-            Standing {
-                operator: Some(operator(index)),
-                publishes: index < publishers,
-            },
-        )
-    }))
+    Admission::new(
+        (0..all)
+            .map(|index| (peer(index), Standing { operator: Some(operator(index)), publishes: index < publishers })),
+    )
 }
 
 fn config(index: usize, listen: &[&str], peers: Vec<(PeerId, Multiaddr)>) -> Config {
@@ -51,29 +48,13 @@ const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 
 async fn address(network: &Network, kind: &str) -> Multiaddr {
     let mut listening = network.listening();
-    let found = timeout(
-        PATIENCE,
-        listening.wait_for(|all| all.iter().any(|one| one.to_string().contains(kind))),
-    )
-    .await;
-    found
-        .unwrap()
-        .unwrap()
-        .iter()
-        .find(|one| one.to_string().contains(kind))
-        .unwrap()
-        .clone()
+    let found = timeout(PATIENCE, listening.wait_for(|all| all.iter().any(|one| one.to_string().contains(kind)))).await;
+    found.unwrap().unwrap().iter().find(|one| one.to_string().contains(kind)).unwrap().clone()
 }
 
 async fn connected(network: &Network, count: usize) {
     let mut peers = network.peers_watch();
-    assert!(
-        timeout(PATIENCE, peers.wait_for(|peers| peers.len() >= count))
-            .await
-            .is_ok(),
-        "has {:?}",
-        network.peers()
-    );
+    assert!(timeout(PATIENCE, peers.wait_for(|peers| peers.len() >= count)).await.is_ok(), "has {:?}", network.peers());
 }
 
 /// A network that carries an engine.
@@ -85,18 +66,9 @@ struct Carrier {
 
 async fn carry(live: &mut Live, name: &str, config: Config, dir: &Path) -> Carrier {
     let (ours, port) = wire();
-    let Started {
-        network,
-        gossip,
-        asks,
-        connected,
-    } = start(config, port).await.unwrap();
+    let Started { network, gossip, asks, connected } = start(config, port).await.unwrap();
     live.start(name, ours, network.engine_peer(), connected, dir).await;
-    Carrier {
-        network,
-        _gossip: gossip,
-        _asks: asks,
-    }
+    Carrier { network, _gossip: gossip, _asks: asks }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,11 +79,7 @@ async fn four_engines_decide_over_libp2p_and_one_that_was_away_catches_up() {
     for index in 0..4 {
         let mut live = Live::new(Plain::new(index, committee.clone(), FAST));
         // Half of the connections over each transport.
-        let kind = if index % 2 == 0 {
-            ("/tcp/", TCP)
-        } else {
-            ("/quic-v1", QUIC)
-        };
+        let kind = if index % 2 == 0 { ("/tcp/", TCP) } else { ("/quic-v1", QUIC) };
         let carrier = carry(&mut live, "p2p", config(index, &[kind.1], known.clone()), dir.path()).await;
         known.push((peer(index), address(&carrier.network, kind.0).await));
         nodes.push(live);
@@ -152,21 +120,9 @@ struct Bare {
 
 async fn bare(index: usize, peers: Vec<(PeerId, Multiaddr)>, admission: Admission) -> Bare {
     let (wire, port) = wire();
-    let started = start(
-        Config {
-            admission,
-            ..config(index, &[TCP], peers)
-        },
-        port,
-    )
-    .await
-    .unwrap();
+    let started = start(Config { admission, ..config(index, &[TCP], peers) }, port).await.unwrap();
     let address = address(&started.network, "/tcp/").await;
-    Bare {
-        started,
-        address,
-        _wire: wire,
-    }
+    Bare { started, address, _wire: wire }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,14 +141,8 @@ async fn only_publishers_are_heard_and_only_what_is_accepted_goes_on() {
             break gossip;
         }
     };
-    assert_eq!(
-        (heard.topic, heard.publisher, &heard.bytes),
-        (Topic::Evidence, peer(0), &say("good"))
-    );
-    assert!(
-        two.started.gossip.try_recv().is_err(),
-        "it is not passed on before it is judged"
-    );
+    assert_eq!((heard.topic, heard.publisher, &heard.bytes), (Topic::Evidence, peer(0), &say("good")));
+    assert!(two.started.gossip.try_recv().is_err(), "it is not passed on before it is judged");
     heard.verdict.give(true);
     let passed = loop {
         if let Ok(Some(gossip)) = timeout(std::time::Duration::from_millis(300), two.started.gossip.recv()).await {
@@ -203,11 +153,7 @@ async fn only_publishers_are_heard_and_only_what_is_accepted_goes_on() {
             gossip.verdict.give(true);
         }
     };
-    assert_eq!(
-        (passed.publisher, &passed.bytes),
-        (peer(0), &say("good")),
-        "whoever passed it on, 0 said it"
-    );
+    assert_eq!((passed.publisher, &passed.bytes), (peer(0), &say("good")), "whoever passed it on, 0 said it");
     passed.verdict.give(true);
     // 2 follows and does not publish: 1 drops what it says. What 1 says afterwards is heard, so the wire was open.
     two.started.network.publish(Topic::Evidence, say("bad")).await;
@@ -233,17 +179,11 @@ async fn strangers_are_not_let_in_until_they_are_admitted() {
     assert!(!zero.started.network.peers().contains_key(&peer(1)));
     zero.started.network.admit(admission(3, 3));
     let mut peers = zero.started.network.peers_watch();
-    timeout(PATIENCE, peers.wait_for(|peers| peers.contains_key(&peer(1))))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(PATIENCE, peers.wait_for(|peers| peers.contains_key(&peer(1)))).await.unwrap().unwrap();
     assert_eq!(zero.started.network.peers()[&peer(1)], Some(operator(1)));
     // And out again when the list forgets it.
     zero.started.network.admit(admission(3, 3).without(&peer(1)));
-    timeout(PATIENCE, peers.wait_for(|peers| !peers.contains_key(&peer(1))))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(PATIENCE, peers.wait_for(|peers| !peers.contains_key(&peer(1)))).await.unwrap().unwrap();
     drop(one);
 }
 
@@ -258,12 +198,7 @@ async fn a_question_is_answered_by_the_peer_it_was_put_to() {
         ask.answer(Bytes::from(vec![7; 5 << 20])).await;
         zero
     });
-    let answer = one
-        .started
-        .network
-        .ask(peer(0), Bytes::from_static(b"head?"))
-        .await
-        .unwrap();
+    let answer = one.started.network.ask(peer(0), Bytes::from_static(b"head?")).await.unwrap();
     assert_eq!(answer.len(), 5 << 20);
     let _zero = answering.await.unwrap();
     let nobody = one.started.network.ask(peer(3), Bytes::from_static(b"head?")).await;

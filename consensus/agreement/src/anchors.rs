@@ -121,16 +121,15 @@ impl Anchors {
     /// Whether our follower contradicts that `point` is on the chain: it stood at the same number at another hash.
     #[must_use]
     pub fn contradicts(&self, chain: ChainKind, point: &ChainPoint) -> bool {
-        self.views.get(&chain).is_some_and(|view| {
-            view.tips.iter().any(|(own, _)| own.number == point.number && own.hash != point.hash)
-        })
+        self.views
+            .get(&chain)
+            .is_some_and(|view| view.tips.iter().any(|(own, _)| own.number == point.number && own.hash != point.hash))
     }
 
     /// Asks for `gap` unless it was asked or seen before.
     pub fn want(&mut self, gap: Gap, known: &Known) -> Option<Wanted> {
         let view = self.views.entry(gap.chain).or_default();
-        (!view.seen.contains_key(&gap) && view.asked.insert(gap))
-            .then(|| Wanted { gap, watch: known.watch.clone() })
+        (!view.seen.contains_key(&gap) && view.asked.insert(gap)).then(|| Wanted { gap, watch: known.watch.clone() })
     }
 
     /// The follower could not tell; it may be asked again.
@@ -169,9 +168,7 @@ impl Anchors {
     pub fn proposable(&self, chain: ChainKind, after: &ChainPoint, known: &Hash, now: Millis) -> Option<Observation> {
         let view = self.views.get(&chain)?;
         let settled = |point: &ChainPoint| {
-            view.tips.iter().any(|(tip, since)| {
-                tip.number >= point.number && since.get() + SETTLED.get() <= now.get()
-            })
+            view.tips.iter().any(|(tip, since)| tip.number >= point.number && since.get() + SETTLED.get() <= now.get())
         };
         let (gap, facts) = view
             .seen

@@ -258,10 +258,24 @@ enum Deliver {
 
 /// Work that is done.
 enum Done {
-    Ready { start: Start, kept: Vec<(u32, Block)>, reply: RpcReplyPort<(Level, HeightParams<Palisade>)> },
-    Built { kept: Kept, reply: RpcReplyPort<LocallyProposedValue<Palisade>> },
-    Checked { of: Proposed, verdict: Verdict, deliver: Deliver },
-    Committed { start: Start, reply: RpcReplyPort<()> },
+    Ready {
+        start: Start,
+        kept: Vec<(u32, Block)>,
+        reply: RpcReplyPort<(Level, HeightParams<Palisade>)>,
+    },
+    Built {
+        kept: Kept,
+        reply: RpcReplyPort<LocallyProposedValue<Palisade>>,
+    },
+    Checked {
+        of: Proposed,
+        verdict: Verdict,
+        deliver: Deliver,
+    },
+    Committed {
+        start: Start,
+        reply: RpcReplyPort<()>,
+    },
     Nothing,
     /// The core is gone.
     Lost(&'static str),
@@ -503,9 +517,10 @@ impl App {
         let known = self.taken.contains(&(of.height, of.round, of.block));
         let near = of.height > self.height || of.round <= self.round.saturating_add(MAX_ROUNDS_AHEAD);
         let turn = of.height > self.height
-            || self.seats.as_ref().is_some_and(|seats| {
-                seats.proposer(of.height, Round::new(of.round)).address == Voter(of.proposer)
-            });
+            || self
+                .seats
+                .as_ref()
+                .is_some_and(|seats| seats.proposer(of.height, Round::new(of.round)).address == Voter(of.proposer));
         near && turn && (known || self.taken.range(there).count() < MAX_BLOCKS_PER_ROUND)
     }
 
@@ -690,7 +705,8 @@ impl App {
             let Some(blocks) = blocks else { return Done::Lost("with committed blocks") };
             let values = (from.get()..=last).zip(blocks).map_while(|(height, stored)| {
                 let certificate = certificate_from_bytes(&stored.certificate).ok()?;
-                (certificate.height.0.get() == height).then(|| RawDecidedValue::new(stored.block, extended(certificate)))
+                (certificate.height.0.get() == height)
+                    .then(|| RawDecidedValue::new(stored.block, extended(certificate)))
             });
             let _ = reply.send(values.collect());
             Done::Nothing
@@ -725,7 +741,10 @@ async fn ask<T>(requests: &mpsc::Sender<Request>, request: impl FnOnce(oneshot::
 
 /// The engine's evidence as pairs of ballots.
 pub(crate) fn pairs(chain: ChainId, evidence: &MisbehaviorEvidence<Palisade>) -> Vec<VotePair> {
-    let vote = |vote: &SignedMessage<Palisade, Vote>| SignedBallot { ballot: vote.message.ballot(chain), signature: vote.signature };
+    let vote = |vote: &SignedMessage<Palisade, Vote>| SignedBallot {
+        ballot: vote.message.ballot(chain),
+        signature: vote.signature,
+    };
     let proposal = |proposal: &SignedMessage<Palisade, Proposal>| SignedBallot {
         ballot: proposal.message.ballot(chain),
         signature: proposal.signature,

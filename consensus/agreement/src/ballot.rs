@@ -155,9 +155,8 @@ impl SignedBallot {
 pub fn contradiction(chain: &ChainId, pair: &VotePair) -> Option<(Height, u32, Step)> {
     let read = |bytes: &[u8]| Ballot::from_preimage(bytes).ok();
     let (first, second) = (read(&pair.first.0)?, read(&pair.second.0)?);
-    let ours = |ballot: &Ballot| {
-        ballot.chain == *chain && ballot.operator == pair.operator && ballot.height == pair.height
-    };
+    let ours =
+        |ballot: &Ballot| ballot.chain == *chain && ballot.operator == pair.operator && ballot.height == pair.height;
     (ours(&first) && ours(&second) && first.slot() == second.slot() && first != second).then(|| first.slot())
 }
 
@@ -187,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_ballot_is_read_back_from_what_was_signed_and_from_nothing_else() {
-        for ballot in [vote(None), vote(Some(4)), Ballot { step: Step::Propose, valid_round: Some(0), ..vote(Some(4)) }] {
+        for ballot in [vote(None), vote(Some(4)), Ballot { step: Step::Propose, valid_round: Some(0), ..vote(Some(4)) }]
+        {
             let bytes = ballot.preimage();
             assert_eq!(Ballot::from_preimage(&bytes), Ok(ballot));
             for length in 0..bytes.len() {

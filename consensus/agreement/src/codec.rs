@@ -5,7 +5,7 @@
 //! Everything read is bounded before it is allocated: rounds, signatures in a certificate, heights in a range,
 //! values in a response. Decoding what was encoded gives the same value, and every other string of bytes an error.
 
-use crate::context::{Level, Palisade, Proposal, Voter, Value, Vote};
+use crate::context::{Level, Palisade, Proposal, Value, Vote, Voter};
 use crate::malachite::{
     Codec, CommitCertificate, CommitSignature, ExtendedCommitCertificate, ExtendedCommitSignature, HasEncodedLen,
     LivenessMsg, NilOrVal, PeerId, PolkaCertificate, PolkaSignature, ProposedValue, RawDecidedValue, Round,
@@ -14,9 +14,9 @@ use crate::malachite::{
 };
 use crate::parts::{Part, STREAM_ID_BYTES};
 use bytes::Bytes;
+use palisade_types::block::MAX_BLOCK;
 use palisade_types::canonical::{Canonical, Malformed, Reader};
 use palisade_types::certificate::MAX_MEMBERS;
-use palisade_types::block::MAX_BLOCK;
 use palisade_types::units::Height;
 
 /// Encodes and decodes for the engine.
@@ -753,8 +753,7 @@ mod tests {
             value_id: BlockId::ZERO,
             commit_signatures: vec![],
         };
-        let values =
-            [7, 9].map(|height| RawDecidedValue::new(Bytes::new(), extended(certificate(height)))).to_vec();
+        let values = [7, 9].map(|height| RawDecidedValue::new(Bytes::new(), extended(certificate(height)))).to_vec();
         let response = sync::Response::ValueResponse(sync::ValueResponse::new(Level(Height::new(7)), values));
         assert!(decode::<sync::Response<Palisade>>(&encode(&response)).is_err());
     }

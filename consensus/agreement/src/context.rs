@@ -8,13 +8,13 @@
 use crate::ballot::{Ballot, Step};
 use crate::parts::Part;
 use arc_malachitebft_core_types::{
-    self as engine, LinearTimeouts, NilOrVal, Round, SignedExtension, SignedMessage, ValidatorProof, VoteExtensionScope,
-    VoteType, VotingPower,
+    self as engine, LinearTimeouts, NilOrVal, Round, SignedExtension, SignedMessage, ValidatorProof,
+    VoteExtensionScope, VoteType, VotingPower,
 };
 use arc_malachitebft_signing::{Error as SigningError, VerificationResult};
 use async_trait::async_trait;
-use palisade_types::certificate::Committee;
 use palisade_crypto::ed25519::{self, Ed25519Error, PublicKey};
+use palisade_types::certificate::Committee;
 use palisade_types::ids::{BlockId, ChainId, Ed25519Signature, OperatorId};
 use palisade_types::units::Height;
 use std::fmt;

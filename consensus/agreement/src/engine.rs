@@ -143,8 +143,7 @@ async fn build(
         sync.subscribe_to_port(&sync_port);
     }
     let (engine, engine_known) = oneshot::channel();
-    let app =
-        App::new(config.chain, config.operator, outlets.requests, connected, config.quorum_wait, network);
+    let app = App::new(config.chain, config.operator, outlets.requests, connected, config.quorum_wait, network);
     let moniker = config.moniker.clone();
     let app = tokio::spawn(async move {
         let ended = app.run(messages, engine_known).await;

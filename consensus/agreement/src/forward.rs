@@ -27,7 +27,12 @@ impl<M: Message> Actor for Forward<M> {
         Ok(sender)
     }
 
-    async fn handle(&self, myself: ActorRef<M>, message: M, next: &mut mpsc::Sender<M>) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<M>,
+        message: M,
+        next: &mut mpsc::Sender<M>,
+    ) -> Result<(), ActorProcessingErr> {
         if next.send(message).await.is_err() {
             myself.stop(Some("nobody takes the messages".into()));
         }

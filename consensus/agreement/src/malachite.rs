@@ -16,8 +16,8 @@ pub use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, PeerId}
 pub use arc_malachitebft_core_types::{
     CommitCertificate, CommitSignature, ExtendedCommitCertificate, ExtendedCommitSignature, HeightParams,
     LinearTimeouts, NilOrVal, PolkaCertificate, PolkaSignature, Round, RoundCertificate, RoundCertificateType,
-    RoundSignature, SignedMessage, SignedProposal, SignedVote, Timeout, TimeoutKind, Validity,
-    ValueOrigin, ValuePayload, ValueResponse, VoteType,
+    RoundSignature, SignedMessage, SignedProposal, SignedVote, Timeout, TimeoutKind, Validity, ValueOrigin,
+    ValuePayload, ValueResponse, VoteType,
 };
 
 /// The sync protocol's messages.

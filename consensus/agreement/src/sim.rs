@@ -14,9 +14,9 @@ use crate::codec::{WireCodec, certificate_bytes, certificate_from_bytes, encode,
 use crate::context::{ABSTAINED, Level, Palisade, Refused, ValidatorSet, Value, Verifier, Vote, Voter};
 use crate::malachite::metrics::Metrics;
 use crate::malachite::{
-    Codec, CommitCertificate, Effect, Input, LinearTimeouts, LivenessMsg, LocallyProposedValue, NilOrVal,
-    Params, PeerId, ProposedValue, Resumable, Resume, Round, SignedConsensusMsg, SignedMessage, State,
-    StreamMessage, Timeout, TimeoutKind, Validity, ValueOrigin, ValuePayload, ValueResponse, VoteType, numbered_peer, process,
+    Codec, CommitCertificate, Effect, Input, LinearTimeouts, LivenessMsg, LocallyProposedValue, NilOrVal, Params,
+    PeerId, ProposedValue, Resumable, Resume, Round, SignedConsensusMsg, SignedMessage, State, StreamMessage, Timeout,
+    TimeoutKind, Validity, ValueOrigin, ValuePayload, ValueResponse, VoteType, numbered_peer, process,
 };
 use crate::parts::{Gathering, Part, Proposed, cut, whole_block};
 use arc_malachitebft_core_types::VoteExtensionPolicy;
@@ -104,7 +104,6 @@ impl Config {
 pub struct Sim<N> {
     config: Config,
     random: ChaCha8Rng,
-    metrics: Metrics,
     now: Millis,
     order: u64,
     events: BTreeMap<(Millis, u64), Event>,
@@ -122,6 +121,8 @@ struct Slot<N> {
     /// Counts the starts: what was scheduled for an earlier life is not delivered.
     life: u64,
     state: Option<State<Palisade>>,
+    /// The engine counts its steps in it and insists that none is left out.
+    metrics: Metrics,
     seats: Option<ValidatorSet>,
     timeouts: LinearTimeouts,
     target: Option<Duration>,
@@ -133,7 +134,7 @@ struct Slot<N> {
     next: Option<Start>,
     finalized: bool,
     replaying: bool,
-    hung: bool,
+    hung: Option<String>,
     log: Log,
 }
 
@@ -157,6 +158,7 @@ enum Event {
     Packet { from: usize, to: usize, life: u64, packet: Packet },
     Timer { node: usize, life: u64, id: u64 },
     Tick { node: usize, life: u64 },
+    Begin { node: usize, life: u64 },
 }
 
 #[derive(Clone)]
@@ -184,7 +186,6 @@ impl<N: Node> Sim<N> {
         let mut sim = Self {
             config,
             random: ChaCha8Rng::seed_from_u64(config.seed),
-            metrics: Metrics::new(),
             now: Millis::new(0),
             order: 0,
             events: BTreeMap::new(),
@@ -245,10 +246,11 @@ impl<N: Node> Sim<N> {
         self.slots[node].state.is_some()
     }
 
-    /// Whether the engine of `node` refused to go on because its log led it to another vote than the recorded one.
+    /// Why the engine of `node` refused to go on, if it did: its log led it to another vote than the recorded one,
+    /// or it decided a block that nobody kept. The live engine stops too, and a person looks at it.
     #[must_use]
-    pub fn is_hung(&self, node: usize) -> bool {
-        self.slots[node].hung
+    pub fn hung(&self, node: usize) -> Option<&str> {
+        self.slots[node].hung.as_deref()
     }
 
     /// Loses every message between the two from now on.
@@ -306,17 +308,21 @@ impl<N: Node> Sim<N> {
     pub fn restart(&mut self, node: usize) {
         let slot = &mut self.slots[node];
         slot.life += 1;
+        slot.metrics = Metrics::new();
         let life = slot.life;
         let start = slot.node.start();
         let height = start.height;
         let logged = if slot.log.height == height { std::mem::take(&mut slot.log.entries) } else { Vec::new() };
+        // What was kept must be at hand before the log is replayed: the log may lead straight to a decision.
+        let kept: Vec<_> = slot.node.kept(height).into_iter().map(Arc::new).collect();
+        slot.blocks.extend(kept.iter().map(|block| ((height, block.id()), block.clone())));
         self.begin(node, start);
         self.replay(node, logged);
-        for block in self.slots[node].node.kept(height) {
+        for block in kept {
             let Some(seats) = self.slots[node].seats.clone() else { continue };
             let proposer = seats.proposer(height, Round::ZERO).address.0;
             let of = Proposed { height, round: 0, proposer, block: block.id() };
-            self.check(node, of, Arc::new(block), ValueOrigin::Consensus);
+            self.check(node, of, block, ValueOrigin::Consensus);
         }
         let first = self.random.gen_range(0..=self.config.tick.get());
         self.schedule(Millis::new(first), Event::Tick { node, life });
@@ -344,7 +350,12 @@ impl<N: Node> Sim<N> {
                 self.tick(node);
                 self.schedule(self.config.tick, Event::Tick { node, life });
             }
-            Event::Packet { .. } | Event::Timer { .. } | Event::Tick { .. } => {}
+            Event::Begin { node, life } if self.slots[node].life == life => {
+                if let Some(start) = self.slots[node].next.take() {
+                    self.begin(node, start);
+                }
+            }
+            Event::Packet { .. } | Event::Timer { .. } | Event::Tick { .. } | Event::Begin { .. } => {}
         }
         self.settle();
     }
@@ -508,11 +519,8 @@ impl<N: Node> Sim<N> {
         let slot = &mut self.slots[node];
         // A block of the next height waits until we are there.
         let here = slot.state.as_ref().is_some_and(|state| state.height().0 == check.of.height);
-        let verdict = if here {
-            slot.node.check(now, &check.of, &check.block, check.origin.is_sync())
-        } else {
-            Verdict::Unknown
-        };
+        let verdict =
+            if here { slot.node.check(now, &check.of, &check.block, check.origin.is_sync()) } else { Verdict::Unknown };
         if verdict == Verdict::Unknown {
             slot.checks.push(check);
             return;
@@ -533,7 +541,7 @@ impl<N: Node> Sim<N> {
 
     fn begin(&mut self, node: usize, start: Start) {
         let Ok(seats) = ValidatorSet::try_from(&*start.committee) else {
-            self.slots[node].hung = true;
+            self.slots[node].hung = Some("the committee cannot decide".to_owned());
             return;
         };
         let now = self.now;
@@ -595,19 +603,20 @@ impl<N: Node> Sim<N> {
         }
     }
 
+    /// Goes on once the last height is both committed and finalized; a moment later, so that a node which needs
+    /// nobody else does not stop time.
     fn go_on(&mut self, node: usize) {
-        if !self.slots[node].finalized {
-            return;
-        }
-        if let Some(start) = self.slots[node].next.take() {
-            self.slots[node].finalized = false;
-            self.begin(node, start);
+        let slot = &mut self.slots[node];
+        if slot.finalized && slot.next.is_some() {
+            slot.finalized = false;
+            let life = slot.life;
+            self.schedule(Millis::new(1), Event::Begin { node, life });
         }
     }
 
     fn feed(&mut self, node: usize, input: Input<Palisade>) {
         let Some(mut state) = self.slots[node].state.take() else { return };
-        let metrics = self.metrics.clone();
+        let metrics = self.slots[node].metrics.clone();
         let fed: Result<(), crate::malachite::ConsensusError<Palisade>> = process!(
             input: input,
             state: &mut state,
@@ -615,8 +624,8 @@ impl<N: Node> Sim<N> {
             with: effect => self.effect(node, effect)
         );
         self.slots[node].state = Some(state);
-        if fed.is_err() {
-            self.slots[node].hung = true;
+        if let Err(error) = fed {
+            self.slots[node].hung = Some(error.to_string());
             self.slots[node].state = None;
         }
     }
@@ -708,18 +717,18 @@ impl<N: Node> Sim<N> {
                 };
                 r.resume_with(at_once(checked).is_ok_and(|result| result.is_valid()))
             }
-            Effect::VerifyCommitCertificate(certificate, set, thresholds, r) => r.resume_with(at_once(
-                verifier.verify_commit_certificate(&Palisade, &certificate, &set, thresholds),
-            )),
+            Effect::VerifyCommitCertificate(certificate, set, thresholds, r) => {
+                r.resume_with(at_once(verifier.verify_commit_certificate(&Palisade, &certificate, &set, thresholds)))
+            }
             Effect::VerifyExtendedCommitCertificate(certificate, set, thresholds, policy, r) => r.resume_with(at_once(
                 verifier.verify_extended_commit_certificate(&Palisade, &certificate, &set, thresholds, policy),
             )),
-            Effect::VerifyPolkaCertificate(certificate, set, thresholds, r) => r.resume_with(at_once(
-                verifier.verify_polka_certificate(&Palisade, &certificate, &set, thresholds),
-            )),
-            Effect::VerifyRoundCertificate(certificate, set, thresholds, r) => r.resume_with(at_once(
-                verifier.verify_round_certificate(&Palisade, &certificate, &set, thresholds),
-            )),
+            Effect::VerifyPolkaCertificate(certificate, set, thresholds, r) => {
+                r.resume_with(at_once(verifier.verify_polka_certificate(&Palisade, &certificate, &set, thresholds)))
+            }
+            Effect::VerifyRoundCertificate(certificate, set, thresholds, r) => {
+                r.resume_with(at_once(verifier.verify_round_certificate(&Palisade, &certificate, &set, thresholds)))
+            }
             Effect::WalAppend(height, entry, r) => {
                 let slot = &mut self.slots[node];
                 if !slot.replaying && slot.log.height == height.0 {
@@ -773,7 +782,7 @@ impl<N: Node> Sim<N> {
         self.note(&[b"decided", &node.to_be_bytes(), &height.get().to_be_bytes(), id.as_bytes()]);
         let slot = &mut self.slots[node];
         let (Some(block), Some(seats)) = (slot.blocks.get(&(height, id)).cloned(), &slot.seats) else {
-            slot.hung = true; // decided without the block at hand: the live engine stops too
+            slot.hung = Some(format!("block {id} is decided and not at hand"));
             return;
         };
         let of = Proposed {
@@ -798,6 +807,7 @@ impl<N: Node> Slot<N> {
             peer: numbered_peer(index),
             life: 0,
             state: None,
+            metrics: Metrics::new(),
             seats: None,
             timeouts: LinearTimeouts::default(),
             target: None,
@@ -809,7 +819,7 @@ impl<N: Node> Slot<N> {
             next: None,
             finalized: false,
             replaying: false,
-            hung: false,
+            hung: None,
             log: Log::default(),
         }
     }

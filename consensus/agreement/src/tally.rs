@@ -107,8 +107,7 @@ impl Tally {
         for (index, member) in committee.members.iter().enumerate() {
             let weight = if convicted(&member.operator) { 0 } else { u128::from(member.ether) };
             total += weight;
-            let Some((_, signature)) =
-                slot.get(&member.operator).filter(|(digest, _)| *digest == statement.digest)
+            let Some((_, signature)) = slot.get(&member.operator).filter(|(digest, _)| *digest == statement.digest)
             else {
                 continue;
             };

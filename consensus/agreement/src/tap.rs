@@ -54,7 +54,5 @@ impl Tap {
 }
 
 fn signed(operator: &Operator, ballot: &SignedBallot) -> bool {
-    operator.keys.iter().any(|row| {
-        PublicKey::from_bytes(row.ed25519.as_bytes()).is_ok_and(|key| ballot.is_by(&key))
-    })
+    operator.keys.iter().any(|row| PublicKey::from_bytes(row.ed25519.as_bytes()).is_ok_and(|key| ballot.is_by(&key)))
 }

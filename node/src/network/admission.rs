@@ -33,9 +33,7 @@ impl Admission {
         let mut list: Vec<_> = peers.into_iter().collect();
         list.sort_by_key(|(peer, standing)| (!standing.publishes, *peer));
         list.truncate(Self::MAX);
-        Self {
-            peers: list.into_iter().collect(),
-        }
+        Self { peers: list.into_iter().collect() }
     }
 
     /// The list without one peer.
@@ -65,10 +63,7 @@ impl Admission {
     /// The operators behind `connected`.
     #[must_use]
     pub fn operators<'a>(&self, connected: impl IntoIterator<Item = &'a PeerId>) -> BTreeSet<OperatorId> {
-        connected
-            .into_iter()
-            .filter_map(|peer| self.standing(peer)?.operator)
-            .collect()
+        connected.into_iter().filter_map(|peer| self.standing(peer)?.operator).collect()
     }
 }
 
@@ -78,14 +73,8 @@ mod tests {
 
     #[test]
     fn publishers_stay_when_the_list_is_too_long() {
-        let follower = Standing {
-            operator: None,
-            publishes: false,
-        };
-        let publisher = Standing {
-            operator: Some(OperatorId::new([7; 20])),
-            publishes: true,
-        };
+        let follower = Standing { operator: None, publishes: false };
+        let publisher = Standing { operator: Some(OperatorId::new([7; 20])), publishes: true };
         let seat = PeerId::random();
         let crowd = (0..Admission::MAX).map(|_| (PeerId::random(), follower));
         let admission = Admission::new(crowd.chain([(seat, publisher)]));

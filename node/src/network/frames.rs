@@ -66,20 +66,15 @@ async fn read<T: AsyncRead + Unpin>(io: &mut T, limit: usize) -> io::Result<Byte
 }
 
 async fn write<T: AsyncWrite + Unpin>(io: &mut T, frame: &[u8], limit: usize) -> io::Result<()> {
-    let length = u32::try_from(frame.len())
-        .ok()
-        .filter(|_| frame.len() <= limit)
-        .ok_or_else(|| too_long(frame.len(), limit))?;
+    let length =
+        u32::try_from(frame.len()).ok().filter(|_| frame.len() <= limit).ok_or_else(|| too_long(frame.len(), limit))?;
     io.write_all(&length.to_be_bytes()).await?;
     io.write_all(frame).await?;
     io.flush().await
 }
 
 fn too_long(length: usize, limit: usize) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("a frame of {length} bytes is over its bound {limit}"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes is over its bound {limit}"))
 }
 
 #[cfg(test)]
@@ -92,10 +87,7 @@ mod tests {
     fn a_frame_comes_back_and_one_over_the_bound_does_not() {
         let mut pipe = Vec::new();
         block_on(write(&mut pipe, b"hello", 5)).unwrap();
-        assert_eq!(
-            block_on(read(&mut Cursor::new(&pipe), 5)).unwrap(),
-            Bytes::from_static(b"hello")
-        );
+        assert_eq!(block_on(read(&mut Cursor::new(&pipe), 5)).unwrap(), Bytes::from_static(b"hello"));
         assert!(block_on(read(&mut Cursor::new(&pipe), 4)).is_err());
         assert!(block_on(write(&mut Vec::new(), b"hello", 4)).is_err());
     }

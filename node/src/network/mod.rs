@@ -113,18 +113,7 @@ pub async fn start(config: Config, port: Port) -> Result<Started, NotStarted> {
     let driver = swarm::Driver::new(swarm, &config.chain, config.peers, admitted, port.inbound, outlets);
     tokio::spawn(driver.run(obeyed, port.outbound));
     let admission = Arc::new(admission);
-    Ok(Started {
-        network: Network {
-            peer,
-            commands,
-            admission,
-            peers,
-            listening,
-        },
-        gossip,
-        asks,
-        connected,
-    })
+    Ok(Started { network: Network { peer, commands, admission, peers, listening }, gossip, asks, connected })
 }
 
 /// A hand on the network. Cheap to clone.

@@ -74,11 +74,7 @@ pub(super) fn build(config: &Config) -> Result<Swarm<Behaviour>, NotStarted> {
     let protocol = protocol(&config.chain);
     let mut swarm = SwarmBuilder::with_existing_identity(config.identity.clone())
         .with_tokio()
-        .with_tcp(
-            tcp::Config::default().nodelay(true),
-            noise::Config::new,
-            yamux::Config::default,
-        )
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
         .map_err(NotStarted::because)?
         .with_quic()
         .with_dns()
@@ -89,11 +85,7 @@ pub(super) fn build(config: &Config) -> Result<Swarm<Behaviour>, NotStarted> {
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(24 * 3600)))
         .build();
     for topic in Topic::ALL {
-        swarm
-            .behaviour_mut()
-            .gossip
-            .subscribe(&IdentTopic::new(topic.name()))
-            .map_err(NotStarted::because)?;
+        swarm.behaviour_mut().gossip.subscribe(&IdentTopic::new(topic.name())).map_err(NotStarted::because)?;
     }
     for address in &config.listen {
         swarm.listen_on(address.clone()).map_err(NotStarted::because)?;
@@ -111,9 +103,8 @@ fn behaviour(key: &Keypair, protocol: String) -> Result<Behaviour, NotStarted> {
         .with_max_pending_incoming(Some(64))
         .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER));
     let direct = |protocol: StreamProtocol, request: usize, response: usize, streams: usize| {
-        let config = request_response::Config::default()
-            .with_request_timeout(ANSWER_TIME)
-            .with_max_concurrent_streams(streams);
+        let config =
+            request_response::Config::default().with_request_timeout(ANSWER_TIME).with_max_concurrent_streams(streams);
         let protocols = [(protocol, ProtocolSupport::Full)];
         request_response::Behaviour::with_codec(Frames { request, response }, protocols, config)
     };
@@ -148,9 +139,7 @@ fn gossip(key: &Keypair) -> Result<gossipsub::Behaviour, NotStarted> {
     let config = config.build().map_err(NotStarted::because)?;
     let mut gossip =
         gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config).map_err(NotStarted::because)?;
-    gossip
-        .with_peer_score(peer_score(), PeerScoreThresholds::default())
-        .map_err(NotStarted::because)?;
+    gossip.with_peer_score(peer_score(), PeerScoreThresholds::default()).map_err(NotStarted::because)?;
     Ok(gossip)
 }
 
@@ -168,9 +157,7 @@ fn peer_score() -> PeerScoreParams {
         ..TopicScoreParams::default()
     };
     PeerScoreParams {
-        topics: Topic::ALL
-            .map(|name| (IdentTopic::new(name.name()).hash(), topic.clone()))
-            .into(),
+        topics: Topic::ALL.map(|name| (IdentTopic::new(name.name()).hash(), topic.clone())).into(),
         ip_colocation_factor_weight: 0.0,
         behaviour_penalty_weight: 0.0,
         slow_peer_weight: 0.0,
@@ -338,10 +325,7 @@ impl Driver {
                     let request = self.swarm.behaviour_mut().sync.send_request(&peer, bytes);
                     self.asked.insert(request, id);
                 }
-                _ => drop(
-                    self.inbound
-                        .tell(Inbound::Unanswered(id, peer, OutboundFailureReason::DialFailure)),
-                ),
+                _ => drop(self.inbound.tell(Inbound::Unanswered(id, peer, OutboundFailureReason::DialFailure))),
             },
             Outbound::Answer(id, bytes) => {
                 if let Some((_, channel)) = self.to_answer.remove(&id) {
@@ -356,12 +340,7 @@ impl Driver {
         if bytes.len() > topic.limit() {
             return tracing::error!(?topic, bytes = bytes.len(), "our own message is too long to publish");
         }
-        match self
-            .swarm
-            .behaviour_mut()
-            .gossip
-            .publish(IdentTopic::new(topic.name()), bytes.to_vec())
-        {
+        match self.swarm.behaviour_mut().gossip.publish(IdentTopic::new(topic.name()), bytes.to_vec()) {
             Ok(_) | Err(PublishError::Duplicate | PublishError::NoPeersSubscribedToTopic) => {}
             Err(error) => tracing::warn!(?topic, %error, "cannot publish"),
         }
@@ -371,12 +350,8 @@ impl Driver {
     fn admit(&mut self, admission: Admission) {
         let own = *self.swarm.local_peer_id();
         let list = &mut self.swarm.behaviour_mut().admission;
-        let gone: Vec<_> = list
-            .allowed_peers()
-            .iter()
-            .filter(|peer| admission.standing(peer).is_none())
-            .copied()
-            .collect();
+        let gone: Vec<_> =
+            list.allowed_peers().iter().filter(|peer| admission.standing(peer).is_none()).copied().collect();
         for peer in gone {
             list.disallow_peer(peer);
         }
@@ -398,11 +373,7 @@ impl Driver {
                 self.inbound.tell(Inbound::Listening);
             }
             SwarmEvent::ConnectionEstablished { peer_id, .. } => self.connected(peer_id),
-            SwarmEvent::ConnectionClosed {
-                peer_id,
-                num_established: 0,
-                ..
-            } => self.disconnected(peer_id),
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => self.disconnected(peer_id),
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 tracing::debug!(peer = ?peer_id, %error, "call failed");
             }
@@ -422,13 +393,7 @@ impl Driver {
                 propagation_source,
                 message_id,
                 message,
-            })) => self.gossip(
-                Ticket {
-                    from: propagation_source,
-                    id: message_id,
-                },
-                message,
-            ),
+            })) => self.gossip(Ticket { from: propagation_source, id: message_id }, message),
             SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.sync(event),
             SwarmEvent::Behaviour(BehaviourEvent::Status(event)) => self.status(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ask(event)) => self.ask(event),
@@ -453,8 +418,7 @@ impl Driver {
 
     fn disconnected(&mut self, peer: PeerId) {
         self.dialing.disconnected(&peer, Instant::now());
-        self.learnt
-            .retain(|learnt, _| *learnt != peer || self.admission.standing(learnt).is_some());
+        self.learnt.retain(|learnt, _| *learnt != peer || self.admission.standing(learnt).is_some());
         if !self.connected.remove(&peer) {
             return;
         }
@@ -467,21 +431,16 @@ impl Driver {
 
     fn tell_peers(&self) {
         let operators = self.admission.operators(&self.connected);
-        let peers = self.connected.iter().map(|peer| {
-            (
-                *peer,
-                self.admission.standing(peer).and_then(|standing| standing.operator),
-            )
-        });
+        let peers = self
+            .connected
+            .iter()
+            .map(|peer| (*peer, self.admission.standing(peer).and_then(|standing| standing.operator)));
         self.peers.send_replace(peers.collect());
         self.operators.send_replace(operators);
     }
 
     fn judge(&mut self, ticket: &Ticket, acceptance: MessageAcceptance) {
-        self.swarm
-            .behaviour_mut()
-            .gossip
-            .report_message_validation_result(&ticket.id, &ticket.from, acceptance);
+        self.swarm.behaviour_mut().gossip.report_message_validation_result(&ticket.id, &ticket.from, acceptance);
     }
 
     fn gossip(&mut self, ticket: Ticket, message: gossipsub::Message) {
@@ -505,11 +464,7 @@ impl Driver {
             Ok(message) => {
                 self.judge(ticket, MessageAcceptance::Accept);
                 if let Some((from, publisher)) = engine_peer(ticket.from).zip(engine_peer(publisher)) {
-                    self.inbound.tell(Inbound::Gossip {
-                        from,
-                        publisher,
-                        message,
-                    });
+                    self.inbound.tell(Inbound::Gossip { from, publisher, message });
                 }
             }
             Err(malformed) => {
@@ -525,18 +480,9 @@ impl Driver {
             tracing::debug!(?topic, "the inbox is full");
             return self.judge(&ticket, MessageAcceptance::Ignore);
         };
-        let verdict = Verdict {
-            ticket: Some(ticket),
-            commands: self.commands.clone(),
-            _room: room,
-        };
+        let verdict = Verdict { ticket: Some(ticket), commands: self.commands.clone(), _room: room };
         // What does not fit is dropped, and so judged: ignored.
-        let _ = self.inbox.try_send(Gossip {
-            topic,
-            publisher,
-            bytes,
-            verdict,
-        });
+        let _ = self.inbox.try_send(Gossip { topic, publisher, bytes, verdict });
     }
 
     /// Counts a direct message; false when the peer has sent too many since the last tick.
@@ -565,16 +511,7 @@ impl Driver {
     fn sync(&mut self, event: DirectEvent) {
         use request_response::{Event, Message};
         match event {
-            Event::Message {
-                peer,
-                message:
-                    Message::Request {
-                        request_id,
-                        request,
-                        channel,
-                    },
-                ..
-            } => {
+            Event::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
                 let Some(asker) = engine_peer(peer).filter(|_| self.within_rate(peer)) else {
                     return;
                 };
@@ -582,31 +519,18 @@ impl Driver {
                 self.to_answer.insert(self.next_question, (request_id, channel));
                 self.inbound.tell(Inbound::Asked(self.next_question, asker, request));
             }
-            Event::Message {
-                peer,
-                message: Message::Response { request_id, response },
-                ..
-            } => {
+            Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
                 if let Some((id, peer)) = self.asked.remove(&request_id).zip(engine_peer(peer)) {
                     self.inbound.tell(Inbound::Answered(id, peer, response));
                 }
             }
-            Event::OutboundFailure {
-                peer,
-                request_id,
-                error,
-                ..
-            } => {
+            Event::OutboundFailure { peer, request_id, error, .. } => {
                 if let Some((id, peer)) = self.asked.remove(&request_id).zip(engine_peer(peer)) {
                     self.inbound.tell(Inbound::Unanswered(id, peer, reason(&error)));
                 }
             }
             Event::InboundFailure { peer, request_id, .. } => {
-                let question = self
-                    .to_answer
-                    .iter()
-                    .find(|(_, (id, _))| *id == request_id)
-                    .map(|(id, _)| *id);
+                let question = self.to_answer.iter().find(|(_, (id, _))| *id == request_id).map(|(id, _)| *id);
                 if let Some((id, peer)) = question.zip(engine_peer(peer)) {
                     self.to_answer.remove(&id);
                     self.inbound.tell(Inbound::Abandoned(id, peer));
@@ -619,25 +543,13 @@ impl Driver {
     fn ask(&mut self, event: DirectEvent) {
         use request_response::{Event, Message};
         match event {
-            Event::Message {
-                peer,
-                message: Message::Request { request, channel, .. },
-                ..
-            } => {
+            Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
                 if self.within_rate(peer) {
                     let commands = self.commands.clone();
-                    let _ = self.asks.try_send(Ask {
-                        from: peer,
-                        question: request,
-                        channel,
-                        commands,
-                    });
+                    let _ = self.asks.try_send(Ask { from: peer, question: request, channel, commands });
                 }
             }
-            Event::Message {
-                message: Message::Response { request_id, response },
-                ..
-            } => {
+            Event::Message { message: Message::Response { request_id, response }, .. } => {
                 if let Some(reply) = self.own_asked.remove(&request_id) {
                     let _ = reply.send(Ok(response));
                 }
