@@ -1,0 +1,104 @@
+//! `palisade evidence`
+
+use super::{Node, node_error};
+use crate::rpc::PalisadeClient;
+use crate::rpc::views::CaseView;
+use anyhow::{Context, bail};
+use palisade_types::CaseId;
+use std::path::Path;
+
+/// The largest file that can be evidence: the node takes no larger request.
+const MAX_FILE: u64 = 1 << 20;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Evidence {
+    /// Hand in evidence
+    Submit {
+        /// Hex of its canonical bytes, or a file that holds such hex
+        #[arg(value_name = "FILE|HEX")]
+        evidence: String,
+        #[command(flatten)]
+        node: Node,
+    },
+    /// Show one case
+    Case {
+        /// The case's id
+        id: CaseId,
+        #[command(flatten)]
+        node: Node,
+    },
+    /// Show every case
+    List {
+        #[command(flatten)]
+        node: Node,
+    },
+}
+
+impl Evidence {
+    pub async fn act(self) -> anyhow::Result<()> {
+        match self {
+            Self::Submit { evidence, node } => {
+                let accepted = node.client()?.submit_evidence(hex_of(&evidence)?).await.map_err(node_error)?;
+                match accepted.case {
+                    Some(case) => println!("{case}"),
+                    None => println!("taken; it opens no case"),
+                }
+            }
+            Self::Case { id, node } => print_case(&node.client()?.case(id.to_string()).await.map_err(node_error)?),
+            Self::List { node } => {
+                let cases = node.client()?.cases().await.map_err(node_error)?;
+                cases.iter().for_each(print_case);
+                println!("{} cases", cases.len());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The hex itself, or what the file of that name holds.
+fn hex_of(text: &str) -> anyhow::Result<String> {
+    if text.starts_with("0x") || !Path::new(text).exists() {
+        crate::text::parse_hex_bytes(text).with_context(|| format!("{text:.40} is neither a file nor evidence"))?;
+        return Ok(text.to_owned());
+    }
+    let size = std::fs::metadata(text).with_context(|| text.to_owned())?.len();
+    if size > MAX_FILE {
+        bail!("{text}: {size} bytes are too many for evidence");
+    }
+    let content = std::fs::read_to_string(text).with_context(|| text.to_owned())?.trim().to_owned();
+    crate::text::parse_hex_bytes(&content).with_context(|| text.to_owned())?;
+    Ok(content)
+}
+
+fn print_case(case: &CaseView) {
+    println!("case      {}", case.id);
+    println!("operator  {}", case.operator);
+    println!("fault     {} domain, slot {}, proven in block {}", case.domain_kind, case.slot, case.opened);
+    println!("status    {}", case.status);
+    for order in &case.orders {
+        let taken = order.taken.as_deref().map_or(String::new(), |taken| format!(", taken {taken}"));
+        let transaction = order.transaction.as_deref().map_or(String::new(), |txid| format!(" by {txid}"));
+        println!(
+            "order     {} {}: asked {}, {}{taken}{transaction}",
+            order.source, order.target, order.asked, order.status
+        );
+    }
+    println!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_is_given_as_hex_or_as_a_file_of_hex() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pair.hex");
+        std::fs::write(&file, "0x0102\n").unwrap();
+        assert_eq!(hex_of("0x0102").unwrap(), "0x0102");
+        assert_eq!(hex_of(file.to_str().unwrap()).unwrap(), "0x0102");
+        std::fs::write(&file, "pair").unwrap();
+        assert!(hex_of(file.to_str().unwrap()).is_err());
+        assert!(hex_of("nowhere.hex").unwrap_err().to_string().contains("neither a file nor evidence"));
+    }
+}

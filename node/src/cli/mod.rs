@@ -1,0 +1,141 @@
+//! What a person types. Every mistake is one readable line on standard error and exit code 1; wrong flags are 2.
+
+mod config;
+mod evidence;
+mod genesis;
+mod init;
+mod join;
+mod run;
+mod signer;
+mod status;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// A node that keeps one ledger of stake on Ethereum and Bitcoin, together with the other operators
+#[derive(Debug, Parser)]
+#[command(name = "palisade", version, arg_required_else_help = true)]
+struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run the node
+    Run(run::Run),
+    /// Make the folders, keys and configuration of a new operator
+    Init(init::Init),
+    /// Register the operator's keys on Ethereum and wait until he sits in the committee
+    Join(join::Join),
+    /// Show what a node knows
+    Status(status::Status),
+    /// Hand in evidence, and follow cases
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
+    /// Look at a genesis file
+    #[command(subcommand)]
+    Genesis(genesis::Genesis),
+    /// Look at a configuration
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Decide what only a person may decide about a signer that stopped or waits
+    #[command(subcommand)]
+    Signer(signer::Signer),
+}
+
+/// Which node is asked.
+#[derive(Debug, clap::Args)]
+struct Node {
+    /// JSON-RPC address of a node
+    #[arg(long, env = "PALISADE_RPC", default_value = "http://127.0.0.1:26110", value_name = "URL")]
+    rpc: String,
+}
+
+impl Node {
+    fn client(&self) -> anyhow::Result<HttpClient> {
+        let client = HttpClientBuilder::default().request_timeout(REQUEST_TIMEOUT).build(&self.rpc);
+        client.with_context(|| format!("{} is no JSON-RPC address", self.rpc))
+    }
+}
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Does what the command line asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    match act(Command::parse().action) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::Run(run) => wait(run.act()),
+        Action::Init(init) => init.act(),
+        Action::Join(join) => wait(join.act()),
+        Action::Status(status) => wait(status.act()),
+        Action::Evidence(evidence) => wait(evidence.act()),
+        Action::Genesis(genesis) => genesis.act(),
+        Action::Config(config) => config.act(),
+        Action::Signer(signer) => signer.act(),
+    }
+}
+
+fn wait(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the threads")?.block_on(work)
+}
+
+/// The error and its causes, without line breaks.
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What a node answered instead: its own reason when it gave one.
+fn node_error(error: jsonrpsee::core::ClientError) -> anyhow::Error {
+    match error {
+        jsonrpsee::core::ClientError::Call(refusal) => {
+            anyhow::anyhow!("{} (code {})", refusal.message(), refusal.code())
+        }
+        other => anyhow::Error::new(other).context("the node does not answer"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn what_a_person_types_is_understood_or_refused() {
+        let typed = |line: &str| Command::try_parse_from(line.split(' '));
+        assert!(typed("palisade run --config palisade.toml").is_ok());
+        assert!(typed("palisade evidence submit 0x00 --rpc http://127.0.0.1:1").is_ok());
+        assert!(typed("palisade genesis id genesis.json").is_ok());
+        assert!(typed("palisade init --home x --operator 0x0909090909090909090909090909090909090909").is_ok());
+        let wrong = typed("palisade init --home x --operator 0x09").unwrap_err().to_string();
+        assert!(wrong.contains("expected 20 bytes of hex"), "{wrong}");
+        assert!(typed("palisade run").is_err());
+        assert!(typed("palisade dance").is_err());
+    }
+
+    #[test]
+    fn an_error_is_one_line_with_its_causes() {
+        let error = anyhow::anyhow!("the\n  disk is full").context("cannot start");
+        assert_eq!(one_line(&error), "cannot start: the disk is full");
+    }
+}

@@ -1,0 +1,492 @@
+//! Genesis as people pass it on: a JSON file that converts to [`Genesis`] and back without loss. What is hashed
+//! is always the canonical encoding, never the text, so that spaces and the order of keys do not matter.
+//!
+//! Amounts are decimal strings, hashes of Bitcoin stand as Bitcoin shows them (byte-reversed, without `0x`),
+//! everything else is `0x`-hex or a number.
+
+use crate::text::{bitcoin_hash, hex_bytes, parse_bitcoin_hash, parse_hex_bytes};
+use palisade_types::canonical::{Blob, List, Malformed};
+use palisade_types::chain::ChainPoint;
+use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, Unsafe, VaultTerms};
+use palisade_types::ids::{Address, Ed25519Key, Hash, OperatorId, SchnorrKey};
+use palisade_types::units::{BasisPoints, MicroUsd, Sats, Wad};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::str::FromStr;
+
+/// The largest genesis file, in bytes: 256 seats need a tenth of it.
+pub const MAX_GENESIS_FILE: u64 = 1 << 20;
+
+/// Why a genesis file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BadGenesis {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] std::io::Error),
+    /// It is larger than [`MAX_GENESIS_FILE`].
+    #[error("is larger than {MAX_GENESIS_FILE} bytes")]
+    TooLarge,
+    /// It is no JSON of this shape: a key is unknown, missing or of another type.
+    #[error("is not a genesis: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A value is not what its key asks for.
+    #[error("key `{key}`: {reason}")]
+    Value {
+        /// Which key.
+        key: &'static str,
+        /// What is wrong with its value.
+        reason: String,
+    },
+    /// It can be read, but a network made of it would not be safe.
+    #[error("is not safe: {0}")]
+    Unsafe(#[from] Unsafe),
+}
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+///
+/// [`BadGenesis`] says what is wrong with it, without naming the file.
+pub fn read(path: &Path) -> Result<Genesis, BadGenesis> {
+    if std::fs::metadata(path)?.len() > MAX_GENESIS_FILE {
+        return Err(BadGenesis::TooLarge);
+    }
+    let genesis: Genesis = serde_json::from_slice::<GenesisFile>(&std::fs::read(path)?)?.try_into()?;
+    genesis.check()?;
+    Ok(genesis)
+}
+
+/// The text of `genesis`, to be written to a file that [`read`] takes.
+#[must_use]
+pub fn to_json(genesis: &Genesis) -> String {
+    let mut text = serde_json::to_string_pretty(&GenesisFile::from(genesis))
+        .expect("a struct of strings and numbers has a JSON form");
+    text.push('\n');
+    text
+}
+
+/// See [`Genesis`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisFile {
+    /// 32 random bytes.
+    pub random: String,
+    /// EIP-155 chain id.
+    pub evm_chain_id: u64,
+    /// Bitcoin's genesis block.
+    pub bitcoin_genesis: String,
+    /// The first Ethereum anchor.
+    pub ethereum_start: PointFile,
+    /// The first Bitcoin anchor.
+    pub bitcoin_start: PointFile,
+    /// Addresses on Ethereum.
+    pub contracts: ContractsFile,
+    /// Kinds of ETH-side stake, by strategy ascending.
+    pub assets: Vec<AssetFile>,
+    /// Terms of every vault; absent when bitcoin does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vaults: Option<VaultTermsFile>,
+    /// The protocol's numbers.
+    pub parameters: ParametersFile,
+    /// Seats of epoch 0, by operator ascending.
+    pub seats: Vec<SeatFile>,
+}
+
+/// See [`ChainPoint`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PointFile {
+    /// Block number.
+    pub number: u64,
+    /// Block hash.
+    pub hash: String,
+    /// The first log not taken in; absent when the whole block is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<u32>,
+    /// Seconds since 1970.
+    pub time: u64,
+}
+
+/// See [`Contracts`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContractsFile {
+    /// Registry and judge.
+    pub palisade: String,
+    /// Our EigenLayer adapter.
+    pub eigenlayer_adapter: String,
+    /// The light client.
+    pub committee: String,
+    /// EigenLayer's AllocationManager.
+    pub allocation_manager: String,
+    /// EigenLayer's DelegationManager.
+    pub delegation_manager: String,
+}
+
+/// See [`Asset`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssetFile {
+    /// EigenLayer's strategy.
+    pub strategy: String,
+    /// Micro-dollars of 1e18 shares.
+    pub price: String,
+    /// Of 1e18, what an equivocation takes.
+    pub equivocation: String,
+}
+
+/// See [`VaultTerms`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultTermsFile {
+    /// Covenant keys, ascending.
+    pub covenant: Vec<String>,
+    /// How many must sign.
+    pub quorum: u8,
+    /// Blocks.
+    pub min_staking_time: u16,
+    /// Blocks.
+    pub max_staking_time: u16,
+    /// Blocks.
+    pub unbonding_time: u16,
+    /// Satoshis.
+    pub unbonding_fee: u64,
+    /// Hundredths of a percent.
+    pub slash_rate: u16,
+    /// Script, hex.
+    pub slash_script: String,
+    /// Satoshis.
+    pub min_slash_fee: u64,
+    /// Satoshis.
+    pub min_stake: u64,
+    /// Micro-dollars of one bitcoin.
+    pub price: String,
+}
+
+/// See [`Parameters`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // each is the field of the same name
+pub struct ParametersFile {
+    pub epoch_heights: u64,
+    pub epoch_ethereum_blocks: u64,
+    pub epoch_bitcoin_blocks: u64,
+    pub max_age_blocks: u64,
+    pub trust_blocks: u64,
+    pub execution_blocks: u64,
+    pub observation_lag_blocks: u64,
+    pub bitcoin_depth: u64,
+    pub deallocation_delay: u64,
+    pub checkpoint_interval: u64,
+    pub attest_lag_blocks: u64,
+    pub min_total: String,
+    pub min_bond: String,
+}
+
+/// See [`Seat`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeatFile {
+    /// Account.
+    pub operator: String,
+    /// Voting key.
+    pub ed25519: String,
+    /// Peer id, multihash bytes.
+    pub peer: String,
+}
+
+impl From<&Genesis> for GenesisFile {
+    fn from(genesis: &Genesis) -> Self {
+        Self {
+            random: genesis.random.to_string(),
+            evm_chain_id: genesis.evm_chain_id,
+            bitcoin_genesis: bitcoin_hash(&genesis.bitcoin_genesis),
+            ethereum_start: point_file(&genesis.ethereum_start, genesis.ethereum_start.hash.to_string()),
+            bitcoin_start: point_file(&genesis.bitcoin_start, bitcoin_hash(&genesis.bitcoin_start.hash)),
+            contracts: ContractsFile {
+                palisade: genesis.contracts.palisade.to_string(),
+                eigenlayer_adapter: genesis.contracts.eigenlayer_adapter.to_string(),
+                committee: genesis.contracts.committee.to_string(),
+                allocation_manager: genesis.contracts.allocation_manager.to_string(),
+                delegation_manager: genesis.contracts.delegation_manager.to_string(),
+            },
+            assets: genesis.assets.iter().map(AssetFile::from).collect(),
+            vaults: genesis.vaults.as_ref().map(VaultTermsFile::from),
+            parameters: ParametersFile::from(&genesis.parameters),
+            seats: genesis.seats.iter().map(SeatFile::from).collect(),
+        }
+    }
+}
+
+fn point_file(point: &ChainPoint, hash: String) -> PointFile {
+    PointFile { number: point.number, hash, log: (point.log != u32::MAX).then_some(point.log), time: point.time }
+}
+
+impl From<&Asset> for AssetFile {
+    fn from(asset: &Asset) -> Self {
+        Self {
+            strategy: asset.strategy.to_string(),
+            price: asset.price.to_string(),
+            equivocation: asset.equivocation.to_string(),
+        }
+    }
+}
+
+impl From<&VaultTerms> for VaultTermsFile {
+    fn from(terms: &VaultTerms) -> Self {
+        Self {
+            covenant: terms.covenant.iter().map(ToString::to_string).collect(),
+            quorum: terms.quorum,
+            min_staking_time: terms.min_staking_time,
+            max_staking_time: terms.max_staking_time,
+            unbonding_time: terms.unbonding_time,
+            unbonding_fee: terms.unbonding_fee.get(),
+            slash_rate: terms.slash_rate.get(),
+            slash_script: hex_bytes(&terms.slash_script),
+            min_slash_fee: terms.min_slash_fee.get(),
+            min_stake: terms.min_stake.get(),
+            price: terms.price.to_string(),
+        }
+    }
+}
+
+impl From<&Parameters> for ParametersFile {
+    fn from(p: &Parameters) -> Self {
+        Self {
+            epoch_heights: p.epoch_heights,
+            epoch_ethereum_blocks: p.epoch_ethereum_blocks,
+            epoch_bitcoin_blocks: p.epoch_bitcoin_blocks,
+            max_age_blocks: p.max_age_blocks,
+            trust_blocks: p.trust_blocks,
+            execution_blocks: p.execution_blocks,
+            observation_lag_blocks: p.observation_lag_blocks,
+            bitcoin_depth: p.bitcoin_depth,
+            deallocation_delay: p.deallocation_delay,
+            checkpoint_interval: p.checkpoint_interval,
+            attest_lag_blocks: p.attest_lag_blocks,
+            min_total: p.min_total.to_string(),
+            min_bond: p.min_bond.to_string(),
+        }
+    }
+}
+
+impl From<&Seat> for SeatFile {
+    fn from(seat: &Seat) -> Self {
+        Self { operator: seat.operator.to_string(), ed25519: seat.ed25519.to_string(), peer: hex_bytes(&seat.peer) }
+    }
+}
+
+impl TryFrom<GenesisFile> for Genesis {
+    type Error = BadGenesis;
+    fn try_from(file: GenesisFile) -> Result<Self, BadGenesis> {
+        let assets = file.assets.iter().map(AssetFile::parse).collect::<Result<Vec<_>, _>>()?;
+        let seats = file.seats.iter().map(SeatFile::parse).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            random: parse("random", &file.random)?,
+            evm_chain_id: file.evm_chain_id,
+            bitcoin_genesis: bitcoin("bitcoin_genesis", &file.bitcoin_genesis)?,
+            ethereum_start: file.ethereum_start.parse(parse("ethereum_start.hash", &file.ethereum_start.hash)?),
+            bitcoin_start: file.bitcoin_start.parse(bitcoin("bitcoin_start.hash", &file.bitcoin_start.hash)?),
+            contracts: file.contracts.parse()?,
+            assets: bounded("assets", assets)?,
+            vaults: file.vaults.map(VaultTermsFile::parse).transpose()?,
+            parameters: file.parameters.parse()?,
+            seats: bounded("seats", seats)?,
+        })
+    }
+}
+
+impl PointFile {
+    fn parse(&self, hash: Hash) -> ChainPoint {
+        ChainPoint { number: self.number, hash, log: self.log.unwrap_or(u32::MAX), time: self.time }
+    }
+}
+
+impl ContractsFile {
+    fn parse(&self) -> Result<Contracts, BadGenesis> {
+        let address = |key, text: &str| parse::<Address>(key, text);
+        Ok(Contracts {
+            palisade: address("contracts.palisade", &self.palisade)?,
+            eigenlayer_adapter: address("contracts.eigenlayer_adapter", &self.eigenlayer_adapter)?,
+            committee: address("contracts.committee", &self.committee)?,
+            allocation_manager: address("contracts.allocation_manager", &self.allocation_manager)?,
+            delegation_manager: address("contracts.delegation_manager", &self.delegation_manager)?,
+        })
+    }
+}
+
+impl AssetFile {
+    fn parse(&self) -> Result<Asset, BadGenesis> {
+        Ok(Asset {
+            strategy: parse("assets.strategy", &self.strategy)?,
+            price: MicroUsd::new(parse("assets.price", &self.price)?),
+            equivocation: Wad::new(parse("assets.equivocation", &self.equivocation)?),
+        })
+    }
+}
+
+impl VaultTermsFile {
+    fn parse(self) -> Result<VaultTerms, BadGenesis> {
+        let covenant = self.covenant.iter().map(|key| parse::<SchnorrKey>("vaults.covenant", key));
+        Ok(VaultTerms {
+            covenant: bounded("vaults.covenant", covenant.collect::<Result<Vec<_>, _>>()?)?,
+            quorum: self.quorum,
+            min_staking_time: self.min_staking_time,
+            max_staking_time: self.max_staking_time,
+            unbonding_time: self.unbonding_time,
+            unbonding_fee: Sats::new(self.unbonding_fee),
+            slash_rate: BasisPoints::new(self.slash_rate)
+                .ok_or_else(|| value("vaults.slash_rate", "is more than the whole, 10000"))?,
+            slash_script: blob("vaults.slash_script", &self.slash_script)?,
+            min_slash_fee: Sats::new(self.min_slash_fee),
+            min_stake: Sats::new(self.min_stake),
+            price: MicroUsd::new(parse("vaults.price", &self.price)?),
+        })
+    }
+}
+
+impl ParametersFile {
+    fn parse(&self) -> Result<Parameters, BadGenesis> {
+        Ok(Parameters {
+            epoch_heights: self.epoch_heights,
+            epoch_ethereum_blocks: self.epoch_ethereum_blocks,
+            epoch_bitcoin_blocks: self.epoch_bitcoin_blocks,
+            max_age_blocks: self.max_age_blocks,
+            trust_blocks: self.trust_blocks,
+            execution_blocks: self.execution_blocks,
+            observation_lag_blocks: self.observation_lag_blocks,
+            bitcoin_depth: self.bitcoin_depth,
+            deallocation_delay: self.deallocation_delay,
+            checkpoint_interval: self.checkpoint_interval,
+            attest_lag_blocks: self.attest_lag_blocks,
+            min_total: MicroUsd::new(parse("parameters.min_total", &self.min_total)?),
+            min_bond: MicroUsd::new(parse("parameters.min_bond", &self.min_bond)?),
+        })
+    }
+}
+
+impl SeatFile {
+    fn parse(&self) -> Result<Seat, BadGenesis> {
+        Ok(Seat {
+            operator: parse::<OperatorId>("seats.operator", &self.operator)?,
+            ed25519: parse::<Ed25519Key>("seats.ed25519", &self.ed25519)?,
+            peer: blob("seats.peer", &self.peer)?,
+        })
+    }
+}
+
+fn value(key: &'static str, reason: impl ToString) -> BadGenesis {
+    BadGenesis::Value { key, reason: reason.to_string() }
+}
+
+fn parse<T: FromStr<Err: ToString>>(key: &'static str, text: &str) -> Result<T, BadGenesis> {
+    text.parse().map_err(|error: T::Err| value(key, error))
+}
+
+fn bitcoin(key: &'static str, text: &str) -> Result<Hash, BadGenesis> {
+    parse_bitcoin_hash(text).map_err(|error| value(key, error))
+}
+
+fn blob<const MAX: usize>(key: &'static str, text: &str) -> Result<Blob<MAX>, BadGenesis> {
+    let bytes = parse_hex_bytes(text).map_err(|error| value(key, error))?;
+    bytes.try_into().map_err(|error: Malformed| value(key, error))
+}
+
+fn bounded<T, const MAX: usize>(key: &'static str, entries: Vec<T>) -> Result<List<T, MAX>, BadGenesis> {
+    entries.try_into().map_err(|error: Malformed| value(key, error))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A genesis that [`Genesis::check`] takes, with devnet.md's numbers.
+    pub(crate) fn sample() -> Genesis {
+        Genesis {
+            random: Hash::new([7; 32]),
+            evm_chain_id: 31_337,
+            bitcoin_genesis: Hash::new(std::array::from_fn(|i| i as u8)),
+            ethereum_start: ChainPoint { number: 5, hash: Hash::new([1; 32]), log: u32::MAX, time: 100 },
+            bitcoin_start: ChainPoint { number: 101, hash: Hash::new([2; 32]), log: 3, time: 90 },
+            contracts: Contracts {
+                palisade: Address::new([1; 20]),
+                eigenlayer_adapter: Address::new([2; 20]),
+                committee: Address::new([3; 20]),
+                allocation_manager: Address::new([4; 20]),
+                delegation_manager: Address::new([5; 20]),
+            },
+            assets: vec![Asset {
+                strategy: Address::new([6; 20]),
+                price: MicroUsd::new(3_000_000_000),
+                equivocation: Wad::new(500_000_000_000_000_000),
+            }]
+            .try_into()
+            .unwrap(),
+            vaults: Some(VaultTerms {
+                covenant: vec![SchnorrKey::new([1; 32]), SchnorrKey::new([2; 32]), SchnorrKey::new([3; 32])]
+                    .try_into()
+                    .unwrap(),
+                quorum: 2,
+                min_staking_time: 200,
+                max_staking_time: 60_000,
+                unbonding_time: 120,
+                unbonding_fee: Sats::new(1_000),
+                slash_rate: BasisPoints::new(1_000).unwrap(),
+                slash_script: vec![0x6a, 0x01, 0x50].try_into().unwrap(),
+                min_slash_fee: Sats::new(1_000),
+                min_stake: Sats::new(50_000),
+                price: MicroUsd::new(60_000_000_000),
+            }),
+            parameters: Parameters {
+                epoch_heights: 20,
+                epoch_ethereum_blocks: 15,
+                epoch_bitcoin_blocks: 15,
+                max_age_blocks: 30,
+                trust_blocks: 40,
+                execution_blocks: 20,
+                observation_lag_blocks: 10,
+                bitcoin_depth: 3,
+                deallocation_delay: 120,
+                checkpoint_interval: 5,
+                attest_lag_blocks: 20,
+                min_total: MicroUsd::new(1),
+                min_bond: MicroUsd::new(1),
+            },
+            seats: vec![Seat {
+                operator: OperatorId::new([9; 20]),
+                ed25519: Ed25519Key::new([8; 32]),
+                peer: vec![0, 1, 2].try_into().unwrap(),
+            }]
+            .try_into()
+            .unwrap(),
+        }
+    }
+
+    #[test]
+    fn r17_a_genesis_survives_its_file_with_the_same_chain_id() {
+        let genesis = sample();
+        let file: GenesisFile = serde_json::from_str(&to_json(&genesis)).unwrap();
+        let back = Genesis::try_from(file).unwrap();
+        assert_eq!(back, genesis);
+        assert_eq!(back.chain_id(), genesis.chain_id());
+    }
+
+    #[test]
+    fn a_wrong_genesis_is_refused_with_the_key_that_is_wrong() {
+        let json = to_json(&sample());
+        let refused = |from: &str, to: &str| {
+            let text = json.replacen(from, to, 1);
+            assert_ne!(text, json, "{from} does not stand in the file");
+            let file = match serde_json::from_str::<GenesisFile>(&text) {
+                Ok(file) => file,
+                Err(error) => return error.to_string(),
+            };
+            Genesis::try_from(file).unwrap_err().to_string()
+        };
+        assert!(refused("\"random\"", "\"rendom\"").contains("unknown field `rendom`"));
+        assert!(refused("\"evm_chain_id\": 31337,", "").contains("missing field `evm_chain_id`"));
+        assert!(refused("\"price\": \"3000000000\"", "\"price\": \"-1\"").contains("`assets.price`"));
+        assert!(refused("\"slash_rate\": 1000", "\"slash_rate\": 10001").contains("`vaults.slash_rate`"));
+        assert!(refused("0x6a0150", "0x6a015").contains("`vaults.slash_script`"));
+    }
+}

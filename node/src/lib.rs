@@ -1,0 +1,30 @@
+//! The node of one operator: everything that touches the world, wired together.
+//!
+//! [`run`] builds the parts and owns the loop; [`core`] decides, without IO; the rest are edges: chains are followed
+//! and slashed by [`follower`] and [`executor`], other operators are heard over [`network`], people over [`rpc`] and
+//! [`cli`]. Keys are used by [`signer`] alone. JSON exists here and nowhere else.
+
+pub mod core;
+pub mod handle;
+pub mod message;
+pub mod run;
+pub mod signing;
+
+pub mod executor;
+pub mod follower;
+pub mod network;
+
+pub mod identity;
+pub mod keys;
+pub mod signer;
+
+pub mod config;
+pub mod genesis_file;
+pub mod logs;
+pub mod text;
+
+pub mod health;
+pub mod metrics;
+pub mod rpc;
+
+pub mod cli;

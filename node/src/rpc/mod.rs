@@ -1,0 +1,551 @@
+//! JSON-RPC 2.0 over HTTP and WebSocket: what anybody may read of the ledger, and the two things anybody may hand
+//! in, evidence and vault registrations, which prove themselves. Nothing here signs, and nothing asks for a
+//! signature (R14).
+//!
+//! Everything is read from the last committed state, on the core actor. A request from outside is bounded in bytes,
+//! in calls of a batch, in connections and in submissions that are checked at one time. The `Host` header must be
+//! one of ours (else a web page could rebind its name to loopback), and a page in a browser must be allowed.
+
+pub mod errors;
+mod origin;
+pub mod views;
+
+use crate::config;
+use crate::core::Core;
+use crate::handle::CoreHandle;
+use crate::metrics::Metrics;
+use crate::signer::History;
+use crate::text::parse_hex_bytes;
+use errors::Refusal;
+use jsonrpsee::core::async_trait;
+use jsonrpsee::proc_macros::rpc;
+use jsonrpsee::server::middleware::http::HostFilterLayer;
+use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle};
+use jsonrpsee::types::ErrorObjectOwned;
+use origin::OriginLayer;
+use palisade_storage::{Store, StoreError};
+use palisade_types::canonical::Canonical;
+use palisade_types::certificate::{Committee, QuorumCertificate};
+use palisade_types::chain::ChainKind;
+use palisade_types::evidence::Evidence;
+use palisade_types::ids::{CaseId, ChainId, OperatorId, VaultId};
+use palisade_types::proof::LightProof;
+use palisade_types::row::RowKey;
+use palisade_types::units::{Epoch, Height};
+use palisade_types::vault::VaultRegistration;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use views::{
+    BitcoinCertificateView, BlockName, BlockView, CaseView, CertificateView, ChainView, CommitteeView,
+    EtherCertificateView, EvidenceAccepted, OperatorView, PointView, PositionView, ProofView, RootView, SignerView,
+    StatusView, VaultAccepted, VaultView,
+};
+
+pub use errors::REASONS;
+
+/// Every method, as metrics and the OpenRPC document name them.
+pub const METHODS: [&str; 14] = [
+    "palisade_status",
+    "ledger_block",
+    "ledger_certificate",
+    "ledger_operators",
+    "ledger_committee",
+    "ledger_root",
+    "ledger_proof",
+    "vault_register",
+    "vault_list",
+    "vault_get",
+    "evidence_submit",
+    "evidence_case",
+    "evidence_cases",
+    "rpc.discover",
+];
+
+/// Submissions whose signatures are checked at one time; the next one is refused as busy.
+const MAX_SUBMISSIONS: usize = 8;
+/// How long a proof waits for the newest block's certificate.
+const CERTIFICATE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks.
+const CERTIFICATE_GLANCE: Duration = Duration::from_millis(50);
+
+/// The document that `rpc.discover` serves.
+const OPENRPC: &str = include_str!("openrpc.json");
+
+/// The methods. What they take and give is in `openrpc.json`.
+#[rpc(server, client)]
+pub trait Palisade {
+    /// What a person wants to know at a glance.
+    #[method(name = "palisade_status")]
+    async fn status(&self) -> Result<StatusView, ErrorObjectOwned>;
+
+    /// The committed block of a height.
+    #[method(name = "ledger_block")]
+    async fn block(&self, height: u64) -> Result<BlockView, ErrorObjectOwned>;
+
+    /// What certifies the block of a height.
+    #[method(name = "ledger_certificate")]
+    async fn certificate(&self, height: u64) -> Result<CertificateView, ErrorObjectOwned>;
+
+    /// Every operator.
+    #[method(name = "ledger_operators")]
+    async fn operators(&self) -> Result<Vec<OperatorView>, ErrorObjectOwned>;
+
+    /// The committee of an epoch; of the next block's when none is given.
+    #[method(name = "ledger_committee")]
+    async fn committee(&self, epoch: Option<u32>) -> Result<CommitteeView, ErrorObjectOwned>;
+
+    /// The state root after the newest block. A height may be named to insist on it.
+    #[method(name = "ledger_root")]
+    async fn root(&self, height: Option<u64>) -> Result<RootView, ErrorObjectOwned>;
+
+    /// A row under the newest block, with everything that ties it to a committee.
+    #[method(name = "ledger_proof")]
+    async fn proof(&self, key: String) -> Result<ProofView, ErrorObjectOwned>;
+
+    /// Hands in a vault.
+    #[method(name = "vault_register")]
+    async fn register_vault(&self, registration: String) -> Result<VaultAccepted, ErrorObjectOwned>;
+
+    /// Every vault.
+    #[method(name = "vault_list")]
+    async fn vaults(&self) -> Result<Vec<VaultView>, ErrorObjectOwned>;
+
+    /// One vault with its registration.
+    #[method(name = "vault_get")]
+    async fn vault(&self, vault: String) -> Result<VaultView, ErrorObjectOwned>;
+
+    /// Hands in evidence.
+    #[method(name = "evidence_submit")]
+    async fn submit_evidence(&self, evidence: String) -> Result<EvidenceAccepted, ErrorObjectOwned>;
+
+    /// One case.
+    #[method(name = "evidence_case")]
+    async fn case(&self, case: String) -> Result<CaseView, ErrorObjectOwned>;
+
+    /// Every case.
+    #[method(name = "evidence_cases")]
+    async fn cases(&self) -> Result<Vec<CaseView>, ErrorObjectOwned>;
+
+    /// The OpenRPC document (EIP-1901).
+    #[method(name = "rpc.discover")]
+    async fn discover(&self) -> Result<serde_json::Value, ErrorObjectOwned>;
+}
+
+/// Where the answers come from.
+#[derive(Clone)]
+pub struct Sources {
+    /// The ledger, between two blocks.
+    pub core: CoreHandle,
+    /// Blocks and certificates.
+    pub store: Arc<Store>,
+    /// Whose node this is.
+    pub operator: OperatorId,
+    /// Which operators' peers are connected.
+    pub connected: watch::Receiver<BTreeSet<OperatorId>>,
+    /// What the signer's records are worth (R15).
+    pub history: History,
+    /// Counts calls.
+    pub metrics: Metrics,
+}
+
+/// Why the listener could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum NotListening {
+    /// A host of the configuration is none.
+    #[error("rpc.hosts: {0}")]
+    Host(String),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Address {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Listens and answers until the handle is stopped or dropped; returns where it listens.
+///
+/// # Errors
+///
+/// [`NotListening`] when it cannot.
+pub async fn start(config: &config::Rpc, sources: Sources) -> Result<(SocketAddr, ServerHandle), NotListening> {
+    let limits = ServerConfig::builder()
+        .max_request_body_size(config.max_body_bytes)
+        .max_response_body_size(config.max_response_bytes)
+        .max_connections(config.max_connections)
+        .set_batch_request_config(BatchRequestConfig::Limit(config.max_batch))
+        .build();
+    let hosts = HostFilterLayer::new(hosts(config)).map_err(|error| NotListening::Host(error.to_string()))?;
+    let guards = tower::ServiceBuilder::new().layer(hosts).layer(OriginLayer::new(&config.origins));
+    let address = config.listen;
+    let failed = |source| NotListening::Address { address, source };
+    let server = Server::builder().set_config(limits).set_http_middleware(guards).build(address).await;
+    let server = server.map_err(failed)?;
+    let address = server.local_addr().map_err(failed)?;
+    Ok((address, server.start(Api::new(sources).into_rpc())))
+}
+
+/// What a `Host` header may say: loopback, the address itself, and what the operator adds.
+fn hosts(config: &config::Rpc) -> Vec<String> {
+    let own = ["localhost:*", "127.0.0.1:*", "[::1]:*"].map(ToOwned::to_owned);
+    let listen = [config.listen.to_string()];
+    own.into_iter().chain(listen).chain(config.hosts.iter().cloned()).collect()
+}
+
+struct Api {
+    sources: Sources,
+    submissions: Semaphore,
+}
+
+impl Api {
+    fn new(sources: Sources) -> Self {
+        Self { sources, submissions: Semaphore::new(MAX_SUBMISSIONS) }
+    }
+
+    /// Counts the call and turns its refusal into JSON-RPC's. A stranger's mistake is logged at `debug` only.
+    async fn answer<T>(
+        &self,
+        method: &'static str,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, ErrorObjectOwned> {
+        let result = work.await;
+        self.sources.metrics.rpc_request(method, result.is_ok());
+        result.map_err(|refusal| {
+            tracing::debug!(method, reason = refusal.reason(), "refused: {refusal}");
+            refusal.into()
+        })
+    }
+
+    async fn read<T: Send + 'static>(&self, f: impl FnOnce(&Core) -> T + Send + 'static) -> Result<T, Refusal> {
+        Ok(self.sources.core.read(f).await?)
+    }
+
+    fn submission(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.submissions.try_acquire().map_err(|_| Refusal::Busy)
+    }
+
+    async fn read_status(&self) -> Result<StatusView, Refusal> {
+        let operator = self.sources.operator;
+        let history = self.sources.history;
+        let mut peers = self.sources.connected.borrow().clone();
+        peers.remove(&operator);
+        let peers = peers.iter().map(ToString::to_string).collect();
+        self.read(move |core| status(core, &operator, peers, &history)).await
+    }
+
+    fn read_block(&self, height: Height) -> Result<palisade_types::Block, Refusal> {
+        let stored = self.sources.store.block(height).map_err(broken)?;
+        stored.map(|(block, _)| block).ok_or(Refusal::UnknownHeight(height))
+    }
+
+    async fn read_certificate(&self, height: Height) -> Result<CertificateView, Refusal> {
+        self.read_block(height)?;
+        let ether = self.sources.store.certificate(height).map_err(broken)?;
+        let ether = ether.ok_or(Refusal::NotCertified(height))?;
+        let bitcoin = self.sources.store.bitcoin_certificate(height).map_err(broken)?;
+        let committee = self.read(move |core| committee_at(core, height)).await?;
+        Ok(CertificateView {
+            height: height.get(),
+            ether: EtherCertificateView::of(&ether, committee.as_ref()),
+            bitcoin: bitcoin.map(|bitcoin| BitcoinCertificateView::of(&bitcoin, committee.as_ref())),
+        })
+    }
+
+    async fn read_proof(&self, key: &str) -> Result<ProofView, Refusal> {
+        let key = RowKey::from_bytes(&parse_hex_bytes(key)?)?;
+        let (height, row, proof, weighs) = self.read(move |core| row_with_proof(core, &key)).await?;
+        let header = self.read_block(height)?.header;
+        if !weighs {
+            return Err(Refusal::NotCertified(height));
+        }
+        let certificate = self.wait_for_certificate(height).await?;
+        let present = row.is_some();
+        let proof = LightProof { key, row, proof, header, certificate };
+        Ok(ProofView {
+            height: height.get(),
+            epoch: header.epoch.get(),
+            present,
+            proof: crate::text::hex_bytes(&proof.to_bytes()),
+        })
+    }
+
+    /// A block is certified a moment after it is committed; whoever asks in between waits for it.
+    async fn wait_for_certificate(&self, height: Height) -> Result<QuorumCertificate, Refusal> {
+        let mut glances = tokio::time::interval(CERTIFICATE_GLANCE);
+        let certified = async {
+            loop {
+                glances.tick().await;
+                if let Some(certificate) = self.sources.store.certificate(height).map_err(broken)? {
+                    return Ok(certificate);
+                }
+            }
+        };
+        let waited = tokio::time::timeout(CERTIFICATE_PATIENCE, certified).await;
+        waited.unwrap_or(Err(Refusal::NotCertified(height)))
+    }
+
+    async fn take_evidence(&self, text: &str) -> Result<EvidenceAccepted, Refusal> {
+        let _permit = self.submission()?;
+        let evidence = Evidence::from_bytes(&parse_hex_bytes(text)?)?;
+        let case = self.sources.core.submit_evidence(evidence).await??;
+        Ok(EvidenceAccepted { case: case.map(|case| case.to_string()), status: "new".to_owned() })
+    }
+
+    async fn take_vault(&self, text: &str) -> Result<VaultAccepted, Refusal> {
+        let _permit = self.submission()?;
+        let registration = VaultRegistration::from_bytes(&parse_hex_bytes(text)?)?;
+        let vault = self.sources.core.register_vault(registration).await??;
+        Ok(VaultAccepted { vault: vault.to_string(), status: "pending".to_owned() })
+    }
+}
+
+#[async_trait]
+impl PalisadeServer for Api {
+    async fn status(&self) -> Result<StatusView, ErrorObjectOwned> {
+        self.answer("palisade_status", self.read_status()).await
+    }
+
+    async fn block(&self, height: u64) -> Result<BlockView, ErrorObjectOwned> {
+        let block = async { Ok(BlockView::from(&self.read_block(Height::new(height))?)) };
+        self.answer("ledger_block", block).await
+    }
+
+    async fn certificate(&self, height: u64) -> Result<CertificateView, ErrorObjectOwned> {
+        self.answer("ledger_certificate", self.read_certificate(Height::new(height))).await
+    }
+
+    async fn operators(&self) -> Result<Vec<OperatorView>, ErrorObjectOwned> {
+        self.answer("ledger_operators", self.read(operators)).await
+    }
+
+    async fn committee(&self, epoch: Option<u32>) -> Result<CommitteeView, ErrorObjectOwned> {
+        let found = async { self.read(move |core| committee(core, epoch.map(Epoch::new))).await? };
+        self.answer("ledger_committee", found).await
+    }
+
+    async fn root(&self, height: Option<u64>) -> Result<RootView, ErrorObjectOwned> {
+        let found = async { self.read(move |core| root(core, height.map(Height::new))).await? };
+        self.answer("ledger_root", found).await
+    }
+
+    async fn proof(&self, key: String) -> Result<ProofView, ErrorObjectOwned> {
+        self.answer("ledger_proof", self.read_proof(&key)).await
+    }
+
+    async fn register_vault(&self, registration: String) -> Result<VaultAccepted, ErrorObjectOwned> {
+        self.answer("vault_register", self.take_vault(&registration)).await
+    }
+
+    async fn vaults(&self) -> Result<Vec<VaultView>, ErrorObjectOwned> {
+        let list = self.read(|core| core.ledger().vaults().map(VaultView::from).collect());
+        self.answer("vault_list", list).await
+    }
+
+    async fn vault(&self, vault: String) -> Result<VaultView, ErrorObjectOwned> {
+        let found = async {
+            let id: VaultId = vault.parse()?;
+            let view = self.read(move |core| core.ledger().vault(&id).map(VaultView::whole)).await?;
+            view.ok_or(Refusal::UnknownVault(id))
+        };
+        self.answer("vault_get", found).await
+    }
+
+    async fn submit_evidence(&self, evidence: String) -> Result<EvidenceAccepted, ErrorObjectOwned> {
+        let taken = async {
+            self.sources.metrics.evidence_received.inc();
+            let taken = self.take_evidence(&evidence).await;
+            if let Err(refusal) = &taken {
+                self.sources.metrics.evidence_refused(refusal.reason());
+            }
+            taken
+        };
+        self.answer("evidence_submit", taken).await
+    }
+
+    async fn case(&self, case: String) -> Result<CaseView, ErrorObjectOwned> {
+        let found = async {
+            let id: CaseId = case.parse()?;
+            let view = move |core: &Core| {
+                let ledger = core.ledger();
+                ledger.case(&id).map(|case| CaseView::of(case, ledger.domains()))
+            };
+            self.read(view).await?.ok_or(Refusal::UnknownCase(id))
+        };
+        self.answer("evidence_case", found).await
+    }
+
+    async fn cases(&self) -> Result<Vec<CaseView>, ErrorObjectOwned> {
+        self.answer("evidence_cases", self.read(cases)).await
+    }
+
+    async fn discover(&self) -> Result<serde_json::Value, ErrorObjectOwned> {
+        let document = async { serde_json::from_str(OPENRPC).map_err(|_| Refusal::Internal) };
+        self.answer("rpc.discover", document).await
+    }
+}
+
+/// A failed read of our own disk is our fault and our log's business.
+fn broken(error: StoreError) -> Refusal {
+    tracing::error!(%error, "the store cannot be read");
+    Refusal::Internal
+}
+
+/// `epoch_start` is the Ethereum anchor from which the next block's epoch counts.
+fn signer(history: &History, chain: &ChainId, next: Height, epoch_start: u64) -> SignerView {
+    let (history_name, only_epochs_above) = match history {
+        History::Unbroken => ("unbroken", None),
+        History::Waiting(wait) => ("broken", Some(wait.wake_up)),
+    };
+    SignerView {
+        history: history_name.to_owned(),
+        attests: history.allows(chain, next, epoch_start),
+        only_epochs_above,
+    }
+}
+
+fn status(core: &Core, operator: &OperatorId, peers: Vec<String>, history: &History) -> StatusView {
+    let (ledger, own) = (core.ledger(), core.status());
+    let (committee, finality) = (ledger.committee(), ledger.finality());
+    let cases_final = ledger.cases().filter(|case| is_final(case)).count();
+    let newest = |known, own| std::cmp::max_by_key(known, own, |block: &Option<_>| height_of(block));
+    let chain = |kind| ChainView {
+        anchor: PointView::of(kind, ledger.anchor(kind)),
+        own_final: own.own_tips.get(&kind).map(|point| PointView::of(kind, point)),
+    };
+    StatusView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        chain_id: ledger.chain().to_string(),
+        operator: operator.to_string(),
+        head: (&ledger.head()).into(),
+        state_root: ledger.root().to_string(),
+        epoch: ledger.epoch().epoch.get(),
+        committee_size: committee.members.len(),
+        seated: committee.seat(operator).is_some(),
+        has_weight: committee.has_weight(),
+        confirmed: own.confirmed.get(),
+        attested: own.attested.get(),
+        ether_final: newest(finality.ether, own.certified).as_ref().map(BlockName::from),
+        bitcoin_final: newest(finality.bitcoin, own.bitcoin_certified).as_ref().map(BlockName::from),
+        ethereum: chain(ChainKind::Ethereum),
+        bitcoin: chain(ChainKind::Bitcoin),
+        contradicted: own.contradicted.iter().map(|kind| views::chain_name(*kind).to_owned()).collect(),
+        peers,
+        signer: signer(history, &ledger.chain(), ledger.head().height.next(), committee.ethereum.number),
+        pending: own.pending,
+        cases_open: ledger.cases().count() - cases_final,
+        cases_final,
+    }
+}
+
+fn height_of(block: &Option<palisade_types::epoch::FinalBlock>) -> Option<Height> {
+    block.map(|block| block.height)
+}
+
+fn is_final(case: &palisade_types::Case) -> bool {
+    case.status() == palisade_types::slash::CaseStatus::Final
+}
+
+fn operators(core: &Core) -> Vec<OperatorView> {
+    let ledger = core.ledger();
+    let view = |operator: &palisade_types::Operator| {
+        let positions = ledger.positions().filter(|(id, _)| id.operator == operator.id);
+        let vaults = ledger.vaults().filter(|vault| vault.registration.operator == operator.id);
+        OperatorView::of(
+            operator,
+            positions.map(|(id, position)| PositionView::of(id, position)).collect(),
+            vaults.map(|vault| vault.id.to_string()).collect(),
+            ledger.committee(),
+        )
+    };
+    ledger.operators().map(view).collect()
+}
+
+fn committee(core: &Core, epoch: Option<Epoch>) -> Result<CommitteeView, Refusal> {
+    let ledger = core.ledger();
+    let epoch = epoch.unwrap_or(ledger.epoch().epoch);
+    let committee = ledger.committee_of(epoch).ok_or(Refusal::UnknownEpoch(epoch))?;
+    Ok(CommitteeView::of(committee, &ledger.chain()))
+}
+
+fn committee_at(core: &Core, height: Height) -> Option<Committee> {
+    let ledger = core.ledger();
+    ledger.committee_of(ledger.epoch_of(height)?).cloned()
+}
+
+fn root(core: &Core, height: Option<Height>) -> Result<RootView, Refusal> {
+    let head = core.ledger().head();
+    match height {
+        Some(height) if height != head.height => Err(Refusal::UnknownHeight(height)),
+        _ => Ok(RootView {
+            height: head.height.get(),
+            id: head.id.to_string(),
+            state_root: core.ledger().root().to_string(),
+        }),
+    }
+}
+
+type ProvenRow = (Height, Option<palisade_types::Row>, palisade_types::proof::RowProof, bool);
+
+/// The row with its proof under the newest block, and whether that block's epoch has weight.
+fn row_with_proof(core: &Core, key: &RowKey) -> ProvenRow {
+    let ledger = core.ledger();
+    let height = ledger.head().height;
+    let weighs = committee_at(core, height).is_some_and(|committee| committee.has_weight());
+    (height, ledger.row(key).cloned(), ledger.prove(key), weighs)
+}
+
+fn cases(core: &Core) -> Vec<CaseView> {
+    let ledger = core.ledger();
+    ledger.cases().map(|case| CaseView::of(case, ledger.domains())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signer::{Cause, Wait};
+
+    #[test]
+    fn the_openrpc_document_names_exactly_the_methods_there_are() {
+        let document: serde_json::Value = serde_json::from_str(OPENRPC).unwrap();
+        let documented: BTreeSet<_> =
+            document["methods"].as_array().unwrap().iter().map(|method| method["name"].as_str().unwrap()).collect();
+        assert_eq!(documented, METHODS.into_iter().collect());
+        for method in document["methods"].as_array().unwrap() {
+            assert!(method["summary"].is_string() && method["params"].is_array(), "{method}");
+            assert!(method["result"]["schema"].is_object(), "{method}");
+        }
+    }
+
+    #[test]
+    fn the_openrpc_document_names_every_error() {
+        let document: serde_json::Value = serde_json::from_str(OPENRPC).unwrap();
+        let errors = document["components"]["errors"].as_object().unwrap();
+        let named: BTreeSet<_> = errors.keys().map(String::as_str).collect();
+        assert_eq!(named, REASONS.into_iter().collect());
+    }
+
+    #[test]
+    fn loopback_and_the_listener_itself_are_hosts() {
+        let config = config::Rpc { hosts: vec!["node.example:*".to_owned()], ..config::Rpc::default() };
+        let hosts = hosts(&config);
+        assert!(hosts.contains(&"127.0.0.1:26110".to_owned()) && hosts.contains(&"node.example:*".to_owned()));
+        assert!(HostFilterLayer::new(hosts).is_ok());
+    }
+
+    #[test]
+    fn r15_a_waiting_signer_says_for_what_it_waits() {
+        let (chain, next) = (ChainId::new([1; 32]), Height::new(7));
+        let whole = signer(&History::Unbroken, &chain, next, 1);
+        assert!(whole.attests && whole.only_epochs_above.is_none());
+        let wait = Wait { cause: Cause::Restored, wake_up: 90, silent: false, released: None };
+        let broken = |epoch_start| signer(&History::Waiting(wait), &chain, next, epoch_start);
+        assert_eq!(broken(90).only_epochs_above, Some(90));
+        assert_eq!((broken(90).attests, broken(91).attests), (false, true));
+    }
+}
