@@ -71,16 +71,9 @@ impl Bitcoin {
     /// [`ChainError::NotThere`] pass.
     pub async fn connect(config: Config) -> Result<Self, ChainError> {
         let genesis = &config.genesis;
-        let terms = genesis
-            .vaults
-            .as_ref()
-            .ok_or_else(|| ChainError::Refused("genesis has no vaults".to_owned()))?;
+        let terms = genesis.vaults.as_ref().ok_or_else(|| ChainError::Refused("genesis has no vaults".to_owned()))?;
         let rules = VaultRules::new(terms).map_err(|error| ChainError::Refused(error.to_string()))?;
-        let clients = config
-            .endpoints
-            .into_iter()
-            .map(Client::new)
-            .collect::<Result<Vec<_>, _>>();
+        let clients = config.endpoints.into_iter().map(Client::new).collect::<Result<Vec<_>, _>>();
         let clients = clients.map_err(|error| ChainError::Refused(error.to_string()))?;
         if clients.is_empty() {
             return Err(ChainError::Refused("no Bitcoin endpoint is configured".to_owned()));
@@ -128,10 +121,9 @@ impl Bitcoin {
         let headers = self.headers.lock().await;
         let tip = headers.tip();
         match (headers.hash(tip), headers.header(tip)) {
-            (Some(hash), Some(header)) => Ok(Newest {
-                point: point(tip, hash, header.time),
-                work: headers.work().to_be_bytes(),
-            }),
+            (Some(hash), Some(header)) => {
+                Ok(Newest { point: point(tip, hash, header.time), work: headers.work().to_be_bytes() })
+            }
             _ => Err(ChainError::NotThere { number: u64::from(tip) }),
         }
     }
@@ -156,10 +148,7 @@ impl Bitcoin {
     pub async fn find(&self, txid: Txid, height: u64) -> Result<(BlockHash, MerkleProof), ChainError> {
         self.sync().await?;
         let block = self.block(narrow(height)?).await?;
-        let index = block
-            .txdata
-            .iter()
-            .position(|transaction| transaction.compute_txid() == txid);
+        let index = block.txdata.iter().position(|transaction| transaction.compute_txid() == txid);
         index
             .and_then(|index| MerkleProof::of(&block, u32::try_from(index).ok()?))
             .map(|proof| (block.block_hash(), proof))
@@ -192,11 +181,7 @@ impl Bitcoin {
                     continue;
                 };
                 let (operator, domain) = (vault.registration.operator, self.domain);
-                found.push(Evidence::ExposedKey(ExposedKey {
-                    operator,
-                    domain,
-                    secret: *secret.to_bytes(),
-                }));
+                found.push(Evidence::ExposedKey(ExposedKey { operator, domain, secret: *secret.to_bytes() }));
             }
         }
         Ok(found)
@@ -227,9 +212,7 @@ impl Bitcoin {
 
     async fn point_at(&self, height: u32) -> Result<ChainPoint, ChainError> {
         let headers = self.headers.lock().await;
-        let missing = ChainError::NotThere {
-            number: u64::from(height),
-        };
+        let missing = ChainError::NotThere { number: u64::from(height) };
         if headers.final_height(self.depth).is_none_or(|last| height > last) {
             return Err(missing);
         }
@@ -246,10 +229,7 @@ impl Bitcoin {
         }
         match self.point_at(narrow(upto.number)?).await? {
             ours if ours.hash == upto.hash && upto.number > after.number => Ok(()),
-            _ => Err(ChainError::Refused(format!(
-                "block {} is not what our own chain shows",
-                upto.number
-            ))),
+            _ => Err(ChainError::Refused(format!("block {} is not what our own chain shows", upto.number))),
         }
     }
 
@@ -260,15 +240,11 @@ impl Bitcoin {
 
     /// The whole block at a height of our chain, from any endpoint that has it.
     async fn block(&self, height: u32) -> Result<Arc<Block>, ChainError> {
-        let hash = self.headers.lock().await.hash(height).ok_or(ChainError::NotThere {
-            number: u64::from(height),
-        })?;
+        let hash = self.headers.lock().await.hash(height).ok_or(ChainError::NotThere { number: u64::from(height) })?;
         if let Some(block) = self.cached(hash) {
             return Ok(block);
         }
-        let mut failure = ChainError::NotThere {
-            number: u64::from(height),
-        };
+        let mut failure = ChainError::NotThere { number: u64::from(height) };
         for client in &self.clients {
             match client.block(hash).await {
                 Ok(block) => return Ok(self.keep(block)),
@@ -322,11 +298,7 @@ impl Bitcoin {
     /// it. `upto` is final.
     async fn confirmed(&self, upto: &ChainPoint, watch: &Watch) -> Result<Vec<VaultId>, ChainError> {
         let mut confirmed = Vec::new();
-        for vault in watch
-            .vaults
-            .values()
-            .filter(|vault| vault.status == VaultStatus::Verified)
-        {
+        for vault in watch.vaults.values().filter(|vault| vault.status == VaultStatus::Verified) {
             let inclusion = &vault.registration.inclusion;
             let age = upto.number.checked_sub(inclusion.height);
             let young = age.is_some_and(|age| age <= MAX_REGISTRATION_AGE);
@@ -334,10 +306,8 @@ impl Bitcoin {
             if young && sound && self.hash_at(inclusion.height).await? == Some(inclusion.block) {
                 let block = self.block(narrow(inclusion.height)?).await?;
                 let index = usize::try_from(inclusion.index).unwrap_or(usize::MAX);
-                let staking = block
-                    .txdata
-                    .get(index)
-                    .map(|transaction| Hash::new(transaction.compute_txid().to_byte_array()));
+                let staking =
+                    block.txdata.get(index).map(|transaction| Hash::new(transaction.compute_txid().to_byte_array()));
                 if staking == Some(vault.id.txid) && index != 0 {
                     confirmed.push(vault.id);
                 }
@@ -371,10 +341,7 @@ impl Bitcoin {
                 if !classified.covenant.is_empty() {
                     tracing::error!(%id, members = ?classified.covenant, "covenant members signed an unregistered spend (R27)");
                 }
-                found.push(VaultSpent {
-                    id,
-                    spend: classified.spend,
-                });
+                found.push(VaultSpent { id, spend: classified.spend });
             }
         }
         Ok(found)
@@ -395,23 +362,13 @@ impl Bitcoin {
     /// The order's vault with everything signed for it, and the secret its case exposed.
     fn armed(&self, execution: &Execution) -> Result<(Presigned, palisade_crypto::eots::SecretKey), ChainError> {
         let refused = |why: String| ChainError::Refused(why);
-        let order = execution
-            .case
-            .orders
-            .get(execution.order)
-            .ok_or_else(|| refused("no such order".to_owned()))?;
-        let vault = execution
-            .vault
-            .as_ref()
-            .ok_or_else(|| refused("the order names no vault".to_owned()))?;
+        let order = execution.case.orders.get(execution.order).ok_or_else(|| refused("no such order".to_owned()))?;
+        let vault = execution.vault.as_ref().ok_or_else(|| refused("the order names no vault".to_owned()))?;
         if order.target != SlashTarget::Vault(vault.id) {
             return Err(refused("the order is against another target".to_owned()));
         }
-        let evidence = execution
-            .case
-            .evidence
-            .as_ref()
-            .ok_or_else(|| refused("the case holds no evidence".to_owned()))?;
+        let evidence =
+            execution.case.evidence.as_ref().ok_or_else(|| refused("the case holds no evidence".to_owned()))?;
         let secret = slash::exposed(evidence, &self.chain, &vault.registration.providers)
             .map_err(|error| refused(error.to_string()))?;
         let presigned =
@@ -440,9 +397,7 @@ impl Bitcoin {
     ) -> Result<Climbed, ChainError> {
         let unavailable = |error| chain_error("slashing", error);
         let slashings = presigned.vault().slashings();
-        let mut rungs: Vec<usize> = (0..slashings.len())
-            .filter(|index| slashings[*index].held == held)
-            .collect();
+        let mut rungs: Vec<usize> = (0..slashings.len()).filter(|index| slashings[*index].held == held).collect();
         let waiting = match self.stands(presigned, held).await.map_err(unavailable)? {
             Stands::OnChain(txid) => return Ok(Climbed::There(Progress::Executed(hash(txid)))),
             Stands::Pooled { txid, waited, index } => {
@@ -456,9 +411,7 @@ impl Bitcoin {
         };
         let mut refusal = None;
         for index in rungs {
-            let transaction = presigned
-                .slash(index, secret)
-                .map_err(|error| ChainError::Refused(error.to_string()))?;
+            let transaction = presigned.slash(index, secret).map_err(|error| ChainError::Refused(error.to_string()))?;
             match self.send(&transaction).await {
                 Ok(txid) => return Ok(Climbed::There(Progress::Sent(hash(txid)))),
                 Err(error) if error.code() == Some(MISSING_INPUTS) => return Ok(Climbed::Gone),
@@ -481,10 +434,7 @@ impl Chain for Bitcoin {
             let headers = self.headers.lock().await;
             (headers.final_height(self.depth), headers.start())
         };
-        self.point_at(last.ok_or(ChainError::NotThere {
-            number: u64::from(start),
-        })?)
-        .await
+        self.point_at(last.ok_or(ChainError::NotThere { number: u64::from(start) })?).await
     }
 
     /// Confirmed vaults first, by name; then spends in the order of the chain. A vault that is confirmed here is looked
@@ -508,16 +458,10 @@ impl Chain for Bitcoin {
         let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
         let places = self.places(watch.vaults.values().filter(counted));
         spent.extend(self.spent(next, last, &places, watch).await?);
-        let facts: Vec<Fact> = confirmed
-            .into_iter()
-            .map(Fact::VaultConfirmed)
-            .chain(spent.into_iter().map(Fact::VaultSpent))
-            .collect();
+        let facts: Vec<Fact> =
+            confirmed.into_iter().map(Fact::VaultConfirmed).chain(spent.into_iter().map(Fact::VaultSpent)).collect();
         match facts.len() > MAX_FACTS {
-            true => Err(ChainError::Refused(format!(
-                "{} facts are too many for one observation",
-                facts.len()
-            ))),
+            true => Err(ChainError::Refused(format!("{} facts are too many for one observation", facts.len()))),
             false => Ok(facts),
         }
     }
@@ -579,39 +523,25 @@ fn spends<'a>(
 ) -> impl Iterator<Item = (VaultId, &'a Transaction)> {
     block.txdata.iter().flat_map(move |transaction| {
         // One transaction may spend several vaults, but no vault twice: the unbonding output is made by spending the other.
-        transaction
-            .input
-            .iter()
-            .filter_map(move |input| Some((*places.get(&input.previous_output)?, transaction)))
+        transaction.input.iter().filter_map(move |input| Some((*places.get(&input.previous_output)?, transaction)))
     })
 }
 
 async fn check_genesis(client: &Client, expected: &Hash) -> Result<(), ChainError> {
-    let found = client
-        .block_hash(0)
-        .await
-        .map_err(|error| chain_error("reading the genesis block", error))?;
+    let found = client.block_hash(0).await.map_err(|error| chain_error("reading the genesis block", error))?;
     let wanted = BlockHash::from_byte_array(*expected.as_bytes());
     match found == wanted {
         true => Ok(()),
-        false => Err(ChainError::WrongChain {
-            expected: wanted.to_string(),
-            found: found.to_string(),
-        }),
+        false => Err(ChainError::WrongChain { expected: wanted.to_string(), found: found.to_string() }),
     }
 }
 
 fn network(genesis: &Hash) -> Result<Network, ChainError> {
     let wanted = BlockHash::from_byte_array(*genesis.as_bytes());
     let of = |network: &Network| bitcoin::constants::genesis_block(*network).block_hash() == wanted;
-    [Network::Bitcoin, Network::Signet, Network::Regtest]
-        .into_iter()
-        .find(of)
-        .ok_or_else(|| {
-            ChainError::Refused(format!(
-                "genesis block {wanted} is of no network whose work can be followed"
-            ))
-        })
+    [Network::Bitcoin, Network::Signet, Network::Regtest].into_iter().find(of).ok_or_else(|| {
+        ChainError::Refused(format!("genesis block {wanted} is of no network whose work can be followed"))
+    })
 }
 
 /// The chain of headers from the start anchor on, or from the beginning of the difficulty period it lies in: then what lies in
@@ -620,9 +550,7 @@ async fn start(clients: &[Client], genesis: &Genesis) -> Result<HeaderChain, Cha
     let network = network(&genesis.bitcoin_genesis)?;
     let anchor = narrow(genesis.bitcoin_start.number)?;
     let wanted = BlockHash::from_byte_array(*genesis.bitcoin_start.hash.as_bytes());
-    let mut failure = ChainError::NotThere {
-        number: genesis.bitcoin_start.number,
-    };
+    let mut failure = ChainError::NotThere { number: genesis.bitcoin_start.number };
     for client in clients {
         match start_at(client, network, anchor, wanted).await {
             Ok(headers) => return Ok(headers),
@@ -645,9 +573,7 @@ async fn start_at(
         HeaderChain::new(network, first, header).map_err(|error| ChainError::Refused(error.to_string()))?;
     for height in first + 1..=anchor {
         let header = header_at(client, height).await.map_err(unavailable)?;
-        headers
-            .extend(&[header])
-            .map_err(|error| ChainError::Lied(error.to_string()))?;
+        headers.extend(&[header]).map_err(|error| ChainError::Lied(error.to_string()))?;
     }
     match headers.hash(anchor) {
         Some(found) if found == wanted => Ok(headers),
@@ -677,9 +603,7 @@ async fn follow(client: &Client, headers: &mut HeaderChain) -> Result<Extension,
         // On top of our own tip headers are taken as they come; a fork must be whole before it is weighed.
         let on_top = shared == headers.tip() || outcome != Extension::Unchanged;
         if branch.len() == MAX_HEADERS || (on_top && branch.len() == BATCH) || height == info.blocks {
-            outcome = headers
-                .extend(&branch)
-                .map_err(|error| ChainError::Lied(error.to_string()))?;
+            outcome = headers.extend(&branch).map_err(|error| ChainError::Lied(error.to_string()))?;
             branch.clear();
         }
     }
@@ -691,10 +615,7 @@ async fn shared(client: &Client, headers: &HeaderChain, blocks: u32) -> Result<u
     let mut step = 1;
     let mut at = headers.tip().min(blocks);
     while at >= headers.start() {
-        let theirs = client
-            .block_hash(at)
-            .await
-            .map_err(|error| chain_error("following headers", error))?;
+        let theirs = client.block_hash(at).await.map_err(|error| chain_error("following headers", error))?;
         if headers.hash(at) == Some(theirs) {
             return Ok(at);
         }
@@ -704,9 +625,7 @@ async fn shared(client: &Client, headers: &HeaderChain, blocks: u32) -> Result<u
         at = at.saturating_sub(step).max(headers.start());
         step *= 2;
     }
-    Err(ChainError::Lied(
-        "the endpoint's chain does not hold our start anchor".to_owned(),
-    ))
+    Err(ChainError::Lied("the endpoint's chain does not hold our start anchor".to_owned()))
 }
 
 fn report(extension: Extension, depth: u32) {
@@ -740,10 +659,7 @@ fn chain_error(doing: &str, error: RpcError) -> ChainError {
     match error {
         RpcError::Block(_) | RpcError::Senseless { .. } => ChainError::Lied(error.to_string()),
         RpcError::Endpoint(why) => ChainError::Refused(why),
-        other => ChainError::Unavailable {
-            doing: doing.to_owned(),
-            source: Box::new(other),
-        },
+        other => ChainError::Unavailable { doing: doing.to_owned(), source: Box::new(other) },
     }
 }
 

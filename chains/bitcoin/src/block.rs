@@ -64,27 +64,16 @@ pub fn check(block: &Block, hash: BlockHash) -> Result<(), BlockError> {
     if block.block_hash() != hash {
         return Err(BlockError::OtherBlock(block.block_hash()));
     }
-    block
-        .header
-        .validate_pow(block.header.target())
-        .map_err(|_| BlockError::NoWork)?;
+    block.header.validate_pow(block.header.target()).map_err(|_| BlockError::NoWork)?;
     if !block.check_merkle_root() {
         return Err(BlockError::MerkleRoot);
     }
     let mut seen = HashSet::with_capacity(block.txdata.len());
-    if !block
-        .txdata
-        .iter()
-        .all(|transaction| seen.insert(transaction.compute_txid()))
-    {
+    if !block.txdata.iter().all(|transaction| seen.insert(transaction.compute_txid())) {
         return Err(BlockError::Repeated);
     }
     // A real block could hold one; it is refused as well, for nobody can tell it from an inner node (BIP-54 bans them).
-    if block
-        .txdata
-        .iter()
-        .any(|transaction| transaction.base_size() == NODE_BYTES)
-    {
+    if block.txdata.iter().any(|transaction| transaction.base_size() == NODE_BYTES) {
         return Err(BlockError::LooksLikeNode);
     }
     if !block.check_witness_commitment() || stripped(block) {

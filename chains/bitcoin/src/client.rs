@@ -106,13 +106,7 @@ pub enum RpcError {
 impl RpcError {
     /// Whether the endpoint said it does not know the thing asked for.
     pub fn is_not_found(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused {
-                code: NOT_FOUND | OUT_OF_RANGE,
-                ..
-            }
-        )
+        matches!(self, Self::Refused { code: NOT_FOUND | OUT_OF_RANGE, .. })
     }
 
     /// Bitcoin Core's error code, when it refused.
@@ -210,12 +204,9 @@ impl Client {
     ///
     /// [`RpcError`].
     pub async fn header(&self, hash: BlockHash) -> Result<Header, RpcError> {
-        let text: String = self
-            .call("getblockheader", rpc_params![hash.to_string(), false])
-            .await?;
-        let header: Header = encode::deserialize_hex(&text).map_err(|_| RpcError::Senseless {
-            method: "getblockheader",
-        })?;
+        let text: String = self.call("getblockheader", rpc_params![hash.to_string(), false]).await?;
+        let header: Header =
+            encode::deserialize_hex(&text).map_err(|_| RpcError::Senseless { method: "getblockheader" })?;
         match header.block_hash() == hash {
             true => Ok(header),
             false => Err(BlockError::OtherBlock(header.block_hash()).into()),
@@ -255,16 +246,10 @@ impl Client {
     ///
     /// [`RpcError::Refused`] with Core's reason.
     pub async fn send(&self, transaction: &Transaction) -> Result<Txid, RpcError> {
-        let burnt = transaction
-            .output
-            .iter()
-            .filter(|output| output.script_pubkey.is_op_return());
+        let burnt = transaction.output.iter().filter(|output| output.script_pubkey.is_op_return());
         let burnt = burnt.map(|output| output.value).max().unwrap_or(Amount::ZERO);
-        let params = rpc_params![
-            encode::serialize_hex(transaction),
-            ANY_FEE_RATE,
-            burnt.to_string_in(Denomination::Bitcoin)
-        ];
+        let params =
+            rpc_params![encode::serialize_hex(transaction), ANY_FEE_RATE, burnt.to_string_in(Denomination::Bitcoin)];
         self.call("sendrawtransaction", params).await
     }
 
@@ -286,11 +271,7 @@ impl Client {
     ///
     /// [`RpcError`].
     pub async fn unspent(&self, outpoint: OutPoint, with_mempool: bool) -> Result<Option<Unspent>, RpcError> {
-        self.call(
-            "gettxout",
-            rpc_params![outpoint.txid.to_string(), outpoint.vout, with_mempool],
-        )
-        .await
+        self.call("gettxout", rpc_params![outpoint.txid.to_string(), outpoint.vout, with_mempool]).await
     }
 
     /// A transaction's entry in the mempool.
@@ -317,18 +298,8 @@ impl Client {
         let senseless = || RpcError::Senseless { method };
         let coin = |found: &ScannedCoin| {
             let value = Amount::from_btc(found.amount).map_err(|_| senseless())?;
-            let coin = Coin {
-                outpoint: OutPoint {
-                    txid: found.txid,
-                    vout: found.vout,
-                },
-                value,
-            };
-            Ok(FoundCoin {
-                coin,
-                height: found.height,
-                coinbase: found.coinbase,
-            })
+            let coin = Coin { outpoint: OutPoint { txid: found.txid, vout: found.vout }, value };
+            Ok(FoundCoin { coin, height: found.height, coinbase: found.coinbase })
         };
         if !scan.success || scan.unspents.len() > MAX_COINS {
             return Err(senseless());
@@ -342,8 +313,7 @@ impl Client {
     ///
     /// [`RpcError`].
     pub async fn mine(&self, blocks: u32, to: &Address) -> Result<Vec<BlockHash>, RpcError> {
-        self.call("generatetoaddress", rpc_params![blocks, to.to_string()])
-            .await
+        self.call("generatetoaddress", rpc_params![blocks, to.to_string()]).await
     }
 
     /// Mines one block that leaves the mempool as it is. Regtest only.
@@ -353,9 +323,7 @@ impl Client {
     /// [`RpcError`].
     pub async fn mine_empty(&self, to: &Address) -> Result<(), RpcError> {
         let none: [String; 0] = [];
-        self.call::<serde_json::Value>("generateblock", rpc_params![to.to_string(), none])
-            .await
-            .map(drop)
+        self.call::<serde_json::Value>("generateblock", rpc_params![to.to_string(), none]).await.map(drop)
     }
 
     /// Makes the endpoint treat a block and all above it as invalid. Regtest only: it makes reorganisations.
@@ -364,9 +332,7 @@ impl Client {
     ///
     /// [`RpcError`].
     pub async fn invalidate(&self, block: BlockHash) -> Result<(), RpcError> {
-        self.call::<Option<()>>("invalidateblock", rpc_params![block.to_string()])
-            .await
-            .map(drop)
+        self.call::<Option<()>>("invalidateblock", rpc_params![block.to_string()]).await.map(drop)
     }
 
     /// Undoes [`Self::invalidate`]. Regtest only.
@@ -375,9 +341,7 @@ impl Client {
     ///
     /// [`RpcError`].
     pub async fn reconsider(&self, block: BlockHash) -> Result<(), RpcError> {
-        self.call::<Option<()>>("reconsiderblock", rpc_params![block.to_string()])
-            .await
-            .map(drop)
+        self.call::<Option<()>>("reconsiderblock", rpc_params![block.to_string()]).await.map(drop)
     }
 
     /// Asks bitcoind to stop; it goes on for a moment to write its state.
@@ -391,9 +355,7 @@ impl Client {
 
     /// Calls once, and once more with fresh credentials: a restarted bitcoind has another cookie.
     async fn call<T: DeserializeOwned>(&self, method: &'static str, params: ArrayParams) -> Result<T, RpcError> {
-        let params = params
-            .to_rpc_params()
-            .map_err(|error| RpcError::Endpoint(error.to_string()))?;
+        let params = params.to_rpc_params().map_err(|error| RpcError::Endpoint(error.to_string()))?;
         match self.request(method, params.clone()).await {
             Err(error) if is_unauthorised(&error) => {
                 let fresh = connect(&self.endpoint)?;
@@ -409,11 +371,7 @@ impl Client {
         method: &'static str,
         params: Option<Box<serde_json::value::RawValue>>,
     ) -> Result<T, JsonRpcError> {
-        let http = self
-            .http
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone();
+        let http = self.http.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         http.request(method, Raw(params)).await
     }
 }
@@ -456,10 +414,9 @@ impl ToRpcParams for Raw {
 
 fn connect(endpoint: &Endpoint) -> Result<HttpClient, RpcError> {
     let credentials = match &endpoint.auth {
-        Auth::Cookie(path) => std::fs::read_to_string(path).map_err(|source| RpcError::Credentials {
-            path: path.clone(),
-            source,
-        })?,
+        Auth::Cookie(path) => {
+            std::fs::read_to_string(path).map_err(|source| RpcError::Credentials { path: path.clone(), source })?
+        }
         Auth::Password { user, password } => format!("{user}:{password}"),
     };
     let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64.encode(credentials.trim())))
@@ -479,24 +436,16 @@ fn is_unauthorised(error: &JsonRpcError) -> bool {
     let JsonRpcError::Transport(source) = error else {
         return false;
     };
-    matches!(
-        source.downcast_ref(),
-        Some(TransportError::Rejected { status_code: 401 | 403 })
-    )
+    matches!(source.downcast_ref(), Some(TransportError::Rejected { status_code: 401 | 403 }))
 }
 
 fn named(method: &'static str, error: JsonRpcError) -> RpcError {
     match error {
-        JsonRpcError::Call(refusal) => RpcError::Refused {
-            method,
-            code: refusal.code(),
-            message: refusal.message().to_owned(),
-        },
+        JsonRpcError::Call(refusal) => {
+            RpcError::Refused { method, code: refusal.code(), message: refusal.message().to_owned() }
+        }
         JsonRpcError::ParseError(_) => RpcError::Senseless { method },
-        other => RpcError::Unavailable {
-            method,
-            source: Box::new(other),
-        },
+        other => RpcError::Unavailable { method, source: Box::new(other) },
     }
 }
 

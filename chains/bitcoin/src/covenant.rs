@@ -90,19 +90,11 @@ impl Member {
         let encrypted = |slashing: &PinnedSlashing, provider: &XOnlyPublicKey| {
             let signature = adaptor::sign(&self.secret, &slashing.sighash, &witness::public(provider), &[0; 32]);
             let signature = AdaptorBytes::new(signature.to_bytes());
-            CovenantAdaptor {
-                member: name,
-                provider: witness::name(provider),
-                signature,
-            }
+            CovenantAdaptor { member: name, provider: witness::name(provider), signature }
         };
         let of = |slashing: &PinnedSlashing| {
-            let signed: Vec<_> = vault
-                .terms()
-                .providers()
-                .iter()
-                .map(|provider| encrypted(slashing, provider))
-                .collect();
+            let signed: Vec<_> =
+                vault.terms().providers().iter().map(|provider| encrypted(slashing, provider)).collect();
             List::try_from(signed).expect("terms hold no more providers than a list")
         };
         let slashings: Vec<_> = vault.slashings().iter().map(of).collect();
@@ -144,11 +136,7 @@ impl Presigning {
     /// [`RegistrationError`]: no member would sign it.
     pub fn open(registration: VaultRegistration, rules: &VaultRules) -> Result<Self, RegistrationError> {
         let draft = Draft::check(&registration, rules)?;
-        Ok(Self {
-            registration,
-            draft,
-            answers: BTreeMap::new(),
-        })
+        Ok(Self { registration, draft, answers: BTreeMap::new() })
     }
 
     /// What the members are asked to sign.
@@ -168,10 +156,7 @@ impl Presigning {
             return Err(RegistrationError::Unbonding(answer.member));
         }
         if answer.slashings.len() != vault.slashings().len() {
-            return Err(RegistrationError::Adaptor {
-                member: answer.member,
-                index: answer.slashings.len(),
-            });
+            return Err(RegistrationError::Adaptor { member: answer.member, index: answer.slashings.len() });
         }
         for (index, adaptors) in answer.slashings.iter().enumerate() {
             member_adaptors(vault, index, &answer.member, adaptors)?;
@@ -196,10 +181,7 @@ impl Presigning {
     /// [`RegistrationError::NoQuorum`] while more answers are needed.
     pub fn finish(&self, rules: &VaultRules) -> Result<VaultRegistration, RegistrationError> {
         let mut whole = self.registration.clone();
-        let signature = |answer: &Answer| CovenantSignature {
-            member: answer.member,
-            signature: answer.unbonding,
-        };
+        let signature = |answer: &Answer| CovenantSignature { member: answer.member, signature: answer.unbonding };
         whole.unbonding_covenant = List::try_from(self.answers.values().map(signature).collect::<Vec<_>>())?;
         let staked = whole.slashings.len();
         let adaptors = |index: usize| {

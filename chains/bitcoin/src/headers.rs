@@ -93,17 +93,8 @@ impl HeaderChain {
         if start != Self::start_for(network, start) {
             return Err(HeaderError::Start(start));
         }
-        let link = Link {
-            header,
-            hash: header.block_hash(),
-            work: header.work(),
-        };
-        Ok(Self {
-            params,
-            start,
-            links: vec![link],
-            heights: HashMap::from([(link.hash, start)]),
-        })
+        let link = Link { header, hash: header.block_hash(), work: header.work() };
+        Ok(Self { params, start, links: vec![link], heights: HashMap::from([(link.hash, start)]) })
     }
 
     /// Where a chain must start so that every difficulty from `height` on can be checked.
@@ -162,16 +153,11 @@ impl HeaderChain {
         if headers.len() > MAX_HEADERS {
             return Err(HeaderError::TooMany(headers.len()));
         }
-        let known = headers
-            .iter()
-            .take_while(|header| self.heights.contains_key(&header.block_hash()))
-            .count();
+        let known = headers.iter().take_while(|header| self.heights.contains_key(&header.block_hash())).count();
         let Some(first) = headers.get(known) else {
             return Ok(Extension::Unchanged);
         };
-        let shared = self
-            .height(&first.prev_blockhash)
-            .ok_or(HeaderError::Unlinked(first.prev_blockhash))?;
+        let shared = self.height(&first.prev_blockhash).ok_or(HeaderError::Unlinked(first.prev_blockhash))?;
         let branch = self.check(shared, &headers[known..])?;
         let heavier = branch.last().is_some_and(|link| link.work > self.work());
         if !heavier {
@@ -198,10 +184,7 @@ impl HeaderChain {
             None => self.link(height),
         };
         let grown = u32::try_from(branch.len()).map_err(|_| HeaderError::Overflow)?;
-        let height = shared
-            .checked_add(grown)
-            .and_then(|height| height.checked_add(1))
-            .ok_or(HeaderError::Overflow)?;
+        let height = shared.checked_add(grown).and_then(|height| height.checked_add(1)).ok_or(HeaderError::Overflow)?;
         let parent = at(height - 1).ok_or(HeaderError::Gap(height))?;
         if header.prev_blockhash != parent.hash {
             return Err(HeaderError::Gap(height));
@@ -209,17 +192,11 @@ impl HeaderChain {
         if header.bits != self.required_bits(height, parent, at) {
             return Err(HeaderError::Difficulty(height));
         }
-        let hash = header
-            .validate_pow(header.target())
-            .map_err(|_| HeaderError::NoWork(height))?;
+        let hash = header.validate_pow(header.target()).map_err(|_| HeaderError::NoWork(height))?;
         if median_time(height, at).is_some_and(|median| header.time <= median) {
             return Err(HeaderError::TooEarly(height));
         }
-        Ok(Link {
-            header: *header,
-            hash,
-            work: parent.work + header.work(),
-        })
+        Ok(Link { header: *header, hash, work: parent.work + header.work() })
     }
 
     /// The difficulty changes every 2016 blocks, by how long the 2015 intervals of the period before took.
@@ -227,10 +204,7 @@ impl HeaderChain {
         if self.params.no_pow_retargeting || !height.is_multiple_of(PERIOD) {
             return parent.header.bits;
         }
-        let first = height
-            .checked_sub(PERIOD)
-            .and_then(at)
-            .expect("a chain starts with a period");
+        let first = height.checked_sub(PERIOD).and_then(at).expect("a chain starts with a period");
         let timespan = parent.header.time.saturating_sub(first.header.time);
         CompactTarget::from_next_work_required(parent.header.bits, u64::from(timespan), &self.params)
     }
@@ -251,9 +225,7 @@ impl HeaderChain {
 /// is unknown and an honest header could be refused.
 fn median_time<'a>(height: u32, at: impl Fn(u32) -> Option<&'a Link>) -> Option<u32> {
     let lowest = height.checked_sub(MEDIAN_SPAN)?;
-    let mut times = (lowest..height)
-        .map(|below| at(below).map(|link| link.header.time))
-        .collect::<Option<Vec<_>>>()?;
+    let mut times = (lowest..height).map(|below| at(below).map(|link| link.header.time)).collect::<Option<Vec<_>>>()?;
     times.sort_unstable();
     times.get(times.len() / 2).copied()
 }

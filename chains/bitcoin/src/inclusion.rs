@@ -55,18 +55,12 @@ impl MerkleProof {
     pub fn of(block: &Block, index: u32) -> Option<Self> {
         let mut at = usize::try_from(index).ok()?;
         block.txdata.get(at)?;
-        let mut row: Vec<[u8; 32]> = block
-            .txdata
-            .iter()
-            .map(|transaction| transaction.compute_txid().to_byte_array())
-            .collect();
+        let mut row: Vec<[u8; 32]> =
+            block.txdata.iter().map(|transaction| transaction.compute_txid().to_byte_array()).collect();
         let mut siblings = Vec::new();
         while row.len() > 1 {
             siblings.push(*row.get(at ^ 1).unwrap_or(&row[at]));
-            row = row
-                .chunks(2)
-                .map(|pair| node(&pair[0], pair.last().unwrap_or(&pair[0])))
-                .collect();
+            row = row.chunks(2).map(|pair| node(&pair[0], pair.last().unwrap_or(&pair[0]))).collect();
             at /= 2;
         }
         Some(Self { index, siblings })
@@ -84,10 +78,7 @@ impl MerkleProof {
             return Err(InclusionError::TooLong(length));
         }
         if self.index >> length != 0 {
-            return Err(InclusionError::IndexBeyondPath {
-                index: self.index,
-                siblings: length,
-            });
+            return Err(InclusionError::IndexBeyondPath { index: self.index, siblings: length });
         }
         let mut hash = txid.to_byte_array();
         for (depth, sibling) in self.siblings.iter().enumerate() {
@@ -95,17 +86,9 @@ impl MerkleProof {
             if right && *sibling == hash {
                 return Err(InclusionError::Shadow(self.index));
             }
-            hash = if right {
-                node(sibling, &hash)
-            } else {
-                node(&hash, sibling)
-            };
+            hash = if right { node(sibling, &hash) } else { node(&hash, sibling) };
         }
-        if hash == root.to_byte_array() {
-            Ok(())
-        } else {
-            Err(InclusionError::OtherRoot)
-        }
+        if hash == root.to_byte_array() { Ok(()) } else { Err(InclusionError::OtherRoot) }
     }
 
     /// Checks that `transaction` stands in the block with this header and is not its coinbase.
@@ -146,13 +129,7 @@ mod tests {
         let of = |vout| Transaction {
             version: bitcoin::transaction::Version::TWO,
             lock_time: bitcoin::absolute::LockTime::ZERO,
-            input: vec![TxIn {
-                previous_output: OutPoint {
-                    txid: Txid::all_zeros(),
-                    vout,
-                },
-                ..TxIn::default()
-            }],
+            input: vec![TxIn { previous_output: OutPoint { txid: Txid::all_zeros(), vout }, ..TxIn::default() }],
             output: vec![TxOut::NULL],
         };
         block.txdata.extend((0..transactions).map(of));
@@ -183,13 +160,7 @@ mod tests {
         assert_eq!(block.txdata[1].base_size(), NODE_BYTES);
         block.header.merkle_root = block.compute_merkle_root().unwrap();
         let proof = MerkleProof::of(&block, 1).unwrap();
-        assert_eq!(
-            proof.verify(&block.txdata[1], &block.header),
-            Err(InclusionError::LooksLikeNode)
-        );
-        assert_eq!(
-            proof.verify_id(block.txdata[1].compute_txid(), block.header.merkle_root),
-            Ok(())
-        );
+        assert_eq!(proof.verify(&block.txdata[1], &block.header), Err(InclusionError::LooksLikeNode));
+        assert_eq!(proof.verify_id(block.txdata[1].compute_txid(), block.header.merkle_root), Ok(()));
     }
 }

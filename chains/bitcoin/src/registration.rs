@@ -114,13 +114,7 @@ impl Draft {
         let vault = rebuild(registration, &staking, rules)?;
         let signatures: Vec<_> = slashings(registration).map(|slashing| slashing.staker).collect();
         let (operator, inclusion) = (registration.operator, registration.inclusion.clone());
-        let draft = Self {
-            operator,
-            staking,
-            inclusion,
-            vault,
-            staker: signatures,
-        };
+        let draft = Self { operator, staking, inclusion, vault, staker: signatures };
         draft.check_staker()?;
         Ok(draft)
     }
@@ -130,13 +124,7 @@ impl Draft {
         let signed = |(pinned, signature): (&PinnedSlashing, &SchnorrSignature)| {
             witness::verify(&staker, &pinned.sighash, signature)
         };
-        match self
-            .vault
-            .slashings()
-            .iter()
-            .zip(&self.staker)
-            .position(|pair| !signed(pair))
-        {
+        match self.vault.slashings().iter().zip(&self.staker).position(|pair| !signed(pair)) {
             Some(index) => Err(RegistrationError::Staker(index)),
             None => Ok(()),
         }
@@ -152,17 +140,8 @@ impl Draft {
         if header.block_hash().to_byte_array() != *self.inclusion.block.as_bytes() {
             return Err(RegistrationError::OtherBlock);
         }
-        let siblings = self
-            .inclusion
-            .siblings
-            .iter()
-            .map(|sibling| *sibling.as_bytes())
-            .collect();
-        MerkleProof {
-            index: self.inclusion.index,
-            siblings,
-        }
-        .verify(&self.staking, header)?;
+        let siblings = self.inclusion.siblings.iter().map(|sibling| *sibling.as_bytes()).collect();
+        MerkleProof { index: self.inclusion.index, siblings }.verify(&self.staking, header)?;
         Ok(())
     }
 
@@ -179,10 +158,7 @@ impl Draft {
     /// The vault's name in the ledger.
     pub fn id(&self) -> VaultId {
         let outpoint = self.vault.outpoint();
-        VaultId {
-            txid: Hash::new(outpoint.txid.to_byte_array()),
-            output: outpoint.vout,
-        }
+        VaultId { txid: Hash::new(outpoint.txid.to_byte_array()), output: outpoint.vout }
     }
 
     /// Where the staker says his transaction stands.
@@ -233,11 +209,7 @@ fn rebuild(
     rules: &VaultRules,
 ) -> Result<CheckedVault, RegistrationError> {
     let staker = key(&registration.staker, "staker")?;
-    let providers = registration
-        .providers
-        .iter()
-        .map(|bytes| key(bytes, "provider"))
-        .collect::<Result<Vec<_>, _>>()?;
+    let providers = registration.providers.iter().map(|bytes| key(bytes, "provider")).collect::<Result<Vec<_>, _>>()?;
     let terms = rules.terms(staker, providers.clone(), registration.staking_time)?;
     if terms.providers() != providers {
         return Err(RegistrationError::Unsorted);
@@ -248,10 +220,7 @@ fn rebuild(
     vault.check_transactions(&transaction(&registration.unbonding, "unbonding")?, &listed)?;
     let named = Amount::from_sat(registration.amount.get());
     if named != vault.value() {
-        return Err(RegistrationError::Amount {
-            named,
-            held: vault.value(),
-        });
+        return Err(RegistrationError::Amount { named, held: vault.value() });
     }
     Ok(vault)
 }
@@ -279,11 +248,7 @@ impl Presigned {
             .enumerate()
             .map(|(index, slashing)| check_adaptors(draft.vault(), index, &members, &slashing.covenant))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            draft,
-            unbonding,
-            adaptors,
-        })
+        Ok(Self { draft, unbonding, adaptors })
     }
 
     /// What was checked before the covenant was asked.
@@ -307,9 +272,7 @@ impl Presigned {
         index: usize,
         provider: usize,
     ) -> impl Iterator<Item = (SchnorrKey, &AdaptorSignature)> {
-        self.adaptors[index]
-            .iter()
-            .map(move |(member, adaptors)| (*member, &adaptors[provider]))
+        self.adaptors[index].iter().map(move |(member, adaptors)| (*member, &adaptors[provider]))
     }
 }
 
@@ -322,10 +285,7 @@ fn check_unbonding(
         return Err(RegistrationError::NotMembers);
     }
     if signatures.len() < usize::from(quorum) {
-        return Err(RegistrationError::NoQuorum {
-            signed: signatures.len(),
-            quorum,
-        });
+        return Err(RegistrationError::NoQuorum { signed: signatures.len(), quorum });
     }
     for signature in signatures {
         let member = member(vault, &signature.member)?;
@@ -333,10 +293,7 @@ fn check_unbonding(
             return Err(RegistrationError::Unbonding(signature.member));
         }
     }
-    Ok(signatures
-        .iter()
-        .map(|signature| (signature.member, signature.signature))
-        .collect())
+    Ok(signatures.iter().map(|signature| (signature.member, signature.signature)).collect())
 }
 
 /// One adaptor signature of every member for every provider, by member and then provider, ascending.
@@ -348,10 +305,7 @@ fn check_adaptors(
 ) -> Result<BTreeMap<SchnorrKey, Vec<AdaptorSignature>>, RegistrationError> {
     let providers = vault.terms().providers().len();
     if adaptors.len() != members.len() * providers {
-        return Err(RegistrationError::NoQuorum {
-            signed: adaptors.len() / providers,
-            quorum: vault.terms().quorum(),
-        });
+        return Err(RegistrationError::NoQuorum { signed: adaptors.len() / providers, quorum: vault.terms().quorum() });
     }
     let of_member = |(member, adaptors): (&SchnorrKey, &[CovenantAdaptor])| {
         Ok((*member, member_adaptors(vault, index, member, adaptors)?))
@@ -378,9 +332,7 @@ pub(crate) fn member_adaptors(
             return Err(wrong());
         }
         let signature = AdaptorSignature::from_bytes(adaptor.signature.as_bytes()).map_err(|_| wrong())?;
-        signature
-            .verify(&signer, sighash, &witness::public(provider))
-            .map_err(|_| wrong())?;
+        signature.verify(&signer, sighash, &witness::public(provider)).map_err(|_| wrong())?;
         Ok(signature)
     };
     providers.iter().zip(adaptors).map(one).collect()
@@ -388,13 +340,7 @@ pub(crate) fn member_adaptors(
 
 pub(crate) fn member(vault: &CheckedVault, name: &SchnorrKey) -> Result<XOnlyPublicKey, RegistrationError> {
     let is_named = |member: &&XOnlyPublicKey| member.serialize() == *name.as_bytes();
-    vault
-        .terms()
-        .covenant()
-        .iter()
-        .find(is_named)
-        .copied()
-        .ok_or(RegistrationError::NotMembers)
+    vault.terms().covenant().iter().find(is_named).copied().ok_or(RegistrationError::NotMembers)
 }
 
 /// Writes a registration for a vault: every transaction, the staker's signatures, and nothing of the covenant's.
@@ -422,11 +368,7 @@ pub fn write(
         let ours = vault.slashings().iter().filter(|slashing| slashing.held == held);
         ours.map(|slashing| {
             let transaction = bytes(&slashing.transaction)?;
-            Ok(Slashing {
-                transaction,
-                staker: witness::sign(staker, &slashing.sighash),
-                covenant: List::new(),
-            })
+            Ok(Slashing { transaction, staker: witness::sign(staker, &slashing.sighash), covenant: List::new() })
         })
         .collect::<Result<Vec<_>, RegistrationError>>()
     };
@@ -467,16 +409,11 @@ fn transaction(bytes: &[u8], which: &'static str) -> Result<Transaction, Registr
 
 /// Both lists of slashings, in the order of [`CheckedVault::slashings`].
 fn slashings(registration: &VaultRegistration) -> impl Iterator<Item = &Slashing> {
-    registration
-        .slashings
-        .iter()
-        .chain(registration.unbonding_slashings.iter())
+    registration.slashings.iter().chain(registration.unbonding_slashings.iter())
 }
 
 fn listed(registration: &VaultRegistration) -> Result<Vec<Transaction>, RegistrationError> {
-    slashings(registration)
-        .map(|slashing| transaction(&slashing.transaction, "slashing"))
-        .collect()
+    slashings(registration).map(|slashing| transaction(&slashing.transaction, "slashing")).collect()
 }
 
 /// The ladder of fees the registration chose: what the slashing transactions of the staking output leave to miners.
@@ -485,17 +422,11 @@ fn fees(
     registration: &VaultRegistration,
     listed: &[Transaction],
 ) -> Result<Vec<Amount>, RegistrationError> {
-    let output = usize::try_from(registration.output)
-        .ok()
-        .and_then(|at| staking.output.get(at));
+    let output = usize::try_from(registration.output).ok().and_then(|at| staking.output.get(at));
     let value = output.ok_or(VaultError::NoOutput(registration.output))?.value;
     let fee = |slashing: &Transaction| {
-        let paid = slashing
-            .output
-            .iter()
-            .try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
-        paid.and_then(|paid| value.checked_sub(paid))
-            .ok_or(RegistrationError::Vault(VaultError::Ladder))
+        let paid = slashing.output.iter().try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
+        paid.and_then(|paid| value.checked_sub(paid)).ok_or(RegistrationError::Vault(VaultError::Ladder))
     };
     listed.iter().take(registration.slashings.len()).map(fee).collect()
 }

@@ -81,10 +81,7 @@ impl StakingTerms {
         bound("provider", &providers, MAX_PROVIDERS)?;
         bound("covenant", &covenant, MAX_COVENANT)?;
         if quorum == 0 || usize::from(quorum) > covenant.len() {
-            return Err(TermsError::Quorum {
-                quorum,
-                members: covenant.len(),
-            });
+            return Err(TermsError::Quorum { quorum, members: covenant.len() });
         }
         if staking_time == 0 || unbonding_time == 0 {
             return Err(TermsError::NoTime);
@@ -92,14 +89,7 @@ impl StakingTerms {
         providers.sort_unstable_by_key(XOnlyPublicKey::serialize);
         covenant.sort_unstable_by_key(XOnlyPublicKey::serialize);
         distinct(staker, &providers, &covenant)?;
-        Ok(Self {
-            staker,
-            providers,
-            covenant,
-            quorum,
-            staking_time,
-            unbonding_time,
-        })
+        Ok(Self { staker, providers, covenant, quorum, staking_time, unbonding_time })
     }
 
     /// The owner of the coins.
@@ -150,11 +140,7 @@ impl StakingTerms {
 
 fn bound(list: &'static str, keys: &[XOnlyPublicKey], limit: usize) -> Result<(), TermsError> {
     if keys.is_empty() || keys.len() > limit {
-        return Err(TermsError::KeyCount {
-            list,
-            count: keys.len(),
-            limit,
-        });
+        return Err(TermsError::KeyCount { list, count: keys.len(), limit });
     }
     Ok(())
 }
@@ -164,11 +150,7 @@ fn distinct(
     providers: &[XOnlyPublicKey],
     covenant: &[XOnlyPublicKey],
 ) -> Result<(), TermsError> {
-    let mut keys: Vec<_> = std::iter::once(&staker)
-        .chain(providers)
-        .chain(covenant)
-        .copied()
-        .collect();
+    let mut keys: Vec<_> = std::iter::once(&staker).chain(providers).chain(covenant).copied().collect();
     keys.sort_unstable_by_key(XOnlyPublicKey::serialize);
     match keys.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(TermsError::Repeated(pair[0])),
@@ -189,10 +171,7 @@ impl Leaf {
     fn of(tree: &TaprootSpendInfo, script: ScriptBuf) -> Self {
         let key = (script, LeafVersion::TapScript);
         let control_block = tree.control_block(&key).expect("the tree was built with this script");
-        Self {
-            script: key.0,
-            control_block,
-        }
+        Self { script: key.0, control_block }
     }
 
     /// What a signature for this leaf commits to.
@@ -266,10 +245,7 @@ impl ChangeOutput {
     fn new(terms: &StakingTerms) -> Self {
         let timelock = timelock_script(terms.staker, terms.unbonding_time);
         let tree = tree(&[(0, &timelock)]);
-        Self {
-            timelock: Leaf::of(&tree, timelock),
-            script_pubkey: ScriptBuf::new_p2tr_tweaked(tree.output_key()),
-        }
+        Self { timelock: Leaf::of(&tree, timelock), script_pubkey: ScriptBuf::new_p2tr_tweaked(tree.output_key()) }
     }
 }
 
@@ -277,9 +253,7 @@ fn tree(leaves: &[(u8, &ScriptBuf)]) -> TaprootSpendInfo {
     let unspendable = XOnlyPublicKey::from_slice(&UNSPENDABLE).expect("BIP-341's point is on the curve");
     leaves
         .iter()
-        .try_fold(TaprootBuilder::new(), |builder, (depth, script)| {
-            builder.add_leaf(*depth, (*script).clone())
-        })
+        .try_fold(TaprootBuilder::new(), |builder, (depth, script)| builder.add_leaf(*depth, (*script).clone()))
         .expect("the depths of our three trees are those of complete trees")
         .finalize(SECP256K1, unspendable)
         .expect("a complete tree")
@@ -297,17 +271,13 @@ fn timelock_script(staker: XOnlyPublicKey, blocks: u16) -> ScriptBuf {
 
 /// The staker, and then the covenant's quorum.
 fn unbonding_script(terms: &StakingTerms) -> ScriptBuf {
-    let builder = Builder::new()
-        .push_x_only_key(&terms.staker)
-        .push_opcode(OP_CHECKSIGVERIFY);
+    let builder = Builder::new().push_x_only_key(&terms.staker).push_opcode(OP_CHECKSIGVERIFY);
     threshold(builder, &terms.covenant, terms.quorum, End::Result).into_script()
 }
 
 /// The staker, then one finality provider, then the covenant's quorum.
 fn slashing_script(terms: &StakingTerms) -> ScriptBuf {
-    let builder = Builder::new()
-        .push_x_only_key(&terms.staker)
-        .push_opcode(OP_CHECKSIGVERIFY);
+    let builder = Builder::new().push_x_only_key(&terms.staker).push_opcode(OP_CHECKSIGVERIFY);
     let builder = threshold(builder, &terms.providers, 1, End::Verify);
     threshold(builder, &terms.covenant, terms.quorum, End::Result).into_script()
 }
@@ -330,10 +300,9 @@ fn threshold(builder: Builder, keys: &[XOnlyPublicKey], threshold: u16, end: End
         return builder.push_x_only_key(first).push_opcode(single);
     }
     rest.iter()
-        .fold(
-            builder.push_x_only_key(first).push_opcode(OP_CHECKSIG),
-            |builder, key| builder.push_x_only_key(key).push_opcode(OP_CHECKSIGADD),
-        )
+        .fold(builder.push_x_only_key(first).push_opcode(OP_CHECKSIG), |builder, key| {
+            builder.push_x_only_key(key).push_opcode(OP_CHECKSIGADD)
+        })
         .push_int(i64::from(threshold))
         .push_opcode(several)
 }

@@ -39,16 +39,10 @@ impl Presigned {
     /// [`SlashError`].
     pub fn slash(&self, index: usize, provider: &eots::SecretKey) -> Result<Transaction, SlashError> {
         let vault = self.vault();
-        let slashing = vault
-            .slashings()
-            .get(index)
-            .ok_or(SlashError::NoSuchTransaction(index))?;
+        let slashing = vault.slashings().get(index).ok_or(SlashError::NoSuchTransaction(index))?;
         let key = witness::x_only(&provider.public());
         let providers = vault.terms().providers();
-        let place = providers
-            .iter()
-            .position(|provider| *provider == key)
-            .ok_or(SlashError::NotAProvider)?;
+        let place = providers.iter().position(|provider| *provider == key).ok_or(SlashError::NotAProvider)?;
         let covenant = self.decrypt(index, place, provider)?;
         let guilty = BTreeMap::from([(witness::name(&key), witness::sign(provider, &slashing.sighash))]);
         let mut transaction = slashing.transaction.clone();
@@ -99,14 +93,7 @@ pub fn exposed(evidence: &Evidence, chain: &ChainId, providers: &[SchnorrKey]) -
 fn extract(pair: &EotsPair, chain: &ChainId, provider: &SchnorrKey) -> Option<eots::SecretKey> {
     let key = eots::PublicKey::from_bytes(provider.as_bytes()).ok()?;
     let nonce = eots::PublicNonce::from_bytes(pair.nonce.as_bytes()).ok()?;
-    let message = |digest| {
-        Statement {
-            domain: pair.domain,
-            slot: pair.slot,
-            digest,
-        }
-        .eots_message(chain)
-    };
+    let message = |digest| Statement { domain: pair.domain, slot: pair.slot, digest }.eots_message(chain);
     let (first, second) = (message(pair.first.0), message(pair.second.0));
     let s = |s: &palisade_types::Hash| eots::EotsSignature(*s.as_bytes());
     eots::extract(&key, &nonce, (&first, &s(&pair.first.1)), (&second, &s(&pair.second.1))).ok()

@@ -109,10 +109,7 @@ impl Wallet {
         amount: Amount,
         rate: FeeRate,
     ) -> Result<Transaction, StakerError> {
-        let output = TxOut {
-            value: amount,
-            script_pubkey: terms.staking_output().script_pubkey,
-        };
+        let output = TxOut { value: amount, script_pubkey: terms.staking_output().script_pubkey };
         self.pay(coins, output, rate)
     }
 
@@ -134,10 +131,7 @@ impl Wallet {
     /// The payment with exactly these coins; `None` when they are not enough.
     fn pay_with(&self, coins: &[Coin], output: &TxOut, rate: FeeRate) -> Option<Transaction> {
         let input = |coin: &Coin| spend(coin.outpoint, Sequence::ENABLE_RBF_NO_LOCKTIME);
-        let change = TxOut {
-            value: Amount::ZERO,
-            script_pubkey: self.script_pubkey(),
-        };
+        let change = TxOut { value: Amount::ZERO, script_pubkey: self.script_pubkey() };
         let mut transaction = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,
@@ -145,12 +139,7 @@ impl Wallet {
             output: vec![output.clone(), change],
         };
         let signatures = KEY_PATH_WITNESS.checked_mul(u64::try_from(coins.len()).ok()?)?;
-        let fee = rate.fee_wu(
-            transaction
-                .weight()
-                .checked_add(SEGWIT_MARKER)?
-                .checked_add(signatures)?,
-        )?;
+        let fee = rate.fee_wu(transaction.weight().checked_add(SEGWIT_MARKER)?.checked_add(signatures)?)?;
         let held: Amount = coins.iter().map(|coin| coin.value).sum();
         let rest = held.checked_sub(output.value)?.checked_sub(fee)?;
         match rest < self.script_pubkey().minimal_non_dust() {
@@ -162,13 +151,8 @@ impl Wallet {
     }
 
     fn sign_key_path(&self, transaction: &mut Transaction, coins: &[Coin]) {
-        let spent: Vec<_> = coins
-            .iter()
-            .map(|coin| TxOut {
-                value: coin.value,
-                script_pubkey: self.script_pubkey(),
-            })
-            .collect();
+        let spent: Vec<_> =
+            coins.iter().map(|coin| TxOut { value: coin.value, script_pubkey: self.script_pubkey() }).collect();
         let keypair =
             Keypair::from_seckey_slice(SECP256K1, self.secret.to_bytes().as_ref()).expect("a secret key is a scalar");
         let tweaked = keypair.tap_tweak(SECP256K1, None).to_keypair();
@@ -196,12 +180,8 @@ impl Wallet {
         let vault = presigned.vault();
         self.owns(vault)?;
         let quorum = usize::from(vault.terms().quorum());
-        let covenant: BTreeMap<_, _> = presigned
-            .unbonding()
-            .iter()
-            .take(quorum)
-            .map(|(member, signature)| (*member, *signature))
-            .collect();
+        let covenant: BTreeMap<_, _> =
+            presigned.unbonding().iter().take(quorum).map(|(member, signature)| (*member, *signature)).collect();
         let mut transaction = vault.unbonding_transaction().clone();
         transaction.input[0].witness = Signatures::new()
             .slots(vault.terms().covenant(), &covenant)
@@ -245,19 +225,9 @@ impl Wallet {
     ) -> Result<Transaction, StakerError> {
         self.owns(vault)?;
         let slashing = vault.slashings().get(index).ok_or(StakerError::NoSuchSlashing(index))?;
-        let from = OutPoint {
-            txid: slashing.transaction.compute_txid(),
-            vout: 1,
-        };
+        let from = OutPoint { txid: slashing.transaction.compute_txid(), vout: 1 };
         let leaf = &vault.change_output().timelock;
-        self.unlock(
-            from,
-            &slashing.transaction.output[1],
-            leaf,
-            vault.terms().unbonding_time(),
-            to,
-            fee,
-        )
+        self.unlock(from, &slashing.transaction.output[1], leaf, vault.terms().unbonding_time(), to, fee)
     }
 
     fn unlock(
@@ -269,22 +239,13 @@ impl Wallet {
         to: ScriptBuf,
         fee: Amount,
     ) -> Result<Transaction, StakerError> {
-        let rest = spent
-            .value
-            .checked_sub(fee)
-            .filter(|rest| *rest >= to.minimal_non_dust());
-        let value = rest.ok_or(StakerError::FeeTakesAll {
-            value: spent.value,
-            fee,
-        })?;
+        let rest = spent.value.checked_sub(fee).filter(|rest| *rest >= to.minimal_non_dust());
+        let value = rest.ok_or(StakerError::FeeTakesAll { value: spent.value, fee })?;
         let mut transaction = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,
             input: vec![spend(from, Sequence::from_height(blocks))],
-            output: vec![TxOut {
-                value,
-                script_pubkey: to,
-            }],
+            output: vec![TxOut { value, script_pubkey: to }],
         };
         let sighash = only_sighash(&transaction, spent, leaf);
         transaction.input[0].witness = Signatures::new().one(&witness::sign(&self.secret, &sighash)).leaf(leaf);
@@ -292,21 +253,12 @@ impl Wallet {
     }
 
     fn owns(&self, vault: &CheckedVault) -> Result<(), StakerError> {
-        if vault.terms().staker() == self.key() {
-            Ok(())
-        } else {
-            Err(StakerError::NotTheStaker)
-        }
+        if vault.terms().staker() == self.key() { Ok(()) } else { Err(StakerError::NotTheStaker) }
     }
 }
 
 fn spend(previous_output: OutPoint, sequence: Sequence) -> TxIn {
-    TxIn {
-        previous_output,
-        script_sig: ScriptBuf::new(),
-        sequence,
-        witness: Witness::new(),
-    }
+    TxIn { previous_output, script_sig: ScriptBuf::new(), sequence, witness: Witness::new() }
 }
 
 /// One item of 64 bytes, with the count of items and the item's length.

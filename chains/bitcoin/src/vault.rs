@@ -154,13 +154,9 @@ impl VaultRules {
             return Err(RulesError::SpendableSink);
         }
         if usize::from(self.quorum) * 2 <= self.covenant.len() || usize::from(self.quorum) > self.covenant.len() {
-            return Err(RulesError::NoMajority {
-                quorum: self.quorum,
-                members: self.covenant.len(),
-            });
+            return Err(RulesError::NoMajority { quorum: self.quorum, members: self.covenant.len() });
         }
-        self.room(self.min_stake, self.min_slash_fee)
-            .map_err(RulesError::Minimum)
+        self.room(self.min_stake, self.min_slash_fee).map_err(RulesError::Minimum)
     }
 
     /// The covenant's members, ascending.
@@ -189,23 +185,12 @@ impl VaultRules {
         providers: Vec<XOnlyPublicKey>,
         staking_time: u16,
     ) -> Result<StakingTerms, TermsError> {
-        StakingTerms::new(
-            staker,
-            providers,
-            self.covenant.clone(),
-            self.quorum,
-            staking_time,
-            self.unbonding_time,
-        )
+        StakingTerms::new(staker, providers, self.covenant.clone(), self.quorum, staking_time, self.unbonding_time)
     }
 
     /// What a slash takes from `value`, rounded down: dust stays with the staker.
     pub fn slash(&self, value: Amount) -> Amount {
-        Amount::from_sat(
-            palisade_types::Sats::new(value.to_sat())
-                .slashed_by(self.slash_rate)
-                .get(),
-        )
+        Amount::from_sat(palisade_types::Sats::new(value.to_sat()).slashed_by(self.slash_rate).get())
     }
 
     /// Whether a stake of `value` can be unbonded and slashed, from both outputs and on the dearest rung.
@@ -255,12 +240,7 @@ fn keys(terms: &VaultTerms) -> Result<Vec<XOnlyPublicKey>, RulesError> {
     let key = |(at, key): (usize, &palisade_types::SchnorrKey)| {
         XOnlyPublicKey::from_slice(key.as_bytes()).map_err(|_| RulesError::Key(at))
     };
-    let mut keys = terms
-        .covenant
-        .iter()
-        .enumerate()
-        .map(key)
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut keys = terms.covenant.iter().enumerate().map(key).collect::<Result<Vec<_>, _>>()?;
     keys.sort_unstable_by_key(XOnlyPublicKey::serialize);
     Ok(keys)
 }
@@ -321,10 +301,8 @@ impl CheckedVault {
             return Err(VaultError::LooksLikeNode);
         }
         rules.admits(&terms)?;
-        let output = usize::try_from(index)
-            .ok()
-            .and_then(|at| staking.output.get(at))
-            .ok_or(VaultError::NoOutput(index))?;
+        let output =
+            usize::try_from(index).ok().and_then(|at| staking.output.get(at)).ok_or(VaultError::NoOutput(index))?;
         if output.script_pubkey != terms.staking_output().script_pubkey {
             return Err(VaultError::OtherScript(index));
         }
@@ -332,28 +310,16 @@ impl CheckedVault {
             return Err(VaultError::Value(output.value));
         }
         rules.room(output.value, rules.climbs(fees)?)?;
-        let outpoint = OutPoint {
-            txid: staking.compute_txid(),
-            vout: index,
-        };
+        let outpoint = OutPoint { txid: staking.compute_txid(), vout: index };
         Ok(Self::build(outpoint, output.value, terms, fees, rules))
     }
 
     fn build(outpoint: OutPoint, value: Amount, terms: StakingTerms, fees: &[Amount], rules: &VaultRules) -> Self {
         let (staking, unbonding, change) = (terms.staking_output(), terms.unbonding_output(), terms.change_output());
-        let staked = TxOut {
-            value,
-            script_pubkey: staking.script_pubkey.clone(),
-        };
-        let unbonded = TxOut {
-            value: value - rules.unbonding_fee,
-            script_pubkey: unbonding.script_pubkey.clone(),
-        };
+        let staked = TxOut { value, script_pubkey: staking.script_pubkey.clone() };
+        let unbonded = TxOut { value: value - rules.unbonding_fee, script_pubkey: unbonding.script_pubkey.clone() };
         let unbonding_transaction = pinned(outpoint, vec![unbonded.clone()]);
-        let unbonded_at = OutPoint {
-            txid: unbonding_transaction.compute_txid(),
-            vout: 0,
-        };
+        let unbonded_at = OutPoint { txid: unbonding_transaction.compute_txid(), vout: 0 };
         let places = [
             (Held::Staked, outpoint, &staked, &staking.slashing),
             (Held::Unbonding, unbonded_at, &unbonded, &unbonding.slashing),
@@ -364,35 +330,14 @@ impl CheckedVault {
                 fees.iter().enumerate().map(move |rung| (held, from, spent, leaf, rung))
             })
             .map(|(held, from, spent, leaf, (rung, fee))| {
-                let transaction = slashing(
-                    from,
-                    spent.value,
-                    rules.slash(spent.value),
-                    *fee,
-                    &rules.sink,
-                    &change.script_pubkey,
-                );
+                let transaction =
+                    slashing(from, spent.value, rules.slash(spent.value), *fee, &rules.sink, &change.script_pubkey);
                 let sighash = only_sighash(&transaction, spent, leaf);
-                PinnedSlashing {
-                    held,
-                    rung,
-                    transaction,
-                    sighash,
-                }
+                PinnedSlashing { held, rung, transaction, sighash }
             })
             .collect();
         let unbonding_sighash = only_sighash(&unbonding_transaction, &staked, &staking.unbonding);
-        Self {
-            terms,
-            outpoint,
-            value,
-            staking,
-            unbonding,
-            change,
-            unbonding_transaction,
-            unbonding_sighash,
-            slashings,
-        }
+        Self { terms, outpoint, value, staking, unbonding, change, unbonding_transaction, unbonding_sighash, slashings }
     }
 
     /// Who stakes, behind whom, for how long.
@@ -407,10 +352,7 @@ impl CheckedVault {
 
     /// Where it lies after the unbonding transaction.
     pub fn unbonded_outpoint(&self) -> OutPoint {
-        OutPoint {
-            txid: self.unbonding_transaction.compute_txid(),
-            vout: 0,
-        }
+        OutPoint { txid: self.unbonding_transaction.compute_txid(), vout: 0 }
     }
 
     /// What is staked.
@@ -451,10 +393,7 @@ impl CheckedVault {
     /// The output a slashing transaction spends, as sighashes and script checks need it.
     pub fn spent(&self, held: Held) -> TxOut {
         match held {
-            Held::Staked => TxOut {
-                value: self.value,
-                script_pubkey: self.staking.script_pubkey.clone(),
-            },
+            Held::Staked => TxOut { value: self.value, script_pubkey: self.staking.script_pubkey.clone() },
             Held::Unbonding => self.unbonding_transaction.output[0].clone(),
         }
     }
@@ -482,44 +421,28 @@ impl CheckedVault {
     /// [`VaultError::OtherTransaction`] and [`VaultError::SlashingCount`].
     pub fn check_transactions(&self, unbonding: &Transaction, slashings: &[Transaction]) -> Result<(), VaultError> {
         if unbonding.compute_txid() != self.unbonding_transaction.compute_txid() {
-            return Err(VaultError::OtherTransaction {
-                transaction: "unbonding",
-                index: 0,
-            });
+            return Err(VaultError::OtherTransaction { transaction: "unbonding", index: 0 });
         }
         if slashings.len() != self.slashings.len() {
-            return Err(VaultError::SlashingCount {
-                given: slashings.len(),
-                wanted: self.slashings.len(),
-            });
+            return Err(VaultError::SlashingCount { given: slashings.len(), wanted: self.slashings.len() });
         }
         let differs =
             |(theirs, ours): (&Transaction, &PinnedSlashing)| theirs.compute_txid() != ours.transaction.compute_txid();
         match slashings.iter().zip(&self.slashings).position(differs) {
-            Some(index) => Err(VaultError::OtherTransaction {
-                transaction: "slashing",
-                index,
-            }),
+            Some(index) => Err(VaultError::OtherTransaction { transaction: "slashing", index }),
             None => Ok(()),
         }
     }
 
     /// The slashing transaction with this id.
     pub fn slashing(&self, txid: Txid) -> Option<&PinnedSlashing> {
-        self.slashings
-            .iter()
-            .find(|slashing| slashing.transaction.compute_txid() == txid)
+        self.slashings.iter().find(|slashing| slashing.transaction.compute_txid() == txid)
     }
 
     /// The fee rate of the dearest slashing transaction once it is signed: below the market's, the vault's weight is zero (R28).
     pub fn top_rate(&self) -> FeeRate {
         let rate = |slashing: &PinnedSlashing| {
-            let paid = slashing
-                .transaction
-                .output
-                .iter()
-                .map(|output| output.value)
-                .sum::<Amount>();
+            let paid = slashing.transaction.output.iter().map(|output| output.value).sum::<Amount>();
             let fee = self.spent(slashing.held).value - paid;
             fee / (slashing.transaction.weight() + self.witness_weight(slashing.held))
         };
@@ -550,18 +473,9 @@ fn dust(script: &Script) -> Amount {
 
 /// A transaction with every field pinned: one input, final, version 2, no lock time.
 fn pinned(from: OutPoint, output: Vec<TxOut>) -> Transaction {
-    let input = TxIn {
-        previous_output: from,
-        script_sig: ScriptBuf::new(),
-        sequence: Sequence::MAX,
-        witness: Witness::new(),
-    };
-    Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: vec![input],
-        output,
-    }
+    let input =
+        TxIn { previous_output: from, script_sig: ScriptBuf::new(), sequence: Sequence::MAX, witness: Witness::new() };
+    Transaction { version: Version::TWO, lock_time: LockTime::ZERO, input: vec![input], output }
 }
 
 /// The slashing transaction of `from`: the slash to its sink, the rest without the fee back under the timelock.
@@ -569,14 +483,8 @@ fn slashing(from: OutPoint, value: Amount, slash: Amount, fee: Amount, sink: &Sc
     pinned(
         from,
         vec![
-            TxOut {
-                value: slash,
-                script_pubkey: sink.to_owned(),
-            },
-            TxOut {
-                value: value - slash - fee,
-                script_pubkey: change.to_owned(),
-            },
+            TxOut { value: slash, script_pubkey: sink.to_owned() },
+            TxOut { value: value - slash - fee, script_pubkey: change.to_owned() },
         ],
     )
 }

@@ -49,12 +49,7 @@ pub fn classify(vault: &CheckedVault, transaction: &Transaction) -> Option<Class
     } else {
         (Spend::Unexpected(hash), signers(vault, held, witness))
     };
-    Some(Classified {
-        held,
-        input,
-        spend,
-        covenant,
-    })
+    Some(Classified { held, input, spend, covenant })
 }
 
 /// Which of the vault's outputs lies at `outpoint`.
@@ -71,17 +66,12 @@ pub fn spends(vault: &CheckedVault, outpoint: OutPoint) -> Option<Held> {
 pub fn exposed(presigned: &Presigned, transaction: &Transaction) -> Option<eots::SecretKey> {
     let vault = presigned.vault();
     let txid = transaction.compute_txid();
-    let index = vault
-        .slashings()
-        .iter()
-        .position(|slashing| slashing.transaction.compute_txid() == txid)?;
+    let index = vault.slashings().iter().position(|slashing| slashing.transaction.compute_txid() == txid)?;
     let slots = covenant_slots(vault, &transaction.input.first()?.witness)?;
     let providers = vault.terms().providers().iter().enumerate();
     providers
         .flat_map(|(place, provider)| {
-            presigned
-                .adaptors(index, place)
-                .map(move |(member, adaptor)| (provider, member, adaptor))
+            presigned.adaptors(index, place).map(move |(member, adaptor)| (provider, member, adaptor))
         })
         .find_map(|(provider, member, adaptor)| {
             let completed = slots.iter().find(|(key, _)| *key == member)?.1;
@@ -102,12 +92,7 @@ fn signers(vault: &CheckedVault, held: Held, witness: &Witness) -> Vec<SchnorrKe
         Held::Unbonding => asks_covenant(vault.slashing_leaf(held)),
     };
     let slots = if covenant { covenant_slots(vault, witness) } else { None };
-    slots
-        .into_iter()
-        .flatten()
-        .filter(|(_, signature)| !signature.is_empty())
-        .map(|(member, _)| member)
-        .collect()
+    slots.into_iter().flatten().filter(|(_, signature)| !signature.is_empty()).map(|(member, _)| member).collect()
 }
 
 /// The covenant's slots of a witness: the first ones, highest key first.

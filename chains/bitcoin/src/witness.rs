@@ -36,11 +36,8 @@ pub(crate) fn only_sighash(transaction: &Transaction, spent: &TxOut, leaf: &Leaf
 
 /// Whether `signature` is `key`'s over `sighash`.
 pub fn verify(key: &XOnlyPublicKey, sighash: &[u8; 32], signature: &SchnorrSignature) -> bool {
-    Signature::from_slice(signature.as_bytes()).is_ok_and(|signature| {
-        SECP256K1
-            .verify_schnorr(&signature, &Message::from_digest(*sighash), key)
-            .is_ok()
-    })
+    Signature::from_slice(signature.as_bytes())
+        .is_ok_and(|signature| SECP256K1.verify_schnorr(&signature, &Message::from_digest(*sighash), key).is_ok())
 }
 
 /// Signs a sighash; deterministic, so that signing again publishes nothing new.

@@ -51,21 +51,13 @@ impl Regtest {
         let binary = bitcoind::locate()
             .expect("no bitcoind: set PALISADE_BITCOIND, put one on PATH, or run deploy/devnet.sh once to build it");
         let dir = tempfile::tempdir().unwrap();
-        let bitcoind = Bitcoind::start(&binary, dir.path(), free_port(), Lifetime::Handle)
-            .await
-            .unwrap();
+        let bitcoind = Bitcoind::start(&binary, dir.path(), free_port(), Lifetime::Handle).await.unwrap();
         let people = People::new(3, 1);
         let address = people.wallet.address(Network::Regtest);
         bitcoind.client().mine(110, &address).await.unwrap();
         let genesis = Arc::new(genesis(&bitcoind, &people, 110 - DEPTH).await);
         let chain = connect(&bitcoind, &genesis).await.unwrap();
-        Self {
-            bitcoind,
-            _dir: dir,
-            people,
-            genesis,
-            chain,
-        }
+        Self { bitcoind, _dir: dir, people, genesis, chain }
     }
 
     fn client(&self) -> &Client {
@@ -82,10 +74,7 @@ impl Regtest {
     async fn replace(&self, height: u32, blocks: u32) {
         let gone = self.client().block_hash(height).await.unwrap();
         self.client().invalidate(gone).await.unwrap();
-        self.client()
-            .mine(blocks, &self.people.wallet.address(Network::Regtest))
-            .await
-            .unwrap();
+        self.client().mine(blocks, &self.people.wallet.address(Network::Regtest)).await.unwrap();
     }
 
     async fn send(&self, transaction: &Transaction) -> Txid {
@@ -115,16 +104,11 @@ impl Regtest {
         let (people, rules) = (&self.people, self.chain.rules());
         let found = self.client().coins(&people.wallet.script_pubkey()).await.unwrap();
         let tip = self.height().await;
-        let mature = found
-            .iter()
-            .filter(|found| !found.coinbase || found.height + 100 <= tip);
+        let mature = found.iter().filter(|found| !found.coinbase || found.height + 100 <= tip);
         let coins: Vec<Coin> = mature.map(|found| found.coin).collect();
         let terms = people.staking_terms(rules, staking_time);
         let amount = Amount::from_sat(100_000_000);
-        let staking = people
-            .wallet
-            .stake(&coins, &terms, amount, FeeRate::from_sat_per_vb_u32(5))
-            .unwrap();
+        let staking = people.wallet.stake(&coins, &terms, amount, FeeRate::from_sat_per_vb_u32(5)).unwrap();
         let txid = self.send(&staking).await;
         self.mine(1).await;
         let height = u64::from(self.height().await);
@@ -134,14 +118,7 @@ impl Regtest {
         let header = self.chain.header(height).await.unwrap();
         let registration = people.presign(draft, &header, rules, 2);
         let id = Presigned::check(&registration, rules).unwrap().draft().id();
-        (
-            registration.clone(),
-            Vault {
-                id,
-                registration,
-                status: VaultStatus::Verified,
-            },
-        )
+        (registration.clone(), Vault { id, registration, status: VaultStatus::Verified })
     }
 
     /// The provider signs two digests in one slot with one nonce: what that gives the network is a case with evidence.
@@ -154,11 +131,7 @@ impl Regtest {
             (digest, Hash::new(eots::sign(guilty, &nonce, &message).0))
         };
         let opening = Opening {
-            commitment: Commitment {
-                first: Height::new(5),
-                count: 2,
-                root: Hash::ZERO,
-            },
+            commitment: Commitment { first: Height::new(5), count: 2, root: Hash::ZERO },
             aunts: List::new(),
         };
         let operator = vault.registration.operator;
@@ -171,11 +144,8 @@ impl Regtest {
             first: sign(Digest::new([1; 32])),
             second: sign(Digest::new([2; 32])),
         };
-        let order = SlashOrder {
-            target: SlashTarget::Vault(vault.id),
-            asked: 10_000_000,
-            status: OrderStatus::Ordered,
-        };
+        let order =
+            SlashOrder { target: SlashTarget::Vault(vault.id), asked: 10_000_000, status: OrderStatus::Ordered };
         let case = Case {
             id: CaseId::derive(&chain, &operator, &domain),
             operator,
@@ -185,46 +155,22 @@ impl Regtest {
             evidence: Some(Evidence::EotsPair(pair)),
             orders: List::try_from(vec![order]).unwrap(),
         };
-        let convict = Operator {
-            id: operator,
-            keys: List::new(),
-            convicted: None,
-            jailed: None,
-            attested: 0,
-            missed: 0,
-        };
-        Execution {
-            case,
-            order: 0,
-            operator: convict,
-            vault: Some(vault.clone()),
-        }
+        let convict =
+            Operator { id: operator, keys: List::new(), convicted: None, jailed: None, attested: 0, missed: 0 };
+        Execution { case, order: 0, operator: convict, vault: Some(vault.clone()) }
     }
 }
 
 /// The first of two endpoints is silent: one honest one is enough.
 async fn connect(bitcoind: &Bitcoind, genesis: &Arc<Genesis>) -> Result<Bitcoin, ChainError> {
-    let auth = Auth::Password {
-        user: "nobody".to_owned(),
-        password: "none".to_owned(),
-    };
-    let silent = Endpoint {
-        url: format!("http://127.0.0.1:{}", free_port()),
-        auth,
-    };
+    let auth = Auth::Password { user: "nobody".to_owned(), password: "none".to_owned() };
+    let silent = Endpoint { url: format!("http://127.0.0.1:{}", free_port()), auth };
     let endpoints = vec![silent, bitcoind.endpoint().clone()];
-    Bitcoin::connect(Config {
-        endpoints,
-        genesis: genesis.clone(),
-    })
-    .await
+    Bitcoin::connect(Config { endpoints, genesis: genesis.clone() }).await
 }
 
 fn watch(vault: &Vault) -> Watch {
-    Watch {
-        vaults: BTreeMap::from([(vault.id, vault.clone())]),
-        ..Watch::default()
-    }
+    Watch { vaults: BTreeMap::from([(vault.id, vault.clone())]), ..Watch::default() }
 }
 
 fn free_port() -> u16 {
@@ -240,12 +186,7 @@ async fn genesis(bitcoind: &Bitcoind, people: &People, start: u32) -> Genesis {
         random: Hash::new([5; 32]),
         evm_chain_id: 31_337,
         bitcoin_genesis: Hash::new(client.block_hash(0).await.unwrap().to_byte_array()),
-        ethereum_start: ChainPoint {
-            number: 0,
-            hash: Hash::ZERO,
-            log: u32::MAX,
-            time: 0,
-        },
+        ethereum_start: ChainPoint { number: 0, hash: Hash::ZERO, log: u32::MAX, time: 0 },
         bitcoin_start: ChainPoint {
             number: u64::from(start),
             hash: Hash::new(hash.to_byte_array()),
@@ -289,52 +230,31 @@ async fn an_equivocation_gives_the_key_that_completes_the_slash_and_the_chain_ta
     let net = Regtest::start().await;
     let (_, mut vault) = net.stake(1_000).await;
     let first = net.chain.tip().await.unwrap();
-    assert_eq!(
-        net.observe(net.start_point(), first, &vault).await,
-        [],
-        "the tip's depth is zero"
-    );
+    assert_eq!(net.observe(net.start_point(), first, &vault).await, [], "the tip's depth is zero");
     let confirmed = net.settle().await;
-    assert_eq!(
-        net.observe(net.start_point(), confirmed, &vault).await,
-        [Fact::VaultConfirmed(vault.id)]
-    );
+    assert_eq!(net.observe(net.start_point(), confirmed, &vault).await, [Fact::VaultConfirmed(vault.id)]);
     vault.status = VaultStatus::Active;
 
     let execution = net.equivocate(&vault, &net.people.providers[0]);
-    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else {
-        panic!("not mined yet")
-    };
-    assert_eq!(
-        net.chain.execute(&execution).await.unwrap(),
-        Progress::Sent(sent),
-        "again changes nothing"
-    );
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Sent(sent), "again changes nothing");
     net.mine(1).await;
     assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(sent));
     let slashed = net.settle().await;
     let taken = Sats::new(10_000_000);
     let spend = Spend::Slashed(VaultLoss { txid: sent, taken });
-    assert_eq!(
-        net.observe(confirmed, slashed, &vault).await,
-        [Fact::VaultSpent(VaultSpent { id: vault.id, spend })]
-    );
+    assert_eq!(net.observe(confirmed, slashed, &vault).await, [Fact::VaultSpent(VaultSpent { id: vault.id, spend })]);
 
     // r29: whoever reads the chain learns the key, with no case at hand
     let exposed = net.chain.exposed(&confirmed, &slashed, &watch(&vault)).await.unwrap();
-    let [Evidence::ExposedKey(key)] = &exposed[..] else {
-        panic!("one key")
-    };
+    let [Evidence::ExposedKey(key)] = &exposed[..] else { panic!("one key") };
     let secret = eots::SecretKey::from_bytes(&key.secret).unwrap();
     assert_eq!(secret.public(), net.people.providers[0].public());
 
     // what is left comes back to the staker after the unbonding time, and not a block earlier
     let presigned = Presigned::check(&vault.registration, net.chain.rules()).unwrap();
-    let back = net
-        .people
-        .wallet
-        .withdraw_change(presigned.vault(), 0, stake::elsewhere(), Amount::from_sat(1_000))
-        .unwrap();
+    let back =
+        net.people.wallet.withdraw_change(presigned.vault(), 0, stake::elsewhere(), Amount::from_sat(1_000)).unwrap();
     let acceptance = net.client().test(&back).await.unwrap();
     assert_eq!(acceptance.reason.as_deref(), Some("non-BIP68-final"));
     net.mine(1).await;
@@ -346,10 +266,7 @@ async fn an_innocent_provider_cannot_be_slashed_for_another_ones_fault() {
     let net = Regtest::start().await;
     let (_, vault) = net.stake(1_000).await;
     let execution = net.equivocate(&vault, &secret(99));
-    assert!(matches!(
-        net.chain.execute(&execution).await,
-        Err(ChainError::Refused(_))
-    ));
+    assert!(matches!(net.chain.execute(&execution).await, Err(ChainError::Refused(_))));
     let mut without = net.equivocate(&vault, &net.people.providers[0]);
     without.case.evidence = None;
     assert!(matches!(net.chain.execute(&without).await, Err(ChainError::Refused(_))));
@@ -365,30 +282,17 @@ async fn a_stake_that_is_already_unbonding_is_slashed_all_the_same() {
     let upto = net.settle().await;
     let spend = Spend::Unbonded(id(&unbonding));
     let unbonded = Fact::VaultSpent(VaultSpent { id: vault.id, spend });
-    assert_eq!(
-        net.observe(net.start_point(), upto, &vault).await,
-        [Fact::VaultConfirmed(vault.id), unbonded]
-    );
+    assert_eq!(net.observe(net.start_point(), upto, &vault).await, [Fact::VaultConfirmed(vault.id), unbonded]);
     vault.status = VaultStatus::Unbonding(id(&unbonding));
 
     let execution = net.equivocate(&vault, &net.people.providers[0]);
-    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else {
-        panic!("not mined yet")
-    };
-    let slash = presigned
-        .vault()
-        .slashings()
-        .iter()
-        .find(|slashing| slashing.held == Held::Unbonding)
-        .unwrap();
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
+    let slash = presigned.vault().slashings().iter().find(|slashing| slashing.held == Held::Unbonding).unwrap();
     assert_eq!(sent, id(&slash.transaction));
     let last = net.settle().await;
     let taken = Sats::new((100_000_000 - 1_000) / 10);
     let spend = Spend::Slashed(VaultLoss { txid: sent, taken });
-    assert_eq!(
-        net.observe(upto, last, &vault).await,
-        [Fact::VaultSpent(VaultSpent { id: vault.id, spend })]
-    );
+    assert_eq!(net.observe(upto, last, &vault).await, [Fact::VaultSpent(VaultSpent { id: vault.id, spend })]);
 }
 
 #[tokio::test]
@@ -399,18 +303,10 @@ async fn a_staker_withdraws_after_the_timelock_and_not_before() {
     let withdrawal = net
         .people
         .wallet
-        .withdraw(
-            presigned.vault(),
-            Held::Staked,
-            stake::elsewhere(),
-            Amount::from_sat(1_000),
-        )
+        .withdraw(presigned.vault(), Held::Staked, stake::elsewhere(), Amount::from_sat(1_000))
         .unwrap();
     net.mine(10).await; // with its own block eleven: one is missing
-    assert_eq!(
-        net.client().test(&withdrawal).await.unwrap().reason.as_deref(),
-        Some("non-BIP68-final")
-    );
+    assert_eq!(net.client().test(&withdrawal).await.unwrap().reason.as_deref(), Some("non-BIP68-final"));
     net.mine(1).await;
     net.send(&withdrawal).await;
     let upto = net.settle().await;
@@ -427,19 +323,11 @@ async fn r28_a_slash_that_waits_climbs_to_the_next_rung() {
     let net = Regtest::start().await;
     let (_, vault) = net.stake(1_000).await;
     let execution = net.equivocate(&vault, &net.people.providers[0]);
-    let Progress::Sent(cheap) = net.chain.execute(&execution).await.unwrap() else {
-        panic!("not mined yet")
-    };
+    let Progress::Sent(cheap) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
     mine_empty(&net, 6).await;
-    let Progress::Sent(dear) = net.chain.execute(&execution).await.unwrap() else {
-        panic!("not mined yet")
-    };
+    let Progress::Sent(dear) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
     assert_ne!(cheap, dear);
-    assert_eq!(
-        net.chain.execute(&execution).await.unwrap(),
-        Progress::Sent(dear),
-        "the ladder ends here"
-    );
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Sent(dear), "the ladder ends here");
     net.mine(1).await;
     assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(dear));
     assert_eq!(ladder().len(), 2);
@@ -448,10 +336,7 @@ async fn r28_a_slash_that_waits_climbs_to_the_next_rung() {
 /// Blocks that leave the mempool as it is.
 async fn mine_empty(net: &Regtest, blocks: u32) {
     for _ in 0..blocks {
-        net.client()
-            .mine_empty(&net.people.wallet.address(Network::Regtest))
-            .await
-            .unwrap();
+        net.client().mine_empty(&net.people.wallet.address(Network::Regtest)).await.unwrap();
     }
 }
 
@@ -460,10 +345,7 @@ async fn r30_a_shallow_reorganisation_changes_nothing_final_and_a_deep_one_break
     let net = Regtest::start().await;
     let (_, mut vault) = net.stake(1_000).await;
     let upto = net.settle().await;
-    assert_eq!(
-        net.observe(net.start_point(), upto, &vault).await,
-        [Fact::VaultConfirmed(vault.id)]
-    );
+    assert_eq!(net.observe(net.start_point(), upto, &vault).await, [Fact::VaultConfirmed(vault.id)]);
     vault.status = VaultStatus::Active;
 
     // two blocks are replaced by three: the anchor stands
@@ -491,11 +373,8 @@ async fn another_chain_or_start_is_refused_at_once() {
     };
     let connect = async |genesis: Arc<Genesis>| connect(&net.bitcoind, &genesis).await.map(drop);
     let mainnet = with(|genesis| {
-        genesis.bitcoin_genesis = Hash::new(
-            bitcoin::constants::genesis_block(Network::Bitcoin)
-                .block_hash()
-                .to_byte_array(),
-        );
+        genesis.bitcoin_genesis =
+            Hash::new(bitcoin::constants::genesis_block(Network::Bitcoin).block_hash().to_byte_array());
     });
     let newest = net.chain.newest().await.unwrap();
     assert_eq!(newest.point.number, u64::from(net.height().await));
@@ -505,15 +384,8 @@ async fn another_chain_or_start_is_refused_at_once() {
         connect(with(|genesis| genesis.bitcoin_start.hash = Hash::ZERO)).await,
         Err(ChainError::WrongChain { .. })
     ));
-    assert!(
-        connect(with(|genesis| genesis.bitcoin_start.number = 1_000))
-            .await
-            .is_err()
-    );
-    assert!(matches!(
-        net.chain.point(5_000).await,
-        Err(ChainError::NotThere { number: 5_000 })
-    ));
+    assert!(connect(with(|genesis| genesis.bitcoin_start.number = 1_000)).await.is_err());
+    assert!(matches!(net.chain.point(5_000).await, Err(ChainError::NotThere { number: 5_000 })));
     let rules = VaultRules::new(net.genesis.vaults.as_ref().unwrap()).unwrap();
     assert_eq!(&rules, net.chain.rules());
     assert_eq!(OperatorId::ZERO, OperatorId::new([0; 20]));
@@ -521,16 +393,12 @@ async fn another_chain_or_start_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_restarted_bitcoind_has_other_credentials_and_is_found_again() {
-    let Regtest {
-        bitcoind, _dir, chain, ..
-    } = Regtest::start().await;
+    let Regtest { bitcoind, _dir, chain, .. } = Regtest::start().await;
     let before = chain.tip().await.unwrap();
     let port: u16 = bitcoind.endpoint().url.rsplit(':').next().unwrap().parse().unwrap();
     bitcoind.stop().await.unwrap();
     assert!(matches!(chain.tip().await, Err(ChainError::Unavailable { .. })));
     let binary = bitcoind::locate().unwrap();
-    let _again = Bitcoind::start(&binary, _dir.path(), port, Lifetime::Handle)
-        .await
-        .unwrap();
+    let _again = Bitcoind::start(&binary, _dir.path(), port, Lifetime::Handle).await.unwrap();
     assert_eq!(chain.tip().await.unwrap(), before);
 }

@@ -61,11 +61,7 @@ fn refuses_what_is_one_step_off(complete: &Transaction, spent: &[TxOut], terms: 
     };
     assert!(with(&items));
     let mut fewer = items.clone();
-    fewer[..members]
-        .iter_mut()
-        .find(|slot| !slot.is_empty())
-        .unwrap()
-        .clear();
+    fewer[..members].iter_mut().find(|slot| !slot.is_empty()).unwrap().clear();
     assert!(!with(&fewer));
     let mut reversed = items.clone();
     reversed[..members].reverse();
@@ -90,21 +86,11 @@ fn a_staker_unbonds_with_exactly_a_quorum_and_withdraws_alone_after_the_lock() {
         assert!(core_accepts(&unbonding, &staked));
         refuses_what_is_one_step_off(&unbonding, &staked, vault.terms());
         for held in [Held::Staked, Held::Unbonding] {
-            let withdrawal = people
-                .wallet
-                .withdraw(vault, held, elsewhere(), Amount::from_sat(500))
-                .unwrap();
+            let withdrawal = people.wallet.withdraw(vault, held, elsewhere(), Amount::from_sat(500)).unwrap();
             locked(&withdrawal, &[vault.spent(held)], vault.timelock_leaf(held).1);
         }
-        let change = people
-            .wallet
-            .withdraw_change(vault, 1, elsewhere(), Amount::from_sat(500))
-            .unwrap();
-        locked(
-            &change,
-            &[vault.slashings()[1].transaction.output[1].clone()],
-            vault.terms().unbonding_time(),
-        );
+        let change = people.wallet.withdraw_change(vault, 1, elsewhere(), Amount::from_sat(500)).unwrap();
+        locked(&change, &[vault.slashings()[1].transaction.output[1].clone()], vault.terms().unbonding_time());
     }
 }
 
@@ -121,29 +107,14 @@ fn locked(withdrawal: &Transaction, spent: &[TxOut], blocks: u16) {
 fn a_staking_transaction_is_signed_by_the_key_path_and_keeps_the_change() {
     let (people, rules) = worlds().remove(0);
     let staking = people.stake(&rules, 128);
-    let coin = TxOut {
-        value: Amount::from_sat(150_000_000),
-        script_pubkey: people.wallet.script_pubkey(),
-    };
+    let coin = TxOut { value: Amount::from_sat(150_000_000), script_pubkey: people.wallet.script_pubkey() };
     assert!(core_accepts(&staking, std::slice::from_ref(&coin)));
     assert_eq!(staking.output[1].script_pubkey, people.wallet.script_pubkey());
     let fee = coin.value - staking.output.iter().map(|output| output.value).sum::<Amount>();
-    assert_eq!(
-        fee.to_sat(),
-        staking.weight().to_vbytes_ceil() * 2,
-        "the fee is the rate times the size"
-    );
+    assert_eq!(fee.to_sat(), staking.weight().to_vbytes_ceil() * 2, "the fee is the rate times the size");
     let terms = people.staking_terms(&rules, 128);
-    let poor = people
-        .wallet
-        .stake(&[], &terms, Amount::from_sat(1), bitcoin::FeeRate::BROADCAST_MIN);
-    assert_eq!(
-        poor,
-        Err(StakerError::NotEnough {
-            held: Amount::ZERO,
-            needed: Amount::from_sat(1)
-        })
-    );
+    let poor = people.wallet.stake(&[], &terms, Amount::from_sat(1), bitcoin::FeeRate::BROADCAST_MIN);
+    assert_eq!(poor, Err(StakerError::NotEnough { held: Amount::ZERO, needed: Amount::from_sat(1) }));
 }
 
 #[test]
@@ -151,33 +122,15 @@ fn r28_a_vault_pins_one_slashing_transaction_per_rung_and_output() {
     let (people, rules) = worlds().remove(0);
     let staking = people.stake(&rules, 128);
     let vault = people.vault(&staking, &rules, 128);
-    let held: Vec<_> = vault
-        .slashings()
-        .iter()
-        .map(|slashing| (slashing.held, slashing.rung))
-        .collect();
-    assert_eq!(
-        held,
-        [
-            (Held::Staked, 0),
-            (Held::Staked, 1),
-            (Held::Unbonding, 0),
-            (Held::Unbonding, 1)
-        ]
-    );
+    let held: Vec<_> = vault.slashings().iter().map(|slashing| (slashing.held, slashing.rung)).collect();
+    assert_eq!(held, [(Held::Staked, 0), (Held::Staked, 1), (Held::Unbonding, 0), (Held::Unbonding, 1)]);
     for slashing in vault.slashings() {
         let value = vault.spent(slashing.held).value;
-        let [sink, change] = &slashing.transaction.output[..] else {
-            panic!("two outputs")
-        };
+        let [sink, change] = &slashing.transaction.output[..] else { panic!("two outputs") };
         assert_eq!(sink.value.to_sat(), value.to_sat() / 10, "a tenth, rounded down");
         assert_eq!(value - sink.value - change.value, stake::ladder()[slashing.rung]);
     }
-    let complete = people
-        .presigned(&rules, 128, 2)
-        .0
-        .slash(1, &people.providers[0])
-        .unwrap();
+    let complete = people.presigned(&rules, 128, 2).0.slash(1, &people.providers[0]).unwrap();
     let real = Amount::from_sat(20_000) / complete.weight();
     assert_eq!(vault.top_rate().to_sat_per_kwu(), real.to_sat_per_kwu());
 }
@@ -192,50 +145,23 @@ fn terms_with_repeated_missing_or_too_many_keys_are_refused() {
     assert!(new(keys(2..3), keys(10..13), 2, 1).is_ok());
     assert!(matches!(
         new(keys(2..2), keys(10..13), 2, 1),
-        Err(TermsError::KeyCount {
-            list: "provider",
-            count: 0,
-            ..
-        })
+        Err(TermsError::KeyCount { list: "provider", count: 0, .. })
     ));
     assert!(matches!(
         new(keys(2..12), keys(20..23), 2, 1),
-        Err(TermsError::KeyCount {
-            list: "provider",
-            count: 10,
-            ..
-        })
+        Err(TermsError::KeyCount { list: "provider", count: 10, .. })
     ));
-    assert!(matches!(
-        new(keys(2..3), keys(10..50), 2, 1),
-        Err(TermsError::KeyCount { list: "covenant", .. })
-    ));
-    assert_eq!(
-        new(keys(2..3), keys(10..13), 0, 1),
-        Err(TermsError::Quorum { quorum: 0, members: 3 })
-    );
-    assert_eq!(
-        new(keys(2..3), keys(10..13), 4, 1),
-        Err(TermsError::Quorum { quorum: 4, members: 3 })
-    );
+    assert!(matches!(new(keys(2..3), keys(10..50), 2, 1), Err(TermsError::KeyCount { list: "covenant", .. })));
+    assert_eq!(new(keys(2..3), keys(10..13), 0, 1), Err(TermsError::Quorum { quorum: 0, members: 3 }));
+    assert_eq!(new(keys(2..3), keys(10..13), 4, 1), Err(TermsError::Quorum { quorum: 4, members: 3 }));
     assert_eq!(new(keys(1..2), keys(10..13), 2, 1), Err(TermsError::Repeated(staker)));
-    assert!(matches!(
-        new(keys(10..11), keys(10..13), 2, 1),
-        Err(TermsError::Repeated(_))
-    ));
-    assert!(matches!(
-        new([keys(2..3), keys(2..3)].concat(), keys(10..13), 2, 1),
-        Err(TermsError::Repeated(_))
-    ));
+    assert!(matches!(new(keys(10..11), keys(10..13), 2, 1), Err(TermsError::Repeated(_))));
+    assert!(matches!(new([keys(2..3), keys(2..3)].concat(), keys(10..13), 2, 1), Err(TermsError::Repeated(_))));
     assert_eq!(new(keys(2..3), keys(10..13), 2, 0), Err(TermsError::NoTime));
     let sorted = new(keys(2..4), keys(10..13), 2, 1).unwrap();
     let mut turned = keys(10..13);
     turned.reverse();
-    assert_eq!(
-        new(keys(2..4), turned, 2, 1).unwrap(),
-        sorted,
-        "the order of keys says nothing"
-    );
+    assert_eq!(new(keys(2..4), turned, 2, 1).unwrap(), sorted, "the order of keys says nothing");
 }
 
 #[test]
@@ -248,46 +174,26 @@ fn an_output_is_a_vault_only_under_the_networks_own_rules() {
         CheckedVault::check(staking, index, terms, &fees, &rules).map(drop)
     };
     assert_eq!(check(&staking, 0, terms(128), &[1_000]), Ok(()));
-    assert_eq!(
-        check(&staking, 1, terms(128), &[1_000]),
-        Err(VaultError::OtherScript(1))
-    );
+    assert_eq!(check(&staking, 1, terms(128), &[1_000]), Err(VaultError::OtherScript(1)));
     assert_eq!(check(&staking, 2, terms(128), &[1_000]), Err(VaultError::NoOutput(2)));
-    assert_eq!(
-        check(&staking, 0, terms(129), &[1_000]),
-        Err(VaultError::OtherScript(0))
-    );
-    assert_eq!(
-        check(&staking, 0, terms(99), &[1_000]),
-        Err(VaultError::StakingTime(99))
-    );
+    assert_eq!(check(&staking, 0, terms(129), &[1_000]), Err(VaultError::OtherScript(0)));
+    assert_eq!(check(&staking, 0, terms(99), &[1_000]), Err(VaultError::StakingTime(99)));
     for fees in [&[][..], &[999], &[1_000, 1_000], &[2_000, 1_000], &[1_000; 9]] {
         assert_eq!(check(&staking, 0, terms(128), fees), Err(VaultError::Ladder));
     }
     assert!(matches!(
         check(&staking, 0, terms(128), &[90_000_000]),
-        Err(VaultError::TooSmall {
-            transaction: "slashing",
-            ..
-        })
+        Err(VaultError::TooSmall { transaction: "slashing", .. })
     ));
     let mut small = staking.clone();
     small.output[0].value = Amount::from_sat(49_999);
-    assert_eq!(
-        check(&small, 0, terms(128), &[1_000]),
-        Err(VaultError::Value(Amount::from_sat(49_999)))
-    );
+    assert_eq!(check(&small, 0, terms(128), &[1_000]), Err(VaultError::Value(Amount::from_sat(49_999))));
     let mut coinbase = staking.clone();
     coinbase.input[0].previous_output = bitcoin::OutPoint::null();
     assert_eq!(check(&coinbase, 0, terms(128), &[1_000]), Err(VaultError::Coinbase));
     let other = VaultRules::new(&people.terms(3, 100, 20)).unwrap();
-    let foreign = other
-        .terms(people.wallet.key(), vec![key(&people.providers[0].public())], 128)
-        .unwrap();
-    assert_eq!(
-        check(&staking, 0, foreign, &[1_000]),
-        Err(VaultError::Foreign("quorum"))
-    );
+    let foreign = other.terms(people.wallet.key(), vec![key(&people.providers[0].public())], 128).unwrap();
+    assert_eq!(check(&staking, 0, foreign, &[1_000]), Err(VaultError::Foreign("quorum")));
 }
 
 #[test]
@@ -306,20 +212,10 @@ fn rules_that_could_never_slash_do_not_start_a_network() {
     let owned = |terms: &mut palisade_types::genesis::VaultTerms| {
         terms.slash_script = Blob::try_from(elsewhere().to_bytes()).unwrap();
     };
-    assert_eq!(
-        with(owned),
-        Err(palisade_bitcoin::vault::RulesError::SpendableSink),
-        "r08: somebody's address"
-    );
+    assert_eq!(with(owned), Err(palisade_bitcoin::vault::RulesError::SpendableSink), "r08: somebody's address");
     assert!(with(|terms| terms.quorum = 1).is_err(), "half of three is no majority");
-    assert!(
-        with(|terms| terms.min_stake = Sats::new(1_500)).is_err(),
-        "nothing left for the change"
-    );
-    assert!(
-        with(|terms| terms.unbonding_fee = Sats::new(49_900)).is_err(),
-        "an unbonding output of dust"
-    );
+    assert!(with(|terms| terms.min_stake = Sats::new(1_500)).is_err(), "nothing left for the change");
+    assert!(with(|terms| terms.unbonding_fee = Sats::new(49_900)).is_err(), "an unbonding output of dust");
 }
 
 #[test]
@@ -328,10 +224,7 @@ fn r28_a_registration_counts_only_when_a_quorum_signed_every_transaction() {
     let terms = people.terms(2, 100, 20);
     let eots = SchnorrKey::new(people.providers[0].public().to_bytes());
     let (presigned, whole) = people.presigned(&rules, 128, 2);
-    assert_eq!(
-        check_registration(&whole, &terms, &eots, true),
-        Ok(presigned.draft().id())
-    );
+    assert_eq!(check_registration(&whole, &terms, &eots, true), Ok(presigned.draft().id()));
     assert_eq!(VaultRegistration::from_bytes(&whole.to_bytes()).unwrap(), whole);
     let refused = |change: &dyn Fn(&mut VaultRegistration)| {
         let mut changed = whole.clone();
@@ -339,70 +232,32 @@ fn r28_a_registration_counts_only_when_a_quorum_signed_every_transaction() {
         assert_ne!(changed, whole, "the change changes nothing");
         check_registration(&changed, &terms, &eots, true).unwrap_err()
     };
-    let others = |r: &VaultRegistration| {
-        r.providers
-            .iter()
-            .copied()
-            .filter(|provider| *provider != eots)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        refused(&|r| r.providers = List::try_from(others(r)).unwrap()),
-        RegistrationError::NotTheOperator
-    );
-    assert_eq!(
-        refused(&|r| r.providers.as_mut_slice().reverse()),
-        RegistrationError::Unsorted
-    );
-    assert_eq!(
-        refused(&|r| r.staker = SchnorrKey::new([0xff; 32])),
-        RegistrationError::Key("staker")
-    );
-    assert_eq!(
-        refused(&|r| r.staking_time = 129),
-        RegistrationError::Vault(VaultError::OtherScript(0))
-    );
-    assert_eq!(
-        refused(&|r| r.output = 9),
-        RegistrationError::Vault(VaultError::NoOutput(9))
-    );
-    assert!(matches!(
-        refused(&|r| r.amount = Sats::new(1)),
-        RegistrationError::Amount { .. }
-    ));
-    assert_eq!(
-        refused(&|r| r.staking = Blob::default()),
-        RegistrationError::NotATransaction("staking")
-    );
+    let others =
+        |r: &VaultRegistration| r.providers.iter().copied().filter(|provider| *provider != eots).collect::<Vec<_>>();
+    assert_eq!(refused(&|r| r.providers = List::try_from(others(r)).unwrap()), RegistrationError::NotTheOperator);
+    assert_eq!(refused(&|r| r.providers.as_mut_slice().reverse()), RegistrationError::Unsorted);
+    assert_eq!(refused(&|r| r.staker = SchnorrKey::new([0xff; 32])), RegistrationError::Key("staker"));
+    assert_eq!(refused(&|r| r.staking_time = 129), RegistrationError::Vault(VaultError::OtherScript(0)));
+    assert_eq!(refused(&|r| r.output = 9), RegistrationError::Vault(VaultError::NoOutput(9)));
+    assert!(matches!(refused(&|r| r.amount = Sats::new(1)), RegistrationError::Amount { .. }));
+    assert_eq!(refused(&|r| r.staking = Blob::default()), RegistrationError::NotATransaction("staking"));
     assert!(matches!(
         refused(&|r| r.unbonding = r.staking.clone()),
         RegistrationError::Vault(VaultError::OtherTransaction { .. })
     ));
-    assert!(matches!(
-        refused(&|r| r.slashings = List::new()),
-        RegistrationError::Vault(VaultError::Ladder)
-    ));
+    assert!(matches!(refused(&|r| r.slashings = List::new()), RegistrationError::Vault(VaultError::Ladder)));
     assert!(matches!(
         refused(&|r| r.unbonding_slashings = List::new()),
         RegistrationError::Vault(VaultError::SlashingCount { given: 2, wanted: 4 })
     ));
-    assert!(matches!(
-        refused(&|r| swap_slashings(r)),
-        RegistrationError::Vault(VaultError::Ladder)
-    ));
+    assert!(matches!(refused(&|r| swap_slashings(r)), RegistrationError::Vault(VaultError::Ladder)));
     assert_eq!(
         refused(&|r| r.slashings.as_mut_slice()[1].staker = r.slashings[0].staker),
         RegistrationError::Staker(1)
     );
-    assert_eq!(
-        refused(&|r| r.unbonding_covenant.as_mut_slice().reverse()),
-        RegistrationError::NotMembers
-    );
+    assert_eq!(refused(&|r| r.unbonding_covenant.as_mut_slice().reverse()), RegistrationError::NotMembers);
     let one = |r: &VaultRegistration| List::try_from(vec![r.unbonding_covenant[0]]).unwrap();
-    assert_eq!(
-        refused(&|r| r.unbonding_covenant = one(r)),
-        RegistrationError::NoQuorum { signed: 1, quorum: 2 }
-    );
+    assert_eq!(refused(&|r| r.unbonding_covenant = one(r)), RegistrationError::NoQuorum { signed: 1, quorum: 2 });
     assert!(matches!(
         refused(&|r| r.unbonding_covenant.as_mut_slice()[0].signature = r.slashings[0].staker),
         RegistrationError::Unbonding(_)
@@ -436,27 +291,13 @@ fn a_covenant_member_signs_only_what_he_checked_himself() {
     let member = &people.members[0];
     assert!(member.presign(&draft, &block.header, &rules).is_ok());
     let elsewhere = bitcoin::constants::genesis_block(bitcoin::Network::Regtest).header;
-    assert_eq!(
-        member.presign(&draft, &elsewhere, &rules),
-        Err(RegistrationError::OtherBlock)
-    );
+    assert_eq!(member.presign(&draft, &elsewhere, &rules), Err(RegistrationError::OtherBlock));
     let mut shifted = draft.clone();
     shifted.inclusion.index = 3;
-    assert!(matches!(
-        member.presign(&shifted, &block.header, &rules),
-        Err(RegistrationError::Inclusion(_))
-    ));
+    assert!(matches!(member.presign(&shifted, &block.header, &rules), Err(RegistrationError::Inclusion(_))));
     let stranger = palisade_bitcoin::covenant::Member::new(secret(200));
-    assert_eq!(
-        stranger.presign(&draft, &block.header, &rules),
-        Err(RegistrationError::NotMembers)
-    );
-    assert!(
-        Draft::check(&draft, &rules)
-            .unwrap()
-            .check_inclusion(&block.header)
-            .is_ok()
-    );
+    assert_eq!(stranger.presign(&draft, &block.header, &rules), Err(RegistrationError::NotMembers));
+    assert!(Draft::check(&draft, &rules).unwrap().check_inclusion(&block.header).is_ok());
 }
 
 #[test]
@@ -472,31 +313,19 @@ fn a_session_counts_good_answers_once_and_bad_ones_never() {
     let waiting = Progress::Waiting { signed: 1, quorum: 2 };
     assert_eq!(session.take(answer(0)), Ok(waiting));
     assert_eq!(session.take(answer(0)), Ok(waiting), "the same member again");
-    assert_eq!(
-        session.finish(&rules),
-        Err(RegistrationError::NoQuorum { signed: 1, quorum: 2 })
-    );
+    assert_eq!(session.finish(&rules), Err(RegistrationError::NoQuorum { signed: 1, quorum: 2 }));
     let mut posing = answer(0);
     posing.member = answer(1).member;
     assert!(matches!(session.take(posing), Err(RegistrationError::Unbonding(_))));
     let mut short = answer(1);
     short.slashings = List::try_from(short.slashings[..3].to_vec()).unwrap();
-    assert!(matches!(
-        session.take(short),
-        Err(RegistrationError::Adaptor { index: 3, .. })
-    ));
+    assert!(matches!(session.take(short), Err(RegistrationError::Adaptor { index: 3, .. })));
     let mut mixed = answer(1);
     mixed.slashings.as_mut_slice().swap(0, 2);
-    assert!(matches!(
-        session.take(mixed),
-        Err(RegistrationError::Adaptor { index: 0, .. })
-    ));
+    assert!(matches!(session.take(mixed), Err(RegistrationError::Adaptor { index: 0, .. })));
     assert_eq!(session.progress(), waiting);
     let bytes = answer(1).to_bytes();
-    assert_eq!(
-        session.take(palisade_bitcoin::covenant::Answer::from_bytes(&bytes).unwrap()),
-        Ok(Progress::Complete)
-    );
+    assert_eq!(session.take(palisade_bitcoin::covenant::Answer::from_bytes(&bytes).unwrap()), Ok(Progress::Complete));
     assert!(Presigned::check(&session.finish(&rules).unwrap(), &rules).is_ok());
 }
 
@@ -510,30 +339,19 @@ fn r27_every_spend_of_a_vault_is_named_for_what_it_is() {
     let unbonding = people.wallet.unbond(&presigned).unwrap();
     assert_eq!(of(&unbonding).unwrap().spend, Spend::Unbonded(id(&unbonding)));
     for held in [Held::Staked, Held::Unbonding] {
-        let withdrawal = people
-            .wallet
-            .withdraw(vault, held, elsewhere(), Amount::from_sat(500))
-            .unwrap();
+        let withdrawal = people.wallet.withdraw(vault, held, elsewhere(), Amount::from_sat(500)).unwrap();
         let seen = of(&withdrawal).unwrap();
         assert_eq!((seen.held, seen.spend), (held, Spend::Withdrawn(id(&withdrawal))));
     }
     let slash = presigned.slash(3, &people.providers[0]).unwrap();
     let taken = Sats::new((100_000_000 - 1_000) / 10);
-    assert_eq!(
-        of(&slash).unwrap().spend,
-        Spend::Slashed(VaultLoss {
-            txid: id(&slash),
-            taken
-        })
-    );
+    assert_eq!(of(&slash).unwrap().spend, Spend::Slashed(VaultLoss { txid: id(&slash), taken }));
     let mut stolen = unbonding.clone(); // as the covenant and the staker could sign it together, to anywhere
     stolen.output[0].script_pubkey = elsewhere();
     let seen = of(&stolen).unwrap();
     assert_eq!(seen.spend, Spend::Unexpected(id(&stolen)));
-    let mut first_two: Vec<_> = vault.terms().covenant()[..2]
-        .iter()
-        .map(|member| SchnorrKey::new(member.serialize()))
-        .collect();
+    let mut first_two: Vec<_> =
+        vault.terms().covenant()[..2].iter().map(|member| SchnorrKey::new(member.serialize())).collect();
     first_two.reverse();
     assert_eq!(seen.covenant, first_two, "exactly those whose slots are filled");
     assert_eq!(of(&people.stake(&rules, 128)), None);
@@ -558,8 +376,5 @@ fn r30_a_block_that_repeats_its_last_transaction_keeps_its_root_and_is_refused()
     repeated.txdata.push(block.txdata[2].clone());
     assert!(repeated.check_merkle_root(), "the root does not tell");
     let hash = block.block_hash();
-    assert_eq!(
-        palisade_bitcoin::block::check(&repeated, hash),
-        Err(palisade_bitcoin::block::BlockError::Repeated)
-    );
+    assert_eq!(palisade_bitcoin::block::check(&repeated, hash), Err(palisade_bitcoin::block::BlockError::Repeated));
 }

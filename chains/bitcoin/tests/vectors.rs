@@ -34,9 +34,7 @@ fn ours(name: &str) -> Value {
 
 /// A file beside the checkout; `None`, said aloud, when it is not there.
 fn beside(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/vectors")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors").join(name);
     if path.is_file() {
         return Some(path);
     }
@@ -113,15 +111,8 @@ fn scripts_addresses_and_control_blocks_are_those_of_the_reference() {
         is_leaf(&unbonding.timelock, &expected["timelock"], &expected["cb_timelock"]);
         is_leaf(&unbonding.slashing, &expected["slashing"], &expected["cb_slashing"]);
         assert_eq!(unbonding.script_pubkey, script(&expected["spk"]));
-        assert_eq!(
-            terms.change_output().script_pubkey,
-            script(&case["slashing_change_pk_script"])
-        );
-        let nets = [
-            ("mainnet", Network::Bitcoin),
-            ("signet", Network::Signet),
-            ("regtest", Network::Regtest),
-        ];
+        assert_eq!(terms.change_output().script_pubkey, script(&case["slashing_change_pk_script"]));
+        let nets = [("mainnet", Network::Bitcoin), ("signet", Network::Signet), ("regtest", Network::Regtest)];
         for (name, network) in nets {
             let address = Address::from_script(&staking.script_pubkey, network).unwrap();
             assert_eq!(address.to_string(), text(&case["staking_address"][name]));
@@ -137,19 +128,11 @@ fn numbers_dust_and_babylons_rounding_are_those_of_the_reference() {
         let blocks = short(&case["blocks"]);
         let terms = StakingTerms::new(person(1), vec![person(2)], vec![person(3)], 1, blocks, 1).unwrap();
         let script = terms.staking_output().timelock.script.to_hex_string();
-        assert!(
-            script.ends_with(&format!("ad{}b2", text(&case["script_num_push"]))),
-            "{blocks}: {script}"
-        );
+        assert!(script.ends_with(&format!("ad{}b2", text(&case["script_num_push"]))), "{blocks}: {script}");
     }
     for case in list(&data["dust"]) {
         let smallest = script(&case["pk_script"]).minimal_non_dust();
-        assert_eq!(
-            smallest.to_sat(),
-            number(&case["smallest_non_dust"]),
-            "{}",
-            case["kind"]
-        );
+        assert_eq!(smallest.to_sat(), number(&case["smallest_non_dust"]), "{}", case["kind"]);
     }
     for case in list(&data["slash_amounts"]).iter().chain(list(&data["float_ties"])) {
         let rate: u16 = text(&case["rate"]).trim_start_matches("0.").parse().unwrap();
@@ -164,17 +147,9 @@ fn bitcoin_core_judges_complete_spends_as_the_files_say() {
     for data in [Some(ours("derived_spends.json")), shared].into_iter().flatten() {
         for case in list(&data["vectors"]) {
             let value = Amount::from_sat(number(&case["prevout_value"]));
-            let spent = TxOut {
-                value,
-                script_pubkey: script(&case["prevout_pk_script"]),
-            };
+            let spent = TxOut { value, script_pubkey: script(&case["prevout_pk_script"]) };
             let valid = case["valid"].as_bool().unwrap();
-            assert_eq!(
-                core_accepts(&transaction(&case["signed_tx"]), &[spent]),
-                valid,
-                "{}",
-                case["why"]
-            );
+            assert_eq!(core_accepts(&transaction(&case["signed_tx"]), &[spent]), valid, "{}", case["why"]);
         }
     }
 }
@@ -197,26 +172,11 @@ fn babylons_own_scripts_and_unbonding_transactions_come_out_the_same() {
         .unwrap();
         let (staking, unbonding) = (terms.staking_output(), terms.unbonding_output());
         assert_eq!(staking.script_pubkey, script(&expected["staking_output_pkscript_hex"]));
-        assert_eq!(
-            staking.timelock.script,
-            script(&expected["staking_transaction_timelock_script_hex"])
-        );
-        assert_eq!(
-            staking.unbonding.script,
-            script(&expected["staking_transaction_unbonding_script_hex"])
-        );
-        assert_eq!(
-            staking.slashing.script,
-            script(&expected["staking_transaction_slashing_script_hex"])
-        );
-        assert_eq!(
-            unbonding.timelock.script,
-            script(&expected["unbonding_transaction_time_lock_script_hex"])
-        );
-        assert_eq!(
-            unbonding.slashing.script,
-            script(&expected["unbonding_transaction_slashing_script_hex"])
-        );
+        assert_eq!(staking.timelock.script, script(&expected["staking_transaction_timelock_script_hex"]));
+        assert_eq!(staking.unbonding.script, script(&expected["staking_transaction_unbonding_script_hex"]));
+        assert_eq!(staking.slashing.script, script(&expected["staking_transaction_slashing_script_hex"]));
+        assert_eq!(unbonding.timelock.script, script(&expected["unbonding_transaction_time_lock_script_hex"]));
+        assert_eq!(unbonding.slashing.script, script(&expected["unbonding_transaction_slashing_script_hex"]));
         let theirs = transaction(&expected["unbonding_transaction_hex"]);
         assert_eq!(theirs.output[0].script_pubkey, unbonding.script_pubkey);
     }
@@ -224,10 +184,7 @@ fn babylons_own_scripts_and_unbonding_transactions_come_out_the_same() {
 
 /// Genesis terms under which a foreign delegation is a vault.
 fn terms_of(case: &Value, unbonding_fee: u64, rate: u16, sink: Vec<u8>) -> VaultTerms {
-    let mut covenant: Vec<_> = keys(&case["covenant_pks"])
-        .iter()
-        .map(|key| SchnorrKey::new(key.serialize()))
-        .collect();
+    let mut covenant: Vec<_> = keys(&case["covenant_pks"]).iter().map(|key| SchnorrKey::new(key.serialize())).collect();
     covenant.sort_unstable();
     VaultTerms {
         covenant: List::try_from(covenant).unwrap(),
@@ -246,22 +203,11 @@ fn terms_of(case: &Value, unbonding_fee: u64, rate: u16, sink: Vec<u8>) -> Vault
 
 fn vault_of(case: &Value, terms: &VaultTerms, fee: u64) -> CheckedVault {
     let rules = VaultRules::new(terms).unwrap();
-    let staking_terms = rules
-        .terms(
-            key(&case["staker_btc_pk"]),
-            keys(&case["fp_btc_pk_list"]),
-            short(&case["staking_time"]),
-        )
-        .unwrap();
+    let staking_terms =
+        rules.terms(key(&case["staker_btc_pk"]), keys(&case["fp_btc_pk_list"]), short(&case["staking_time"])).unwrap();
     let index = u32::try_from(number(&case["staking_output_index"])).unwrap();
-    CheckedVault::check(
-        &transaction(&case["staking_tx"]),
-        index,
-        staking_terms,
-        &[Amount::from_sat(fee)],
-        &rules,
-    )
-    .unwrap()
+    CheckedVault::check(&transaction(&case["staking_tx"]), index, staking_terms, &[Amount::from_sat(fee)], &rules)
+        .unwrap()
 }
 
 #[test]
@@ -283,37 +229,18 @@ fn babylons_delegations_are_vaults_with_the_same_transactions_and_sighashes() {
         );
         let vault = vault_of(case, &terms, fee);
         assert_eq!(vault.unbonding_transaction(), &unbonding);
-        let ours = vault
-            .slashings()
-            .iter()
-            .find(|slashing| slashing.held == Held::Staked)
-            .unwrap();
+        let ours = vault.slashings().iter().find(|slashing| slashing.held == Held::Staked).unwrap();
         assert_eq!(ours.transaction.output[0].value, slashing.output[0].value);
         assert_eq!(ours.transaction.output[1], slashing.output[1]);
         let computed = &case["computed"];
-        assert_eq!(
-            hex::encode(vault.unbonding_sighash()),
-            text(&computed["sighash_unbonding"])
-        );
+        assert_eq!(hex::encode(vault.unbonding_sighash()), text(&computed["sighash_unbonding"]));
         let (leaf, spent) = (vault.slashing_leaf(Held::Staked), vault.spent(Held::Staked));
         let sighash = witness::sighash(&slashing, 0, &[spent], leaf).unwrap();
         assert_eq!(hex::encode(sighash), text(&computed["sighash_slashing"]));
-        is_leaf(
-            leaf,
-            &computed["staking_slashing_script"],
-            &computed["control_block_staking_slashing"],
-        );
+        is_leaf(leaf, &computed["staking_slashing_script"], &computed["control_block_staking_slashing"]);
         let leaf = vault.slashing_leaf(Held::Unbonding);
-        is_leaf(
-            leaf,
-            &computed["unbonding_slashing_script"],
-            &computed["control_block_unbonding_slashing"],
-        );
-        assert!(witness::verify(
-            &vault.terms().staker(),
-            &sighash,
-            &signature(&case["staker_sig_slashing"])
-        ));
+        is_leaf(leaf, &computed["unbonding_slashing_script"], &computed["control_block_unbonding_slashing"]);
+        assert!(witness::verify(&vault.terms().staker(), &sighash, &signature(&case["staker_sig_slashing"])));
         check_covenant(case, &vault, &sighash);
     }
 }
@@ -321,11 +248,7 @@ fn babylons_delegations_are_vaults_with_the_same_transactions_and_sighashes() {
 /// Every plain and adaptor signature of the covenant, and what the provider's secret makes of the latter.
 fn check_covenant(case: &Value, vault: &CheckedVault, sighash: &[u8; 32]) {
     for signed in list(&case["covenant_unbonding"]) {
-        assert!(witness::verify(
-            &key(&signed["cov_pk"]),
-            vault.unbonding_sighash(),
-            &signature(&signed["sig"])
-        ));
+        assert!(witness::verify(&key(&signed["cov_pk"]), vault.unbonding_sighash(), &signature(&signed["sig"])));
     }
     for signed in list(&case["covenant_slashing"]) {
         for encrypted in list(&signed["adaptor_sigs"]) {
@@ -347,33 +270,15 @@ fn real_testnet_delegations_have_our_unbonding_transaction_and_verify() {
         return;
     };
     for case in list(&data["vectors"]) {
-        let terms = terms_of(
-            case,
-            number(&case["unbonding_fee_sat"]),
-            500,
-            b"\x6a\x07babylon".to_vec(),
-        );
+        let terms = terms_of(case, number(&case["unbonding_fee_sat"]), 500, b"\x6a\x07babylon".to_vec());
         let vault = vault_of(case, &terms, 500);
-        assert_eq!(
-            vault.outpoint().txid,
-            Txid::from_str(text(&case["staking_txid"])).unwrap()
-        );
+        assert_eq!(vault.outpoint().txid, Txid::from_str(text(&case["staking_txid"])).unwrap());
         assert_eq!(vault.unbonding_transaction(), &transaction(&case["unbonding_tx"]));
-        assert_eq!(
-            hex::encode(vault.unbonding_sighash()),
-            text(&case["computed"]["unbonding_sighash"])
-        );
+        assert_eq!(hex::encode(vault.unbonding_sighash()), text(&case["computed"]["unbonding_sighash"]));
         let leaf = &vault.staking_output().unbonding;
-        assert_eq!(
-            hex::encode(leaf.control_block.serialize()),
-            text(&case["computed"]["control_block_unbonding"])
-        );
+        assert_eq!(hex::encode(leaf.control_block.serialize()), text(&case["computed"]["control_block_unbonding"]));
         for signed in list(&case["covenant_unbonding"]) {
-            assert!(witness::verify(
-                &key(&signed["cov_pk"]),
-                vault.unbonding_sighash(),
-                &signature(&signed["sig"])
-            ));
+            assert!(witness::verify(&key(&signed["cov_pk"]), vault.unbonding_sighash(), &signature(&signed["sig"])));
         }
     }
 }
@@ -386,10 +291,7 @@ fn real_merkle_proofs_hold_and_fail_one_step_off() {
     for case in list(&data["vectors"]) {
         let bytes = hex::decode(text(&case["proof_hex"])).unwrap();
         let siblings: Vec<[u8; 32]> = bytes.chunks(32).map(|sibling| sibling.try_into().unwrap()).collect();
-        let proof = MerkleProof {
-            index: u32::try_from(number(&case["index"])).unwrap(),
-            siblings,
-        };
+        let proof = MerkleProof { index: u32::try_from(number(&case["index"])).unwrap(), siblings };
         let root = hex::decode(text(&case["computed_merkle_root_internal"])).unwrap();
         let root = TxMerkleNode::from_byte_array(root.try_into().unwrap());
         let txid = Txid::from_str(text(&case["txid"])).unwrap();
@@ -402,10 +304,7 @@ fn one_step_off(proof: &MerkleProof, txid: Txid, root: TxMerkleNode) {
     let length = proof.siblings.len();
     let with = |index: u32, siblings: Vec<[u8; 32]>| MerkleProof { index, siblings }.verify_id(txid, root);
     let beyond = proof.index | 1 << length; // the same path by another name
-    assert!(matches!(
-        with(beyond, proof.siblings.clone()),
-        Err(InclusionError::IndexBeyondPath { .. })
-    ));
+    assert!(matches!(with(beyond, proof.siblings.clone()), Err(InclusionError::IndexBeyondPath { .. })));
     assert!(with(proof.index ^ 1, proof.siblings.clone()).is_err());
     let mut changed = proof.siblings.clone();
     changed[0][0] ^= 1;
@@ -427,17 +326,10 @@ fn proofs_out_of_whole_blocks_verify_against_their_headers() {
         assert_eq!(hex::encode(proof.siblings.concat()), text(&case["computed_proof"]));
         for (index, transaction) in (0..).zip(&block.txdata) {
             let proof = MerkleProof::of(&block, index).unwrap();
-            let expected = if index == 0 {
-                Err(InclusionError::Coinbase)
-            } else {
-                Ok(())
-            };
+            let expected = if index == 0 { Err(InclusionError::Coinbase) } else { Ok(()) };
             assert_eq!(proof.verify(transaction, &header), expected);
         }
-        assert_eq!(
-            MerkleProof::of(&block, u32::try_from(block.txdata.len()).unwrap()),
-            None
-        );
+        assert_eq!(MerkleProof::of(&block, u32::try_from(block.txdata.len()).unwrap()), None);
     }
 }
 
@@ -455,13 +347,7 @@ fn chain(network: Network, rows: &[(u32, Header)]) -> HeaderChain {
     let mut chain = HeaderChain::new(network, rows[0].0, rows[0].1).unwrap();
     let headers: Vec<Header> = rows[1..].iter().map(|row| row.1).collect();
     let extension = chain.extend(&headers).unwrap();
-    assert_eq!(
-        extension,
-        Extension::Heavier {
-            shared: rows[0].0,
-            replaced: 0
-        }
-    );
+    assert_eq!(extension, Extension::Heavier { shared: rows[0].0, replaced: 0 });
     assert_eq!(chain.tip(), rows[rows.len() - 1].0);
     chain
 }
@@ -474,21 +360,11 @@ fn real_headers_with_retargets_are_followed_and_a_stale_one_changes_nothing() {
     let mut real = chain(Network::Bitcoin, &rows);
     let (height, stale) = self::rows("btc-headers/mainnet-stale-823226.csv").unwrap()[0];
     assert_eq!(real.height(&stale.prev_blockhash), Some(height - 1));
-    assert_eq!(
-        real.extend(&[stale]),
-        Ok(Extension::Unchanged),
-        "less work than the chain it forks off"
-    );
+    assert_eq!(real.extend(&[stale]), Ok(Extension::Unchanged), "less work than the chain it forks off");
     let headers: Vec<Header> = rows.iter().map(|row| row.1).collect();
     assert_eq!(real.extend(&headers), Ok(Extension::Unchanged), "all known");
-    assert_eq!(
-        HeaderChain::new(Network::Bitcoin, height, stale).map(drop),
-        Err(HeaderError::Start(height))
-    );
-    assert_eq!(
-        HeaderChain::new(Network::Testnet, 0, stale).map(drop),
-        Err(HeaderError::Network(Network::Testnet))
-    );
+    assert_eq!(HeaderChain::new(Network::Bitcoin, height, stale).map(drop), Err(HeaderError::Start(height)));
+    assert_eq!(HeaderChain::new(Network::Testnet, 0, stale).map(drop), Err(HeaderError::Network(Network::Testnet)));
 
     // the first block of a period with the difficulty of the one before
     let retarget = usize::try_from(824_544 - 822_528).unwrap();
@@ -499,10 +375,7 @@ fn real_headers_with_retargets_are_followed_and_a_stale_one_changes_nothing() {
     let mut lazy = rows[retarget].1;
     lazy.nonce ^= 1;
     assert_eq!(fresh.extend(&[lazy]), Err(HeaderError::NoWork(824_544)));
-    assert_eq!(
-        fresh.extend(&[rows[retarget + 1].1]),
-        Err(HeaderError::Unlinked(rows[retarget + 1].1.prev_blockhash))
-    );
+    assert_eq!(fresh.extend(&[rows[retarget + 1].1]), Err(HeaderError::Unlinked(rows[retarget + 1].1.prev_blockhash)));
     assert!(fresh.extend(&[rows[retarget].1]).is_ok());
 }
 
@@ -533,23 +406,10 @@ fn a_fork_wins_by_work_alone_and_only_whole() {
     assert_eq!(real.final_height(3), Some(97));
     let equal = real.clone().extend(&fork[..10]);
     assert_eq!(equal, Ok(Extension::Unchanged), "ten against ten: ours was first");
-    assert_eq!(
-        real.extend(&fork),
-        Ok(Extension::Heavier {
-            shared: 90,
-            replaced: 10
-        })
-    );
+    assert_eq!(real.extend(&fork), Ok(Extension::Heavier { shared: 90, replaced: 10 }));
     assert_eq!((real.tip(), real.hash(101)), (101, Some(fork[10].block_hash())));
-    assert_eq!(
-        real.height(&main[99].1.block_hash()),
-        None,
-        "only the heaviest chain is held"
-    );
-    assert!(matches!(
-        real.extend(&fork[5..7].iter().rev().copied().collect::<Vec<_>>()),
-        Ok(Extension::Unchanged)
-    ));
+    assert_eq!(real.height(&main[99].1.block_hash()), None, "only the heaviest chain is held");
+    assert!(matches!(real.extend(&fork[5..7].iter().rev().copied().collect::<Vec<_>>()), Ok(Extension::Unchanged)));
 }
 
 #[test]
@@ -561,10 +421,7 @@ fn whole_blocks_are_taken_whole_or_not_at_all() {
         let real: Block = deserialize_hex(self::text(text)).unwrap();
         let hash = real.block_hash();
         assert!(block::check(&real, hash).is_ok());
-        assert_eq!(
-            block::read(self::text(text), BlockHash::all_zeros()),
-            Err(block::BlockError::OtherBlock(hash))
-        );
+        assert_eq!(block::read(self::text(text), BlockHash::all_zeros()), Err(block::BlockError::OtherBlock(hash)));
         let refused = |change: &dyn Fn(&mut Block)| {
             let mut changed = real.clone();
             change(&mut changed);
@@ -574,9 +431,6 @@ fn whole_blocks_are_taken_whole_or_not_at_all() {
             refused(&|block| block.txdata[0].output[0].value += Amount::from_sat(1)),
             block::BlockError::MerkleRoot
         );
-        assert_eq!(
-            refused(&|block| block.txdata[0].input[0].witness.clear()),
-            block::BlockError::Witnesses
-        );
+        assert_eq!(refused(&|block| block.txdata[0].input[0].witness.clear()), block::BlockError::Witnesses);
     }
 }

@@ -67,10 +67,7 @@ mod tests {
     fn a_key_file_is_hex_and_is_never_printed() {
         let hex = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
         let account = Account::from_file(format!("0x{hex}\n").as_bytes()).unwrap();
-        assert_eq!(
-            account.address().to_string(),
-            "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
-        );
+        assert_eq!(account.address().to_string(), "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
         assert!(!format!("{account:?}").contains("ac0974"));
         assert_eq!(Account::from_file(b"0x00").unwrap_err(), BadKey);
         assert_eq!(Account::from_bytes(&[0; 32]).unwrap_err(), BadKey);

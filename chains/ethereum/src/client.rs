@@ -41,11 +41,7 @@ impl Config {
     /// One endpoint, everything else by default.
     #[must_use]
     pub fn one(endpoint: impl Into<String>) -> Self {
-        Self {
-            endpoints: vec![endpoint.into()],
-            agreeing: None,
-            timeout_ms: default_timeout_ms(),
-        }
+        Self { endpoints: vec![endpoint.into()], agreeing: None, timeout_ms: default_timeout_ms() }
     }
 
     /// How many endpoints must agree.
@@ -57,9 +53,7 @@ impl Config {
         let count = self.endpoints.len();
         let quorum = self.agreeing.unwrap_or(count / 2 + 1);
         if count == 0 || count > MAX_ENDPOINTS || quorum == 0 || quorum > count {
-            return Err(ChainError::Refused(format!(
-                "{count} Ethereum endpoints of which {quorum} must agree"
-            )));
+            return Err(ChainError::Refused(format!("{count} Ethereum endpoints of which {quorum} must agree")));
         }
         Ok(quorum)
     }
@@ -214,10 +208,7 @@ impl Ethereum {
 fn verdict(answers: usize, failures: Vec<ChainError>, quorum: usize) -> ChainError {
     let same = |error: &ChainError| {
         let kind = std::mem::discriminant(error);
-        failures
-            .iter()
-            .filter(|other| std::mem::discriminant(*other) == kind)
-            .count()
+        failures.iter().filter(|other| std::mem::discriminant(*other) == kind).count()
     };
     if let Some(agreed) = failures.iter().position(|error| same(error) >= quorum) {
         return failures.into_iter().nth(agreed).expect("position is inside the list");
@@ -225,9 +216,7 @@ fn verdict(answers: usize, failures: Vec<ChainError>, quorum: usize) -> ChainErr
     if answers > 1 {
         return ChainError::Lied("the endpoints contradict each other".to_owned());
     }
-    let late = failures
-        .iter()
-        .position(|error| matches!(error, ChainError::NotThere { .. }));
+    let late = failures.iter().position(|error| matches!(error, ChainError::NotThere { .. }));
     match failures.into_iter().nth(late.unwrap_or(0)) {
         Some(error @ ChainError::NotThere { .. }) => error,
         Some(error) => ChainError::Unavailable {
@@ -248,22 +237,16 @@ impl Chain for Ethereum {
         match reached.get(self.quorum - 1) {
             Some(point) if self.endpoints.len() == 1 => Ok(*point),
             Some(point) => self.point(point.number).await,
-            None => Err(verdict(
-                0,
-                failures.into_iter().filter_map(Result::err).collect(),
-                self.quorum,
-            )),
+            None => Err(verdict(0, failures.into_iter().filter_map(Result::err).collect(), self.quorum)),
         }
     }
 
     async fn observe(&self, after: &ChainPoint, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
-        self.agreed(async |endpoint: Endpoint| endpoint.observe(after, upto, watch).await)
-            .await
+        self.agreed(async |endpoint: Endpoint| endpoint.observe(after, upto, watch).await).await
     }
 
     async fn point(&self, number: u64) -> Result<ChainPoint, ChainError> {
-        self.agreed(async |endpoint: Endpoint| endpoint.point(number).await)
-            .await
+        self.agreed(async |endpoint: Endpoint| endpoint.point(number).await).await
     }
 
     async fn execute(&self, execution: &Execution) -> Result<Progress, ChainError> {
@@ -280,32 +263,17 @@ mod tests {
     }
 
     fn down() -> ChainError {
-        ChainError::Unavailable {
-            doing: String::new(),
-            source: "down".into(),
-        }
+        ChainError::Unavailable { doing: String::new(), source: "down".into() }
     }
 
     #[test]
     fn r30_a_contradiction_counts_only_when_enough_endpoints_see_it() {
-        assert!(matches!(
-            verdict(0, vec![gone(), down()], 1),
-            ChainError::FinalityBroken { number: 7 }
-        ));
-        assert!(matches!(
-            verdict(0, vec![gone(), gone(), down()], 2),
-            ChainError::FinalityBroken { number: 7 }
-        ));
-        assert!(matches!(
-            verdict(1, vec![gone(), down()], 2),
-            ChainError::Unavailable { .. }
-        ));
+        assert!(matches!(verdict(0, vec![gone(), down()], 1), ChainError::FinalityBroken { number: 7 }));
+        assert!(matches!(verdict(0, vec![gone(), gone(), down()], 2), ChainError::FinalityBroken { number: 7 }));
+        assert!(matches!(verdict(1, vec![gone(), down()], 2), ChainError::Unavailable { .. }));
         assert!(matches!(verdict(2, vec![down()], 2), ChainError::Lied(_)));
         let late = ChainError::NotThere { number: 9 };
-        assert!(matches!(
-            verdict(1, vec![down(), late], 2),
-            ChainError::NotThere { number: 9 }
-        ));
+        assert!(matches!(verdict(1, vec![down(), late], 2), ChainError::NotThere { number: 9 }));
     }
 
     #[test]

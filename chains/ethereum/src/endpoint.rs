@@ -47,12 +47,7 @@ impl Endpoint {
         let url: Url = url.parse().map_err(|_| bad("is no URL"))?;
         let transport = Transport::new(url, timeout).map_err(|_| bad("cannot be spoken to"))?;
         let provider = RootProvider::new(RpcClient::new(transport, false));
-        Ok(Self(Arc::new(Inner {
-            name,
-            provider,
-            genesis,
-            checked: OnceCell::new(),
-        })))
+        Ok(Self(Arc::new(Inner { name, provider, genesis, checked: OnceCell::new() })))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -120,10 +115,7 @@ impl Endpoint {
         let window = window.map_err(|error| view_failed("asking Palisade.sol for its window", error))?;
         let ours = genesis.parameters.ethereum_window();
         if window != ours {
-            return Err(wrong(
-                &format!("an evidence window of {ours} blocks"),
-                &format!("one of {window}"),
-            ));
+            return Err(wrong(&format!("an evidence window of {ours} blocks"), &format!("one of {window}")));
         }
         if !genesis.assets.is_empty() {
             let adapters = contract.adapters().call().await;
@@ -186,9 +178,7 @@ impl Endpoint {
         }
         let operators = operators(watch, &facts);
         let gap = after.number + 1..=upto.number;
-        let removals = self
-            .logs(eigenlayer::removals(&self.genesis().contracts), gap, MAX_LOGS)
-            .await?;
+        let removals = self.logs(eigenlayer::removals(&self.genesis().contracts), gap, MAX_LOGS).await?;
         let reader = eigenlayer::Reader::new(&self.0.provider, self.genesis(), upto);
         let room = MAX_FACTS - facts.len();
         facts.extend(reader.changes(&operators, &removals, watch, room).await?);
@@ -206,14 +196,9 @@ impl Endpoint {
 
     /// The facts that Palisade.sol logged from the first log not yet in `after` up to the last one in `upto` (R32).
     async fn happened(&self, after: &ChainPoint, upto: &ChainPoint) -> Result<Vec<Fact>, ChainError> {
-        let filter = Filter::new()
-            .address(alloy_address(&self.genesis().contracts.palisade))
-            .event_signature(EVENTS.to_vec());
-        let from = if after.log == u32::MAX {
-            after.number + 1
-        } else {
-            after.number
-        };
+        let filter =
+            Filter::new().address(alloy_address(&self.genesis().contracts.palisade)).event_signature(EVENTS.to_vec());
+        let from = if after.log == u32::MAX { after.number + 1 } else { after.number };
         let mut facts = Vec::new();
         for log in self.logs(filter, from..=upto.number, MAX_FACTS).await? {
             let place = Place::of(&log)?;
@@ -316,17 +301,11 @@ pub(crate) async fn require_code(provider: &RootProvider, address: &Address, exp
 }
 
 pub(crate) fn wrong(expected: &str, found: &str) -> ChainError {
-    ChainError::WrongChain {
-        expected: expected.to_owned(),
-        found: found.to_owned(),
-    }
+    ChainError::WrongChain { expected: expected.to_owned(), found: found.to_owned() }
 }
 
 pub(crate) fn unavailable(doing: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ChainError {
-    ChainError::Unavailable {
-        doing: doing.to_owned(),
-        source: source.into(),
-    }
+    ChainError::Unavailable { doing: doing.to_owned(), source: source.into() }
 }
 
 /// A view of a contract that we checked gave no answer. It may be that the endpoint no longer has the state (R31);

@@ -15,11 +15,7 @@ use palisade_types::observation::{ConvictedOnChain, Fact, KeysRegistered, Slashe
 use palisade_types::operator::KeyRow;
 
 /// The events that are facts. A failed slash is none: its order stays open.
-pub(crate) const EVENTS: [B256; 3] = [
-    Registered::SIGNATURE_HASH,
-    Convicted::SIGNATURE_HASH,
-    Slashed::SIGNATURE_HASH,
-];
+pub(crate) const EVENTS: [B256; 3] = [Registered::SIGNATURE_HASH, Convicted::SIGNATURE_HASH, Slashed::SIGNATURE_HASH];
 
 /// Where a log stands; an endpoint that leaves this out speaks of a pending block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,9 +80,7 @@ fn convicted(log: &Log) -> Result<Fact, ChainError> {
 
 fn slashed(log: &Log) -> Result<Fact, ChainError> {
     let event = decode::<Slashed>(log)?;
-    let transaction = log
-        .transaction_hash
-        .ok_or_else(|| lied("a log without its transaction"))?;
+    let transaction = log.transaction_hash.ok_or_else(|| lied("a log without its transaction"))?;
     Ok(Fact::Slashed(SlashedOnChain {
         case: CaseId::new(event.caseId.0),
         operator: OperatorId::new(event.operator.into_array()),
@@ -113,9 +107,7 @@ fn decode<E: SolEvent>(log: &Log) -> Result<E, ChainError> {
 }
 
 fn exact<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], ChainError> {
-    bytes
-        .try_into()
-        .map_err(|_| ChainError::Lied(format!("{what} of {} bytes", bytes.len())))
+    bytes.try_into().map_err(|_| ChainError::Lied(format!("{what} of {} bytes", bytes.len())))
 }
 
 #[cfg(test)]
@@ -140,10 +132,7 @@ mod tests {
 
     fn log(data: LogData) -> Log {
         Log {
-            inner: primitives::Log {
-                address: primitives::Address::ZERO,
-                data,
-            },
+            inner: primitives::Log { address: primitives::Address::ZERO, data },
             block_number: Some(40),
             log_index: Some(2),
             transaction_hash: Some(B256::repeat_byte(9)),

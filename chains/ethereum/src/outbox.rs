@@ -149,9 +149,7 @@ impl Sent {
             // A transaction of ours from before a restart holds the nonce. Whatever it was can be sent again.
             sent.fees = sent.fees.raised();
         }
-        Err(ChainError::Refused(
-            "an older transaction of ours cannot be replaced".to_owned(),
-        ))
+        Err(ChainError::Refused("an older transaction of ours cannot be replaced".to_owned()))
     }
 
     /// The hash it was last sent under.
@@ -175,11 +173,7 @@ impl Sent {
             // An endpoint may count a block before it finds its receipts: a few blocks later it has no excuse.
             let missing_since = *self.missing_since.get_or_insert(newest);
             let replaced = newest >= missing_since.saturating_add(BUMP_BLOCKS);
-            return Ok(if replaced {
-                Fate::Replaced
-            } else {
-                Fate::Waiting(self.hash())
-            });
+            return Ok(if replaced { Fate::Replaced } else { Fate::Waiting(self.hash()) });
         }
         self.missing_since = None;
         if newest >= self.since.saturating_add(BUMP_BLOCKS) {
@@ -208,11 +202,7 @@ impl Sent {
             .await
             .map_err(|_| ChainError::Refused("the transaction cannot be signed".to_owned()))?;
         let hash = *signed.tx_hash();
-        let sent = endpoint
-            .provider()
-            .await?
-            .send_raw_transaction(&signed.encoded_2718())
-            .await;
+        let sent = endpoint.provider().await?.send_raw_transaction(&signed.encoded_2718()).await;
         match sent.map(|_| ()) {
             Ok(()) => {}
             Err(error) if says(&error, "already known") || says(&error, "already imported") => {}
@@ -229,9 +219,7 @@ impl Sent {
 
 impl Draft {
     fn request(&self) -> TransactionRequest {
-        TransactionRequest::default()
-            .with_to(self.to)
-            .with_input(self.input.clone())
+        TransactionRequest::default().with_to(self.to).with_input(self.input.clone())
     }
 }
 
@@ -240,45 +228,26 @@ impl Fees {
     async fn now(endpoint: &Endpoint) -> Result<Self, ChainError> {
         let fees = endpoint.provider().await?.estimate_eip1559_fees().await;
         let fees = fees.map_err(|error| unavailable("asking for fees", error))?;
-        Ok(Self {
-            most: fees.max_fee_per_gas,
-            tip: fees.max_priority_fee_per_gas,
-        }
-        .bounded())
+        Ok(Self { most: fees.max_fee_per_gas, tip: fees.max_priority_fee_per_gas }.bounded())
     }
 
     fn raised(self) -> Self {
         let raise = |fee: u128| fee + fee / BUMP_DIVISOR + 1;
-        Self {
-            most: raise(self.most),
-            tip: raise(self.tip),
-        }
-        .bounded()
+        Self { most: raise(self.most), tip: raise(self.tip) }.bounded()
     }
 
     fn at_least(self, other: Self) -> Self {
-        Self {
-            most: self.most.max(other.most),
-            tip: self.tip.max(other.tip),
-        }
+        Self { most: self.most.max(other.most), tip: self.tip.max(other.tip) }
     }
 
     fn bounded(self) -> Self {
         let most = self.most.min(MAX_FEE_PER_GAS);
-        Self {
-            most,
-            tip: self.tip.min(most),
-        }
+        Self { most, tip: self.tip.min(most) }
     }
 }
 
 async fn next_nonce(endpoint: &Endpoint, account: &Account) -> Result<u64, ChainError> {
-    let nonce = endpoint
-        .provider()
-        .await?
-        .get_transaction_count(account.alloy_address())
-        .latest()
-        .await;
+    let nonce = endpoint.provider().await?.get_transaction_count(account.alloy_address()).latest().await;
     nonce.map_err(|error| unavailable("asking for the account's nonce", error))
 }
 
@@ -295,10 +264,9 @@ fn says(error: &TransportError, what: &str) -> bool {
 pub(crate) fn refused_or(doing: &str, error: TransportError) -> ChainError {
     match &error {
         RpcError::ErrorResp(payload) => {
-            let reason = payload.as_revert_data().map_or_else(
-                || payload.message.chars().take(MAX_REASON).collect(),
-                |data| crate::slash::reason(&data),
-            );
+            let reason = payload
+                .as_revert_data()
+                .map_or_else(|| payload.message.chars().take(MAX_REASON).collect(), |data| crate::slash::reason(&data));
             ChainError::Refused(reason)
         }
         _ => unavailable(doing, error),
@@ -316,11 +284,7 @@ mod tests {
     fn a_raise_is_an_eighth_and_ends_at_the_bound() {
         let fees = Fees { most: 80, tip: 0 }.raised();
         assert_eq!((fees.most, fees.tip), (91, 1));
-        let most = Fees {
-            most: u128::MAX / 2,
-            tip: u128::MAX / 2,
-        }
-        .raised();
+        let most = Fees { most: u128::MAX / 2, tip: u128::MAX / 2 }.raised();
         assert_eq!((most.most, most.tip), (MAX_FEE_PER_GAS, MAX_FEE_PER_GAS));
     }
 }

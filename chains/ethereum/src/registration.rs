@@ -63,8 +63,7 @@ impl Ethereum {
     ///
     /// [`ChainError::Unavailable`] when no endpoint answers.
     pub async fn registered(&self, operator: &OperatorId) -> Result<Option<Registered>, ChainError> {
-        self.first(async |endpoint: Endpoint| registered(&endpoint, operator).await)
-            .await
+        self.first(async |endpoint: Endpoint| registered(&endpoint, operator).await).await
     }
 
     /// Registers the keys for `operator`, who pays, and waits until a block holds them. Keys that stand already are
@@ -81,13 +80,9 @@ impl Ethereum {
             _ => {}
         }
         let input = registerCall { keys: told(keys)? }.abi_encode();
-        let draft = Draft {
-            to: alloy_address(&self.genesis.contracts.palisade),
-            input: input.into(),
-            spare_gas: SPARE_GAS,
-        };
-        self.first(async |endpoint: Endpoint| register(&endpoint, operator, draft.clone()).await)
-            .await
+        let draft =
+            Draft { to: alloy_address(&self.genesis.contracts.palisade), input: input.into(), spare_gas: SPARE_GAS };
+        self.first(async |endpoint: Endpoint| register(&endpoint, operator, draft.clone()).await).await
     }
 }
 
@@ -104,11 +99,7 @@ async fn registered(endpoint: &Endpoint, operator: &OperatorId) -> Result<Option
     let row = row.map_err(|error| view_failed("asking for a key row", error))?;
     let key = contract.blsKey(id).call().await;
     let key = key.map_err(|error| view_failed("asking for a row's key", error))?;
-    Ok(Some(Registered {
-        key_id: id,
-        from: row.from.to(),
-        bls: unpacked(&key)?,
-    }))
+    Ok(Some(Registered { key_id: id, from: row.from.to(), bls: unpacked(&key)? }))
 }
 
 async fn register(endpoint: &Endpoint, operator: &Account, draft: Draft) -> Result<Registered, ChainError> {
@@ -118,9 +109,7 @@ async fn register(endpoint: &Endpoint, operator: &Account, draft: Draft) -> Resu
         match sent.follow(endpoint, operator).await? {
             Fate::Waiting(_) => sleep(POLL).await,
             Fate::Replaced => {
-                return Err(ChainError::Refused(
-                    "another transaction of the account took its place".to_owned(),
-                ));
+                return Err(ChainError::Refused("another transaction of the account took its place".to_owned()));
             }
             Fate::Included(receipt) if !receipt.status() => {
                 return Err(ChainError::Refused("the registration reverted in its block".to_owned()));
@@ -130,43 +119,24 @@ async fn register(endpoint: &Endpoint, operator: &Account, draft: Draft) -> Resu
                 let mut logs = receipt.logs().iter().filter(|log| log.address() == palisade);
                 let event = logs.find_map(|log| KeysRegistered::decode_log_data_validate(log.data()).ok());
                 let event = event.ok_or_else(|| lied("a registration without its log"))?;
-                return Ok(Registered {
-                    key_id: event.keyId,
-                    from: event.fromBlock,
-                    bls: unpacked(&event.bls)?,
-                });
+                return Ok(Registered { key_id: event.keyId, from: event.fromBlock, bls: unpacked(&event.bls)? });
             }
         }
     }
     // Refused and not Unavailable: another endpoint would send it a second time.
-    Err(ChainError::Refused(format!(
-        "no block took in {} yet; look again later",
-        sent.hash()
-    )))
+    Err(ChainError::Refused(format!("no block took in {} yet; look again later", sent.hash())))
 }
 
 fn unpacked(packed: &[u8]) -> Result<BlsKey, ChainError> {
-    let key = packed
-        .try_into()
-        .ok()
-        .and_then(|packed| bls::PublicKey::from_packed(packed).ok());
-    key.map(|key| BlsKey::new(key.to_bytes()))
-        .ok_or_else(|| lied("a row whose attestation key is none"))
+    let key = packed.try_into().ok().and_then(|packed| bls::PublicKey::from_packed(packed).ok());
+    key.map(|key| BlsKey::new(key.to_bytes())).ok_or_else(|| lied("a row whose attestation key is none"))
 }
 
 fn told(keys: &Keys) -> Result<Palisade::Keys, ChainError> {
     let bad = |error: bls::BlsError| ChainError::Refused(error.to_string());
     Ok(Palisade::Keys {
-        bls: bls::PublicKey::from_bytes(keys.bls.as_bytes())
-            .map_err(bad)?
-            .to_packed()
-            .to_vec()
-            .into(),
-        blsProof: bls::Signature::from_bytes(keys.bls_proof.as_bytes())
-            .map_err(bad)?
-            .to_packed()
-            .to_vec()
-            .into(),
+        bls: bls::PublicKey::from_bytes(keys.bls.as_bytes()).map_err(bad)?.to_packed().to_vec().into(),
+        blsProof: bls::Signature::from_bytes(keys.bls_proof.as_bytes()).map_err(bad)?.to_packed().to_vec().into(),
         ed25519: B256::from(*keys.ed25519.as_bytes()),
         ed25519Proof: keys.ed25519_proof.as_bytes().to_vec().into(),
         eots: B256::from(*keys.eots.as_bytes()),

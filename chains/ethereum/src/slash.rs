@@ -25,12 +25,7 @@ use palisade_types::slash::{Case, SlashTarget};
 /// How many blocks of logs are searched at once for a slash that is done.
 const SEARCH_BLOCKS: u64 = 2_000;
 /// The kinds of domains whose pairs Palisade.sol judges: its own, and signed with BLS.
-const JUDGED: [DomainKind; 4] = [
-    DomainKind::Ledger,
-    DomainKind::VaultClaim,
-    DomainKind::Order,
-    DomainKind::Succession,
-];
+const JUDGED: [DomainKind; 4] = [DomainKind::Ledger, DomainKind::VaultClaim, DomainKind::Order, DomainKind::Succession];
 
 /// A case as the contract shows it in the newest block.
 struct OnChain {
@@ -50,8 +45,7 @@ impl Ethereum {
             Some(SlashTarget::Vault(_)) => return Err(refused("a vault is not on Ethereum")),
             None => return Err(refused("the case has no such order")),
         }
-        self.first(async |endpoint: Endpoint| self.carry(&endpoint, execution).await)
-            .await
+        self.first(async |endpoint: Endpoint| self.carry(&endpoint, execution).await).await
     }
 
     async fn carry(&self, endpoint: &Endpoint, execution: &Execution) -> Result<Progress, ChainError> {
@@ -62,9 +56,7 @@ impl Ethereum {
         let seen = on_chain(endpoint, &case.id, adapter).await?;
         if seen.done {
             outbox.forget(&case.id);
-            return Ok(Progress::Executed(
-                transaction(endpoint, &case.id, adapter, seen.block).await?,
-            ));
+            return Ok(Progress::Executed(transaction(endpoint, &case.id, adapter, seen.block).await?));
         }
         let account = self.account.as_ref();
         let account = account.ok_or_else(|| refused("this operator has no account that pays for slashes"))?;
@@ -99,11 +91,7 @@ async fn on_chain(endpoint: &Endpoint, case: &CaseId, adapter: &Address) -> Resu
     let adapters = adapters.map_err(|error| view_failed("asking for Palisade.sol's adapters", error))?;
     let bit = adapters.iter().position(|known| *known == alloy_address(adapter));
     let bit = bit.ok_or_else(|| refused("Palisade.sol does not know genesis' adapter"))?;
-    let state = contract
-        .caseOf(B256::from(*case.as_bytes()))
-        .block(block.into())
-        .call()
-        .await;
+    let state = contract.caseOf(B256::from(*case.as_bytes())).block(block.into()).call().await;
     let state = state.map_err(|error| view_failed("asking Palisade.sol for a case", error))?;
     Ok(OnChain {
         block,
@@ -121,9 +109,7 @@ async fn transaction(endpoint: &Endpoint, case: &CaseId, adapter: &Address, mut 
         .topic1(B256::from(*case.as_bytes()))
         .topic3(alloy_address(adapter).into_word());
     loop {
-        let from = last
-            .saturating_sub(SEARCH_BLOCKS - 1)
-            .max(genesis.ethereum_start.number);
+        let from = last.saturating_sub(SEARCH_BLOCKS - 1).max(genesis.ethereum_start.number);
         let logs = endpoint.logs(filter.clone(), from..=last, MAX_SLASHED_LOGS).await?;
         if let Some(hash) = logs.last().and_then(|log| log.transaction_hash) {
             return Ok(hash_of(hash));
@@ -153,10 +139,9 @@ fn outcome(receipt: &TransactionReceipt, case: &CaseId, adapter: &Address) -> Re
             Some(&Slashed::SIGNATURE_HASH) => return Ok(Progress::Executed(hash_of(receipt.transaction_hash))),
             Some(&SlashFailed::SIGNATURE_HASH) => {
                 let failed = SlashFailed::decode_log_data_validate(log.data());
-                return Err(ChainError::Refused(failed.map_or_else(
-                    |_| "the adapter failed".to_owned(),
-                    |failed| reason(&failed.reason),
-                )));
+                return Err(ChainError::Refused(
+                    failed.map_or_else(|_| "the adapter failed".to_owned(), |failed| reason(&failed.reason)),
+                ));
             }
             _ => {}
         }
@@ -202,24 +187,17 @@ fn pair(genesis: &Genesis, case: &Case, operator: &Operator, convicted: bool) ->
 fn signature_sum(pair: &BlsPair) -> Result<[u8; 96], ChainError> {
     let read = |signature: &BlsSignature| bls::Signature::from_bytes(signature.as_bytes());
     let sum = read(&pair.first.1).and_then(|first| bls::Signature::aggregate(&[first, read(&pair.second.1)?]));
-    sum.map(|sum| sum.to_packed())
-        .map_err(|error| ChainError::Refused(error.to_string()))
+    sum.map(|sum| sum.to_packed()).map_err(|error| ChainError::Refused(error.to_string()))
 }
 
 /// What the adapter may need, so that its call cannot starve.
 async fn gas_floor(endpoint: &Endpoint, adapter: &Address) -> Result<u64, ChainError> {
     let provider = endpoint.provider().await?;
     let code = provider.get_code_at(alloy_address(adapter)).await;
-    if code
-        .map_err(|error| unavailable("asking for the adapter's code", error))?
-        .is_empty()
-    {
+    if code.map_err(|error| unavailable("asking for the adapter's code", error))?.is_empty() {
         return Ok(0); // the pair still convicts
     }
-    let floor = EigenLayerAdapter::new(alloy_address(adapter), provider)
-        .gasFloor()
-        .call()
-        .await;
+    let floor = EigenLayerAdapter::new(alloy_address(adapter), provider).gasFloor().call().await;
     let floor = floor.map_err(|error| view_failed("asking the adapter for its gas", error))?;
     u64::try_from(floor).map_err(|_| refused("the adapter needs more gas than there is"))
 }

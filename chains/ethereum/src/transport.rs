@@ -28,10 +28,7 @@ impl Transport {
     /// A transport whose every request ends after `timeout`. It follows no redirect: the operator named this
     /// endpoint and no other.
     pub(crate) fn new(url: Url, timeout: Duration) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .timeout(timeout)
-            .redirect(redirect::Policy::none())
-            .build()?;
+        let client = Client::builder().timeout(timeout).redirect(redirect::Policy::none()).build()?;
         Ok(Self { client, url })
     }
 

@@ -62,9 +62,7 @@ async fn a_registration_is_a_fact_once_it_is_final() {
     let tip = ethereum.tip().await.unwrap();
     assert!(tip.number > registered.from);
     let facts = ethereum.observe(&start, &tip, &Watch::default()).await.unwrap();
-    let [Fact::Keys(fact)] = &facts[..] else {
-        panic!("{facts:?}")
-    };
+    let [Fact::Keys(fact)] = &facts[..] else { panic!("{facts:?}") };
     assert_eq!(fact.operator, member.id());
     assert_eq!((fact.row.id, fact.row.from), (1, registered.from));
     assert_proofs_hold(&world.genesis, fact);
@@ -85,8 +83,7 @@ fn assert_proofs_hold(genesis: &Genesis, fact: &KeysRegistered) {
     let (chain, palisade) = (genesis.chain_id(), genesis.contracts.palisade);
     let message = possession::ed25519_message(&chain, &palisade, &fact.operator, &fact.row.ed25519);
     let key = ed25519::PublicKey::from_bytes(fact.row.ed25519.as_bytes()).unwrap();
-    key.verify(&message, &ed25519::Signature(*fact.ed25519_proof.as_bytes()))
-        .unwrap();
+    key.verify(&message, &ed25519::Signature(*fact.ed25519_proof.as_bytes())).unwrap();
     let message = possession::eots_message(&chain, &palisade, &fact.operator, &fact.row.eots);
     let key = eots::PublicKey::from_bytes(fact.row.eots.as_bytes()).unwrap();
     key.verify_schnorr(&message, fact.eots_proof.as_bytes()).unwrap();
@@ -106,10 +103,7 @@ async fn r17_another_chain_is_refused() {
     refused(|genesis| genesis.random = Hash::new([9; 32])).await; // the contract is bound to another chain id
     refused(|genesis| genesis.contracts.palisade = ids::Address::new([9; 20])).await;
 
-    let down = Config {
-        timeout_ms: 500,
-        ..Config::one("http://127.0.0.1:1")
-    };
+    let down = Config { timeout_ms: 500, ..Config::one("http://127.0.0.1:1") };
     let connected = Ethereum::connect(&down, Arc::clone(&world.genesis), None).await;
     assert!(matches!(connected, Err(ChainError::Unavailable { .. })));
 }
@@ -120,10 +114,7 @@ async fn r30_what_is_final_outlives_a_reorg_and_a_false_anchor_is_named() {
     let ethereum = world.connect().await;
     let start = world.genesis.ethereum_start;
     let member = Member::new(1);
-    ethereum
-        .register_keys(&member.account(), &member.keys(&world.genesis))
-        .await
-        .unwrap();
+    ethereum.register_keys(&member.account(), &member.keys(&world.genesis)).await.unwrap();
     world.finalize().await;
     let tip = ethereum.tip().await.unwrap();
     let facts = ethereum.observe(&start, &tip, &Watch::default()).await.unwrap();
@@ -133,16 +124,10 @@ async fn r30_what_is_final_outlives_a_reorg_and_a_false_anchor_is_named() {
     assert_eq!(ethereum.point(tip.number).await.unwrap(), tip);
     assert_eq!(ethereum.observe(&start, &tip, &Watch::default()).await.unwrap(), facts);
 
-    let gone = ChainPoint {
-        hash: Hash::new([7; 32]),
-        ..start
-    };
+    let gone = ChainPoint { hash: Hash::new([7; 32]), ..start };
     let observed = ethereum.observe(&gone, &tip, &Watch::default()).await;
     assert!(matches!(observed, Err(ChainError::FinalityBroken { number }) if number == start.number));
-    let gone = ChainPoint {
-        time: tip.time + 1,
-        ..tip
-    };
+    let gone = ChainPoint { time: tip.time + 1, ..tip };
     let observed = ethereum.observe(&start, &gone, &Watch::default()).await;
     assert!(matches!(observed, Err(ChainError::FinalityBroken { number }) if number == tip.number));
     world.finalize().await;
@@ -155,15 +140,9 @@ async fn r30_what_is_final_outlives_a_reorg_and_a_false_anchor_is_named() {
 async fn r30_enough_endpoints_must_agree() {
     let world = World::without_stake().await;
     let down = "http://127.0.0.1:1".to_owned();
-    let config = |endpoints: Vec<String>| Config {
-        endpoints,
-        agreeing: None,
-        timeout_ms: 2_000,
-    };
+    let config = |endpoints: Vec<String>| Config { endpoints, agreeing: None, timeout_ms: 2_000 };
     let two_of_three = config(vec![down.clone(), world.endpoint.clone(), world.endpoint.clone()]);
-    let ethereum = Ethereum::connect(&two_of_three, Arc::clone(&world.genesis), None)
-        .await
-        .unwrap();
+    let ethereum = Ethereum::connect(&two_of_three, Arc::clone(&world.genesis), None).await.unwrap();
     let tip = ethereum.tip().await.unwrap();
     assert_eq!(ethereum.point(tip.number).await.unwrap(), tip);
     let one_of_two = config(vec![down, world.endpoint.clone()]);
@@ -177,10 +156,7 @@ async fn r24_a_conviction_stands_when_its_target_fails() {
     let ethereum = world.connect().await;
     let start = world.genesis.ethereum_start;
     let member = Member::new(1);
-    ethereum
-        .register_keys(&member.account(), &member.keys(&world.genesis))
-        .await
-        .unwrap();
+    ethereum.register_keys(&member.account(), &member.keys(&world.genesis)).await.unwrap();
     world.finalize().await;
     let seen = ethereum.tip().await.unwrap();
     let mut watch = Watch::default();
@@ -194,9 +170,7 @@ async fn r24_a_conviction_stands_when_its_target_fails() {
     };
     let case = case(&world.genesis, &member, order);
     let execution = execution(&case, &watch);
-    let reading = Ethereum::connect(&Config::one(&world.endpoint), Arc::clone(&world.genesis), None)
-        .await
-        .unwrap();
+    let reading = Ethereum::connect(&Config::one(&world.endpoint), Arc::clone(&world.genesis), None).await.unwrap();
     assert!(matches!(reading.execute(&execution).await, Err(ChainError::Refused(_)))); // nobody pays
 
     assert!(matches!(ethereum.execute(&execution).await.unwrap(), Progress::Sent(_)));
@@ -216,9 +190,7 @@ async fn r24_a_conviction_stands_when_its_target_fails() {
     world.finalize().await;
     let tip = ethereum.tip().await.unwrap();
     let facts = ethereum.observe(&seen, &tip, &watch).await.unwrap();
-    let [Fact::Convicted(convicted)] = facts[..] else {
-        panic!("{facts:?}")
-    };
+    let [Fact::Convicted(convicted)] = facts[..] else { panic!("{facts:?}") };
     assert_eq!((convicted.case, convicted.operator), (case.id, member.id()));
     assert_eq!((convicted.domain, convicted.slot), (case.domain, case.slot));
 
@@ -238,26 +210,17 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     let start = world.genesis.ethereum_start;
     let adapter = Address::from(*world.genesis.contracts.eigenlayer_adapter.as_bytes());
     let member = Member::new(1);
-    ethereum
-        .register_keys(&member.account(), &member.keys(&world.genesis))
-        .await
-        .unwrap();
+    ethereum.register_keys(&member.account(), &member.keys(&world.genesis)).await.unwrap();
     let signer = member.signer();
-    eigenlayer::stake(&world.endpoint, &core, &signer, &signer, ether(1_000))
-        .await
-        .unwrap();
-    eigenlayer::allocate(&world.endpoint, &core, &signer, adapter, 400 * MILLI)
-        .await
-        .unwrap();
+    eigenlayer::stake(&world.endpoint, &core, &signer, &signer, ether(1_000)).await.unwrap();
+    eigenlayer::allocate(&world.endpoint, &core, &signer, adapter, 400 * MILLI).await.unwrap();
     world.finalize().await;
 
     // What the views say at the anchor, in the order of the facts.
     let mut watch = Watch::default();
     let seen = ethereum.tip().await.unwrap();
     let facts = ethereum.observe(&start, &seen, &watch).await.unwrap();
-    let [Fact::Keys(_), Fact::Stake(stake)] = &facts[..] else {
-        panic!("{facts:?}")
-    };
+    let [Fact::Keys(_), Fact::Stake(stake)] = &facts[..] else { panic!("{facts:?}") };
     assert_eq!(stake.id, id(&core, &member));
     let joined = Position {
         shares: 1_000 * 1_000 * u128::from(MILLI),
@@ -271,29 +234,18 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     assert_eq!(stake.position, joined);
     assert_eq!(ethereum.observe(&start, &seen, &watch).await.unwrap(), facts);
     let end = seen.number + world.genesis.parameters.ethereum_window();
-    assert_eq!(
-        U256::from(joined.slashable_at(end)),
-        world.slashable(&member, end).await
-    );
+    assert_eq!(U256::from(joined.slashable_at(end)), world.slashable(&member, end).await);
     applied(&mut watch, &facts);
 
     // A pending deallocation is kept with the block of its effect.
-    eigenlayer::allocate(&world.endpoint, &core, &signer, adapter, 300 * MILLI)
-        .await
-        .unwrap();
+    eigenlayer::allocate(&world.endpoint, &core, &signer, adapter, 300 * MILLI).await.unwrap();
     let changed = world.provider.get_block_number().await.unwrap();
     world.finalize().await;
     let next = ethereum.tip().await.unwrap();
     let facts = ethereum.observe(&seen, &next, &watch).await.unwrap();
     let delay = world.genesis.parameters.deallocation_delay;
-    let leaving = Position {
-        pending: -i128::from(100 * MILLI),
-        effect_block: changed + delay + 1,
-        ..joined
-    };
-    let [Fact::Stake(stake)] = facts[..] else {
-        panic!("{facts:?}")
-    };
+    let leaving = Position { pending: -i128::from(100 * MILLI), effect_block: changed + delay + 1, ..joined };
+    let [Fact::Stake(stake)] = facts[..] else { panic!("{facts:?}") };
     assert_eq!(stake.position, leaving);
     applied(&mut watch, &facts);
     assert_eq!(ethereum.observe(&seen, &next, &watch).await.unwrap(), []);
@@ -306,9 +258,7 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     };
     let case = case(&world.genesis, &member, order);
     let execution = execution(&case, &watch);
-    let Progress::Sent(sent) = ethereum.execute(&execution).await.unwrap() else {
-        panic!("nothing was sent")
-    };
+    let Progress::Sent(sent) = ethereum.execute(&execution).await.unwrap() else { panic!("nothing was sent") };
     assert_eq!(executed(&ethereum, &execution).await, sent);
     let other = world.connect().await; // another operator, or we after a restart
     assert_eq!(executed(&other, &execution).await, sent);
@@ -333,16 +283,11 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     world.finalize().await;
     let gone = ethereum.tip().await.unwrap();
     let facts = ethereum.observe(&last, &gone, &watch).await.unwrap();
-    let [Fact::Stake(stake)] = facts[..] else {
-        panic!("{facts:?}")
-    };
+    let [Fact::Stake(stake)] = facts[..] else { panic!("{facts:?}") };
     assert!(!stake.position.member);
     assert_eq!(stake.position.slashable_until, left + delay);
     for block in [left + delay, left + delay + 1] {
-        assert_eq!(
-            U256::from(stake.position.slashable_at(block)) > U256::ZERO,
-            block == left + delay
-        );
+        assert_eq!(U256::from(stake.position.slashable_at(block)) > U256::ZERO, block == left + delay);
     }
 }
 
@@ -353,24 +298,14 @@ async fn a_slash_that_stays_behind_is_sent_again_for_more() {
     let ethereum = world.connect().await;
     let adapter = Address::from(*world.genesis.contracts.eigenlayer_adapter.as_bytes());
     let member = Member::new(1);
-    ethereum
-        .register_keys(&member.account(), &member.keys(&world.genesis))
-        .await
-        .unwrap();
+    ethereum.register_keys(&member.account(), &member.keys(&world.genesis)).await.unwrap();
     let signer = member.signer();
-    eigenlayer::stake(&world.endpoint, &core, &signer, &signer, ether(1_000))
-        .await
-        .unwrap();
-    eigenlayer::allocate(&world.endpoint, &core, &signer, adapter, 400 * MILLI)
-        .await
-        .unwrap();
+    eigenlayer::stake(&world.endpoint, &core, &signer, &signer, ether(1_000)).await.unwrap();
+    eigenlayer::allocate(&world.endpoint, &core, &signer, adapter, 400 * MILLI).await.unwrap();
     world.finalize().await;
     let mut watch = Watch::default();
     let seen = ethereum.tip().await.unwrap();
-    let facts = ethereum
-        .observe(&world.genesis.ethereum_start, &seen, &watch)
-        .await
-        .unwrap();
+    let facts = ethereum.observe(&world.genesis.ethereum_start, &seen, &watch).await.unwrap();
     applied(&mut watch, &facts);
     let order = SlashOrder {
         target: SlashTarget::EigenLayer(ids::Address::new(core.strategy.into_array())),
@@ -380,21 +315,14 @@ async fn a_slash_that_stays_behind_is_sent_again_for_more() {
     let execution = execution(&case(&world.genesis, &member, order), &watch);
 
     world.stop_mining().await;
-    let Progress::Sent(first) = ethereum.execute(&execution).await.unwrap() else {
-        panic!("nothing was sent")
-    };
+    let Progress::Sent(first) = ethereum.execute(&execution).await.unwrap() else { panic!("nothing was sent") };
     assert_eq!(ethereum.execute(&execution).await.unwrap(), Progress::Sent(first));
     world.mine_at(100 * GWEI, 3).await; // too dear for what it offers
-    let Progress::Sent(second) = ethereum.execute(&execution).await.unwrap() else {
-        panic!("it is not waiting")
-    };
+    let Progress::Sent(second) = ethereum.execute(&execution).await.unwrap() else { panic!("it is not waiting") };
     assert_ne!(second, first);
     // After a restart nothing is known of it: the same nonce is taken again.
     let restarted = world.connect().await;
-    assert!(matches!(
-        restarted.execute(&execution).await.unwrap(),
-        Progress::Sent(_)
-    ));
+    assert!(matches!(restarted.execute(&execution).await.unwrap(), Progress::Sent(_)));
     world.mine_at(GWEI, 1).await;
     let done = executed(&ethereum, &execution).await;
     assert_eq!(executed(&restarted, &execution).await, done);
@@ -430,10 +358,7 @@ async fn r04_a_core_with_another_delay_is_refused() {
 }
 
 fn id(core: &eigenlayer::EigenLayer, member: &Member) -> PositionId {
-    PositionId {
-        operator: member.id(),
-        source: StakeSource::EigenLayer(ids::Address::new(core.strategy.into_array())),
-    }
+    PositionId { operator: member.id(), source: StakeSource::EigenLayer(ids::Address::new(core.strategy.into_array())) }
 }
 
 fn ether(amount: u64) -> U256 {

@@ -19,9 +19,7 @@ async fn an_endless_answer_is_cut_off() {
         while stream.write_all(&noise).is_ok() {} // until we hang up
     });
     let connected = Ethereum::connect(&Config::one(endpoint), genesis(), None).await;
-    let Err(ChainError::Unavailable { source, .. }) = connected else {
-        panic!("{connected:?}")
-    };
+    let Err(ChainError::Unavailable { source, .. }) = connected else { panic!("{connected:?}") };
     assert!(source.to_string().contains("larger than"), "{source}");
 }
 
@@ -31,14 +29,8 @@ async fn silence_ends_with_the_deadline_and_a_redirect_leads_nowhere() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let started = Instant::now();
-    let config = Config {
-        timeout_ms: 300,
-        ..Config::one(silent)
-    };
-    assert!(matches!(
-        Ethereum::connect(&config, genesis(), None).await,
-        Err(ChainError::Unavailable { .. })
-    ));
+    let config = Config { timeout_ms: 300, ..Config::one(silent) };
+    assert!(matches!(Ethereum::connect(&config, genesis(), None).await, Err(ChainError::Unavailable { .. })));
     assert!(started.elapsed() < Duration::from_secs(5));
 
     let elsewhere = serve(|mut stream| {
@@ -70,12 +62,7 @@ fn serve(answer: impl Fn(TcpStream) + Send + Copy + 'static) -> String {
 }
 
 fn genesis() -> Arc<Genesis> {
-    let point = ChainPoint {
-        number: 0,
-        hash: Hash::ZERO,
-        log: u32::MAX,
-        time: 0,
-    };
+    let point = ChainPoint { number: 0, hash: Hash::ZERO, log: u32::MAX, time: 0 };
     let zeros = [0; 13 * 8];
     Arc::new(Genesis {
         random: Hash::ZERO,

@@ -44,12 +44,7 @@ pub struct AdaptorSignature {
 /// The nonce depends on the key, the message, the encryption key and `aux`; with `aux` fixed, signing is
 /// deterministic.
 #[must_use]
-pub fn sign(
-    key: &SecretKey,
-    message: &Hash32,
-    encryption: &PublicKey,
-    aux: &[u8; 32],
-) -> AdaptorSignature {
+pub fn sign(key: &SecretKey, message: &Hash32, encryption: &PublicKey, aux: &[u8; 32]) -> AdaptorSignature {
     let even = key.even();
     let nonce = derive_nonce(key, message, encryption, aux);
     let nonce_point = nonce
@@ -67,10 +62,7 @@ pub fn sign(
         .mul_tweak(&challenge(&nonce_x.serialize(), &key.public(), message))
         .and_then(|product| product.add_tweak(&nonce.into()))
         .expect("a challenge of zero, or one that cancels the nonce, is a broken hash");
-    AdaptorSignature {
-        nonce: nonce_point.serialize(),
-        s: s.secret_bytes(),
-    }
+    AdaptorSignature { nonce: nonce_point.serialize(), s: s.secret_bytes() }
 }
 
 impl AdaptorSignature {
@@ -109,35 +101,17 @@ impl AdaptorSignature {
     /// # Errors
     ///
     /// [`AdaptorError::Mismatch`].
-    pub fn verify(
-        &self,
-        signer: &PublicKey,
-        message: &Hash32,
-        encryption: &PublicKey,
-    ) -> Result<(), AdaptorError> {
-        let found = self
-            .encryption_point(signer, message)
-            .map_err(|_| AdaptorError::Mismatch)?;
-        if found == encryption.point() {
-            Ok(())
-        } else {
-            Err(AdaptorError::Mismatch)
-        }
+    pub fn verify(&self, signer: &PublicKey, message: &Hash32, encryption: &PublicKey) -> Result<(), AdaptorError> {
+        let found = self.encryption_point(signer, message).map_err(|_| AdaptorError::Mismatch)?;
+        if found == encryption.point() { Ok(()) } else { Err(AdaptorError::Mismatch) }
     }
 
     /// The point whose secret completes the signature: `T = R0 - R` when `R0` is even, else `R0 + R`, with
     /// `R = sG - eP`.
-    fn encryption_point(
-        &self,
-        signer: &PublicKey,
-        message: &Hash32,
-    ) -> Result<secp256k1::PublicKey, secp256k1::Error> {
+    fn encryption_point(&self, signer: &PublicKey, message: &Hash32) -> Result<secp256k1::PublicKey, secp256k1::Error> {
         let nonce_point = secp256k1::PublicKey::from_slice(&self.nonce)?;
         let challenge = challenge(&self.nonce_x(), signer, message);
-        let signed = signer
-            .point()
-            .mul_tweak(SECP256K1, &challenge)?
-            .negate(SECP256K1);
+        let signed = signer.point().mul_tweak(SECP256K1, &challenge)?.negate(SECP256K1);
         let partial = self.s_scalar().public_key(SECP256K1).combine(&signed)?;
         match self.parity() {
             Parity::Even => nonce_point.combine(&partial.negate(SECP256K1)),
@@ -157,10 +131,7 @@ impl AdaptorSignature {
             Parity::Even => *secret.inner(),
             Parity::Odd => secret.inner().negate(),
         };
-        let s = self
-            .s_scalar()
-            .add_tweak(&tweak.into())
-            .map_err(|_| AdaptorError::Mismatch)?;
+        let s = self.s_scalar().add_tweak(&tweak.into()).map_err(|_| AdaptorError::Mismatch)?;
         let mut signature = [0; 64];
         signature[..32].copy_from_slice(&self.nonce_x());
         signature[32..].copy_from_slice(&s.secret_bytes());
@@ -177,11 +148,8 @@ impl AdaptorSignature {
         if signature[..32] != self.nonce_x() {
             return Err(AdaptorError::Unrelated);
         }
-        let completed = secp256k1::SecretKey::from_slice(&signature[32..])
-            .map_err(|_| AdaptorError::Unrelated)?;
-        let difference = completed
-            .add_tweak(&self.s_scalar().negate().into())
-            .map_err(|_| AdaptorError::Unrelated)?;
+        let completed = secp256k1::SecretKey::from_slice(&signature[32..]).map_err(|_| AdaptorError::Unrelated)?;
+        let difference = completed.add_tweak(&self.s_scalar().negate().into()).map_err(|_| AdaptorError::Unrelated)?;
         Ok(SecretKey::from_inner(match self.parity() {
             Parity::Even => difference,
             Parity::Odd => difference.negate(),
@@ -189,11 +157,7 @@ impl AdaptorSignature {
     }
 
     fn parity(&self) -> Parity {
-        if self.nonce[0] == 3 {
-            Parity::Odd
-        } else {
-            Parity::Even
-        }
+        if self.nonce[0] == 3 { Parity::Odd } else { Parity::Even }
     }
 
     fn nonce_x(&self) -> [u8; 32] {
@@ -210,10 +174,7 @@ impl AdaptorSignature {
 impl fmt::Debug for AdaptorSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AdaptorSignature(")?;
-        self.nonce
-            .iter()
-            .take(5)
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.nonce.iter().take(5).try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("…)")
     }
 }
@@ -225,26 +186,14 @@ fn challenge(nonce: &[u8; 32], signer: &PublicKey, message: &Hash32) -> Scalar {
 
 /// `t = d xor H("SchnorrAdaptor/aux", aux)`, `k = H("SchnorrAdaptor/nonce", t | T | P | m)`: d is the even
 /// scalar, T the even point, P the point of the key as it was given, both compressed (33 bytes).
-fn derive_nonce(
-    key: &SecretKey,
-    message: &Hash32,
-    encryption: &PublicKey,
-    aux: &[u8; 32],
-) -> SecretKey {
+fn derive_nonce(key: &SecretKey, message: &Hash32, encryption: &PublicKey, aux: &[u8; 32]) -> SecretKey {
     let mut masked: Zeroizing<[u8; 32]> = key.even().to_bytes();
     let mask = tagged_hash("SchnorrAdaptor/aux", &[aux]);
-    masked
-        .iter_mut()
-        .zip(mask)
-        .for_each(|(byte, mask)| *byte ^= mask);
+    masked.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
     let encryption = encryption.point().serialize();
     let signer = key.inner().public_key(SECP256K1).serialize();
-    let hash = tagged_hash(
-        "SchnorrAdaptor/nonce",
-        &[&*masked, &encryption, &signer, message],
-    );
-    SecretKey::from_bytes(&eots::reduce(&hash).to_repr().into())
-        .expect("a hash of zero is a broken hash")
+    let hash = tagged_hash("SchnorrAdaptor/nonce", &[&*masked, &encryption, &signer, message]);
+    SecretKey::from_bytes(&eots::reduce(&hash).to_repr().into()).expect("a hash of zero is a broken hash")
 }
 
 #[cfg(test)]
@@ -266,10 +215,7 @@ mod tests {
             for provider in 11..=16 {
                 let (signer, provider) = (key(signer), key(provider));
                 let adaptor = sign(&signer, &MESSAGE, &provider.public(), &[0; 32]);
-                assert_eq!(
-                    adaptor.verify(&signer.public(), &MESSAGE, &provider.public()),
-                    Ok(())
-                );
+                assert_eq!(adaptor.verify(&signer.public(), &MESSAGE, &provider.public()), Ok(()));
                 let whole = adaptor.decrypt(&provider).unwrap();
                 assert_eq!(signer.public().verify_schnorr(&MESSAGE, &whole), Ok(()));
                 assert_eq!(adaptor.recover(&whole), Ok(provider.even()));
@@ -277,11 +223,7 @@ mod tests {
                 seen.insert((odd(&signer), odd(&provider), adaptor.to_bytes()[0]));
             }
         }
-        assert_eq!(
-            seen.len(),
-            8,
-            "all parities of signer, provider and nonce were tried"
-        );
+        assert_eq!(seen.len(), 8, "all parities of signer, provider and nonce were tried");
     }
 
     #[test]
@@ -306,10 +248,7 @@ mod tests {
         bytes[1..].copy_from_slice(&signer.sign_schnorr(&MESSAGE));
         // Its encryption point is infinity: whoever takes it for an adaptor signature waits for nothing.
         let adaptor = AdaptorSignature::from_bytes(&bytes).unwrap();
-        assert_eq!(
-            adaptor.verify(&signer.public(), &MESSAGE, &key(2).public()),
-            Err(AdaptorError::Mismatch)
-        );
+        assert_eq!(adaptor.verify(&signer.public(), &MESSAGE, &key(2).public()), Err(AdaptorError::Mismatch));
     }
 
     #[test]
@@ -342,13 +281,7 @@ mod tests {
             assert_eq!(check(&bytes), Err(AdaptorError::Encoding));
         }
         let legacy = |first: u8, last: u8| [&[first], &good[1..], &[last]].concat();
-        for bytes in [
-            legacy(3, 0),
-            legacy(2, 2),
-            good[..64].to_vec(),
-            vec![],
-            [&good[..], &[0, 0]].concat(),
-        ] {
+        for bytes in [legacy(3, 0), legacy(2, 2), good[..64].to_vec(), vec![], [&good[..], &[0, 0]].concat()] {
             assert_eq!(check(&bytes), Err(AdaptorError::Encoding));
         }
         assert!(check(&legacy(2, 1)).is_ok());
@@ -358,10 +291,7 @@ mod tests {
     fn an_unrelated_signature_recovers_nothing() {
         let adaptor = sign(&key(1), &MESSAGE, &key(2).public(), &[0; 32]);
         let whole = adaptor.decrypt(&key(2)).unwrap();
-        assert_eq!(
-            adaptor.recover(&key(1).sign_schnorr(&MESSAGE)),
-            Err(AdaptorError::Unrelated)
-        );
+        assert_eq!(adaptor.recover(&key(1).sign_schnorr(&MESSAGE)), Err(AdaptorError::Unrelated));
         let mut same = whole;
         same[32..].copy_from_slice(&adaptor.to_bytes()[33..]);
         assert_eq!(adaptor.recover(&same), Err(AdaptorError::Unrelated));

@@ -180,10 +180,7 @@ impl PublicKey {
         if messages[0] == messages[1] {
             return Err(BlsError::Mismatch);
         }
-        outcome(
-            sum.0
-                .aggregate_verify(false, &messages, SIGNATURE_DST, &[&self.0, &self.0], false),
-        )
+        outcome(sum.0.aggregate_verify(false, &messages, SIGNATURE_DST, &[&self.0, &self.0], false))
     }
 
     fn check(&self, message: &[u8], dst: &[u8], signature: &Signature) -> Result<(), BlsError> {
@@ -269,8 +266,7 @@ impl Signature {
     ///
     /// [`BlsError::Empty`] when there is none, [`BlsError::Identity`] when they cancel.
     pub fn aggregate(signatures: &[Self]) -> Result<Self, BlsError> {
-        let points: Vec<&core::Signature> =
-            signatures.iter().map(|signature| &signature.0).collect();
+        let points: Vec<&core::Signature> = signatures.iter().map(|signature| &signature.0).collect();
         let sum = core::AggregateSignature::aggregate(&points, false)?.to_signature();
         // A sum of points of the subgroup is in the subgroup; only the identity is left to refuse.
         sum.validate(true)?;
@@ -305,14 +301,12 @@ impl AggregateKey {
 
     /// Adds a key.
     pub fn add(&mut self, key: &PublicKey) {
-        self.0
-            .add_aggregate(&core::AggregatePublicKey::from_public_key(&key.0));
+        self.0.add_aggregate(&core::AggregatePublicKey::from_public_key(&key.0));
     }
 
     /// Takes a key away.
     pub fn subtract(&mut self, key: &PublicKey) {
-        self.0
-            .sub_aggregate(&core::AggregatePublicKey::from_public_key(&key.0));
+        self.0.sub_aggregate(&core::AggregatePublicKey::from_public_key(&key.0));
     }
 
     /// The sum as a key.
@@ -347,11 +341,7 @@ impl fmt::Debug for AggregateKey {
 /// # Errors
 ///
 /// [`BlsError::Empty`], [`BlsError::Identity`] when the keys cancel, or [`BlsError::Mismatch`].
-pub fn verify_aggregate(
-    keys: &[PublicKey],
-    message: &[u8],
-    signature: &Signature,
-) -> Result<(), BlsError> {
+pub fn verify_aggregate(keys: &[PublicKey], message: &[u8], signature: &Signature) -> Result<(), BlsError> {
     if keys.is_empty() {
         return Err(BlsError::Empty);
     }
@@ -369,10 +359,7 @@ pub fn verify_aggregate(
 /// # Errors
 ///
 /// The indices of all pairs that do not verify alone, ascending.
-pub fn verify_same_message(
-    message: &[u8],
-    pairs: &[(PublicKey, Signature)],
-) -> Result<(), Vec<usize>> {
+pub fn verify_same_message(message: &[u8], pairs: &[(PublicKey, Signature)]) -> Result<(), Vec<usize>> {
     let batch = Batch::new(message, pairs);
     let mut bad = Vec::new();
     if !pairs.is_empty() {
@@ -391,18 +378,14 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn new(message: &'a [u8], pairs: &[(PublicKey, Signature)]) -> Self {
-        let encoded: Vec<u8> = pairs
-            .iter()
-            .flat_map(|(key, signature)| [&key.to_bytes()[..], &signature.to_bytes()].concat())
-            .collect();
+        let encoded: Vec<u8> =
+            pairs.iter().flat_map(|(key, signature)| [&key.to_bytes()[..], &signature.to_bytes()].concat()).collect();
         let seed = Tag::Batch.hash(&[&crate::sha256(message), &encoded]);
         Self {
             message,
             keys: pairs.iter().map(|(key, _)| key.0).collect(),
             signatures: pairs.iter().map(|(_, signature)| signature.0).collect(),
-            weights: (0..pairs.len())
-                .flat_map(|index| weight(&seed, index))
-                .collect(),
+            weights: (0..pairs.len()).flat_map(|index| weight(&seed, index)).collect(),
         }
     }
 
@@ -422,29 +405,17 @@ impl<'a> Batch<'a> {
 
     fn holds(&self, from: usize, to: usize) -> bool {
         if to - from == 1 {
-            return PublicKey(self.keys[from])
-                .verify(self.message, &Signature(self.signatures[from]))
-                .is_ok();
+            return PublicKey(self.keys[from]).verify(self.message, &Signature(self.signatures[from])).is_ok();
         }
-        self.weighted_sums(from, to)
-            .is_ok_and(|(key, signature)| key.verify(self.message, &signature).is_ok())
+        self.weighted_sums(from, to).is_ok_and(|(key, signature)| key.verify(self.message, &signature).is_ok())
     }
 
     fn weighted_sums(&self, from: usize, to: usize) -> Result<(PublicKey, Signature), BlsError> {
         let weights = &self.weights[from * WEIGHT_BYTES..to * WEIGHT_BYTES];
         let bits = WEIGHT_BYTES * 8;
-        let keys = core::AggregatePublicKey::aggregate_with_randomness(
-            &self.keys[from..to],
-            weights,
-            bits,
-            false,
-        )?;
-        let signatures = core::AggregateSignature::aggregate_with_randomness(
-            &self.signatures[from..to],
-            weights,
-            bits,
-            false,
-        )?;
+        let keys = core::AggregatePublicKey::aggregate_with_randomness(&self.keys[from..to], weights, bits, false)?;
+        let signatures =
+            core::AggregateSignature::aggregate_with_randomness(&self.signatures[from..to], weights, bits, false)?;
         let signature = signatures.to_signature();
         signature.validate(true)?;
         Ok((AggregateKey(keys).to_key()?, Signature(signature)))
@@ -490,10 +461,7 @@ fn swap_coordinates(bytes: &[u8; 192]) -> [u8; 192] {
 
 fn short_hex(f: &mut fmt::Formatter<'_>, name: &str, bytes: &[u8]) -> fmt::Result {
     write!(f, "{name}(")?;
-    bytes
-        .iter()
-        .take(4)
-        .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+    bytes.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
     f.write_str("…)")
 }
 
@@ -521,11 +489,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(index, key)| {
-                let message = if liars.contains(&index) {
-                    b"another"
-                } else {
-                    MESSAGE
-                };
+                let message = if liars.contains(&index) { b"another" } else { MESSAGE };
                 (key.public(), key.sign(message))
             })
             .collect()
@@ -541,48 +505,26 @@ mod tests {
         let (signature, proof) = (ours.sign(MESSAGE), ours.prove_possession(MESSAGE));
         assert_eq!(ours.public().verify(MESSAGE, &signature), Ok(()));
         assert_eq!(ours.public().verify_possession(MESSAGE, &proof), Ok(()));
-        for (key, message, signature) in [
-            (&ours, b"other".as_slice(), &signature),
-            (&theirs, MESSAGE, &signature),
-            (&ours, MESSAGE, &proof),
-        ] {
-            assert_eq!(
-                key.public().verify(message, signature),
-                Err(BlsError::Mismatch)
-            );
+        for (key, message, signature) in
+            [(&ours, b"other".as_slice(), &signature), (&theirs, MESSAGE, &signature), (&ours, MESSAGE, &proof)]
+        {
+            assert_eq!(key.public().verify(message, signature), Err(BlsError::Mismatch));
         }
-        assert_eq!(
-            ours.public().verify_possession(MESSAGE, &signature),
-            Err(BlsError::Mismatch)
-        );
-        assert_eq!(
-            ours.sign(MESSAGE),
-            signature,
-            "signing again is publishing again"
-        );
+        assert_eq!(ours.public().verify_possession(MESSAGE, &signature), Err(BlsError::Mismatch));
+        assert_eq!(ours.sign(MESSAGE), signature, "signing again is publishing again");
     }
 
     #[test]
     fn encodings_are_inverse_to_each_other() {
         for secret in keys(8) {
             let (public, signature) = (secret.public(), secret.sign(MESSAGE));
-            assert_eq!(
-                SecretKey::from_bytes(&secret.to_bytes()).unwrap().public(),
-                public
-            );
+            assert_eq!(SecretKey::from_bytes(&secret.to_bytes()).unwrap().public(), public);
             assert_eq!(PublicKey::from_bytes(&public.to_bytes()), Ok(public));
             assert_eq!(PublicKey::from_packed(&public.to_packed()), Ok(public));
             assert_eq!(Signature::from_bytes(&signature.to_bytes()), Ok(signature));
-            assert_eq!(
-                Signature::from_packed(&signature.to_packed()),
-                Ok(signature)
-            );
+            assert_eq!(Signature::from_packed(&signature.to_packed()), Ok(signature));
             let (packed, compressed) = (public.to_packed(), public.to_bytes());
-            assert_eq!(
-                packed[48..96][1..],
-                compressed[..48][1..],
-                "x.c1 leads the compressed form"
-            );
+            assert_eq!(packed[48..96][1..], compressed[..48][1..], "x.c1 leads the compressed form");
             assert_eq!(packed[..48], compressed[48..], "x.c0 leads the packed form");
         }
     }
@@ -593,14 +535,8 @@ mod tests {
         identity_key[0] = 0xc0;
         let mut identity_signature = [0; 48];
         identity_signature[0] = 0xc0;
-        assert_eq!(
-            PublicKey::from_bytes(&identity_key),
-            Err(BlsError::Identity)
-        );
-        assert_eq!(
-            Signature::from_bytes(&identity_signature),
-            Err(BlsError::Identity)
-        );
+        assert_eq!(PublicKey::from_bytes(&identity_key), Err(BlsError::Identity));
+        assert_eq!(Signature::from_bytes(&identity_signature), Err(BlsError::Identity));
         // All zeros are (0, 0), which is on neither curve; 0x40 marks the uncompressed identity.
         assert!(PublicKey::from_packed(&[0; 192]).is_err());
         assert!(Signature::from_packed(&[0; 96]).is_err());
@@ -608,14 +544,8 @@ mod tests {
         marked[0] = 0x40;
         assert_eq!(Signature::from_packed(&marked), Err(BlsError::Identity));
         assert_eq!(Signature::from_bytes(&[0xff; 48]), Err(BlsError::Encoding));
-        assert_eq!(
-            SecretKey::from_bytes(&[0; 32]).unwrap_err(),
-            BlsError::Encoding
-        );
-        assert_eq!(
-            SecretKey::from_bytes(&[0xff; 32]).unwrap_err(),
-            BlsError::Encoding
-        );
+        assert_eq!(SecretKey::from_bytes(&[0; 32]).unwrap_err(), BlsError::Encoding);
+        assert_eq!(SecretKey::from_bytes(&[0xff; 32]).unwrap_err(), BlsError::Encoding);
     }
 
     #[test]
@@ -639,15 +569,8 @@ mod tests {
         );
         assert_eq!(Signature::from_bytes(&bytes), Err(BlsError::Subgroup));
         let unchecked = Signature(core::Signature::uncompress(&bytes).unwrap());
-        assert_eq!(
-            key.verify(&[7; 32], &unchecked),
-            Ok(()),
-            "only the subgroup check stops it"
-        );
-        assert_eq!(
-            Signature::from_packed(&unchecked.to_packed()),
-            Err(BlsError::Subgroup)
-        );
+        assert_eq!(key.verify(&[7; 32], &unchecked), Ok(()), "only the subgroup check stops it");
+        assert_eq!(Signature::from_packed(&unchecked.to_packed()), Err(BlsError::Subgroup));
     }
 
     #[test]
@@ -657,14 +580,8 @@ mod tests {
         let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(MESSAGE)).collect();
         let sum = Signature::aggregate(&signatures).unwrap();
         assert_eq!(verify_aggregate(&publics, MESSAGE, &sum), Ok(()));
-        assert_eq!(
-            verify_aggregate(&publics[1..], MESSAGE, &sum),
-            Err(BlsError::Mismatch)
-        );
-        assert_eq!(
-            verify_aggregate(&publics, b"other", &sum),
-            Err(BlsError::Mismatch)
-        );
+        assert_eq!(verify_aggregate(&publics[1..], MESSAGE, &sum), Err(BlsError::Mismatch));
+        assert_eq!(verify_aggregate(&publics, b"other", &sum), Err(BlsError::Mismatch));
         assert_eq!(verify_aggregate(&[], MESSAGE, &sum), Err(BlsError::Empty));
         assert_eq!(Signature::aggregate(&[]), Err(BlsError::Empty));
         assert_eq!(Signature::aggregate(&signatures[..1]), Ok(signatures[0]));
@@ -680,41 +597,24 @@ mod tests {
         publics[1..5].iter().for_each(|key| sum.subtract(key));
         assert_eq!(sum.to_key(), Err(BlsError::Identity));
         sum.add(&publics[2]);
-        assert_eq!(
-            sum.to_key(),
-            Ok(publics[2]),
-            "the identity is where a sum starts again"
-        );
+        assert_eq!(sum.to_key(), Ok(publics[2]), "the identity is where a sum starts again");
         sum.add(&publics[2]);
-        assert_eq!(
-            sum.to_key(),
-            AggregateKey::sum([&publics[2], &publics[2]]).to_key()
-        );
+        assert_eq!(sum.to_key(), AggregateKey::sum([&publics[2], &publics[2]]).to_key());
     }
 
     #[test]
     fn signatures_and_keys_that_cancel_are_refused() {
-        const ORDER_LESS_ONE: &str =
-            "73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000";
+        const ORDER_LESS_ONE: &str = "73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000";
         let mut one = [0; 32];
         one[31] = 1;
-        let (one, minus_one) = (
-            SecretKey::from_bytes(&one).unwrap(),
-            SecretKey::from_bytes(&unhex(ORDER_LESS_ONE)).unwrap(),
-        );
+        let (one, minus_one) =
+            (SecretKey::from_bytes(&one).unwrap(), SecretKey::from_bytes(&unhex(ORDER_LESS_ONE)).unwrap());
         let signatures = [one.sign(MESSAGE), minus_one.sign(MESSAGE)];
         assert_eq!(Signature::aggregate(&signatures), Err(BlsError::Identity));
         let publics = [one.public(), minus_one.public()];
-        assert_eq!(
-            verify_aggregate(&publics, MESSAGE, &signatures[0]),
-            Err(BlsError::Identity)
-        );
+        assert_eq!(verify_aggregate(&publics, MESSAGE, &signatures[0]), Err(BlsError::Identity));
         let pairs = [(publics[0], signatures[0]), (publics[1], signatures[1])];
-        assert_eq!(
-            verify_same_message(MESSAGE, &pairs),
-            Ok(()),
-            "each is honest by itself"
-        );
+        assert_eq!(verify_same_message(MESSAGE, &pairs), Ok(()), "each is honest by itself");
     }
 
     #[test]
@@ -723,24 +623,12 @@ mod tests {
         let sum = Signature::aggregate(&[ours.sign(b"a"), ours.sign(b"b")]).unwrap();
         assert_eq!(ours.public().verify_pair([b"a", b"b"], &sum), Ok(()));
         assert_eq!(ours.public().verify_pair([b"b", b"a"], &sum), Ok(()));
-        assert_eq!(
-            ours.public().verify_pair([b"a", b"c"], &sum),
-            Err(BlsError::Mismatch)
-        );
-        assert_eq!(
-            theirs.public().verify_pair([b"a", b"b"], &sum),
-            Err(BlsError::Mismatch)
-        );
+        assert_eq!(ours.public().verify_pair([b"a", b"c"], &sum), Err(BlsError::Mismatch));
+        assert_eq!(theirs.public().verify_pair([b"a", b"b"], &sum), Err(BlsError::Mismatch));
         let twice = Signature::aggregate(&[ours.sign(b"a"), ours.sign(b"a")]).unwrap();
-        assert_eq!(
-            ours.public().verify_pair([b"a", b"a"], &twice),
-            Err(BlsError::Mismatch)
-        );
+        assert_eq!(ours.public().verify_pair([b"a", b"a"], &twice), Err(BlsError::Mismatch));
         let mixed = Signature::aggregate(&[ours.sign(b"a"), theirs.sign(b"b")]).unwrap();
-        assert_eq!(
-            ours.public().verify_pair([b"a", b"b"], &mixed),
-            Err(BlsError::Mismatch)
-        );
+        assert_eq!(ours.public().verify_pair([b"a", b"b"], &mixed), Err(BlsError::Mismatch));
     }
 
     #[test]
@@ -756,15 +644,8 @@ mod tests {
             (40, vec![0, 1, 20, 39]),
             (5, vec![0, 1, 2, 3, 4]),
         ] {
-            let expected = if liars.is_empty() {
-                Ok(())
-            } else {
-                Err(liars.clone())
-            };
-            assert_eq!(
-                verify_same_message(MESSAGE, &pairs(count, &liars)),
-                expected
-            );
+            let expected = if liars.is_empty() { Ok(()) } else { Err(liars.clone()) };
+            assert_eq!(verify_same_message(MESSAGE, &pairs(count, &liars)), expected);
         }
     }
 
@@ -777,11 +658,7 @@ mod tests {
         let sum: Vec<_> = crossed.iter().map(|(_, signature)| *signature).collect();
         let publics: Vec<_> = crossed.iter().map(|(key, _)| *key).collect();
         let sum = Signature::aggregate(&sum).unwrap();
-        assert_eq!(
-            verify_aggregate(&publics, MESSAGE, &sum),
-            Ok(()),
-            "a plain sum does not see it"
-        );
+        assert_eq!(verify_aggregate(&publics, MESSAGE, &sum), Ok(()), "a plain sum does not see it");
     }
 
     #[test]

@@ -93,9 +93,7 @@ impl PublicKey {
     /// [`Ed25519Error::Mismatch`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Ed25519Error> {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        self.0
-            .verify_strict(message, &signature)
-            .map_err(|_| Ed25519Error::Mismatch)
+        self.0.verify_strict(message, &signature).map_err(|_| Ed25519Error::Mismatch)
     }
 }
 
@@ -114,11 +112,7 @@ impl Ord for PublicKey {
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ed25519::PublicKey(")?;
-        self.0
-            .as_bytes()
-            .iter()
-            .take(4)
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.0.as_bytes().iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("…)")
     }
 }
@@ -130,10 +124,7 @@ pub struct Signature(pub [u8; 64]);
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ed25519::Signature(")?;
-        self.0
-            .iter()
-            .take(4)
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("…)")
     }
 }
@@ -144,20 +135,11 @@ mod tests {
 
     #[test]
     fn a_signature_is_for_one_key_and_one_message() {
-        let (ours, theirs) = (
-            SecretKey::from_seed(&[1; 32]),
-            SecretKey::from_seed(&[2; 32]),
-        );
+        let (ours, theirs) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
         let signature = ours.sign(b"message");
         assert_eq!(ours.public().verify(b"message", &signature), Ok(()));
-        assert_eq!(
-            ours.public().verify(b"massage", &signature),
-            Err(Ed25519Error::Mismatch)
-        );
-        assert_eq!(
-            theirs.public().verify(b"message", &signature),
-            Err(Ed25519Error::Mismatch)
-        );
+        assert_eq!(ours.public().verify(b"massage", &signature), Err(Ed25519Error::Mismatch));
+        assert_eq!(theirs.public().verify(b"message", &signature), Err(Ed25519Error::Mismatch));
         assert_eq!(ours.sign(b"message"), signature);
     }
 
@@ -165,14 +147,8 @@ mod tests {
     fn keys_of_small_order_and_second_encodings_are_refused() {
         let mut identity = [0; 32];
         identity[0] = 1;
-        assert_eq!(
-            PublicKey::from_bytes(&identity),
-            Err(Ed25519Error::SmallOrder)
-        );
-        assert_eq!(
-            PublicKey::from_bytes(&[0; 32]),
-            Err(Ed25519Error::SmallOrder)
-        );
+        assert_eq!(PublicKey::from_bytes(&identity), Err(Ed25519Error::SmallOrder));
+        assert_eq!(PublicKey::from_bytes(&[0; 32]), Err(Ed25519Error::SmallOrder));
         // Every y from p to 2^255 - 1 is the second encoding of a y from 0 to 18.
         for low in 0xed..=0xff_u8 {
             let mut second = [0xff; 32];
@@ -184,8 +160,8 @@ mod tests {
     #[test]
     fn a_scalar_above_the_order_is_refused() {
         const ORDER: [u8; 32] = [
-            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9,
-            0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
         ];
         let key = SecretKey::from_seed(&[3; 32]);
         let mut signature = key.sign(b"message");
@@ -195,17 +171,11 @@ mod tests {
             *byte = carry.to_le_bytes()[0];
             carry >>= 8;
         }
-        assert_eq!(
-            key.public().verify(b"message", &signature),
-            Err(Ed25519Error::Mismatch)
-        );
+        assert_eq!(key.public().verify(b"message", &signature), Err(Ed25519Error::Mismatch));
     }
 
     #[test]
     fn secrets_do_not_print() {
-        assert_eq!(
-            format!("{:?}", SecretKey::from_seed(&[7; 32])),
-            "ed25519::SecretKey(…)"
-        );
+        assert_eq!(format!("{:?}", SecretKey::from_seed(&[7; 32])), "ed25519::SecretKey(…)");
     }
 }

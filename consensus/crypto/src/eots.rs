@@ -61,10 +61,7 @@ impl SecretKey {
     /// fault exposes, neither the seed nor another domain's key follows (R19).
     #[must_use]
     pub fn derive(seed: &[u8; 32], chain_id: &Hash32, domain: &Hash32) -> Self {
-        Self(scalar_from_hmac(
-            seed,
-            &[b"PALISADE-EOTS-KEY-1", chain_id, domain],
-        ))
+        Self(scalar_from_hmac(seed, &[b"PALISADE-EOTS-KEY-1", chain_id, domain]))
     }
 
     /// Reads a big-endian scalar.
@@ -73,9 +70,7 @@ impl SecretKey {
     ///
     /// [`EotsError::Scalar`] when it is zero or not below the group's order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, EotsError> {
-        secp256k1::SecretKey::from_slice(bytes)
-            .map(Self)
-            .map_err(|_| EotsError::Scalar)
+        secp256k1::SecretKey::from_slice(bytes).map(Self).map_err(|_| EotsError::Scalar)
     }
 
     /// The scalar, big-endian. It may be the one whose point is odd.
@@ -152,9 +147,7 @@ impl PublicKey {
     ///
     /// [`EotsError::Point`] when it is not below p or on no point of the curve.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, EotsError> {
-        XOnlyPublicKey::from_slice(bytes)
-            .map(Self)
-            .map_err(|_| EotsError::Point)
+        XOnlyPublicKey::from_slice(bytes).map(Self).map_err(|_| EotsError::Point)
     }
 
     /// The x coordinate.
@@ -264,8 +257,7 @@ pub fn nonce(key: &SecretKey, chain_id: &Hash32, domain: &Hash32, slot: u64) -> 
 #[must_use]
 pub fn sign(key: &SecretKey, nonce: &SecretNonce, message_hash: &Hash32) -> EotsSignature {
     let challenge = challenge(&nonce.public().0, &key.public(), message_hash);
-    let challenge = Scalar::from_be_bytes(challenge.to_repr().into())
-        .expect("a reduced scalar is below the order");
+    let challenge = Scalar::from_be_bytes(challenge.to_repr().into()).expect("a reduced scalar is below the order");
     let s = key
         .even()
         .0
@@ -312,15 +304,10 @@ pub fn extract(
         verify(key, nonce, message_hash, signature)?;
     }
     let challenges = challenge(&nonce.0, key, first.0) - challenge(&nonce.0, key, second.0);
-    let inverse =
-        Option::<k256::Scalar>::from(challenges.invert()).ok_or(EotsError::SameMessage)?;
+    let inverse = Option::<k256::Scalar>::from(challenges.invert()).ok_or(EotsError::SameMessage)?;
     let secret = (scalar(&first.1.0)? - scalar(&second.1.0)?) * inverse;
     let secret = SecretKey::from_bytes(&secret.to_repr().into())?;
-    if secret.public() == *key {
-        Ok(secret)
-    } else {
-        Err(EotsError::Mismatch)
-    }
+    if secret.public() == *key { Ok(secret) } else { Err(EotsError::Mismatch) }
 }
 
 /// A Merkle tree over the randomness of a range of slots; leaf i is slot `first + i * interval` (R2).
@@ -342,12 +329,7 @@ pub fn commit(nonces: &[PublicNonce]) -> Result<Commitment, EotsError> {
     if nonces.is_empty() {
         return Err(EotsError::Empty);
     }
-    let mut levels = vec![
-        nonces
-            .iter()
-            .map(|nonce| hash_leaf(&nonce.0))
-            .collect::<Vec<_>>(),
-    ];
+    let mut levels = vec![nonces.iter().map(|nonce| hash_leaf(&nonce.0)).collect::<Vec<_>>()];
     while let Some(level) = levels.last().filter(|level| level.len() > 1) {
         let above = level.chunks(2).map(hash_chunk).collect();
         levels.push(above);
@@ -371,19 +353,13 @@ impl Commitment {
     /// The proof of one leaf, or nothing beyond the last.
     #[must_use]
     pub fn proof(&self, index: u64) -> Option<MerkleProof> {
-        let mut place = usize::try_from(index)
-            .ok()
-            .filter(|place| *place < self.levels[0].len())?;
+        let mut place = usize::try_from(index).ok().filter(|place| *place < self.levels[0].len())?;
         let mut aunts = Vec::new();
         for level in &self.levels {
             aunts.extend(level.get(place ^ 1));
             place /= 2;
         }
-        Some(MerkleProof {
-            index,
-            total: self.total(),
-            aunts,
-        })
+        Some(MerkleProof { index, total: self.total(), aunts })
     }
 }
 
@@ -419,11 +395,7 @@ impl MerkleProof {
             } // else an odd last node, which moves up as it is
             (place, last) = (place / 2, last / 2);
         }
-        if aunts.next().is_none() && hash == *root {
-            Ok(())
-        } else {
-            Err(EotsError::Proof)
-        }
+        if aunts.next().is_none() && hash == *root { Ok(()) } else { Err(EotsError::Proof) }
     }
 }
 
@@ -447,10 +419,7 @@ fn hash_chunk(chunk: &[Hash32]) -> Hash32 {
 
 /// The BIP-340 challenge, reduced modulo the order.
 pub(crate) fn challenge(nonce: &[u8; 32], key: &PublicKey, message_hash: &Hash32) -> k256::Scalar {
-    reduce(&tagged_hash(
-        "BIP0340/challenge",
-        &[nonce, &key.to_bytes(), message_hash],
-    ))
+    reduce(&tagged_hash("BIP0340/challenge", &[nonce, &key.to_bytes(), message_hash]))
 }
 
 /// A hash as a scalar, modulo the order.
@@ -480,10 +449,7 @@ fn scalar_from_hmac(key: &[u8; 32], data: &[&[u8]]) -> secp256k1::SecretKey {
 
 fn short_hex(f: &mut fmt::Formatter<'_>, name: &str, bytes: &[u8]) -> fmt::Result {
     write!(f, "{name}(")?;
-    bytes
-        .iter()
-        .take(4)
-        .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+    bytes.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
     f.write_str("…)")
 }
 
@@ -505,9 +471,7 @@ mod tests {
     }
 
     fn nonces(count: u64) -> Vec<PublicNonce> {
-        (0..count)
-            .map(|slot| nonce(&key(1), &CHAIN, &DOMAIN, slot).public())
-            .collect()
+        (0..count).map(|slot| nonce(&key(1), &CHAIN, &DOMAIN, slot).public()).collect()
     }
 
     #[test]
@@ -519,14 +483,10 @@ mod tests {
                 let nonce = nonce(&secret, &CHAIN, &DOMAIN, slot);
                 let (public, randomness) = (secret.public(), nonce.public());
                 let (first, second) = ([seed; 32], [seed + 100; 32]);
-                let (one, two) = (
-                    sign(&secret, &nonce, &first),
-                    sign(&secret, &nonce, &second),
-                );
+                let (one, two) = (sign(&secret, &nonce, &first), sign(&secret, &nonce, &second));
                 assert_eq!(verify(&public, &randomness, &first, &one), Ok(()));
                 assert_eq!(verify(&public, &randomness, &second, &two), Ok(()));
-                let extracted =
-                    extract(&public, &randomness, (&first, &one), (&second, &two)).unwrap();
+                let extracted = extract(&public, &randomness, (&first, &one), (&second, &two)).unwrap();
                 assert_eq!(extracted, secret.even());
                 assert_eq!(extracted.public(), public);
                 seen.insert((is_odd(&secret), is_odd(&nonce.0)));
@@ -538,36 +498,16 @@ mod tests {
     #[test]
     fn nothing_is_extracted_from_what_is_no_pair() {
         let secret = key(3);
-        let (five, six) = (
-            nonce(&secret, &CHAIN, &DOMAIN, 5),
-            nonce(&secret, &CHAIN, &DOMAIN, 6),
-        );
+        let (five, six) = (nonce(&secret, &CHAIN, &DOMAIN, 5), nonce(&secret, &CHAIN, &DOMAIN, 6));
         let (a, b) = ([10; 32], [11; 32]);
         let (at_five, at_six) = (sign(&secret, &five, &a), sign(&secret, &six, &b));
         let public = secret.public();
-        let run = |nonce: &SecretNonce, first, second| {
-            extract(&public, &nonce.public(), first, second).unwrap_err()
-        };
-        assert_eq!(
-            run(&five, (&a, &at_five), (&a, &at_five)),
-            EotsError::SameMessage
-        );
-        assert_eq!(
-            run(&five, (&a, &at_five), (&b, &at_six)),
-            EotsError::Mismatch
-        );
-        assert_eq!(
-            run(&five, (&a, &at_five), (&b, &at_five)),
-            EotsError::Mismatch
-        );
-        assert_eq!(
-            run(&five, (&a, &at_five), (&b, &EotsSignature([0; 32]))),
-            EotsError::Scalar
-        );
-        assert_eq!(
-            run(&five, (&a, &at_five), (&b, &EotsSignature([255; 32]))),
-            EotsError::Scalar
-        );
+        let run = |nonce: &SecretNonce, first, second| extract(&public, &nonce.public(), first, second).unwrap_err();
+        assert_eq!(run(&five, (&a, &at_five), (&a, &at_five)), EotsError::SameMessage);
+        assert_eq!(run(&five, (&a, &at_five), (&b, &at_six)), EotsError::Mismatch);
+        assert_eq!(run(&five, (&a, &at_five), (&b, &at_five)), EotsError::Mismatch);
+        assert_eq!(run(&five, (&a, &at_five), (&b, &EotsSignature([0; 32]))), EotsError::Scalar);
+        assert_eq!(run(&five, (&a, &at_five), (&b, &EotsSignature([255; 32]))), EotsError::Scalar);
     }
 
     #[test]
@@ -580,10 +520,7 @@ mod tests {
             verify(&key.public(), &nonce.public(), &message, &signature)
         };
         assert_eq!(check(&ours, &nonce_five, [9; 32]), Ok(()));
-        assert_eq!(
-            check(&theirs, &nonce_five, [9; 32]),
-            Err(EotsError::Mismatch)
-        );
+        assert_eq!(check(&theirs, &nonce_five, [9; 32]), Err(EotsError::Mismatch));
         assert_eq!(check(&ours, &nonce_six, [9; 32]), Err(EotsError::Mismatch));
         assert_eq!(check(&ours, &nonce_five, [8; 32]), Err(EotsError::Mismatch));
         assert_eq!(sign(&ours, &nonce_five, &[9; 32]), signature);
@@ -634,11 +571,7 @@ mod tests {
         assert_eq!(PublicNonce::from_bytes(&[0; 32]), Err(EotsError::Point));
         let mut five = [0; 32];
         five[31] = 5;
-        assert_eq!(
-            PublicKey::from_bytes(&five),
-            Err(EotsError::Point),
-            "5 is on no point"
-        );
+        assert_eq!(PublicKey::from_bytes(&five), Err(EotsError::Point), "5 is on no point");
     }
 
     #[test]
@@ -647,10 +580,7 @@ mod tests {
             let secret = key(seed);
             let signature = secret.sign_schnorr(&[6; 32]);
             assert_eq!(secret.public().verify_schnorr(&[6; 32], &signature), Ok(()));
-            assert_eq!(
-                secret.public().verify_schnorr(&[7; 32], &signature),
-                Err(EotsError::Mismatch)
-            );
+            assert_eq!(secret.public().verify_schnorr(&[7; 32], &signature), Err(EotsError::Mismatch));
             assert_eq!(secret.sign_schnorr(&[6; 32]), signature);
             assert_ne!(secret.sign_schnorr_with(&[6; 32], &[1; 32]), signature);
         }
@@ -698,30 +628,12 @@ mod tests {
         assert_eq!(check(&|proof| proof.index = 5), Err(EotsError::Proof));
         assert_eq!(check(&|proof| proof.index = 11), Err(EotsError::Proof));
         assert_eq!(check(&|proof| proof.total = 4), Err(EotsError::Proof));
-        assert_eq!(
-            check(&|proof| (proof.index, proof.total) = (0, 0)),
-            Err(EotsError::Proof)
-        );
-        assert_eq!(
-            check(&|proof| proof.total = u64::MAX),
-            Err(EotsError::Proof)
-        );
-        assert_eq!(
-            check(&|proof| proof.aunts.truncate(3)),
-            Err(EotsError::Proof)
-        );
-        assert_eq!(
-            check(&|proof| proof.aunts.push([0; 32])),
-            Err(EotsError::Proof)
-        );
-        assert_eq!(
-            check(&|proof| proof.aunts.resize(65, [0; 32])),
-            Err(EotsError::Proof)
-        );
-        assert_eq!(
-            check(&|proof| proof.aunts[0] = [0; 32]),
-            Err(EotsError::Proof)
-        );
+        assert_eq!(check(&|proof| (proof.index, proof.total) = (0, 0)), Err(EotsError::Proof));
+        assert_eq!(check(&|proof| proof.total = u64::MAX), Err(EotsError::Proof));
+        assert_eq!(check(&|proof| proof.aunts.truncate(3)), Err(EotsError::Proof));
+        assert_eq!(check(&|proof| proof.aunts.push([0; 32])), Err(EotsError::Proof));
+        assert_eq!(check(&|proof| proof.aunts.resize(65, [0; 32])), Err(EotsError::Proof));
+        assert_eq!(check(&|proof| proof.aunts[0] = [0; 32]), Err(EotsError::Proof));
         assert_eq!(commit(&[]).unwrap_err(), EotsError::Empty);
     }
 

@@ -80,11 +80,7 @@ impl Tag {
 pub fn tagged_hash(tag: &str, parts: &[&[u8]]) -> Hash32 {
     let tag = Sha256::digest(tag.as_bytes());
     let hasher = Sha256::new().chain_update(tag).chain_update(tag);
-    parts
-        .iter()
-        .fold(hasher, |hasher, part| hasher.chain_update(part))
-        .finalize()
-        .into()
+    parts.iter().fold(hasher, |hasher, part| hasher.chain_update(part)).finalize().into()
 }
 
 /// SHA-256 of the bytes.
@@ -96,11 +92,7 @@ pub fn sha256(bytes: &[u8]) -> Hash32 {
 /// SHA-256 of the joined parts.
 #[must_use]
 pub fn sha256_all(parts: &[&[u8]]) -> Hash32 {
-    parts
-        .iter()
-        .fold(Sha256::new(), |hasher, part| hasher.chain_update(part))
-        .finalize()
-        .into()
+    parts.iter().fold(Sha256::new(), |hasher, part| hasher.chain_update(part)).finalize().into()
 }
 
 /// Keccak-256 of the bytes, as the EVM computes it.
@@ -112,11 +104,7 @@ pub fn keccak256(bytes: &[u8]) -> Hash32 {
 /// Keccak-256 of the joined parts (Solidity's `keccak256(abi.encodePacked(...))`).
 #[must_use]
 pub fn keccak256_all(parts: &[&[u8]]) -> Hash32 {
-    parts
-        .iter()
-        .fold(Keccak256::new(), |hasher, part| hasher.chain_update(part))
-        .finalize()
-        .into()
+    parts.iter().fold(Keccak256::new(), |hasher, part| hasher.chain_update(part)).finalize().into()
 }
 
 #[cfg(test)]
@@ -143,22 +131,15 @@ mod tests {
 
     #[test]
     fn no_two_kinds_hash_alike() {
-        let hashes: std::collections::BTreeSet<_> =
-            TAGS.iter().map(|tag| tag.hash(&[b"same"])).collect();
+        let hashes: std::collections::BTreeSet<_> = TAGS.iter().map(|tag| tag.hash(&[b"same"])).collect();
         assert_eq!(hashes.len(), TAGS.len());
     }
 
     #[test]
     fn known_answers() {
         let hex = |bytes: Hash32| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-        assert_eq!(
-            hex(keccak256(b"")),
-            "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
-        );
-        assert_eq!(
-            hex(sha256(b"")),
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
+        assert_eq!(hex(keccak256(b"")), "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470");
+        assert_eq!(hex(sha256(b"")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_eq!(keccak256_all(&[b"a", b"", b"bc"]), keccak256(b"abc"));
         assert_eq!(sha256_all(&[b"a", b"", b"bc"]), sha256(b"abc"));
     }
@@ -166,9 +147,6 @@ mod tests {
     #[test]
     fn a_tagged_hash_is_the_hash_of_its_prefix_and_parts() {
         let tag = sha256(b"BIP0340/challenge");
-        assert_eq!(
-            tagged_hash("BIP0340/challenge", &[b"ab", b"c"]),
-            sha256_all(&[&tag, &tag, b"abc"])
-        );
+        assert_eq!(tagged_hash("BIP0340/challenge", &[b"ab", b"c"]), sha256_all(&[&tag, &tag, b"abc"]));
     }
 }

@@ -38,11 +38,7 @@ pub(crate) fn check(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
         }
     }
     let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
-    if Tree::build(hashed.collect()).root() == ledger.root() {
-        Ok(())
-    } else {
-        Err(Unsound::Tree)
-    }
+    if Tree::build(hashed.collect()).root() == ledger.root() { Ok(()) } else { Err(Unsound::Tree) }
 }
 
 /// Whether a value is of its key's kind and names the same thing.
@@ -80,11 +76,7 @@ fn check_blocks(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
     }
     let chain = BlockId::new(*ledger.chain().as_bytes());
     let first = ledger.block_id(Height::new(0));
-    if first == Some(chain) {
-        Ok(())
-    } else {
-        Err(Unsound::Contradicts(RowKey::Block(Height::new(0))))
-    }
+    if first == Some(chain) { Ok(()) } else { Err(Unsound::Contradicts(RowKey::Block(Height::new(0)))) }
 }
 
 /// The rows that every room expects, and every epoch's committee and first height up to now.

@@ -22,11 +22,7 @@ pub(crate) fn convict(draft: &mut Draft<'_>, evidence: &Evidence) -> Result<(), 
         return Ok(());
     }
     let fault = judge(draft.state(), evidence)?;
-    let fact = Accusation {
-        operator: fault.operator(),
-        domain: fault.domain(),
-        slot: fault.slot(),
-    };
+    let fact = Accusation { operator: fault.operator(), domain: fault.domain(), slot: fault.slot() };
     open(draft, fact, Some(evidence.clone()), fault.exposed());
     Ok(())
 }
@@ -44,11 +40,7 @@ pub(crate) fn judge(state: State<'_>, evidence: &Evidence) -> Result<ProvenFault
     }
     check_time(state, capture(state, &domain, slot_of(evidence)))?;
     let accused = accusable(state, operator);
-    let committed = |id: &_| {
-        state
-            .commitments(&operator.id)
-            .any(|promise| promise.commitment.id() == *id)
-    };
+    let committed = |id: &_| state.commitments(&operator.id).any(|promise| promise.commitment.id() == *id);
     let domains = state.ledger.domains();
     match evidence.prove(domains, &accused, committed) {
         // A key whose row ended longer ago than W convicts nobody any more (R12).
@@ -70,23 +62,14 @@ pub(crate) fn judge_votes(state: State<'_>, pair: &VotePair) -> Result<(), Unpro
     if pair.first.0 == pair.second.0 {
         return Err(Unproven::Compatible);
     }
-    if pair.signed_by(&accusable(state, operator)) {
-        Ok(())
-    } else {
-        Err(Unproven::BadSignature)
-    }
+    if pair.signed_by(&accusable(state, operator)) { Ok(()) } else { Err(Unproven::BadSignature) }
 }
 
 /// Whether the domain is one of the network's own. A service's domain would take what is allocated to the
 /// service, and no service is registered here; Palisade.sol refuses the same.
 fn is_judged_here(state: State<'_>, domain: &Domain) -> bool {
-    let own = [
-        DomainKind::Ledger,
-        DomainKind::Bitcoin,
-        DomainKind::VaultClaim,
-        DomainKind::Order,
-        DomainKind::Succession,
-    ];
+    let own =
+        [DomainKind::Ledger, DomainKind::Bitcoin, DomainKind::VaultClaim, DomainKind::Order, DomainKind::Succession];
     let (chain, palisade) = (state.ledger.chain(), state.ledger.genesis_of().contracts.palisade);
     own.iter().any(|kind| Domain::own(&chain, &palisade, *kind) == *domain)
 }
@@ -112,16 +95,10 @@ fn capture(state: State<'_>, domain: &Domain, slot: Option<u64>) -> Option<Epoch
 /// Evidence counts while its execution still fits into W after the snapshot (R4, R26). An unknown epoch, and so
 /// a slot of the future, is charged to the newest snapshot.
 fn check_time(state: State<'_>, epoch: Option<Epoch>) -> Result<(), Unproven> {
-    let committee = epoch
-        .and_then(|epoch| state.committee_of(epoch))
-        .unwrap_or_else(|| state.newest_committee());
+    let committee = epoch.and_then(|epoch| state.committee_of(epoch)).unwrap_or_else(|| state.newest_committee());
     let grace = state.ledger.genesis_of().parameters.evidence_blocks();
     let last = committee.ethereum.number.saturating_add(grace);
-    if state.anchor(ChainKind::Ethereum).number <= last {
-        Ok(())
-    } else {
-        Err(Unproven::Expired)
-    }
+    if state.anchor(ChainKind::Ethereum).number <= last { Ok(()) } else { Err(Unproven::Expired) }
 }
 
 fn accusable(state: State<'_>, operator: &Operator) -> Operator {
@@ -176,18 +153,9 @@ pub(crate) fn slashed(draft: &mut Draft<'_>, slashed: &SlashedOnChain) {
     }
     let status = match slashed.before.checked_sub(slashed.afterwards) {
         None | Some(0) => OrderStatus::Escaped,
-        Some(amount) => OrderStatus::Final(Taken {
-            amount,
-            transaction: slashed.transaction,
-        }),
+        Some(amount) => OrderStatus::Final(Taken { amount, transaction: slashed.transaction }),
     };
-    settle(
-        draft,
-        &operator,
-        &domain,
-        SlashTarget::EigenLayer(slashed.asset),
-        status,
-    );
+    settle(draft, &operator, &domain, SlashTarget::EigenLayer(slashed.asset), status);
 }
 
 /// Notes how one order ended. What is final stays; what seemed to escape may yet be shown as taken.
@@ -219,13 +187,8 @@ pub(crate) fn let_go(draft: &mut Draft<'_>) {
             let SlashTarget::EigenLayer(strategy) = order.target else {
                 continue;
             };
-            let id = PositionId {
-                operator: case.operator,
-                source: StakeSource::EigenLayer(strategy),
-            };
-            let left = state
-                .position(&id)
-                .is_some_and(|position| slashing::is_takeable(position, now));
+            let id = PositionId { operator: case.operator, source: StakeSource::EigenLayer(strategy) };
+            let left = state.position(&id).is_some_and(|position| slashing::is_takeable(position, now));
             if order.status == OrderStatus::Ordered && !left {
                 gone.push((case.operator, case.domain, order.target));
             }

@@ -18,12 +18,7 @@ pub struct Changes {
 
 impl Changes {
     pub(crate) const fn new(head: FinalBlock, parent: BlockId, rows: Vec<(RowKey, Option<Row>)>, tree: Tree) -> Self {
-        Self {
-            head,
-            parent,
-            rows,
-            tree,
-        }
+        Self { head, parent, rows, tree }
     }
 
     /// The block that makes them.
@@ -70,22 +65,14 @@ impl<'a> Draft<'a> {
     /// Starts the block after the parent's head by naming the parent (R1).
     pub(crate) fn on(parent: &'a Ledger) -> Self {
         let head = parent.head();
-        let mut draft = Self {
-            parent,
-            height: head.height.next(),
-            boundary_certified: false,
-            changed: Rows::new(),
-        };
+        let mut draft = Self { parent, height: head.height.next(), boundary_certified: false, changed: Rows::new() };
         draft.put(RowKey::Block(head.height), Row::Block(head.id));
         draft
     }
 
     /// The state as it is so far.
     pub(crate) const fn state(&self) -> State<'_> {
-        State {
-            ledger: self.parent,
-            changed: &self.changed,
-        }
+        State { ledger: self.parent, changed: &self.changed }
     }
 
     /// Writes a row.
@@ -96,10 +83,7 @@ impl<'a> Draft<'a> {
     /// The rows that really differ from the parent's, and the tree with them.
     pub(crate) fn finish(self) -> (Vec<(RowKey, Option<Row>)>, Tree) {
         let mut tree = self.parent.tree().clone();
-        let differ = self
-            .changed
-            .into_iter()
-            .filter(|(key, row)| self.parent.settled(key) != Some(row));
+        let differ = self.changed.into_iter().filter(|(key, row)| self.parent.settled(key) != Some(row));
         let rows: Vec<_> = differ.map(|(key, row)| (key, Some(row))).collect();
         for (key, row) in &rows {
             match row {

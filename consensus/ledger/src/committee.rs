@@ -88,17 +88,13 @@ fn bitcoin(state: State<'_>, operator: &Operator, keys: &KeyRow, height: Height)
     let Some(checkpoint) = next_checkpoint(height, interval) else {
         return (0, Hash::ZERO);
     };
-    let promise = state
-        .commitments(&operator.id)
-        .find(|promise| promise.commitment.leaf(checkpoint, interval).is_some());
+    let promise =
+        state.commitments(&operator.id).find(|promise| promise.commitment.leaf(checkpoint, interval).is_some());
     let Some(promise) = promise else {
         return (0, Hash::ZERO);
     };
     let now = state.anchor(ChainKind::Bitcoin).number;
-    (
-        weights::bitcoin(state, &operator.id, keys, now),
-        promise.commitment.id(),
-    )
+    (weights::bitcoin(state, &operator.id, keys, now), promise.commitment.id())
 }
 
 /// The first checkpoint above `height` (R2); `None` past the last height.
@@ -111,10 +107,7 @@ pub(crate) fn next_checkpoint(height: Height, interval: u64) -> Option<Height> {
 fn empower(state: State<'_>, mut members: Vec<Member>) -> Vec<Member> {
     let terms = state.ledger.genesis_of().vaults.as_ref();
     let worth = |sats: u64| terms.map_or(0, |terms| weights::worth(sats.into(), terms.price, weights::BITCOIN));
-    let values: Vec<_> = members
-        .iter()
-        .map(|member| (member.ether, worth(member.bitcoin)))
-        .collect();
+    let values: Vec<_> = members.iter().map(|member| (member.ether, worth(member.bitcoin))).collect();
     for (member, power) in members.iter_mut().zip(weights::engine(&values)) {
         member.engine = power;
     }
@@ -126,18 +119,9 @@ fn empower(state: State<'_>, mut members: Vec<Member>) -> Vec<Member> {
 fn kept(state: State<'_>) -> Vec<Member> {
     let seats = &state.committee().members;
     let may_stay = |member: &&Member| state.operator(&member.operator).is_none_or(operators::is_eligible);
-    let weightless = |member: &Member| Member {
-        randomness: Hash::ZERO,
-        ether: 0,
-        bitcoin: 0,
-        ..*member
-    };
+    let weightless = |member: &Member| Member { randomness: Hash::ZERO, ether: 0, bitcoin: 0, ..*member };
     let staying: Vec<_> = seats.iter().filter(may_stay).map(weightless).collect();
-    if staying.is_empty() {
-        seats.iter().map(weightless).collect()
-    } else {
-        staying
-    }
+    if staying.is_empty() { seats.iter().map(weightless).collect() } else { staying }
 }
 
 fn bounded(members: Vec<Member>) -> List<Member, MAX_MEMBERS> {

@@ -14,21 +14,14 @@ use palisade_types::{Epoch, Genesis, Hash, Height, Row, RowKey};
 
 /// The rows of a ledger before its first block.
 pub(crate) fn genesis_rows(genesis: &Genesis) -> Rows {
-    let state = EpochState {
-        epoch: Epoch::new(0),
-        first: Height::new(1),
-        boundary: None,
-    };
+    let state = EpochState { epoch: Epoch::new(0), first: Height::new(1), boundary: None };
     Rows::from([
         (RowKey::Anchor(ChainKind::Ethereum), Row::Anchor(genesis.ethereum_start)),
         (RowKey::Anchor(ChainKind::Bitcoin), Row::Anchor(genesis.bitcoin_start)),
         (RowKey::Epoch, Row::Epoch(state)),
         (RowKey::EpochFirst(state.epoch), Row::EpochFirst(state.first)),
         (RowKey::Finality, Row::Finality(Finality::default())),
-        (
-            RowKey::Committee(state.epoch),
-            Row::Committee(committee::first(genesis)),
-        ),
+        (RowKey::Committee(state.epoch), Row::Committee(committee::first(genesis))),
     ])
 }
 
@@ -50,10 +43,7 @@ pub(crate) fn close(draft: &mut Draft<'_>) -> Hash {
 fn set_boundary(draft: &mut Draft<'_>, epoch: &mut EpochState) -> Hash {
     let next = committee::draw(draft.state(), draft.height);
     let next_committee = next.hash(&draft.parent.chain());
-    epoch.boundary = Some(Boundary {
-        height: draft.height,
-        next_committee,
-    });
+    epoch.boundary = Some(Boundary { height: draft.height, next_committee });
     draft.put(RowKey::Committee(next.epoch), Row::Committee(next));
     draft.put(RowKey::Epoch, Row::Epoch(*epoch));
     next_committee
@@ -61,11 +51,7 @@ fn set_boundary(draft: &mut Draft<'_>, epoch: &mut EpochState) -> Hash {
 
 fn advance(draft: &mut Draft<'_>, epoch: Epoch) {
     let first = draft.height.next();
-    let state = EpochState {
-        epoch,
-        first,
-        boundary: None,
-    };
+    let state = EpochState { epoch, first, boundary: None };
     draft.put(RowKey::Epoch, Row::Epoch(state));
     draft.put(RowKey::EpochFirst(epoch), Row::EpochFirst(first));
 }
@@ -88,10 +74,7 @@ fn is_due(draft: &Draft<'_>) -> bool {
 /// How many blocks each chain's anchor is past the committee's snapshot.
 pub(crate) fn ages(state: State<'_>, committee: &Committee) -> (u64, u64) {
     let since = |chain, snapshot| state.anchor(chain).number.saturating_sub(snapshot);
-    (
-        since(ChainKind::Ethereum, committee.ethereum.number),
-        since(ChainKind::Bitcoin, committee.bitcoin.number),
-    )
+    (since(ChainKind::Ethereum, committee.ethereum.number), since(ChainKind::Bitcoin, committee.bitcoin.number))
 }
 
 /// Whether a member with weight is convicted. A seat without weight has nothing to lose and waits for the

@@ -17,10 +17,7 @@ pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> R
     }
     let block = certified(draft, certificate.slot, &certificate.digest)?;
     let finality = *draft.state().finality();
-    let is_boundary = parent
-        .epoch()
-        .boundary
-        .is_some_and(|boundary| boundary.height == block.height);
+    let is_boundary = parent.epoch().boundary.is_some_and(|boundary| boundary.height == block.height);
     let is_newer = finality.ether.is_none_or(|newest| newest.height < block.height);
     // The boundary's own certificate is asked for, though a later block may be certified already (R10).
     if !is_newer && (!is_boundary || draft.boundary_certified) {
@@ -32,9 +29,7 @@ pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> R
     }
     let is_late = is_past_age(draft, committee);
     if is_late && !is_boundary {
-        return Err(Invalid::Late(
-            "a certificate of a committee past its age, not of its hand-over",
-        ));
+        return Err(Invalid::Late("a certificate of a committee past its age, not of its hand-over"));
     }
     let convicted = |operator: &OperatorId| parent.state().is_convicted(operator);
     certificate.verify(&parent.chain(), committee, convicted)?;
@@ -43,13 +38,7 @@ pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> R
     }
     draft.boundary_certified |= is_boundary;
     if is_newer {
-        put(
-            draft,
-            Finality {
-                ether: Some(block),
-                ..finality
-            },
-        );
+        put(draft, Finality { ether: Some(block), ..finality });
     }
     for (index, member) in committee.members.iter().enumerate() {
         if !convicted(&member.operator) {
@@ -81,13 +70,7 @@ pub(crate) fn bitcoin(draft: &mut Draft<'_>, certificate: &BitcoinCertificate) -
     let convicted = |operator: &OperatorId| parent.state().is_convicted(operator);
     certificate.verify(&parent.chain(), committee, interval, convicted)?;
     check_vaults(draft, committee, certificate)?;
-    put(
-        draft,
-        Finality {
-            bitcoin: Some(block),
-            ..finality
-        },
-    );
+    put(draft, Finality { bitcoin: Some(block), ..finality });
     Ok(())
 }
 
@@ -149,11 +132,7 @@ fn check_vaults(draft: &Draft<'_>, committee: &Committee, certificate: &BitcoinC
 }
 
 const fn quorum(signed: u128, total: u128) -> Result<(), Worthless> {
-    if signed * 3 > total * 2 {
-        Ok(())
-    } else {
-        Err(Worthless::NoQuorum { signed, total })
-    }
+    if signed * 3 > total * 2 { Ok(()) } else { Err(Worthless::NoQuorum { signed, total }) }
 }
 
 fn check_run(draft: &Draft<'_>, finality: &Finality, slot: Height) -> Result<(), Invalid> {

@@ -200,10 +200,7 @@ impl Network {
     #[must_use]
     pub fn registration(&self, keys: &OperatorKeys, id: u32, from: u64) -> Fact {
         let palisade = self.genesis.contracts.palisade;
-        let (votes, finalises) = (
-            ed25519_key(&keys.ed25519),
-            SchnorrKey::new(keys.eots.public().to_bytes()),
-        );
+        let (votes, finalises) = (ed25519_key(&keys.ed25519), SchnorrKey::new(keys.eots.public().to_bytes()));
         let votes_message = possession::ed25519_message(&self.chain, &palisade, &keys.id, &votes);
         let finalises_message = possession::eots_message(&self.chain, &palisade, &keys.id, &finalises);
         Fact::Keys(Box::new(KeysRegistered {
@@ -241,10 +238,7 @@ impl Network {
     /// EigenLayer's views show this position of operator `index`.
     #[must_use]
     pub fn position_fact(&self, index: usize, position: Position) -> Fact {
-        Fact::Stake(StakeSeen {
-            id: self.position_id(index),
-            position,
-        })
+        Fact::Stake(StakeSeen { id: self.position_id(index), position })
     }
 
     /// Operator `index`'s position in the one asset.
@@ -313,21 +307,14 @@ impl Network {
         let bytes = [&number.to_be_bytes()[..], keys.id.as_bytes()].concat();
         let transaction: palisade_types::Blob<_> = bytes.try_into().expect("24 bytes");
         let member = SchnorrKey::new([0xc1; 32]);
-        let adaptor = CovenantAdaptor {
-            member,
-            provider,
-            signature: AdaptorBytes::ZERO,
-        };
+        let adaptor = CovenantAdaptor { member, provider, signature: AdaptorBytes::ZERO };
         let slashing = Slashing {
             transaction: transaction.clone(),
             staker: SchnorrSignature::ZERO,
             covenant: vec![adaptor].try_into().expect("one"),
         };
         let ladder: palisade_types::List<_, _> = vec![slashing].try_into().expect("one rung");
-        let unbonding = CovenantSignature {
-            member,
-            signature: SchnorrSignature::ZERO,
-        };
+        let unbonding = CovenantSignature { member, signature: SchnorrSignature::ZERO };
         VaultRegistration {
             operator: keys.id,
             staker: SchnorrKey::new([0xd1; 32]),
@@ -361,11 +348,7 @@ impl Network {
     /// What an honest operator says of a block.
     #[must_use]
     pub const fn finality_statement(&self, height: Height, digest: Digest) -> Statement {
-        Statement {
-            domain: self.ledger_domain,
-            slot: height.get(),
-            digest,
-        }
+        Statement { domain: self.ledger_domain, slot: height.get(), digest }
     }
 
     /// Operator `index`'s attestation.
@@ -373,11 +356,7 @@ impl Network {
     pub fn attest(&self, index: usize, statement: Statement) -> Attestation {
         let keys = &self.operators[index];
         let signature = keys.bls.sign(&statement.bls_message(&self.chain));
-        Attestation {
-            statement,
-            operator: keys.id,
-            signature: BlsSignature::new(signature.to_bytes()),
-        }
+        Attestation { statement, operator: keys.id, signature: BlsSignature::new(signature.to_bytes()) }
     }
 
     /// A certificate of `statement` by `signers`, who are members of `committee`.
@@ -425,11 +404,7 @@ impl Network {
         let nonces = self.nonces(index, first, count.clamp(1, 1_000));
         let public: Vec<_> = nonces.iter().map(eots::SecretNonce::public).collect();
         let tree = eots::commit(&public).expect("at least one nonce");
-        let commitment = Commitment {
-            first,
-            count,
-            root: Hash::new(tree.root()),
-        };
+        let commitment = Commitment { first, count, root: Hash::new(tree.root()) };
         let keys = &self.operators[index];
         let message = RandomnessCommitment::message(&self.chain, &self.bitcoin_domain, &keys.id, &commitment);
         RandomnessCommitment {
@@ -442,11 +417,7 @@ impl Network {
     /// Operator `index`'s EOTS vote on a checkpoint under the promise of `count` nonces from `first` on.
     #[must_use]
     pub fn finality_vote(&self, index: usize, slot: u64, digest: Digest, first: u64, count: u32) -> FinalityVote {
-        let statement = Statement {
-            domain: self.bitcoin_domain,
-            slot,
-            digest,
-        };
+        let statement = Statement { domain: self.bitcoin_domain, slot, digest };
         let keys = &self.operators[index];
         let nonces = self.nonces(index, Height::new(first), count);
         let public: Vec<_> = nonces.iter().map(eots::SecretNonce::public).collect();
@@ -464,10 +435,7 @@ impl Network {
             operator: keys.id,
             nonce: Hash::new(nonce.public().to_bytes()),
             signature: Hash::new(signature.0),
-            opening: Opening {
-                commitment,
-                aunts: aunts.try_into().expect("at most 32"),
-            },
+            opening: Opening { commitment, aunts: aunts.try_into().expect("at most 32") },
         }
     }
 
@@ -570,12 +538,7 @@ impl Network {
             let signature = Ed25519Signature::new(keys.ed25519.sign(bytes).0);
             (bytes.to_vec().try_into().expect("a short vote"), signature)
         };
-        VotePair {
-            operator: keys.id,
-            height: Height::new(height),
-            first: signed(votes[0]),
-            second: signed(votes[1]),
-        }
+        VotePair { operator: keys.id, height: Height::new(height), first: signed(votes[0]), second: signed(votes[1]) }
     }
 
     /// Operator `index`'s finality key is out (R29).
@@ -605,11 +568,7 @@ impl Run {
     /// A ledger at genesis.
     #[must_use]
     pub fn new(network: Network) -> Self {
-        Self {
-            ledger: Ledger::genesis(network.genesis.clone()),
-            network,
-            blocks: Vec::new(),
-        }
+        Self { ledger: Ledger::genesis(network.genesis.clone()), network, blocks: Vec::new() }
     }
 
     /// A ledger at the first height of epoch 1, in which everybody sits with a bond of [`BOND`].

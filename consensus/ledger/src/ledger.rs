@@ -49,10 +49,7 @@ impl Ledger {
     #[must_use]
     pub fn genesis(genesis: Arc<Genesis>) -> Self {
         let chain = genesis.chain_id();
-        let head = FinalBlock {
-            height: Height::new(0),
-            id: BlockId::new(*chain.as_bytes()),
-        };
+        let head = FinalBlock { height: Height::new(0), id: BlockId::new(*chain.as_bytes()) };
         let rows = epochs::genesis_rows(&genesis);
         Self::assemble(genesis, head, rows)
     }
@@ -95,10 +92,7 @@ impl Ledger {
     pub fn preview(&self, block: &Block) -> Result<Changes, Invalid> {
         let header = &block.header;
         if header.height != self.head.height.next() || header.parent != self.head.id {
-            return Err(Invalid::NotNext {
-                height: header.height,
-                parent: header.parent,
-            });
+            return Err(Invalid::NotNext { height: header.height, parent: header.parent });
         }
         if block.to_bytes().len() > MAX_BLOCK {
             return Err(Invalid::Items("are larger than a block may be"));
@@ -156,10 +150,7 @@ impl Ledger {
             state_root: tree.root(),
             next_committee,
         };
-        let head = FinalBlock {
-            height: header.height,
-            id: header.id(),
-        };
+        let head = FinalBlock { height: header.height, id: header.id() };
         (header, Changes::new(head, self.head.id, rows, tree))
     }
 
@@ -361,24 +352,14 @@ impl Ledger {
         let (mut positions, mut open) = (BTreeMap::new(), BTreeMap::new());
         match chain {
             ChainKind::Ethereum => positions.extend(self.positions().map(|(id, seen)| (*id, *seen))),
-            ChainKind::Bitcoin => open.extend(
-                self.vaults()
-                    .filter(|vault| !vaults::is_over(vault))
-                    .map(|vault| (vault.id, vault.clone())),
-            ),
+            ChainKind::Bitcoin => open
+                .extend(self.vaults().filter(|vault| !vaults::is_over(vault)).map(|vault| (vault.id, vault.clone()))),
         }
-        Watch {
-            operators: operators.collect(),
-            positions,
-            vaults: open,
-        }
+        Watch { operators: operators.collect(), positions, vaults: open }
     }
 
     pub(crate) const fn state(&self) -> State<'_> {
-        State {
-            ledger: self,
-            changed: &UNCHANGED,
-        }
+        State { ledger: self, changed: &UNCHANGED }
     }
 
     pub(crate) fn settled(&self, key: &RowKey) -> Option<&Row> {

@@ -30,24 +30,14 @@ pub(crate) fn register(draft: &mut Draft<'_>, keys: &KeysRegistered) {
 }
 
 const fn newcomer(id: OperatorId) -> Operator {
-    Operator {
-        id,
-        keys: palisade_types::List::new(),
-        convicted: None,
-        jailed: None,
-        attested: 0,
-        missed: 0,
-    }
+    Operator { id, keys: palisade_types::List::new(), convicted: None, jailed: None, attested: 0, missed: 0 }
 }
 
 /// Keys are unique for ever (R12). The contract keeps only BLS keys so, whose proofs it checks; two members with
 /// one voting key would be one seat in the engine.
 fn is_unique(draft: &Draft<'_>, new: &KeyRow) -> bool {
     let shares = |old: &KeyRow| old.bls == new.bls || old.ed25519 == new.ed25519 || old.eots == new.eots;
-    !draft
-        .state()
-        .operators()
-        .any(|operator| operator.keys.iter().any(shares))
+    !draft.state().operators().any(|operator| operator.keys.iter().any(shares))
 }
 
 /// The contract checked the BLS proof; here the key is only read. The other two proofs are checked in full.
@@ -57,8 +47,7 @@ fn proves_possession(draft: &Draft<'_>, keys: &KeysRegistered) -> bool {
     let (operator, row) = (&keys.operator, &keys.row);
     let votes = ed25519::PublicKey::from_bytes(row.ed25519.as_bytes()).is_ok_and(|key| {
         let message = possession::ed25519_message(&chain, &palisade, operator, &row.ed25519);
-        key.verify(&message, &ed25519::Signature(*keys.ed25519_proof.as_bytes()))
-            .is_ok()
+        key.verify(&message, &ed25519::Signature(*keys.ed25519_proof.as_bytes())).is_ok()
     });
     let finalises = eots::PublicKey::from_bytes(row.eots.as_bytes()).is_ok_and(|key| {
         let message = possession::eots_message(&chain, &palisade, operator, &row.eots);
@@ -112,11 +101,7 @@ pub(crate) fn accusable(operator: &Operator, now: u64, window: u64) -> Operator 
     let rows = operator.keys.iter();
     let rows = rows.filter(|row| row.until.is_none_or(|until| now <= until.saturating_add(window)));
     Operator {
-        keys: rows
-            .cloned()
-            .collect::<Vec<_>>()
-            .try_into()
-            .expect("no more rows than before"),
+        keys: rows.cloned().collect::<Vec<_>>().try_into().expect("no more rows than before"),
         ..operator.clone()
     }
 }

@@ -11,28 +11,18 @@ use palisade_types::{Height, Row, RowKey};
 /// Takes a commitment in.
 pub(crate) fn commit(draft: &mut Draft<'_>, promise: &RandomnessCommitment) -> Result<(), Invalid> {
     let state = draft.state();
-    let operator = state
-        .operator(&promise.operator)
-        .ok_or(Invalid::Early("a commitment of an unknown operator"))?;
+    let operator = state.operator(&promise.operator).ok_or(Invalid::Early("a commitment of an unknown operator"))?;
     if operator.convicted.is_some() {
         return Err(Invalid::Late("a commitment of a convict"));
     }
     let interval = state.ledger.domains().interval;
     check_range(&promise.commitment, interval, draft.height)?;
-    if state
-        .commitments(&promise.operator)
-        .any(|other| overlap(&other.commitment, &promise.commitment, interval))
-    {
+    if state.commitments(&promise.operator).any(|other| overlap(&other.commitment, &promise.commitment, interval)) {
         return Err(Invalid::Late("a commitment that overlaps another"));
     }
-    let keys = operator
-        .keys_now()
-        .ok_or(Invalid::Early("a commitment without a standing key"))?;
+    let keys = operator.keys_now().ok_or(Invalid::Early("a commitment without a standing key"))?;
     check_signature(draft, promise, keys)?;
-    let id = RandomnessId {
-        operator: promise.operator,
-        first: promise.commitment.first,
-    };
+    let id = RandomnessId { operator: promise.operator, first: promise.commitment.first };
     draft.put(RowKey::Randomness(id), Row::Randomness(*promise));
     Ok(())
 }

@@ -79,20 +79,11 @@ fn hash_of(child: &Child) -> Hash {
 }
 
 fn leaf_node(path: &Path, value: &Path) -> Arc<Node> {
-    Arc::new(Node {
-        hash: leaf(path, value),
-        kind: Kind::Leaf {
-            path: *path,
-            value: *value,
-        },
-    })
+    Arc::new(Node { hash: leaf(path, value), kind: Kind::Leaf { path: *path, value: *value } })
 }
 
 fn inner_node(halves: [Child; 2]) -> Arc<Node> {
-    Arc::new(Node {
-        hash: inner(&hash_of(&halves[0]), &hash_of(&halves[1])),
-        kind: Kind::Inner(halves),
-    })
+    Arc::new(Node { hash: inner(&hash_of(&halves[0]), &hash_of(&halves[1])), kind: Kind::Inner(halves) })
 }
 
 /// The subtree over `rows`, ascending, which agree in their first `depth` bits.

@@ -21,9 +21,7 @@ pub(crate) fn orders(
     } else {
         on_ethereum(state, operator)
     };
-    orders
-        .try_into()
-        .expect("an operator has at most 16 assets, and 256 vaults")
+    orders.try_into().expect("an operator has at most 16 assets, and 256 vaults")
 }
 
 /// One order per asset with something to take: the fixed part (R11) of what is slashable now, rounded down in the
@@ -33,10 +31,7 @@ fn on_ethereum(state: State<'_>, operator: &OperatorId) -> Vec<SlashOrder> {
     let now = state.anchor(ChainKind::Ethereum).number;
     let assets = &state.ledger.genesis_of().assets;
     let orders = assets.iter().filter_map(|asset| {
-        let id = PositionId {
-            operator: *operator,
-            source: StakeSource::EigenLayer(asset.strategy),
-        };
+        let id = PositionId { operator: *operator, source: StakeSource::EigenLayer(asset.strategy) };
         let position = state.position(&id).filter(|seen| is_takeable(seen, now))?;
         let part = u128::from(asset.equivocation.get());
         Some(SlashOrder {
@@ -61,13 +56,13 @@ fn on_bitcoin(state: State<'_>, operator: &OperatorId, exposed: Option<[u8; 32]>
         .and_then(|secret| eots::SecretKey::from_bytes(&secret).ok())
         .map(|secret| SchnorrKey::new(secret.public().to_bytes()));
     let unlocks = |vault: &Vault| key.is_none_or(|key| vault.registration.providers.contains(&key));
-    let orders = state
-        .vaults_of(operator)
-        .filter(|vault| !crate::vaults::is_over(vault) && unlocks(vault))
-        .map(|vault| SlashOrder {
-            target: SlashTarget::Vault(vault.id),
-            asked: crate::weights::of_vault(state, vault).into(),
-            status: OrderStatus::Ordered,
+    let orders =
+        state.vaults_of(operator).filter(|vault| !crate::vaults::is_over(vault) && unlocks(vault)).map(|vault| {
+            SlashOrder {
+                target: SlashTarget::Vault(vault.id),
+                asked: crate::weights::of_vault(state, vault).into(),
+                status: OrderStatus::Ordered,
+            }
         });
     orders.collect()
 }

@@ -91,8 +91,7 @@ impl<'a> State<'a> {
     pub(crate) fn newest_committee(self) -> &'a Committee {
         let state = self.epoch();
         let next = state.boundary.map(|_| state.epoch.next());
-        next.and_then(|epoch| self.committee_of(epoch))
-            .unwrap_or_else(|| self.committee())
+        next.and_then(|epoch| self.committee_of(epoch)).unwrap_or_else(|| self.committee())
     }
 
     /// The epoch that `height` belongs to; `None` for genesis and for heights beyond the next block.
@@ -128,11 +127,10 @@ impl<'a> State<'a> {
     }
 
     pub(crate) fn operators(self) -> impl Iterator<Item = &'a Operator> {
-        self.rows_from(RowKey::Operator(OperatorId::ZERO))
-            .map_while(|(_, row)| match row {
-                Row::Operator(operator) => Some(operator),
-                _ => None,
-            })
+        self.rows_from(RowKey::Operator(OperatorId::ZERO)).map_while(|(_, row)| match row {
+            Row::Operator(operator) => Some(operator),
+            _ => None,
+        })
     }
 
     pub(crate) fn position(self, id: &PositionId) -> Option<&'a Position> {
@@ -143,15 +141,11 @@ impl<'a> State<'a> {
     }
 
     pub(crate) fn positions(self) -> impl Iterator<Item = (&'a PositionId, &'a Position)> {
-        let first = PositionId {
-            operator: OperatorId::ZERO,
-            source: StakeSource::EigenLayer(Address::ZERO),
-        };
-        self.rows_from(RowKey::Position(first))
-            .map_while(|(key, row)| match (key, row) {
-                (RowKey::Position(id), Row::Position(position)) => Some((id, position)),
-                _ => None,
-            })
+        let first = PositionId { operator: OperatorId::ZERO, source: StakeSource::EigenLayer(Address::ZERO) };
+        self.rows_from(RowKey::Position(first)).map_while(|(key, row)| match (key, row) {
+            (RowKey::Position(id), Row::Position(position)) => Some((id, position)),
+            _ => None,
+        })
     }
 
     pub(crate) fn vault(self, id: &VaultId) -> Option<&'a Vault> {
@@ -162,10 +156,7 @@ impl<'a> State<'a> {
     }
 
     pub(crate) fn vaults(self) -> impl Iterator<Item = &'a Vault> {
-        let first = VaultId {
-            txid: Hash::ZERO,
-            output: 0,
-        };
+        let first = VaultId { txid: Hash::ZERO, output: 0 };
         self.rows_from(RowKey::Vault(first)).map_while(|(_, row)| match row {
             Row::Vault(vault) => Some(&**vault),
             _ => None,
@@ -174,22 +165,17 @@ impl<'a> State<'a> {
 
     pub(crate) fn vaults_of(self, operator: &OperatorId) -> impl Iterator<Item = &'a Vault> {
         let operator = *operator;
-        self.vaults()
-            .filter(move |vault| vault.registration.operator == operator)
+        self.vaults().filter(move |vault| vault.registration.operator == operator)
     }
 
     /// An operator's promises of nonces, by first slot ascending.
     pub(crate) fn commitments(self, operator: &OperatorId) -> impl Iterator<Item = &'a RandomnessCommitment> {
         let operator = *operator;
-        let first = RandomnessId {
-            operator,
-            first: Height::new(0),
-        };
-        self.rows_from(RowKey::Randomness(first))
-            .map_while(move |(_, row)| match row {
-                Row::Randomness(commitment) if commitment.operator == operator => Some(commitment),
-                _ => None,
-            })
+        let first = RandomnessId { operator, first: Height::new(0) };
+        self.rows_from(RowKey::Randomness(first)).map_while(move |(_, row)| match row {
+            Row::Randomness(commitment) if commitment.operator == operator => Some(commitment),
+            _ => None,
+        })
     }
 
     pub(crate) fn case(self, id: &CaseId) -> Option<&'a Case> {
@@ -200,10 +186,9 @@ impl<'a> State<'a> {
     }
 
     pub(crate) fn cases(self) -> impl Iterator<Item = &'a Case> {
-        self.rows_from(RowKey::Case(CaseId::ZERO))
-            .map_while(|(_, row)| match row {
-                Row::Case(case) => Some(&**case),
-                _ => None,
-            })
+        self.rows_from(RowKey::Case(CaseId::ZERO)).map_while(|(_, row)| match row {
+            Row::Case(case) => Some(&**case),
+            _ => None,
+        })
     }
 }

@@ -12,10 +12,7 @@ use palisade_types::{Hash, Row, RowKey, Vault, VaultId, VaultRegistration};
 
 /// The vault's name: the double SHA-256 of the staking transaction without its witness, and the output.
 pub(crate) fn name(registration: &VaultRegistration) -> VaultId {
-    VaultId {
-        txid: Hash::new(sha256(&sha256(&registration.staking))),
-        output: registration.output,
-    }
+    VaultId { txid: Hash::new(sha256(&sha256(&registration.staking))), output: registration.output }
 }
 
 /// Takes a registration in. Here only what needs no Bitcoin code is checked; scripts, signatures and the
@@ -27,15 +24,12 @@ pub(crate) fn register(draft: &mut Draft<'_>, registration: &VaultRegistration) 
         return Err(Invalid::Late("a vault that is registered already"));
     }
     check_terms(draft, registration)?;
-    let operator = state
-        .operator(&registration.operator)
-        .ok_or(Invalid::Early("a vault behind an unknown operator"))?;
+    let operator =
+        state.operator(&registration.operator).ok_or(Invalid::Early("a vault behind an unknown operator"))?;
     if operator.convicted.is_some() {
         return Err(Invalid::Late("a vault behind a convict"));
     }
-    let keys = operator
-        .keys_now()
-        .ok_or(Invalid::Early("a vault behind an operator without keys"))?;
+    let keys = operator.keys_now().ok_or(Invalid::Early("a vault behind an operator without keys"))?;
     if !registration.providers.contains(&keys.eots) {
         return Err(Invalid::Refused("a vault that its operator cannot be slashed by"));
     }
@@ -43,11 +37,7 @@ pub(crate) fn register(draft: &mut Draft<'_>, registration: &VaultRegistration) 
     if behind.count() >= MAX_ORDERS {
         return Err(Invalid::Early("a vault more than one case can reach"));
     }
-    let vault = Vault {
-        id,
-        registration: registration.clone(),
-        status: VaultStatus::Verified,
-    };
+    let vault = Vault { id, registration: registration.clone(), status: VaultStatus::Verified };
     draft.put(RowKey::Vault(id), Row::Vault(Box::new(vault)));
     Ok(())
 }
@@ -62,26 +52,11 @@ fn check_terms(draft: &Draft<'_>, registration: &VaultRegistration) -> Result<()
     };
     let checks = [
         (registration.amount >= terms.min_stake, "a vault below the least stake"),
-        (
-            times.contains(&registration.staking_time),
-            "a vault locked too short or too long",
-        ),
-        (
-            !registration.providers.is_empty(),
-            "a vault that nobody can be slashed by",
-        ),
-        (
-            registration.unbonding_covenant.len() >= quorum,
-            "a vault whose unbonding is not presigned",
-        ),
-        (
-            signed(&registration.slashings),
-            "a vault whose slashing is not presigned",
-        ),
-        (
-            signed(&registration.unbonding_slashings),
-            "a vault whose unbonding slashing is not presigned",
-        ),
+        (times.contains(&registration.staking_time), "a vault locked too short or too long"),
+        (!registration.providers.is_empty(), "a vault that nobody can be slashed by"),
+        (registration.unbonding_covenant.len() >= quorum, "a vault whose unbonding is not presigned"),
+        (signed(&registration.slashings), "a vault whose slashing is not presigned"),
+        (signed(&registration.unbonding_slashings), "a vault whose unbonding slashing is not presigned"),
     ];
     match checks.iter().find(|(holds, _)| !holds) {
         Some((_, what)) => Err(Invalid::Refused(what)),
@@ -91,10 +66,7 @@ fn check_terms(draft: &Draft<'_>, registration: &VaultRegistration) -> Result<()
 
 /// Whether nothing of it can be taken or withdrawn any more.
 pub(crate) const fn is_over(vault: &Vault) -> bool {
-    matches!(
-        vault.status,
-        VaultStatus::Withdrawn(_) | VaultStatus::Slashed(_) | VaultStatus::Lost(_)
-    )
+    matches!(vault.status, VaultStatus::Withdrawn(_) | VaultStatus::Slashed(_) | VaultStatus::Lost(_))
 }
 
 /// The staking transaction is k deep: the vault counts from the next committee on.
@@ -129,10 +101,9 @@ pub(crate) fn spend(draft: &mut Draft<'_>, spent: &VaultSpent) {
     put(draft, vault, status);
     let order = match spend {
         Spend::Unbonded(_) => return, // its output can still be slashed
-        Spend::Slashed(loss) => OrderStatus::Final(Taken {
-            amount: u128::from(loss.taken.get()),
-            transaction: loss.txid,
-        }),
+        Spend::Slashed(loss) => {
+            OrderStatus::Final(Taken { amount: u128::from(loss.taken.get()), transaction: loss.txid })
+        }
         Spend::Withdrawn(_) | Spend::Unexpected(_) => OrderStatus::Escaped,
     };
     let domain = draft.parent.domains().bitcoin;

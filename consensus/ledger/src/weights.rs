@@ -15,10 +15,7 @@ pub(crate) fn ether(state: State<'_>, operator: &OperatorId, at: u64) -> u64 {
     let wad = u128::from(Wad::ONE.get());
     let assets = &state.ledger.genesis_of().assets;
     assets.iter().fold(0, |sum: u64, asset| {
-        let id = PositionId {
-            operator: *operator,
-            source: StakeSource::EigenLayer(asset.strategy),
-        };
+        let id = PositionId { operator: *operator, source: StakeSource::EigenLayer(asset.strategy) };
         let slashable = state.position(&id).map_or(0, |position| position.slashable_at(at));
         let lost = mul_div(slashable, u128::from(asset.equivocation.get()), wad);
         sum.saturating_add(worth(lost, asset.price, wad))
@@ -80,20 +77,14 @@ pub(crate) fn engine(values: &[(u64, u64)]) -> Vec<u64> {
     let (ether, bitcoin) = sums(&values);
     let limit = ether.saturating_sub(1) / 2;
     let cut = |value: u128| {
-        if bitcoin <= limit {
-            value
-        } else {
-            value * limit / bitcoin
-        }
+        if bitcoin <= limit { value } else { value * limit / bitcoin }
     };
     let powers: Vec<u128> = values.iter().map(|(e, b)| e + cut(*b)).collect();
     normalise(&powers)
 }
 
 fn sums(values: &[(u128, u128)]) -> (u128, u128) {
-    values
-        .iter()
-        .fold((0, 0), |sums, value| (sums.0 + value.0, sums.1 + value.1))
+    values.iter().fold((0, 0), |sums, value| (sums.0 + value.0, sums.1 + value.1))
 }
 
 fn excess_bits(sums: (u128, u128)) -> u32 {
@@ -107,10 +98,7 @@ fn normalise(powers: &[u128]) -> Vec<u64> {
     let fit = |power: u128| {
         if sum > bound { power * bound / sum } else { power }
     };
-    powers
-        .iter()
-        .map(|power| u64::try_from(fit(*power)).expect("at most 2^60").max(1))
-        .collect()
+    powers.iter().map(|power| u64::try_from(fit(*power)).expect("at most 2^60").max(1)).collect()
 }
 
 #[cfg(test)]

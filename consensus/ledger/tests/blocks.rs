@@ -16,9 +16,7 @@ type Rows = Vec<(RowKey, Row)>;
 /// A life with a bit of everything: joining, vaults, finality on both chains, a conviction, a hand-over.
 fn eventful() -> Run {
     let mut run = Run::new(network(4, 7));
-    let mut items: Vec<_> = (0..4)
-        .map(|index| run.network.vault(index, 1, 100_000_000, 201))
-        .collect();
+    let mut items: Vec<_> = (0..4).map(|index| run.network.vault(index, 1, 100_000_000, 201)).collect();
     let facts = run.network.joining_facts();
     run.observe(Ethereum, 105, facts);
     let ids: Vec<_> = items.iter().map(Network::vault_id).collect();
@@ -33,9 +31,7 @@ fn eventful() -> Run {
     let certificate = run.certify(15, &[0, 1, 2]);
     run.produce(vec![Item::EtherFinal(certificate)]);
     let id = run.ledger.block_id(Height::new(15)).unwrap();
-    let votes: Vec<_> = (0..4)
-        .map(|index| run.network.finality_vote(index, 15, id.into(), 10, 20))
-        .collect();
+    let votes: Vec<_> = (0..4).map(|index| run.network.finality_vote(index, 15, id.into(), 10, 20)).collect();
     let certificate = run.network.bitcoin_certificate(run.ledger.committee(), &votes);
     run.produce(vec![Item::BitcoinFinal(certificate)]);
     let pair = run.network.pair(2, 12);
@@ -80,10 +76,7 @@ fn every_row_proves_itself_and_no_other_value() {
 #[test]
 fn r01_every_state_names_the_block_at_every_height_before() {
     let run = eventful();
-    assert_eq!(
-        run.ledger.block_id(Height::new(0)),
-        Some(BlockId::new(*run.ledger.chain().as_bytes()))
-    );
+    assert_eq!(run.ledger.block_id(Height::new(0)), Some(BlockId::new(*run.ledger.chain().as_bytes())));
     for block in &run.blocks {
         let height = block.header.height;
         assert_eq!(run.ledger.block_id(height), Some(block.id()));
@@ -111,10 +104,7 @@ fn a_header_says_exactly_what_the_ledger_derives() {
     check(&|header| header.epoch = Epoch::new(2), Invalid::Header("epoch"));
     check(&|header| header.items_root = other, Invalid::Header("items root"));
     check(&|header| header.state_root = other, Invalid::Header("state root"));
-    check(
-        &|header| header.next_committee = other,
-        Invalid::Header("next committee"),
-    );
+    check(&|header| header.next_committee = other, Invalid::Header("next committee"));
     let (height, parent) = (block.header.height, block.header.parent);
     let not_next = |height, parent| Invalid::NotNext { height, parent };
     let wrong = BlockId::new([9; 32]);
@@ -130,10 +120,8 @@ fn items_stand_in_order_and_an_anchor_moves_once() {
     let ethereum = run.network.observed(&run.ledger, Ethereum, 105, vec![]);
     let later = run.network.observed(&run.ledger, Ethereum, 106, vec![]);
     let bitcoin = run.network.observed(&run.ledger, Bitcoin, 205, vec![]);
-    let block = |items: Vec<Item>| Block {
-        header: run.ledger.draft(vec![]).0.header,
-        items: items.try_into().unwrap(),
-    };
+    let block =
+        |items: Vec<Item>| Block { header: run.ledger.draft(vec![]).0.header, items: items.try_into().unwrap() };
     for items in [
         vec![bitcoin.clone(), ethereum.clone()],
         vec![ethereum.clone(), later.clone()],
@@ -220,23 +208,14 @@ fn rows_that_are_no_ledger_are_not_restored() {
     }
     let anchor = RowKey::Anchor(Ethereum);
     let misplaced = Row::EpochFirst(Height::new(1));
-    check(
-        &|rows| rows.push((anchor, misplaced.clone())),
-        Unsound::Misplaced(anchor),
-    );
+    check(&|rows| rows.push((anchor, misplaced.clone())), Unsound::Misplaced(anchor));
     let beyond = RowKey::Block(head.height);
     let extra = Row::Block(head.id);
     check(&|rows| rows.push((beyond, extra.clone())), Unsound::Contradicts(beyond));
     let state = *run.ledger.epoch();
-    let wrong = EpochState {
-        first: state.first.previous(),
-        ..state
-    };
+    let wrong = EpochState { first: state.first.previous(), ..state };
     let key = RowKey::EpochFirst(state.epoch);
-    check(
-        &|rows| rows.push((RowKey::Epoch, Row::Epoch(wrong))),
-        Unsound::Contradicts(key),
-    );
+    check(&|rows| rows.push((RowKey::Epoch, Row::Epoch(wrong))), Unsound::Contradicts(key));
     let operator = run.network.operators[2].id;
     let mut free = run.ledger.operator(&operator).unwrap().clone();
     free.convicted = None;

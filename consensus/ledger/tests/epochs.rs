@@ -67,11 +67,7 @@ fn r06_less_stake_than_genesis_asks_keeps_the_seats_without_weight() {
     };
     check(BOND * 3, true);
     let kept = check(BOND * 3 + 1, false);
-    assert!(
-        kept.members
-            .iter()
-            .all(|seat| (seat.engine, seat.ether, seat.bitcoin) == (1, 0, 0))
-    );
+    assert!(kept.members.iter().all(|seat| (seat.engine, seat.ether, seat.bitcoin) == (1, 0, 0)));
 }
 
 #[test]
@@ -214,25 +210,12 @@ fn r04_only_stake_that_can_still_be_taken_at_the_end_counts() {
     let end = 105 + 180; // the snapshot + W
     check(position, Some(BOND));
     let half = i128::from(whole / 2);
-    let leaving = |effect_block| Position {
-        pending: -half,
-        effect_block,
-        ..position
-    };
+    let leaving = |effect_block| Position { pending: -half, effect_block, ..position };
     check(leaving(end + 1), Some(BOND));
     check(leaving(end), Some(BOND / 2));
-    let growing = Position {
-        magnitude: whole / 2,
-        pending: half,
-        effect_block: 0,
-        ..position
-    };
+    let growing = Position { magnitude: whole / 2, pending: half, effect_block: 0, ..position };
     check(growing, Some(BOND / 2));
-    let left = |slashable_until| Position {
-        member: false,
-        slashable_until,
-        ..position
-    };
+    let left = |slashable_until| Position { member: false, slashable_until, ..position };
     check(left(end), Some(BOND));
     check(left(end - 1), None);
 }
@@ -264,26 +247,17 @@ fn the_heaviest_256_sit_and_stand_by_account() {
     });
     let mut run = Run::new(network);
     let everybody = 0..260;
-    let keys = everybody
-        .clone()
-        .map(|index| run.network.keys_fact(index, 101))
-        .collect();
+    let keys = everybody.clone().map(|index| run.network.keys_fact(index, 101)).collect();
     let stakes = everybody.map(|index| {
         let poor = matches!(index, 7 | 70 | 170 | 259);
-        run.network
-            .stake_fact(index, if poor { SHARES - 1_000_000_000 } else { SHARES })
+        run.network.stake_fact(index, if poor { SHARES - 1_000_000_000 } else { SHARES })
     });
     let stakes = stakes.collect();
     run.observe(Ethereum, 102, keys);
     run.observe(Ethereum, 103, stakes);
     let committee = run.ledger.committee();
     assert_eq!(committee.members.len(), 256);
-    assert!(
-        committee
-            .members
-            .windows(2)
-            .all(|pair| pair[0].operator < pair[1].operator)
-    );
+    assert!(committee.members.windows(2).all(|pair| pair[0].operator < pair[1].operator));
     for index in [7, 70, 170, 259] {
         assert_eq!(committee.seat(&run.network.operators[index].id), None);
     }
@@ -336,11 +310,7 @@ fn r09_a_convict_without_weight_does_not_end_every_epoch_at_once() {
     assert_eq!(run.ledger.epoch().epoch, Epoch::new(0));
     run.until_height(15);
     assert_eq!(run.ledger.epoch().epoch, Epoch::new(1));
-    assert_eq!(
-        run.ledger.committee().members.len(),
-        2,
-        "he lost his seat at the hand-over"
-    );
+    assert_eq!(run.ledger.committee().members.len(), 2, "he lost his seat at the hand-over");
 }
 
 #[test]
@@ -374,9 +344,7 @@ fn r12_a_row_that_proves_nothing_closes_the_old_one_and_adds_none() {
     for spoil in spoil {
         let mut run = Run::joined(network(3, 15));
         let operator = run.network.operators[1].id;
-        let Fact::Keys(mut keys) = run.network.registration(&new_keys(operator, 1), 9, 112) else {
-            unreachable!()
-        };
+        let Fact::Keys(mut keys) = run.network.registration(&new_keys(operator, 1), 9, 112) else { unreachable!() };
         spoil(&mut keys, &run.network);
         run.observe(Ethereum, 115, vec![Fact::Keys(keys.clone())]);
         let rows = &run.ledger.operator(&operator).unwrap().keys;
@@ -433,11 +401,7 @@ fn r19_no_nonces_for_the_next_checkpoint_no_bitcoin_weight() {
         run.until_epoch(1);
         let member = run.ledger.committee().members[0];
         assert_eq!(member.bitcoin, weight);
-        let named = if weight > 0 {
-            promise.commitment.id()
-        } else {
-            Hash::ZERO
-        };
+        let named = if weight > 0 { promise.commitment.id() } else { Hash::ZERO };
         assert_eq!(member.randomness, named);
     };
     // The boundary block stands at 10, so the first checkpoint of the epoch is 15.
@@ -473,23 +437,16 @@ fn r09_a_lost_vault_ends_the_epoch_only_beyond_a_tenth() {
         let facts = run.network.joining_facts();
         run.observe(Ethereum, 105, facts);
         let one = 100_000_000;
-        let confirmed = vec![
-            vault_behind(&mut run, 0, 1, 10 * one - lost, 201),
-            vault_behind(&mut run, 0, 2, lost, 201),
-        ];
-        let Fact::VaultConfirmed(small) = confirmed[1] else {
-            unreachable!()
-        };
+        let confirmed =
+            vec![vault_behind(&mut run, 0, 1, 10 * one - lost, 201), vault_behind(&mut run, 0, 2, lost, 201)];
+        let Fact::VaultConfirmed(small) = confirmed[1] else { unreachable!() };
         run.observe(Bitcoin, 205, confirmed);
         let promise = run.network.randomness(0, 10, 9);
         run.produce(vec![Item::Randomness(promise)]);
         run.until_epoch(1);
         assert_eq!(run.ledger.committee().total_bitcoin(), u128::from(one));
         let txid = Hash::new([5; 32]);
-        let spent = VaultSpent {
-            id: small,
-            spend: Spend::Unexpected(txid),
-        };
+        let spent = VaultSpent { id: small, spend: Spend::Unexpected(txid) };
         run.observe(Bitcoin, 206, vec![Fact::VaultSpent(spent)]);
         assert_eq!(run.ledger.vault(&small).unwrap().status, VaultStatus::Lost(txid));
         run.produce(vec![]);
@@ -509,8 +466,6 @@ fn new_keys(id: palisade_types::OperatorId, seed: u8) -> OperatorKeys {
 }
 
 fn registered(network: &Network, index: usize) -> palisade_types::operator::KeyRow {
-    let Fact::Keys(keys) = network.keys_fact(index, 101) else {
-        unreachable!()
-    };
+    let Fact::Keys(keys) = network.keys_fact(index, 101) else { unreachable!() };
     keys.row
 }

@@ -21,9 +21,7 @@ fn joined(seed: u64) -> (Run, Vec<VaultId>) {
     let mut run = Run::new(network(3, seed));
     let facts = run.network.joining_facts();
     run.observe(Ethereum, 105, facts);
-    let vaults: Vec<_> = (0..3)
-        .map(|index| run.network.vault(index, 1, 100_000_000, 201))
-        .collect();
+    let vaults: Vec<_> = (0..3).map(|index| run.network.vault(index, 1, 100_000_000, 201)).collect();
     let ids: Vec<_> = vaults.iter().map(Network::vault_id).collect();
     let promises = (0..3).map(|index| Item::Randomness(run.network.randomness(index, 10, 9)));
     let promises: Vec<_> = promises.collect();
@@ -126,11 +124,8 @@ fn r11_an_eots_pair_takes_the_fixed_part_of_every_vault_and_nothing_else() {
 
 #[test]
 fn a_conviction_takes_only_from_the_guilty() {
-    let accuse: [fn(&Network) -> Evidence; 3] = [
-        |network| network.pair(1, 13),
-        |network| network.eots_pair(1, 15, 10, 9),
-        |network| network.exposed_key(1),
-    ];
+    let accuse: [fn(&Network) -> Evidence; 3] =
+        [|network| network.pair(1, 13), |network| network.eots_pair(1, 15, 10, 9), |network| network.exposed_key(1)];
     for accuse in accuse {
         let (mut run, _) = joined(4);
         let others = [0, 2].map(|index| run.network.operators[index].id);
@@ -156,9 +151,7 @@ fn r25_one_fault_has_one_case_however_often_it_is_shown() {
         assert_eq!(refused, Invalid::Unproven(Unproven::AlreadyConvicted));
     }
     // It is dropped before its signatures are looked at.
-    let Evidence::Pair(mut broken) = run.network.pair(1, 15) else {
-        unreachable!()
-    };
+    let Evidence::Pair(mut broken) = run.network.pair(1, 15) else { unreachable!() };
     broken.first.1 = palisade_types::BlsSignature::ZERO;
     let judged = run.ledger.judge(&Evidence::Pair(broken));
     assert_eq!(judged, Err(Unproven::AlreadyConvicted));
@@ -188,9 +181,7 @@ fn evidence_that_proves_nothing_convicts_nobody() {
         let refused = run.refusal(Item::Evidence(evidence));
         assert_eq!(refused, Invalid::Unproven(expected));
     };
-    let Evidence::Pair(pair) = network.pair(1, 13) else {
-        unreachable!()
-    };
+    let Evidence::Pair(pair) = network.pair(1, 13) else { unreachable!() };
     let mut same = pair;
     same.second = same.first;
     check(Evidence::Pair(same), Unproven::Compatible);
@@ -209,14 +200,9 @@ fn evidence_that_proves_nothing_convicts_nobody() {
     check(network.pair_in(service, 1, 15), Unproven::WrongDomain);
     // Nonces that nobody promised.
     check(network.eots_pair(1, 15, 5, 9), Unproven::NotCommitted);
-    let stranger = OperatorKeys {
-        eots: eots::SecretKey::from_bytes(&[3; 32]).unwrap(),
-        ..network.operators[1].clone()
-    };
-    let strangers = Network {
-        operators: vec![network.operators[0].clone(), stranger],
-        ..network.clone()
-    };
+    let stranger =
+        OperatorKeys { eots: eots::SecretKey::from_bytes(&[3; 32]).unwrap(), ..network.operators[1].clone() };
+    let strangers = Network { operators: vec![network.operators[0].clone(), stranger], ..network.clone() };
     check(strangers.exposed_key(1), Unproven::BadSignature);
 }
 
@@ -327,9 +313,7 @@ fn r24_an_order_is_final_when_the_targets_own_views_show_the_loss() {
     let status = |run: &Run| only_case(run).orders[0].status;
     // Facts that fit no order change nothing.
     let before = only_case(&run).clone();
-    let Fact::Slashed(slashed) = run.network.slashed_fact(1, SHARES, SHARES / 2) else {
-        unreachable!()
-    };
+    let Fact::Slashed(slashed) = run.network.slashed_fact(1, SHARES, SHARES / 2) else { unreachable!() };
     let mut foreign = [slashed; 4];
     foreign[0].operator = run.network.operators[0].id;
     foreign[1].adapter = Address::ZERO;
@@ -339,10 +323,7 @@ fn r24_an_order_is_final_when_the_targets_own_views_show_the_loss() {
     assert_eq!(*only_case(&run), before);
     let facts = vec![Fact::Slashed(slashed), run.network.stake_fact(1, SHARES / 2)];
     run.observe(Ethereum, 107, facts);
-    let taken = Taken {
-        amount: SHARES / 2,
-        transaction: slashed.transaction,
-    };
+    let taken = Taken { amount: SHARES / 2, transaction: slashed.transaction };
     assert_eq!(status(&run), OrderStatus::Final(taken));
     assert_eq!(only_case(&run).status(), CaseStatus::Final);
     // What is final stays.
@@ -399,9 +380,7 @@ fn r11_every_asset_loses_its_own_part_and_no_loss_is_no_slash() {
     });
     let mut run = Run::new(network);
     let mut facts = run.network.joining_facts();
-    let Fact::Stake(mut seen) = run.network.stake_fact(0, 1_009) else {
-        unreachable!()
-    };
+    let Fact::Stake(mut seen) = run.network.stake_fact(0, 1_009) else { unreachable!() };
     seen.id.source = StakeSource::EigenLayer(second.strategy);
     facts.push(Fact::Stake(seen));
     // Collateral that genesis does not list gets no row (R8).
@@ -413,9 +392,7 @@ fn r11_every_asset_loses_its_own_part_and_no_loss_is_no_slash() {
     run.produce(vec![Item::Evidence(pair)]);
     let asked: Vec<_> = only_case(&run).orders.iter().map(|order| order.asked).collect();
     assert_eq!(asked, [SHARES / 2, 100]);
-    let Fact::Slashed(mut none) = run.network.slashed_fact(0, 5, 5) else {
-        unreachable!()
-    };
+    let Fact::Slashed(mut none) = run.network.slashed_fact(0, 5, 5) else { unreachable!() };
     none.asset = second.strategy;
     run.observe(Ethereum, 106, vec![Fact::Slashed(none)]);
     assert_eq!(only_case(&run).orders[1].status, OrderStatus::Escaped);
@@ -427,9 +404,7 @@ fn r25_the_ledger_follows_a_conviction_by_the_contract_once() {
     let (mut run, _) = joined(17);
     let convicted = run.network.convicted_fact(1, 13);
     let slashed = run.network.slashed_fact(1, SHARES, SHARES / 2);
-    let Fact::Convicted(mut wrong) = run.network.convicted_fact(0, 13) else {
-        unreachable!()
-    };
+    let Fact::Convicted(mut wrong) = run.network.convicted_fact(0, 13) else { unreachable!() };
     wrong.case = palisade_types::CaseId::new([9; 32]);
     // The loss was seen in the same step as the conviction, and the position afterwards.
     let position = run.network.stake_fact(1, SHARES / 2);
@@ -448,39 +423,15 @@ fn r25_the_ledger_follows_a_conviction_by_the_contract_once() {
 #[test]
 fn a_vaults_order_ends_as_bitcoin_shows_it() {
     let txid = Hash::new([4; 32]);
-    let loss = |sats| VaultLoss {
-        txid,
-        taken: Sats::new(sats),
-    };
-    let taken = |amount| {
-        OrderStatus::Final(Taken {
-            amount,
-            transaction: txid,
-        })
-    };
+    let loss = |sats| VaultLoss { txid, taken: Sats::new(sats) };
+    let taken = |amount| OrderStatus::Final(Taken { amount, transaction: txid });
     let rows = [
-        (
-            Spend::Slashed(loss(9_990_000)),
-            VaultStatus::Slashed(loss(9_990_000)),
-            taken(9_990_000),
-        ),
-        (
-            Spend::Unbonded(txid),
-            VaultStatus::Unbonding(txid),
-            OrderStatus::Ordered,
-        ),
-        (
-            Spend::Withdrawn(txid),
-            VaultStatus::Withdrawn(txid),
-            OrderStatus::Escaped,
-        ),
+        (Spend::Slashed(loss(9_990_000)), VaultStatus::Slashed(loss(9_990_000)), taken(9_990_000)),
+        (Spend::Unbonded(txid), VaultStatus::Unbonding(txid), OrderStatus::Ordered),
+        (Spend::Withdrawn(txid), VaultStatus::Withdrawn(txid), OrderStatus::Escaped),
         (Spend::Unexpected(txid), VaultStatus::Lost(txid), OrderStatus::Escaped),
         // More than the vault holds is no slash of it.
-        (
-            Spend::Slashed(loss(100_000_001)),
-            VaultStatus::Lost(txid),
-            OrderStatus::Escaped,
-        ),
+        (Spend::Slashed(loss(100_000_001)), VaultStatus::Lost(txid), OrderStatus::Escaped),
     ];
     for (spend, vault, order) in rows {
         let (mut run, vaults) = joined(18);
@@ -513,10 +464,7 @@ fn r29_an_exposed_key_orders_the_vaults_that_it_unlocks() {
     fresh.eots = eots::SecretKey::from_bytes(&[1; 32]).unwrap();
     let change = run.network.registration(&fresh, 9, 110);
     run.observe(Ethereum, 111, vec![change]);
-    let renewed = Network {
-        operators: vec![run.network.operators[0].clone(), fresh],
-        ..run.network.clone()
-    };
+    let renewed = Network { operators: vec![run.network.operators[0].clone(), fresh], ..run.network.clone() };
     let vault = renewed.vault(1, 2, 50_000_000, 201);
     let id = Network::vault_id(&vault);
     run.produce(vec![Item::Vault(Box::new(vault))]);

@@ -31,10 +31,7 @@ fn joined(seed: u64) -> Run {
 
 fn checkpoint(run: &Run, slot: u64, voters: &[usize]) -> BitcoinCertificate {
     let id = run.ledger.block_id(Height::new(slot)).unwrap();
-    let votes: Vec<_> = voters
-        .iter()
-        .map(|index| run.network.finality_vote(*index, slot, id.into(), 10, 11))
-        .collect();
+    let votes: Vec<_> = voters.iter().map(|index| run.network.finality_vote(*index, slot, id.into(), 10, 11)).collect();
     run.network.bitcoin_certificate(run.ledger.committee(), &votes)
 }
 
@@ -56,17 +53,10 @@ fn more_than_two_thirds_make_a_block_ether_final_and_each_is_recorded() {
     let mut run = joined(1);
     run.until_height(13);
     let few = run.certify(12, &[0, 1]);
-    assert!(matches!(
-        refused_ether(&run, few),
-        Invalid::Worthless(Worthless::NoQuorum { .. })
-    ));
+    assert!(matches!(refused_ether(&run, few), Invalid::Worthless(Worthless::NoQuorum { .. })));
     finalise(&mut run, 12);
     assert_eq!(run.ledger.finality().ether.unwrap().height, Height::new(12));
-    let record: Vec<_> = run
-        .ledger
-        .operators()
-        .map(|seen| (seen.attested, seen.missed))
-        .collect();
+    let record: Vec<_> = run.ledger.operators().map(|seen| (seen.attested, seen.missed)).collect();
     assert_eq!(record, [(1, 0), (1, 0), (1, 0), (0, 1)]);
     // The same and older slots are final already.
     for height in [11, 12] {
@@ -89,10 +79,7 @@ fn r03_a_certificate_counts_under_its_own_epochs_committee_only() {
     moved.slot = run.ledger.epoch().first.get();
     assert!(matches!(refused_ether(&run, moved.clone()), Invalid::Early(_)));
     run.produce(vec![]);
-    assert!(
-        matches!(refused_ether(&run, moved), Invalid::Refused(_)),
-        "another block"
-    );
+    assert!(matches!(refused_ether(&run, moved), Invalid::Refused(_)), "another block");
     let first = run.ledger.epoch().first.get();
     let mut foreign = run.certify(first, &[0, 1, 2]);
     foreign.committee = certificate.committee;
@@ -114,10 +101,7 @@ fn r09_convicted_weight_is_out_of_signers_and_total_whatever_the_slot() {
     assert!(run.ledger.draft(both).2.is_empty());
     run.produce(vec![Item::Evidence(pair)]);
     // Three are left: two of them are not more than two thirds, all three are.
-    assert!(matches!(
-        refused_ether(&run, with),
-        Invalid::Worthless(Worthless::NoQuorum { .. })
-    ));
+    assert!(matches!(refused_ether(&run, with), Invalid::Worthless(Worthless::NoQuorum { .. })));
     run.produce(vec![Item::EtherFinal(without)]);
     let convict = run.ledger.operator(&run.network.operators[3].id).unwrap();
     assert_eq!((convict.attested, convict.missed), (0, 0));
@@ -138,10 +122,7 @@ fn r02_bitcoin_finality_is_an_unbroken_run_of_ether_final_checkpoints() {
     let few = checkpoint(&run, 15, &[0, 3]);
     assert!(matches!(
         refused_bitcoin(&run, few),
-        Invalid::Worthless(Worthless::NoQuorum {
-            signed: 50_000_000,
-            total: 100_000_000
-        })
+        Invalid::Worthless(Worthless::NoQuorum { signed: 50_000_000, total: 100_000_000 })
     ));
     let enough = checkpoint(&run, 15, &[2, 3]);
     run.produce(vec![Item::BitcoinFinal(enough)]);
@@ -192,27 +173,13 @@ fn r09_bitcoin_of_a_convict_is_out_of_both_and_a_lost_vault_of_the_signers() {
     // 3 + 4 of 10; without the vault of 4 they are 3 of 10.
     let mut run = ready(7);
     let certificate = checkpoint(&run, 15, &[2, 3]);
-    assert!(
-        run.ledger
-            .draft(vec![Item::BitcoinFinal(certificate.clone())])
-            .2
-            .is_empty()
-    );
-    let lost = run
-        .ledger
-        .vaults()
-        .find(|vault| vault.registration.operator == run.network.operators[3].id);
-    let spent = VaultSpent {
-        id: lost.unwrap().id,
-        spend: Spend::Withdrawn(Hash::new([1; 32])),
-    };
+    assert!(run.ledger.draft(vec![Item::BitcoinFinal(certificate.clone())]).2.is_empty());
+    let lost = run.ledger.vaults().find(|vault| vault.registration.operator == run.network.operators[3].id);
+    let spent = VaultSpent { id: lost.unwrap().id, spend: Spend::Withdrawn(Hash::new([1; 32])) };
     run.observe(Bitcoin, 206, vec![Fact::VaultSpent(spent)]);
     assert!(matches!(
         refused_bitcoin(&run, certificate),
-        Invalid::Worthless(Worthless::NoQuorum {
-            signed: 30_000_000,
-            total: 100_000_000
-        })
+        Invalid::Worthless(Worthless::NoQuorum { signed: 30_000_000, total: 100_000_000 })
     ));
 }
 
@@ -226,10 +193,7 @@ fn r29_eots_of_an_exposed_key_count_for_nothing() {
     run.produce(vec![Item::Evidence(key)]);
     assert!(matches!(
         refused_bitcoin(&run, certificate),
-        Invalid::Worthless(Worthless::NoQuorum {
-            signed: 10_000_000,
-            total: 60_000_000
-        })
+        Invalid::Worthless(Worthless::NoQuorum { signed: 10_000_000, total: 60_000_000 })
     ));
 }
 
@@ -239,9 +203,7 @@ fn r19_a_vote_with_a_nonce_that_its_seat_does_not_name_counts_for_nothing() {
     run.until_height(16);
     finalise(&mut run, 15);
     let id = run.ledger.block_id(Height::new(15)).unwrap();
-    let votes: Vec<_> = (0..4)
-        .map(|index| run.network.finality_vote(index, 15, id.into(), 15, 3))
-        .collect();
+    let votes: Vec<_> = (0..4).map(|index| run.network.finality_vote(index, 15, id.into(), 15, 3)).collect();
     let certificate = run.network.bitcoin_certificate(run.ledger.committee(), &votes);
     let refused = refused_bitcoin(&run, certificate);
     assert_eq!(refused, Invalid::Worthless(Worthless::NotCommitted));

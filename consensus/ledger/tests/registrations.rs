@@ -150,10 +150,7 @@ fn r19_promises_of_one_operator_never_overlap() {
     let (before, after) = (promise(&run, 0, 10, 2), promise(&run, 0, 35, 2));
     let others = promise(&run, 1, 20, 3);
     run.produce(vec![before, after, others]);
-    let firsts: Vec<_> = run
-        .ledger
-        .commitments(&run.network.operators[0].id)
-        .map(|promise| promise.commitment.first.get())
-        .collect();
+    let firsts: Vec<_> =
+        run.ledger.commitments(&run.network.operators[0].id).map(|promise| promise.commitment.first.get()).collect();
     assert_eq!(firsts, [10, 20, 35]);
 }

@@ -17,11 +17,7 @@ pub struct Statement {
     /// What stands there.
     pub digest: Digest,
 }
-canonical!(Statement {
-    domain,
-    slot,
-    digest
-});
+canonical!(Statement { domain, slot, digest });
 
 impl Statement {
     /// "PALISADE-ATT-1" | chain id | domain | slot u64 | digest. The version is in the tag only (R17).
@@ -59,11 +55,7 @@ pub struct Attestation {
     /// His signature over [`Statement::bls_message`].
     pub signature: BlsSignature,
 }
-canonical!(Attestation {
-    statement,
-    operator,
-    signature
-});
+canonical!(Attestation { statement, operator, signature });
 
 /// One finality provider's EOTS attestation of a checkpoint (R2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,10 +71,4 @@ pub struct FinalityVote {
     /// Shows that the nonce was promised for this slot.
     pub opening: Opening,
 }
-canonical!(FinalityVote {
-    statement,
-    operator,
-    nonce,
-    signature,
-    opening
-});
+canonical!(FinalityVote { statement, operator, nonce, signature, opening });

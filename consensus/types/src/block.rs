@@ -37,16 +37,7 @@ pub struct Header {
     /// The next committee's hash in a boundary block (R10), zero in every other.
     pub next_committee: Hash,
 }
-canonical!(Header {
-    version,
-    chain,
-    height,
-    epoch,
-    parent,
-    items_root,
-    state_root,
-    next_committee
-});
+canonical!(Header { version, chain, height, epoch, parent, items_root, state_root, next_committee });
 
 impl Header {
     /// keccak256 of the encoding, so that a contract can rebuild it.

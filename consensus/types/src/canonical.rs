@@ -31,11 +31,7 @@ pub trait Canonical: Sized {
     fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut input = Reader::new(bytes);
         let value = Self::read(&mut input)?;
-        if input.is_empty() {
-            Ok(value)
-        } else {
-            Err(Malformed::TrailingBytes)
-        }
+        if input.is_empty() { Ok(value) } else { Err(Malformed::TrailingBytes) }
     }
 }
 
@@ -88,10 +84,7 @@ impl<'a> Reader<'a> {
     ///
     /// [`Malformed::TooShort`] when fewer are left.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
-        let (front, rest) = self
-            .rest
-            .split_at_checked(count)
-            .ok_or(Malformed::TooShort)?;
+        let (front, rest) = self.rest.split_at_checked(count).ok_or(Malformed::TooShort)?;
         self.rest = rest;
         Ok(front)
     }
@@ -163,11 +156,7 @@ impl<T: Canonical> Canonical for Option<T> {
         }
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(if bool::read(input)? {
-            Some(T::read(input)?)
-        } else {
-            None
-        })
+        Ok(if bool::read(input)? { Some(T::read(input)?) } else { None })
     }
 }
 
@@ -199,10 +188,7 @@ impl<T, const MAX: usize> List<T, MAX> {
     /// [`Malformed::TooLong`] when the list is full; the list is unchanged.
     pub fn push(&mut self, value: T) -> Result<(), Malformed> {
         if self.0.len() == MAX {
-            return Err(Malformed::TooLong {
-                length: MAX + 1,
-                bound: MAX,
-            });
+            return Err(Malformed::TooLong { length: MAX + 1, bound: MAX });
         }
         self.0.push(value);
         Ok(())
@@ -230,10 +216,7 @@ impl<T, const MAX: usize> TryFrom<Vec<T>> for List<T, MAX> {
     type Error = Malformed;
     fn try_from(values: Vec<T>) -> Result<Self, Malformed> {
         if values.len() > MAX {
-            return Err(Malformed::TooLong {
-                length: values.len(),
-                bound: MAX,
-            });
+            return Err(Malformed::TooLong { length: values.len(), bound: MAX });
         }
         Ok(Self(values))
     }
@@ -290,10 +273,7 @@ impl<const MAX: usize> TryFrom<Vec<u8>> for Blob<MAX> {
     type Error = Malformed;
     fn try_from(bytes: Vec<u8>) -> Result<Self, Malformed> {
         if bytes.len() > MAX {
-            return Err(Malformed::TooLong {
-                length: bytes.len(),
-                bound: MAX,
-            });
+            return Err(Malformed::TooLong { length: bytes.len(), bound: MAX });
         }
         Ok(Self(bytes))
     }
@@ -376,22 +356,13 @@ mod tests {
     fn a_list_over_its_bound_is_refused_before_anything_is_allocated() {
         let mut bytes = Vec::new();
         u32::MAX.write(&mut bytes);
-        assert_eq!(
-            List::<u64, 4>::from_bytes(&bytes),
-            Err(Malformed::TooLong {
-                length: u32::MAX as usize,
-                bound: 4
-            })
-        );
+        assert_eq!(List::<u64, 4>::from_bytes(&bytes), Err(Malformed::TooLong { length: u32::MAX as usize, bound: 4 }));
     }
 
     #[test]
     fn bytes_left_over_or_missing_are_refused() {
         assert_eq!(u16::from_bytes(&[1, 2, 3]), Err(Malformed::TrailingBytes));
         assert_eq!(u16::from_bytes(&[1]), Err(Malformed::TooShort));
-        assert_eq!(
-            bool::from_bytes(&[2]),
-            Err(Malformed::UnknownTag { of: "bool", tag: 2 })
-        );
+        assert_eq!(bool::from_bytes(&[2]), Err(Malformed::UnknownTag { of: "bool", tag: 2 }));
     }
 }

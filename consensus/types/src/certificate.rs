@@ -4,9 +4,7 @@
 use crate::attestation::Statement;
 use crate::canonical::{Blob, Canonical, List, canonical};
 use crate::chain::ChainPoint;
-use crate::ids::{
-    BlsKey, BlsSignature, ChainId, Digest, Domain, Ed25519Key, Hash, OperatorId, SchnorrKey,
-};
+use crate::ids::{BlsKey, BlsSignature, ChainId, Digest, Domain, Ed25519Key, Hash, OperatorId, SchnorrKey};
 use crate::randomness::Opening;
 use crate::units::{Epoch, Height};
 use palisade_crypto::hash::keccak256_all;
@@ -39,17 +37,7 @@ pub struct Member {
     /// Power in the engine.
     pub engine: u64,
 }
-canonical!(Member {
-    operator,
-    key,
-    bls,
-    ed25519,
-    eots,
-    randomness,
-    ether,
-    bitcoin,
-    engine
-});
+canonical!(Member { operator, key, bls, ed25519, eots, randomness, ether, bitcoin, engine });
 
 /// The members of one epoch, by operator account ascending.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,12 +51,7 @@ pub struct Committee {
     /// The seats.
     pub members: List<Member, MAX_MEMBERS>,
 }
-canonical!(Committee {
-    epoch,
-    ethereum,
-    bitcoin,
-    members
-});
+canonical!(Committee { epoch, ethereum, bitcoin, members });
 
 impl Committee {
     /// Layout D of facts/bls-gas.md: H(chain id | epoch | snapshot points | total | n | aggregate key |
@@ -102,19 +85,13 @@ impl Committee {
     /// The sum of ETH-side weights.
     #[must_use]
     pub fn total_ether(&self) -> u128 {
-        self.members
-            .iter()
-            .map(|member| u128::from(member.ether))
-            .sum()
+        self.members.iter().map(|member| u128::from(member.ether)).sum()
     }
 
     /// The sum of Bitcoin weights, in satoshis.
     #[must_use]
     pub fn total_bitcoin(&self) -> u128 {
-        self.members
-            .iter()
-            .map(|member| u128::from(member.bitcoin))
-            .sum()
+        self.members.iter().map(|member| u128::from(member.bitcoin)).sum()
     }
 
     /// Whether a BLS certificate of this committee can mean anything (R6).
@@ -126,10 +103,7 @@ impl Committee {
     /// The seat of `operator`.
     #[must_use]
     pub fn seat(&self, operator: &OperatorId) -> Option<(usize, &Member)> {
-        let index = self
-            .members
-            .binary_search_by_key(operator, |member| member.operator)
-            .ok()?;
+        let index = self.members.binary_search_by_key(operator, |member| member.operator).ok()?;
         Some((index, &self.members[index]))
     }
 
@@ -140,9 +114,7 @@ impl Committee {
             .filter(|member| member.bls != BlsKey::ZERO)
             .filter_map(|member| bls::PublicKey::from_bytes(member.bls.as_bytes()).ok())
             .collect();
-        bls::AggregateKey::sum(&keys)
-            .to_key()
-            .map_or([0; 192], |key| key.to_packed())
+        bls::AggregateKey::sum(&keys).to_key().map_or([0; 192], |key| key.to_packed())
     }
 }
 
@@ -214,22 +186,9 @@ impl Canonical for QuorumCertificate {
         let (chain, committee) = Canonical::read(input)?;
         let (domain, slot) = Canonical::read(input)?;
         let (digest, members): (Digest, u16) = Canonical::read(input)?;
-        let signers = input
-            .take(usize::from(members).div_ceil(8))?
-            .to_vec()
-            .try_into()?;
+        let signers = input.take(usize::from(members).div_ceil(8))?.to_vec().try_into()?;
         let signature = Canonical::read(input)?;
-        Ok(Self {
-            version,
-            chain,
-            committee,
-            domain,
-            slot,
-            digest,
-            members,
-            signers,
-            signature,
-        })
+        Ok(Self { version, chain, committee, domain, slot, digest, members, signers, signature })
     }
 }
 
@@ -237,19 +196,13 @@ impl QuorumCertificate {
     /// The statement it certifies.
     #[must_use]
     pub const fn statement(&self) -> Statement {
-        Statement {
-            domain: self.domain,
-            slot: self.slot,
-            digest: self.digest,
-        }
+        Statement { domain: self.domain, slot: self.slot, digest: self.digest }
     }
 
     /// Whether member `index` signed.
     #[must_use]
     pub fn names(&self, index: usize) -> bool {
-        self.signers
-            .get(index / 8)
-            .is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+        self.signers.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
     }
 
     /// Checks the certificate under `committee`, with the weight of everybody whom `convicted` names out of
@@ -264,10 +217,7 @@ impl QuorumCertificate {
         committee: &Committee,
         convicted: impl Fn(&OperatorId) -> bool,
     ) -> Result<(), Worthless> {
-        if self.version != CERTIFICATE_VERSION
-            || self.chain != *chain
-            || self.committee != committee.hash(chain)
-        {
+        if self.version != CERTIFICATE_VERSION || self.chain != *chain || self.committee != committee.hash(chain) {
             return Err(Worthless::OtherCommittee);
         }
         let count = committee.members.len();
@@ -296,8 +246,7 @@ impl QuorumCertificate {
             .map(|(_, member)| bls::PublicKey::from_bytes(member.bls.as_bytes()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| Worthless::BadSignature)?;
-        let signature = bls::Signature::from_bytes(self.signature.as_bytes())
-            .map_err(|_| Worthless::BadSignature)?;
+        let signature = bls::Signature::from_bytes(self.signature.as_bytes()).map_err(|_| Worthless::BadSignature)?;
         bls::verify_aggregate(&keys, &self.statement().bls_message(chain), &signature)
             .map_err(|_| Worthless::BadSignature)
     }
@@ -315,12 +264,7 @@ pub struct CertifiedVote {
     /// Shows that the nonce was promised.
     pub opening: Opening,
 }
-canonical!(CertifiedVote {
-    member,
-    nonce,
-    signature,
-    opening
-});
+canonical!(CertifiedVote { member, nonce, signature, opening });
 
 /// More than two thirds of a committee's bitcoin say one thing about a checkpoint. Every vote is listed:
 /// EOTS do not aggregate, and blame needs a name.
@@ -339,24 +283,13 @@ pub struct BitcoinCertificate {
     /// The votes, by seat ascending.
     pub votes: List<CertifiedVote, MAX_MEMBERS>,
 }
-canonical!(BitcoinCertificate {
-    chain,
-    committee,
-    domain,
-    slot,
-    digest,
-    votes
-});
+canonical!(BitcoinCertificate { chain, committee, domain, slot, digest, votes });
 
 impl BitcoinCertificate {
     /// The statement it certifies.
     #[must_use]
     pub const fn statement(&self) -> Statement {
-        Statement {
-            domain: self.domain,
-            slot: self.slot,
-            digest: self.digest,
-        }
+        Statement { domain: self.domain, slot: self.slot, digest: self.digest }
     }
 
     /// Checks the certificate under `committee` as [`QuorumCertificate::verify`] does. `interval` is R2's N.
@@ -375,20 +308,13 @@ impl BitcoinCertificate {
         if self.chain != *chain || self.committee != committee.hash(chain) {
             return Err(Worthless::OtherCommittee);
         }
-        if self
-            .votes
-            .windows(2)
-            .any(|pair| pair[0].member >= pair[1].member)
-        {
+        if self.votes.windows(2).any(|pair| pair[0].member >= pair[1].member) {
             return Err(Worthless::NotMembers);
         }
         let message = self.statement().eots_message(chain);
         let mut signed = 0;
         for vote in &self.votes {
-            let member = committee
-                .members
-                .get(usize::from(vote.member))
-                .ok_or(Worthless::NotMembers)?;
+            let member = committee.members.get(usize::from(vote.member)).ok_or(Worthless::NotMembers)?;
             vote.verify(member, Height::new(self.slot), interval, &message)?;
             if !gone(&member.operator) {
                 signed += u128::from(member.bitcoin);
@@ -400,11 +326,7 @@ impl BitcoinCertificate {
             .filter(|member| !gone(&member.operator))
             .map(|member| u128::from(member.bitcoin))
             .sum();
-        if signed * 3 <= total * 2 {
-            Err(Worthless::NoQuorum { signed, total })
-        } else {
-            Ok(())
-        }
+        if signed * 3 <= total * 2 { Err(Worthless::NoQuorum { signed, total }) } else { Ok(()) }
     }
 }
 
@@ -414,31 +336,19 @@ impl CertifiedVote {
     /// # Errors
     ///
     /// [`Worthless::NotCommitted`] or [`Worthless::BadSignature`].
-    pub fn verify(
-        &self,
-        member: &Member,
-        slot: Height,
-        interval: u64,
-        message: &[u8; 32],
-    ) -> Result<(), Worthless> {
+    pub fn verify(&self, member: &Member, slot: Height, interval: u64, message: &[u8; 32]) -> Result<(), Worthless> {
         if member.randomness == Hash::ZERO
             || self.opening.commitment.id() != member.randomness
             || !self.opening.opens(&self.nonce, slot, interval)
         {
             return Err(Worthless::NotCommitted);
         }
-        verify_eots(&member.eots, &self.nonce, message, &self.signature)
-            .map_err(|()| Worthless::BadSignature)
+        verify_eots(&member.eots, &self.nonce, message, &self.signature).map_err(|()| Worthless::BadSignature)
     }
 }
 
 /// Whether `signature` over `message` with the one-time `nonce` is by `key`.
-pub(crate) fn verify_eots(
-    key: &SchnorrKey,
-    nonce: &Hash,
-    message: &[u8; 32],
-    signature: &Hash,
-) -> Result<(), ()> {
+pub(crate) fn verify_eots(key: &SchnorrKey, nonce: &Hash, message: &[u8; 32], signature: &Hash) -> Result<(), ()> {
     let key = eots::PublicKey::from_bytes(key.as_bytes()).map_err(|_| ())?;
     let nonce = eots::PublicNonce::from_bytes(nonce.as_bytes()).map_err(|_| ())?;
     let signature = eots::EotsSignature(*signature.as_bytes());

@@ -34,12 +34,7 @@ pub struct ChainPoint {
     /// The block's own timestamp, seconds since 1970.
     pub time: u64,
 }
-canonical!(ChainPoint {
-    number,
-    hash,
-    log,
-    time
-});
+canonical!(ChainPoint { number, hash, log, time });
 
 /// What the ledger already says about one chain: an observation reports only what differs from it, so that
 /// it is a function of the parent state and the chain alone.
@@ -140,8 +135,5 @@ pub trait Chain: Send + Sync + 'static {
     fn point(&self, number: u64) -> impl Future<Output = Result<ChainPoint, ChainError>> + Send;
 
     /// Carries one order as far as it can be carried now. Safe to call any number of times, by any operator.
-    fn execute(
-        &self,
-        execution: &Execution,
-    ) -> impl Future<Output = Result<Progress, ChainError>> + Send;
+    fn execute(&self, execution: &Execution) -> impl Future<Output = Result<Progress, ChainError>> + Send;
 }

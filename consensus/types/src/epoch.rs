@@ -14,11 +14,7 @@ pub struct EpochState {
     /// The boundary block, once it is there: no other header of the epoch names a next committee (R10).
     pub boundary: Option<Boundary>,
 }
-canonical!(EpochState {
-    epoch,
-    first,
-    boundary
-});
+canonical!(EpochState { epoch, first, boundary });
 
 /// The block whose state drew the next committee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +24,7 @@ pub struct Boundary {
     /// The next committee's hash.
     pub next_committee: Hash,
 }
-canonical!(Boundary {
-    height,
-    next_committee
-});
+canonical!(Boundary { height, next_committee });
 
 /// What of the ledger is final, as certificates in blocks show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

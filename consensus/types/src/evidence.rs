@@ -56,13 +56,7 @@ pub struct BlsPair {
     /// The other.
     pub second: (Digest, BlsSignature),
 }
-canonical!(BlsPair {
-    operator,
-    domain,
-    slot,
-    first,
-    second
-});
+canonical!(BlsPair { operator, domain, slot, first, second });
 
 /// Two EOTS attestations of one slot, made with the one nonce that was promised for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,15 +76,7 @@ pub struct EotsPair {
     /// The other.
     pub second: (Digest, Hash),
 }
-canonical!(EotsPair {
-    operator,
-    domain,
-    slot,
-    nonce,
-    opening,
-    first,
-    second
-});
+canonical!(EotsPair { operator, domain, slot, nonce, opening, first, second });
 
 /// Two attestations of different slots of the ledger's domain that cannot both be honest: the later block's
 /// state says that another block stands at the earlier height.
@@ -113,16 +99,7 @@ pub struct AncestorFault {
     /// Proves that row in the header's state root.
     pub proof: RowProof,
 }
-canonical!(AncestorFault {
-    operator,
-    domain,
-    slot,
-    first,
-    header,
-    second,
-    named,
-    proof
-});
+canonical!(AncestorFault { operator, domain, slot, first, header, second, named, proof });
 
 /// Two votes of the engine, as signed bytes. Which height, round and type they are of is read by
 /// `agreement`, the only crate that knows the engine's format.
@@ -137,12 +114,7 @@ pub struct VotePair {
     /// The other.
     pub second: (Blob<MAX_VOTE>, Ed25519Signature),
 }
-canonical!(VotePair {
-    operator,
-    height,
-    first,
-    second
-});
+canonical!(VotePair { operator, height, first, second });
 
 /// The secret behind a finality provider's key: published by whoever completed a slashing transaction, or leaked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -154,17 +126,11 @@ pub struct ExposedKey {
     /// The scalar. It is public from here on.
     pub secret: [u8; 32],
 }
-canonical!(ExposedKey {
-    operator,
-    domain,
-    secret
-});
+canonical!(ExposedKey { operator, domain, secret });
 
 impl std::fmt::Debug for ExposedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ExposedKey")
-            .field("operator", &self.operator)
-            .finish_non_exhaustive()
+        f.debug_struct("ExposedKey").field("operator", &self.operator).finish_non_exhaustive()
     }
 }
 
@@ -309,11 +275,7 @@ impl BlsPair {
     /// # Errors
     ///
     /// As [`Evidence::prove`].
-    pub fn signed_with<'a>(
-        &self,
-        chain: &ChainId,
-        operator: &'a Operator,
-    ) -> Result<&'a KeyRow, Unproven> {
+    pub fn signed_with<'a>(&self, chain: &ChainId, operator: &'a Operator) -> Result<&'a KeyRow, Unproven> {
         if self.first.0 == self.second.0 {
             return Err(Unproven::Compatible);
         }
@@ -322,20 +284,9 @@ impl BlsPair {
             .keys
             .iter()
             .find(|row| {
-                [&self.first, &self.second]
-                    .iter()
-                    .all(|(digest, signature)| {
-                        bls_holds(
-                            chain,
-                            row,
-                            &Statement {
-                                domain,
-                                slot,
-                                digest: *digest,
-                            },
-                            signature,
-                        )
-                    })
+                [&self.first, &self.second].iter().all(|(digest, signature)| {
+                    bls_holds(chain, row, &Statement { domain, slot, digest: *digest }, signature)
+                })
             })
             .ok_or(Unproven::BadSignature)
     }
@@ -345,12 +296,7 @@ impl BlsPair {
             return Err(Unproven::WrongDomain);
         }
         self.signed_with(&domains.chain, operator)?;
-        Ok(ProvenFault {
-            operator: self.operator,
-            domain: self.domain,
-            slot: self.slot,
-            exposed: None,
-        })
+        Ok(ProvenFault { operator: self.operator, domain: self.domain, slot: self.slot, exposed: None })
     }
 }
 
@@ -368,17 +314,12 @@ impl EotsPair {
             return Err(Unproven::Compatible);
         }
         if !committed(&self.opening.commitment.id())
-            || !self
-                .opening
-                .opens(&self.nonce, Height::new(self.slot), domains.interval)
+            || !self.opening.opens(&self.nonce, Height::new(self.slot), domains.interval)
         {
             return Err(Unproven::NotCommitted);
         }
-        let secret = operator
-            .keys
-            .iter()
-            .find_map(|row| self.extract(domains, row).ok())
-            .ok_or(Unproven::BadSignature)?;
+        let secret =
+            operator.keys.iter().find_map(|row| self.extract(domains, row).ok()).ok_or(Unproven::BadSignature)?;
         Ok(ProvenFault {
             operator: self.operator,
             domain: self.domain,
@@ -388,27 +329,14 @@ impl EotsPair {
     }
 
     fn extract(&self, domains: &Domains, row: &KeyRow) -> Result<eots::SecretKey, ()> {
-        let message = |digest| {
-            Statement {
-                domain: self.domain,
-                slot: self.slot,
-                digest,
-            }
-            .eots_message(&domains.chain)
-        };
+        let message = |digest| Statement { domain: self.domain, slot: self.slot, digest }.eots_message(&domains.chain);
         let (first, second) = (message(self.first.0), message(self.second.0));
         verify_eots(&row.eots, &self.nonce, &first, &self.first.1)?;
         verify_eots(&row.eots, &self.nonce, &second, &self.second.1)?;
         let key = eots::PublicKey::from_bytes(row.eots.as_bytes()).map_err(|_| ())?;
         let nonce = eots::PublicNonce::from_bytes(self.nonce.as_bytes()).map_err(|_| ())?;
         let s = |bytes: &Hash| eots::EotsSignature(*bytes.as_bytes());
-        eots::extract(
-            &key,
-            &nonce,
-            (&first, &s(&self.first.1)),
-            (&second, &s(&self.second.1)),
-        )
-        .map_err(|_| ())
+        eots::extract(&key, &nonce, (&first, &s(&self.first.1)), (&second, &s(&self.second.1))).map_err(|_| ())
     }
 }
 
@@ -423,34 +351,16 @@ impl AncestorFault {
         }
         let key = RowKey::Block(Height::new(self.slot));
         let row = Row::Block(crate::ids::BlockId::new(*self.named.as_bytes()));
-        self.proof
-            .proves(&self.header.state_root, &key, Some(&row))
-            .map_err(|_| Unproven::BadProof)?;
-        let earlier = Statement {
-            domain: self.domain,
-            slot: self.slot,
-            digest: self.first.0,
-        };
-        let later = Statement {
-            domain: self.domain,
-            slot: later,
-            digest: self.header.id().into(),
-        };
+        self.proof.proves(&self.header.state_root, &key, Some(&row)).map_err(|_| Unproven::BadProof)?;
+        let earlier = Statement { domain: self.domain, slot: self.slot, digest: self.first.0 };
+        let later = Statement { domain: self.domain, slot: later, digest: self.header.id().into() };
         let holds = |statement: &Statement, signature: &BlsSignature| {
-            operator
-                .keys
-                .iter()
-                .any(|row| bls_holds(&domains.chain, row, statement, signature))
+            operator.keys.iter().any(|row| bls_holds(&domains.chain, row, statement, signature))
         };
         if !holds(&earlier, &self.first.1) || !holds(&later, &self.second) {
             return Err(Unproven::BadSignature);
         }
-        Ok(ProvenFault {
-            operator: self.operator,
-            domain: self.domain,
-            slot: self.slot,
-            exposed: None,
-        })
+        Ok(ProvenFault { operator: self.operator, domain: self.domain, slot: self.slot, exposed: None })
     }
 }
 
@@ -459,22 +369,12 @@ impl ExposedKey {
         if self.domain != domains.bitcoin {
             return Err(Unproven::WrongDomain);
         }
-        let secret =
-            eots::SecretKey::from_bytes(&self.secret).map_err(|_| Unproven::BadSignature)?;
+        let secret = eots::SecretKey::from_bytes(&self.secret).map_err(|_| Unproven::BadSignature)?;
         let public = secret.public().to_bytes();
-        if !operator
-            .keys
-            .iter()
-            .any(|row| *row.eots.as_bytes() == public)
-        {
+        if !operator.keys.iter().any(|row| *row.eots.as_bytes() == public) {
             return Err(Unproven::BadSignature);
         }
-        Ok(ProvenFault {
-            operator: self.operator,
-            domain: self.domain,
-            slot: 0,
-            exposed: Some(self.secret),
-        })
+        Ok(ProvenFault { operator: self.operator, domain: self.domain, slot: 0, exposed: Some(self.secret) })
     }
 }
 
@@ -483,31 +383,20 @@ impl VotePair {
     #[must_use]
     pub fn signed_by(&self, operator: &Operator) -> bool {
         self.first.0 != self.second.0
-            && [&self.first, &self.second]
-                .iter()
-                .all(|(bytes, signature)| {
-                    operator.keys.iter().any(|row| {
-                        ed25519::PublicKey::from_bytes(row.ed25519.as_bytes()).is_ok_and(|key| {
-                            key.verify(bytes, &ed25519::Signature(*signature.as_bytes()))
-                                .is_ok()
-                        })
-                    })
+            && [&self.first, &self.second].iter().all(|(bytes, signature)| {
+                operator.keys.iter().any(|row| {
+                    ed25519::PublicKey::from_bytes(row.ed25519.as_bytes())
+                        .is_ok_and(|key| key.verify(bytes, &ed25519::Signature(*signature.as_bytes())).is_ok())
                 })
+            })
     }
 }
 
-fn bls_holds(
-    chain: &ChainId,
-    row: &KeyRow,
-    statement: &Statement,
-    signature: &BlsSignature,
-) -> bool {
-    let (Ok(key), Ok(signature)) = (
-        bls::PublicKey::from_bytes(row.bls.as_bytes()),
-        bls::Signature::from_bytes(signature.as_bytes()),
-    ) else {
+fn bls_holds(chain: &ChainId, row: &KeyRow, statement: &Statement, signature: &BlsSignature) -> bool {
+    let (Ok(key), Ok(signature)) =
+        (bls::PublicKey::from_bytes(row.bls.as_bytes()), bls::Signature::from_bytes(signature.as_bytes()))
+    else {
         return false;
     };
-    key.verify(&statement.bls_message(chain), &signature)
-        .is_ok()
+    key.verify(&statement.bls_message(chain), &signature).is_ok()
 }

@@ -60,13 +60,7 @@ pub struct Contracts {
     /// EigenLayer's DelegationManager.
     pub delegation_manager: Address,
 }
-canonical!(Contracts {
-    palisade,
-    eigenlayer_adapter,
-    committee,
-    allocation_manager,
-    delegation_manager
-});
+canonical!(Contracts { palisade, eigenlayer_adapter, committee, allocation_manager, delegation_manager });
 
 /// One kind of ETH-side stake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,11 +72,7 @@ pub struct Asset {
     /// The fixed part of the allocation that an equivocation takes (R11); the adapter has the same number.
     pub equivocation: Wad,
 }
-canonical!(Asset {
-    strategy,
-    price,
-    equivocation
-});
+canonical!(Asset { strategy, price, equivocation });
 
 /// What every vault must agree to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,11 +124,7 @@ pub struct Seat {
     /// His peer id, multihash bytes.
     pub peer: Blob<MAX_PEER_ID>,
 }
-canonical!(Seat {
-    operator,
-    ed25519,
-    peer
-});
+canonical!(Seat { operator, ed25519, peer });
 
 /// The numbers of the protocol. Each window is counted in its own chain's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,9 +176,7 @@ canonical!(Parameters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsafe {
     /// Stake could leave before a slash of it lands (R4).
-    #[error(
-        "the Ethereum window W of {window} blocks is longer than the deallocation delay of {delay}"
-    )]
+    #[error("the Ethereum window W of {window} blocks is longer than the deallocation delay of {delay}")]
     EthereumWindow {
         /// W.
         window: u64,
@@ -216,20 +200,13 @@ impl Parameters {
     /// R4's W: for how many Ethereum blocks past the snapshot stake must stay slashable.
     #[must_use]
     pub const fn ethereum_window(&self) -> u64 {
-        self.max_age_blocks
-            + self.trust_blocks
-            + self.execution_blocks
-            + self.observation_lag_blocks
+        self.max_age_blocks + self.trust_blocks + self.execution_blocks + self.observation_lag_blocks
     }
 
     /// The same for Bitcoin: k + maximum age + trust period + execution + k.
     #[must_use]
     pub const fn bitcoin_window(&self) -> u64 {
-        self.bitcoin_depth
-            + self.max_age_blocks
-            + self.trust_blocks
-            + self.execution_blocks
-            + self.bitcoin_depth
+        self.bitcoin_depth + self.max_age_blocks + self.trust_blocks + self.execution_blocks + self.bitcoin_depth
     }
 
     /// For how many Ethereum blocks after its slot's snapshot evidence is accepted: execution must still fit
@@ -272,42 +249,21 @@ impl Genesis {
     pub fn check(&self) -> Result<(), Unsafe> {
         let p = &self.parameters;
         if p.ethereum_window() > p.deallocation_delay {
-            return Err(Unsafe::EthereumWindow {
-                window: p.ethereum_window(),
-                delay: p.deallocation_delay,
-            });
+            return Err(Unsafe::EthereumWindow { window: p.ethereum_window(), delay: p.deallocation_delay });
         }
         if p.checkpoint_interval == 0 || p.epoch_heights == 0 {
             return Err(Unsafe::Senseless("an epoch or checkpoint interval of zero"));
         }
-        if p.epoch_ethereum_blocks >= p.max_age_blocks || p.epoch_bitcoin_blocks >= p.max_age_blocks
-        {
-            return Err(Unsafe::Senseless(
-                "an epoch that outlives its committee's maximum age",
-            ));
+        if p.epoch_ethereum_blocks >= p.max_age_blocks || p.epoch_bitcoin_blocks >= p.max_age_blocks {
+            return Err(Unsafe::Senseless("an epoch that outlives its committee's maximum age"));
         }
-        if self.seats.is_empty()
-            || self
-                .seats
-                .windows(2)
-                .any(|pair| pair[0].operator >= pair[1].operator)
-        {
-            return Err(Unsafe::Senseless(
-                "a list of seats that is empty or not ascending",
-            ));
+        if self.seats.is_empty() || self.seats.windows(2).any(|pair| pair[0].operator >= pair[1].operator) {
+            return Err(Unsafe::Senseless("a list of seats that is empty or not ascending"));
         }
-        if self
-            .assets
-            .iter()
-            .any(|asset| asset.equivocation > Wad::ONE)
-            || self
-                .assets
-                .windows(2)
-                .any(|pair| pair[0].strategy >= pair[1].strategy)
+        if self.assets.iter().any(|asset| asset.equivocation > Wad::ONE)
+            || self.assets.windows(2).any(|pair| pair[0].strategy >= pair[1].strategy)
         {
-            return Err(Unsafe::Senseless(
-                "a list of assets that is not ascending or takes more than the whole",
-            ));
+            return Err(Unsafe::Senseless("a list of assets that is not ascending or takes more than the whole"));
         }
         self.vaults.as_ref().map_or(Ok(()), |terms| terms.check(p))
     }
@@ -317,10 +273,7 @@ impl VaultTerms {
     fn check(&self, parameters: &Parameters) -> Result<(), Unsafe> {
         let delay = u64::from(self.unbonding_time);
         if parameters.bitcoin_window() > delay {
-            return Err(Unsafe::BitcoinWindow {
-                window: parameters.bitcoin_window(),
-                delay,
-            });
+            return Err(Unsafe::BitcoinWindow { window: parameters.bitcoin_window(), delay });
         }
         let quorum = usize::from(self.quorum);
         if quorum == 0 || quorum > self.covenant.len() || quorum * 2 <= self.covenant.len() {
@@ -329,12 +282,8 @@ impl VaultTerms {
         if self.covenant.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(Unsafe::Senseless("a covenant that is not ascending"));
         }
-        if self.min_staking_time > self.max_staking_time
-            || self.min_staking_time <= self.unbonding_time
-        {
-            return Err(Unsafe::Senseless(
-                "a staking time shorter than the unbonding time",
-            ));
+        if self.min_staking_time > self.max_staking_time || self.min_staking_time <= self.unbonding_time {
+            return Err(Unsafe::Senseless("a staking time shorter than the unbonding time"));
         }
         Ok(())
     }

@@ -187,13 +187,7 @@ impl Domain {
 
     /// A service's domain: new code of a service is a new registration number (R14).
     #[must_use]
-    pub fn of_service(
-        chain: &ChainId,
-        palisade: &Address,
-        service: &ServiceId,
-        registration: u64,
-        kind: u16,
-    ) -> Self {
+    pub fn of_service(chain: &ChainId, palisade: &Address, service: &ServiceId, registration: u64, kind: u16) -> Self {
         Self(keccak256_all(&[
             b"PALISADE-DOM-1",
             &chain.0,
@@ -241,18 +235,12 @@ impl fmt::Debug for VaultId {
 impl FromStr for VaultId {
     type Err = NotHex;
     fn from_str(text: &str) -> Result<Self, NotHex> {
-        let wrong = NotHex {
-            of: "VaultId (txid:output)",
-            expected: 32,
-        };
+        let wrong = NotHex { of: "VaultId (txid:output)", expected: 32 };
         let (txid, output) = text.split_once(':').ok_or_else(|| wrong.clone())?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(txid, &mut bytes).map_err(|_| wrong.clone())?;
         bytes.reverse();
-        Ok(Self {
-            txid: Hash(bytes),
-            output: output.parse().map_err(|_| wrong)?,
-        })
+        Ok(Self { txid: Hash(bytes), output: output.parse().map_err(|_| wrong)? })
     }
 }
 
@@ -266,14 +254,8 @@ mod tests {
         let ledger = Domain::own(&chain, &contract, DomainKind::Ledger);
         assert_eq!(ledger, Domain::own(&chain, &contract, DomainKind::Ledger));
         assert_ne!(ledger, Domain::own(&chain, &contract, DomainKind::Bitcoin));
-        assert_ne!(
-            ledger,
-            Domain::own(&ChainId::new([3; 32]), &contract, DomainKind::Ledger)
-        );
-        assert_ne!(
-            ledger,
-            Domain::own(&chain, &Address::new([3; 20]), DomainKind::Ledger)
-        );
+        assert_ne!(ledger, Domain::own(&ChainId::new([3; 32]), &contract, DomainKind::Ledger));
+        assert_ne!(ledger, Domain::own(&chain, &Address::new([3; 20]), DomainKind::Ledger));
         let service = ServiceId::new([9; 32]);
         assert_ne!(
             Domain::of_service(&chain, &contract, &service, 1, 256),
@@ -283,10 +265,7 @@ mod tests {
 
     #[test]
     fn a_vault_is_written_as_bitcoin_writes_an_outpoint() {
-        let id = VaultId {
-            txid: Hash::new(std::array::from_fn(|i| i as u8)),
-            output: 3,
-        };
+        let id = VaultId { txid: Hash::new(std::array::from_fn(|i| i as u8)), output: 3 };
         assert!(id.to_string().starts_with("1f1e1d"));
         assert_eq!(id.to_string().parse(), Ok(id));
     }

@@ -2,9 +2,7 @@
 
 use crate::canonical::{List, canonical, canonical_enum};
 use crate::chain::{ChainKind, ChainPoint};
-use crate::ids::{
-    Address, CaseId, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature, VaultId,
-};
+use crate::ids::{Address, CaseId, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature, VaultId};
 use crate::operator::KeyRow;
 use crate::position::{Position, PositionId};
 use crate::vault::Spend;
@@ -24,12 +22,7 @@ pub struct Observation {
     /// In the order in which they happened; views last, by key ascending.
     pub facts: List<Fact, MAX_FACTS>,
 }
-canonical!(Observation {
-    chain,
-    after,
-    upto,
-    facts
-});
+canonical!(Observation { chain, after, upto, facts });
 
 /// One final fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +57,7 @@ pub struct KeysRegistered {
     /// The EOTS key's proof of possession, BIP-340.
     pub eots_proof: SchnorrSignature,
 }
-canonical!(KeysRegistered {
-    operator,
-    row,
-    ed25519_proof,
-    eots_proof
-});
+canonical!(KeysRegistered { operator, row, ed25519_proof, eots_proof });
 
 /// A position as the protocol's views show it at the anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,12 +81,7 @@ pub struct ConvictedOnChain {
     /// Which slot.
     pub slot: u64,
 }
-canonical!(ConvictedOnChain {
-    case,
-    operator,
-    domain,
-    slot
-});
+canonical!(ConvictedOnChain { case, operator, domain, slot });
 
 /// What a slash really took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,15 +101,7 @@ pub struct SlashedOnChain {
     /// The transaction.
     pub transaction: Hash,
 }
-canonical!(SlashedOnChain {
-    case,
-    operator,
-    adapter,
-    asset,
-    before,
-    afterwards,
-    transaction
-});
+canonical!(SlashedOnChain { case, operator, adapter, asset, before, afterwards, transaction });
 
 /// A vault's output is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,15 +27,7 @@ pub struct KeyRow {
     /// The libp2p peer that speaks for him, as multihash bytes.
     pub peer: Blob<MAX_PEER_ID>,
 }
-canonical!(KeyRow {
-    id,
-    from,
-    until,
-    bls,
-    ed25519,
-    eots,
-    peer
-});
+canonical!(KeyRow { id, from, until, bls, ed25519, eots, peer });
 
 /// One operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,23 +45,13 @@ pub struct Operator {
     /// Slots in which his committee's certificate does not (R20).
     pub missed: u64,
 }
-canonical!(Operator {
-    id,
-    keys,
-    convicted,
-    jailed,
-    attested,
-    missed
-});
+canonical!(Operator { id, keys, convicted, jailed, attested, missed });
 
 impl Operator {
     /// The row that covers Ethereum block `number` (R12).
     #[must_use]
     pub fn keys_at(&self, number: u64) -> Option<&KeyRow> {
-        self.keys
-            .iter()
-            .rev()
-            .find(|row| row.from <= number && row.until.is_none_or(|until| number < until))
+        self.keys.iter().rev().find(|row| row.from <= number && row.until.is_none_or(|until| number < until))
     }
 
     /// The row that still stands.

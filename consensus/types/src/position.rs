@@ -40,15 +40,7 @@ pub struct Position {
     /// The last Ethereum block in which a former member can still be slashed; meaningless for a member.
     pub slashable_until: u64,
 }
-canonical!(Position {
-    shares,
-    max_magnitude,
-    magnitude,
-    pending,
-    effect_block,
-    member,
-    slashable_until
-});
+canonical!(Position { shares, max_magnitude, magnitude, pending, effect_block, member, slashable_until });
 
 impl Position {
     /// Shares the set can still take at Ethereum block `future`, whatever the operator does from now on:
@@ -99,24 +91,12 @@ mod tests {
     fn r04_stake_counts_only_if_it_can_still_be_taken_at_the_end() {
         let whole = position();
         assert_eq!(whole.slashable_at(100), 400_000_000_000_000_000_000);
-        let leaving = Position {
-            pending: -100_000_000_000_000_000,
-            effect_block: 50,
-            ..whole
-        };
+        let leaving = Position { pending: -100_000_000_000_000_000, effect_block: 50, ..whole };
         assert_eq!(leaving.slashable_at(49), 400_000_000_000_000_000_000);
         assert_eq!(leaving.slashable_at(50), 300_000_000_000_000_000_000);
-        let growing = Position {
-            pending: 100_000_000_000_000_000,
-            effect_block: 50,
-            ..whole
-        };
+        let growing = Position { pending: 100_000_000_000_000_000, effect_block: 50, ..whole };
         assert_eq!(growing.slashable_at(100), 400_000_000_000_000_000_000);
-        let left = Position {
-            member: false,
-            slashable_until: 50,
-            ..whole
-        };
+        let left = Position { member: false, slashable_until: 50, ..whole };
         assert_eq!(left.slashable_at(50), 400_000_000_000_000_000_000);
         assert_eq!(left.slashable_at(51), 0);
     }

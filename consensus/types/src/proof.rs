@@ -84,8 +84,8 @@ impl RowProof {
             (Terminal::Found, Some(row)) => leaf(&path, &row.value_hash()),
             (Terminal::Nothing, None) => EMPTY,
             (Terminal::Other((other, value)), None) => {
-                let shares_the_way = (0..self.siblings.len())
-                    .all(|depth| bit(other.as_bytes(), depth) == bit(&path, depth));
+                let shares_the_way =
+                    (0..self.siblings.len()).all(|depth| bit(other.as_bytes(), depth) == bit(&path, depth));
                 if *other.as_bytes() == path || !shares_the_way {
                     return Err(BadProof::WrongClaim);
                 }
@@ -93,23 +93,10 @@ impl RowProof {
             }
             _ => return Err(BadProof::WrongClaim),
         };
-        let found = self
-            .siblings
-            .iter()
-            .enumerate()
-            .rev()
-            .fold(end, |below, (depth, sibling)| {
-                if bit(&path, depth) {
-                    inner(sibling, &below)
-                } else {
-                    inner(&below, sibling)
-                }
-            });
-        if found == *root {
-            Ok(())
-        } else {
-            Err(BadProof::WrongRoot)
-        }
+        let found = self.siblings.iter().enumerate().rev().fold(end, |below, (depth, sibling)| {
+            if bit(&path, depth) { inner(sibling, &below) } else { inner(&below, sibling) }
+        });
+        if found == *root { Ok(()) } else { Err(BadProof::WrongRoot) }
     }
 }
 
@@ -127,13 +114,7 @@ pub struct LightProof {
     /// Its certificate.
     pub certificate: QuorumCertificate,
 }
-canonical!(LightProof {
-    key,
-    row,
-    proof,
-    header,
-    certificate
-});
+canonical!(LightProof { key, row, proof, header, certificate });
 
 impl LightProof {
     /// Checks the whole way from `committee` to the row. The reader's own clock (R5) is his to check.
@@ -151,7 +132,6 @@ impl LightProof {
         {
             return Err(BadProof::WrongHeader);
         }
-        self.proof
-            .proves(&header.state_root, &self.key, self.row.as_ref())
+        self.proof.proves(&header.state_root, &self.key, self.row.as_ref())
     }
 }

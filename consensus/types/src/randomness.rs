@@ -59,21 +59,12 @@ pub struct RandomnessCommitment {
     /// BIP-340 by the EOTS key over [`Self::message`].
     pub signature: SchnorrSignature,
 }
-canonical!(RandomnessCommitment {
-    operator,
-    commitment,
-    signature
-});
+canonical!(RandomnessCommitment { operator, commitment, signature });
 
 impl RandomnessCommitment {
     /// What the EOTS key signs.
     #[must_use]
-    pub fn message(
-        chain: &ChainId,
-        domain: &Domain,
-        operator: &OperatorId,
-        commitment: &Commitment,
-    ) -> [u8; 32] {
+    pub fn message(chain: &ChainId, domain: &Domain, operator: &OperatorId, commitment: &Commitment) -> [u8; 32] {
         Tag::CommitmentProof.hash(&[
             chain.as_bytes(),
             domain.as_bytes(),
@@ -103,9 +94,7 @@ impl Opening {
                 total: u64::from(self.commitment.count),
                 aunts: self.aunts.iter().map(|aunt| *aunt.as_bytes()).collect(),
             };
-            proof
-                .verify(self.commitment.root.as_bytes(), nonce.as_bytes())
-                .is_ok()
+            proof.verify(self.commitment.root.as_bytes(), nonce.as_bytes()).is_ok()
         })
     }
 }

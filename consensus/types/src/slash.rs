@@ -39,10 +39,7 @@ pub struct Taken {
     /// The transaction that took it.
     pub transaction: Hash,
 }
-canonical!(Taken {
-    amount,
-    transaction
-});
+canonical!(Taken { amount, transaction });
 
 /// One thing to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +51,7 @@ pub struct SlashOrder {
     /// How far it has come.
     pub status: OrderStatus,
 }
-canonical!(SlashOrder {
-    target,
-    asked,
-    status
-});
+canonical!(SlashOrder { target, asked, status });
 
 /// One fault of one operator in one domain (R25). Later pairs belong to the same case and add nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,15 +71,7 @@ pub struct Case {
     /// What is to be taken.
     pub orders: List<SlashOrder, MAX_ORDERS>,
 }
-canonical!(Case {
-    id,
-    operator,
-    domain,
-    slot,
-    opened,
-    evidence,
-    orders
-});
+canonical!(Case { id, operator, domain, slot, opened, evidence, orders });
 
 /// A case's state in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,11 +86,7 @@ impl Case {
     /// Final only when no order is open: nothing is called slashed before the chain shows it.
     #[must_use]
     pub fn status(&self) -> CaseStatus {
-        if self
-            .orders
-            .iter()
-            .any(|order| order.status == OrderStatus::Ordered)
-        {
+        if self.orders.iter().any(|order| order.status == OrderStatus::Ordered) {
             CaseStatus::Convicted
         } else {
             CaseStatus::Final

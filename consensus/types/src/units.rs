@@ -113,11 +113,7 @@ impl BasisPoints {
     /// Names a part of the whole; `None` above 10,000.
     #[must_use]
     pub const fn new(value: u16) -> Option<Self> {
-        if value <= 10_000 {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value <= 10_000 { Some(Self(value)) } else { None }
     }
     /// The bare number, 0 to 10,000.
     #[must_use]
@@ -143,10 +139,7 @@ mod tests {
     fn a_cut_never_takes_more_than_its_part() {
         let tenth = BasisPoints::new(1_000).unwrap();
         assert_eq!(Sats::new(1_009).slashed_by(tenth), Sats::new(100));
-        assert_eq!(
-            Sats::MAX.slashed_by(BasisPoints::new(10_000).unwrap()),
-            Sats::MAX
-        );
+        assert_eq!(Sats::MAX.slashed_by(BasisPoints::new(10_000).unwrap()), Sats::MAX);
         assert_eq!(BasisPoints::new(10_001), None);
     }
 }

@@ -25,11 +25,7 @@ pub struct CovenantAdaptor {
     /// 65 bytes.
     pub signature: AdaptorBytes,
 }
-canonical!(CovenantAdaptor {
-    member,
-    provider,
-    signature
-});
+canonical!(CovenantAdaptor { member, provider, signature });
 
 /// One covenant member's signature on the unbonding transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +47,7 @@ pub struct Slashing {
     /// The covenant's adaptor signatures, by member; empty until presigned.
     pub covenant: List<CovenantAdaptor, { MAX_COVENANT * MAX_PROVIDERS }>,
 }
-canonical!(Slashing {
-    transaction,
-    staker,
-    covenant
-});
+canonical!(Slashing { transaction, staker, covenant });
 
 /// Where a transaction stands in a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +61,7 @@ pub struct Inclusion {
     /// The other halves of the Merkle path, leaf first, internal byte order.
     pub siblings: List<Hash, 32>,
 }
-canonical!(Inclusion {
-    block,
-    height,
-    index,
-    siblings
-});
+canonical!(Inclusion { block, height, index, siblings });
 
 /// Everything that makes a vault count. Before the covenant has signed, its lists are empty; a block carries
 /// it only when they hold a quorum (R28: it lists its slashing transactions).
@@ -160,20 +147,13 @@ pub struct Vault {
     /// How far it has come.
     pub status: VaultStatus,
 }
-canonical!(Vault {
-    id,
-    registration,
-    status
-});
+canonical!(Vault { id, registration, status });
 
 impl Vault {
     /// The Bitcoin height at which the timelock lets the coins go.
     #[must_use]
     pub fn end_height(&self) -> u64 {
-        self.registration
-            .inclusion
-            .height
-            .saturating_add(u64::from(self.registration.staking_time))
+        self.registration.inclusion.height.saturating_add(u64::from(self.registration.staking_time))
     }
 }
 

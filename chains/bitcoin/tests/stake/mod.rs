@@ -42,11 +42,8 @@ impl People {
 
     /// Terms of genesis with this covenant.
     pub fn terms(&self, quorum: u8, min_staking_time: u16, unbonding_time: u16) -> VaultTerms {
-        let mut covenant: Vec<_> = self
-            .members
-            .iter()
-            .map(|member| SchnorrKey::new(member.key().serialize()))
-            .collect();
+        let mut covenant: Vec<_> =
+            self.members.iter().map(|member| SchnorrKey::new(member.key().serialize())).collect();
         covenant.sort_unstable();
         VaultTerms {
             covenant: List::try_from(covenant).unwrap(),
@@ -65,22 +62,10 @@ impl People {
 
     /// A staking transaction of 1 BTC from a made-up coin.
     pub fn stake(&self, rules: &VaultRules, staking_time: u16) -> Transaction {
-        let coin = Coin {
-            outpoint: OutPoint {
-                txid: Txid::all_zeros(),
-                vout: 7,
-            },
-            value: Amount::from_sat(150_000_000),
-        };
+        let coin =
+            Coin { outpoint: OutPoint { txid: Txid::all_zeros(), vout: 7 }, value: Amount::from_sat(150_000_000) };
         let terms = self.staking_terms(rules, staking_time);
-        self.wallet
-            .stake(
-                &[coin],
-                &terms,
-                Amount::from_sat(100_000_000),
-                FeeRate::from_sat_per_vb_u32(2),
-            )
-            .unwrap()
+        self.wallet.stake(&[coin], &terms, Amount::from_sat(100_000_000), FeeRate::from_sat_per_vb_u32(2)).unwrap()
     }
 
     pub fn staking_terms(&self, rules: &VaultRules, staking_time: u16) -> palisade_bitcoin::scripts::StakingTerms {
@@ -101,15 +86,7 @@ impl People {
         proof: &MerkleProof,
         at: (BlockHash, u64),
     ) -> VaultRegistration {
-        registration::write(
-            OperatorId::new([9; 20]),
-            staking,
-            proof,
-            at,
-            vault,
-            self.wallet.secret(),
-        )
-        .unwrap()
+        registration::write(OperatorId::new([9; 20]), staking, proof, at, vault, self.wallet.secret()).unwrap()
     }
 
     /// The registration with the answers of the first `answering` members.

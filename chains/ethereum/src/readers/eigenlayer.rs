@@ -49,19 +49,9 @@ pub enum Generation {
 pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<Generation, ChainError> {
     let contracts = &genesis.contracts;
     let manager = &contracts.allocation_manager;
-    require_code(
-        provider,
-        manager,
-        &format!("EigenLayer's AllocationManager at {manager}"),
-    )
-    .await?;
+    require_code(provider, manager, &format!("EigenLayer's AllocationManager at {manager}")).await?;
     let delegation = &contracts.delegation_manager;
-    require_code(
-        provider,
-        delegation,
-        &format!("EigenLayer's DelegationManager at {delegation}"),
-    )
-    .await?;
+    require_code(provider, delegation, &format!("EigenLayer's DelegationManager at {delegation}")).await?;
     let adapter = &contracts.eigenlayer_adapter;
     require_code(provider, adapter, &format!("the EigenLayer adapter at {adapter}")).await?;
 
@@ -70,19 +60,13 @@ pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<
     let delay = delay.map_err(|error| view_failed("asking EigenLayer for its deallocation delay", error))?;
     if u64::from(delay) != genesis.parameters.deallocation_delay {
         return Err(wrong(
-            &format!(
-                "a deallocation delay of {} blocks (R4)",
-                genesis.parameters.deallocation_delay
-            ),
+            &format!("a deallocation delay of {} blocks (R4)", genesis.parameters.deallocation_delay),
             &format!("one of {delay}"),
         ));
     }
     match manager.getSlasher(own_set(contracts)).call().await {
         Ok(slasher) if slasher == alloy_address(adapter) => Ok(Generation::SetNamesSlasher),
-        Ok(slasher) => Err(wrong(
-            "our adapter as slasher of its operator set",
-            &format!("slasher {slasher}"),
-        )),
+        Ok(slasher) => Err(wrong("our adapter as slasher of its operator set", &format!("slasher {slasher}"))),
         // No such function: it came with core 1.9.
         Err(contract::Error::TransportError(RpcError::ErrorResp(error))) if error.message.contains("revert") => {
             Ok(Generation::ServiceSlashes)
@@ -93,9 +77,7 @@ pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<
 
 /// The logs that say who left an operator set.
 pub(crate) fn removals(contracts: &Contracts) -> Filter {
-    Filter::new()
-        .address(alloy_address(&contracts.allocation_manager))
-        .event_signature(vec![Removed::SIGNATURE_HASH])
+    Filter::new().address(alloy_address(&contracts.allocation_manager)).event_signature(vec![Removed::SIGNATURE_HASH])
 }
 
 /// EigenLayer's views at one anchor.
@@ -115,11 +97,7 @@ impl<'a> Reader<'a> {
             genesis,
             allocations: AllocationManager::new(alloy_address(&contracts.allocation_manager), provider),
             delegations: DelegationManager::new(alloy_address(&contracts.delegation_manager), provider),
-            strategies: genesis
-                .assets
-                .iter()
-                .map(|asset| alloy_address(&asset.strategy))
-                .collect(),
+            strategies: genesis.assets.iter().map(|asset| alloy_address(&asset.strategy)).collect(),
             anchor: upto.number,
             state: state_at(upto),
         }
@@ -145,11 +123,7 @@ impl<'a> Reader<'a> {
                 let member = members.contains(&id.operator);
                 let left = removed.get(&id.operator).copied();
                 let slashable_until = self.slashable_until(member, left, &known);
-                let position = Position {
-                    member,
-                    slashable_until,
-                    ..seen
-                };
+                let position = Position { member, slashable_until, ..seen };
                 if position != known {
                     changes.push((known, StakeSeen { id, position }));
                 }
@@ -195,9 +169,7 @@ impl<'a> Reader<'a> {
     /// The positions of some operators in every strategy of genesis, but for their membership.
     async fn stakes(&self, operators: &[OperatorId]) -> Result<Vec<(PositionId, Position)>, ChainError> {
         let accounts: Vec<_> = operators.iter().map(|id| alloy_address(&Address::from(*id))).collect();
-        let delegated = self
-            .delegations
-            .getOperatorsShares(accounts.clone(), self.strategies.clone());
+        let delegated = self.delegations.getOperatorsShares(accounts.clone(), self.strategies.clone());
         let delegated = delegated.block(self.state).call().await;
         let delegated = delegated.map_err(|error| view_failed("reading EigenLayer's shares", error))?;
         expect(delegated.len(), operators.len())?;
@@ -222,21 +194,11 @@ impl<'a> Reader<'a> {
                     magnitude: allocation.currentMagnitude,
                     pending,
                     // Without a pending change the block says nothing.
-                    effect_block: if pending == 0 {
-                        0
-                    } else {
-                        u64::from(allocation.effectBlock)
-                    },
+                    effect_block: if pending == 0 { 0 } else { u64::from(allocation.effectBlock) },
                     ..Position::default()
                 };
                 let source = StakeSource::EigenLayer(Address::new(strategy.into_array()));
-                positions.push((
-                    PositionId {
-                        operator: *operator,
-                        source,
-                    },
-                    position,
-                ));
+                positions.push((PositionId { operator: *operator, source }, position));
             }
         }
         Ok(positions)
@@ -247,11 +209,7 @@ impl<'a> Reader<'a> {
 /// which less can be taken at block `end` than the ledger believes come first; the rest still differs next time.
 fn fit(mut changes: Vec<(Position, StakeSeen)>, room: usize, end: u64) -> Vec<StakeSeen> {
     if changes.len() > room {
-        tracing::warn!(
-            changes = changes.len(),
-            room,
-            "more positions changed than fit; the rest follows"
-        );
+        tracing::warn!(changes = changes.len(), room, "more positions changed than fit; the rest follows");
         changes.sort_by_key(|(known, seen)| {
             let falls = seen.position.slashable_at(end) < known.slashable_at(end);
             (!falls, seen.id)
@@ -267,17 +225,12 @@ fn expect(found: usize, expected: usize) -> Result<(), ChainError> {
     if found == expected {
         Ok(())
     } else {
-        Err(ChainError::Lied(format!(
-            "a view with {found} answers to {expected} questions"
-        )))
+        Err(ChainError::Lied(format!("a view with {found} answers to {expected} questions")))
     }
 }
 
 fn own_set(contracts: &Contracts) -> OperatorSet {
-    OperatorSet {
-        avs: alloy_address(&contracts.eigenlayer_adapter),
-        id: OPERATOR_SET,
-    }
+    OperatorSet { avs: alloy_address(&contracts.eigenlayer_adapter), id: OPERATOR_SET }
 }
 
 fn operator_of(account: primitives::Address) -> OperatorId {
@@ -289,25 +242,12 @@ mod tests {
     use super::*;
 
     fn change(operator: u8, known: u128, seen: u128) -> (Position, StakeSeen) {
-        let position = |shares| Position {
-            shares,
-            max_magnitude: 1,
-            magnitude: 1,
-            member: true,
-            ..Position::default()
-        };
-        let id = PositionId {
-            operator: OperatorId::new([operator; 20]),
-            source: StakeSource::EigenLayer(Address::ZERO),
-        };
+        let position =
+            |shares| Position { shares, max_magnitude: 1, magnitude: 1, member: true, ..Position::default() };
+        let id =
+            PositionId { operator: OperatorId::new([operator; 20]), source: StakeSource::EigenLayer(Address::ZERO) };
         let position_seen = position(seen);
-        (
-            position(known),
-            StakeSeen {
-                id,
-                position: position_seen,
-            },
-        )
+        (position(known), StakeSeen { id, position: position_seen })
     }
 
     #[test]

@@ -66,10 +66,7 @@ impl Anvil {
             .spawn()
             .expect("anvil is installed (PALISADE_ANVIL)");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listening = lines
-            .by_ref()
-            .map(Result::unwrap)
-            .find(|line| line.starts_with("Listening on "));
+        let listening = lines.by_ref().map(Result::unwrap).find(|line| line.starts_with("Listening on "));
         let address = listening.unwrap()["Listening on ".len()..].trim().to_owned();
         std::thread::spawn(move || lines.for_each(drop)); // else its output blocks it
         (Self(child), format!("http://{address}"))
@@ -91,14 +88,8 @@ fn binary() -> PathBuf {
     let home = std::env::var_os("HOME").unwrap_or_default();
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&on_path).map(|folder| folder.join("anvil"));
-    let fallbacks = [
-        Path::new(&home).join(".cache/palisade/tools").join(native),
-        Path::new("/tmp/npm").join(native),
-    ];
-    on_path
-        .chain(fallbacks)
-        .find(|path| path.is_file())
-        .expect("anvil is installed (PALISADE_ANVIL)")
+    let fallbacks = [Path::new(&home).join(".cache/palisade/tools").join(native), Path::new("/tmp/npm").join(native)];
+    on_path.chain(fallbacks).find(|path| path.is_file()).expect("anvil is installed (PALISADE_ANVIL)")
 }
 
 /// A chain with Palisade.sol, and with EigenLayer where asked for.
@@ -124,30 +115,17 @@ impl World {
     async fn new(staked: bool) -> Self {
         let (anvil, endpoint) = Anvil::start();
         let provider = ProviderBuilder::new().connect_http(endpoint.parse().unwrap()).erased();
-        let core = if staked {
-            Some(eigenlayer::deploy(&endpoint, &signer(0)).await.unwrap())
-        } else {
-            None
-        };
+        let core = if staked { Some(eigenlayer::deploy(&endpoint, &signer(0)).await.unwrap()) } else { None };
         mine(&provider, 2 * FINALITY_LAG).await;
-        let final_block = provider
-            .get_block_by_number(BlockNumberOrTag::Finalized)
-            .await
-            .unwrap()
-            .unwrap();
+        let final_block = provider.get_block_by_number(BlockNumberOrTag::Finalized).await.unwrap().unwrap();
         let start = ChainPoint {
             number: final_block.header.number,
             hash: Hash::new(final_block.header.hash.0),
             log: u32::MAX,
             time: final_block.header.timestamp,
         };
-        let mut world = Self {
-            _anvil: anvil,
-            endpoint,
-            provider,
-            genesis: Arc::new(genesis(start, core.as_ref())),
-            core,
-        };
+        let mut world =
+            Self { _anvil: anvil, endpoint, provider, genesis: Arc::new(genesis(start, core.as_ref())), core };
         let mut genesis = (*world.genesis).clone();
         world.redeploy(&mut genesis).await;
         world.genesis = Arc::new(genesis);
@@ -175,21 +153,13 @@ impl World {
             sender.send(plan).await.unwrap();
             return;
         };
-        let parameters = Deployment {
-            chain_id,
-            evidence_window_blocks: window,
-            equivocation_wad: U256::from(QUARTER),
-        };
-        contracts::deploy(&self.endpoint, &deployer, &predicted, core, &parameters)
-            .await
-            .unwrap();
+        let parameters = Deployment { chain_id, evidence_window_blocks: window, equivocation_wad: U256::from(QUARTER) };
+        contracts::deploy(&self.endpoint, &deployer, &predicted, core, &parameters).await.unwrap();
     }
 
     pub(crate) async fn connect(&self) -> Ethereum {
         let executor = Account::from_file(SECRETS[EXECUTOR].as_bytes()).unwrap();
-        Ethereum::connect(&Config::one(&self.endpoint), Arc::clone(&self.genesis), Some(executor))
-            .await
-            .unwrap()
+        Ethereum::connect(&Config::one(&self.endpoint), Arc::clone(&self.genesis), Some(executor)).await.unwrap()
     }
 
     /// Makes everything so far final.
@@ -210,25 +180,18 @@ impl World {
 
     /// Mines blocks, the first of them at this base fee.
     pub(crate) async fn mine_at(&self, base_fee: u64, blocks: u64) {
-        self.request("anvil_setNextBlockBaseFeePerGas", (U256::from(base_fee),))
-            .await;
+        self.request("anvil_setNextBlockBaseFeePerGas", (U256::from(base_fee),)).await;
         mine(&self.provider, blocks).await;
     }
 
     async fn request(&self, method: &'static str, arguments: impl RpcSend) {
-        self.provider
-            .raw_request::<_, serde_json::Value>(method.into(), arguments)
-            .await
-            .unwrap();
+        self.provider.raw_request::<_, serde_json::Value>(method.into(), arguments).await.unwrap();
     }
 
     /// EigenLayer's own answer to what `Position::slashable_at` computes.
     pub(crate) async fn slashable(&self, member: &Member, block: u64) -> U256 {
         let core = self.core.as_ref().unwrap();
-        let set = AllocationManager::OperatorSet {
-            avs: self.adapter(),
-            id: 0,
-        };
+        let set = AllocationManager::OperatorSet { avs: self.adapter(), id: 0 };
         let block = u32::try_from(block).unwrap();
         let operators = vec![member.signer().address()];
         AllocationManager::new(core.allocation_manager, &self.provider)
@@ -259,10 +222,7 @@ impl World {
 }
 
 async fn mine(provider: &DynProvider, blocks: u64) {
-    provider
-        .raw_request::<_, serde_json::Value>("anvil_mine".into(), (blocks,))
-        .await
-        .unwrap();
+    provider.raw_request::<_, serde_json::Value>("anvil_mine".into(), (blocks,)).await.unwrap();
 }
 
 /// What an equivocation takes.
@@ -276,12 +236,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
         evm_chain_id: 31_337,
         bitcoin_genesis: Hash::ZERO,
         ethereum_start: start,
-        bitcoin_start: ChainPoint {
-            number: 0,
-            hash: Hash::ZERO,
-            log: u32::MAX,
-            time: 0,
-        },
+        bitcoin_start: ChainPoint { number: 0, hash: Hash::ZERO, log: u32::MAX, time: 0 },
         contracts: Contracts {
             palisade: none,
             eigenlayer_adapter: none,
@@ -290,11 +245,8 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             delegation_manager: core.map_or(none, |core| address(core.delegation_manager)),
         },
         assets: core.map_or_else(List::new, |core| {
-            let asset = Asset {
-                strategy: address(core.strategy),
-                price: MicroUsd::new(1),
-                equivocation: Wad::new(QUARTER),
-            };
+            let asset =
+                Asset { strategy: address(core.strategy), price: MicroUsd::new(1), equivocation: Wad::new(QUARTER) };
             List::try_from(vec![asset]).unwrap()
         }),
         vaults: None,
@@ -406,12 +358,7 @@ pub(crate) fn case(genesis: &Genesis, member: &Member, order: SlashOrder) -> Cas
 
 /// The order to carry it out, with the convict as `watch` knows him.
 pub(crate) fn execution(case: &Case, watch: &Watch) -> Execution {
-    Execution {
-        case: case.clone(),
-        order: 0,
-        operator: watch.operators[&case.operator].clone(),
-        vault: None,
-    }
+    Execution { case: case.clone(), order: 0, operator: watch.operators[&case.operator].clone(), vault: None }
 }
 
 /// What a ledger would know after these facts.
