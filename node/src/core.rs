@@ -160,6 +160,8 @@ pub struct Core {
     recent: BTreeMap<Height, Recent>,
     unconfirmed: BTreeMap<Height, Vec<Unconfirmed>>,
     unchecked: Option<Height>,
+    /// The newest confirmed height that was told.
+    told: Height,
     /// What the signer attested last.
     attested: Option<FinalBlock>,
     /// What it is being asked for.
@@ -205,6 +207,7 @@ impl Core {
             recent: BTreeMap::new(),
             unconfirmed: BTreeMap::new(),
             unchecked,
+            told: checked,
             attested,
             asking: None,
             refused: Height::new(0),
@@ -426,6 +429,7 @@ impl Core {
     pub fn stands(&mut self, now: Millis, chain: ChainKind, tip: ChainPoint) {
         if self.anchors.stand(chain, tip, now) {
             self.look_ahead();
+            self.want_missing();
         }
         self.proceed(now);
     }
@@ -464,6 +468,12 @@ impl Core {
         self.unconfirmed.values().flatten().filter(different).map(|one| one.gap.chain).collect()
     }
 
+    /// Asks (again) for what a proposed block waits for.
+    fn want_missing(&mut self) {
+        let missing: Vec<Gap> = self.waiting.values().flat_map(|waiting| waiting.missing.iter().copied()).collect();
+        self.want(missing);
+    }
+
     fn want_unconfirmed(&mut self) {
         for one in self.unconfirmed.values().flatten() {
             if let Some(wanted) = self.anchors.want(one.gap, &one.known) {
@@ -487,7 +497,9 @@ impl Core {
 
     fn want(&mut self, gaps: impl IntoIterator<Item = Gap>) {
         for gap in gaps {
-            let Some(known) = self.known.get(&gap.chain).filter(|known| known.hash == gap.known) else { continue };
+            let Some(known) = self.known.get(&gap.chain).filter(|known| known.hash == gap.known) else {
+                continue;
+            };
             if let Some(wanted) = self.anchors.want(gap, known) {
                 self.actions.push(Action::Observe(wanted));
             }
@@ -549,10 +561,14 @@ impl Core {
         }
         self.unconfirmed = self.unconfirmed.split_off(&certified.next());
         let confirmed = self.confirmed();
-        if let Some(recent) = self.recent.get(&confirmed) {
+        if confirmed > self.told
+            && let Some(recent) = self.recent.get(&confirmed)
+        {
+            self.told = confirmed;
             let block = FinalBlock { height: confirmed, id: recent.header.id() };
             self.actions.push(Action::Confirmed(block));
         }
+        self.certify_bitcoin(self.next_checkpoint());
         self.attest(confirmed);
         self.vote();
         self.promise(now);
@@ -593,7 +609,9 @@ impl Core {
 
     /// Votes for every checkpoint of this epoch that is ether-certified and not voted for.
     fn vote(&mut self) {
-        let Some((_, seat)) = self.ledger.committee().seat(&self.own) else { return };
+        let Some((_, seat)) = self.ledger.committee().seat(&self.own) else {
+            return;
+        };
         if seat.bitcoin == 0 || self.convicted(&self.own) {
             return;
         }
@@ -602,7 +620,9 @@ impl Core {
         let first = self.ledger.epoch().first.max(done.next()).get().div_ceil(interval) * interval;
         let mut slot = first;
         while slot <= self.certified_height().get() {
-            let Some(id) = self.ledger.block_id(Height::new(slot)) else { break };
+            let Some(id) = self.ledger.block_id(Height::new(slot)) else {
+                break;
+            };
             self.actions.push(Action::Vote {
                 checkpoint: FinalBlock { height: Height::new(slot), id },
                 epoch_start: self.ledger.committee().ethereum.number,
@@ -614,7 +634,9 @@ impl Core {
 
     /// Promises nonces long before they run out (R19).
     fn promise(&mut self, _now: Millis) {
-        if self.ledger.operator(&self.own).is_none_or(|operator| operator.keys_now().is_none()) || self.convicted(&self.own) {
+        if self.ledger.operator(&self.own).is_none_or(|operator| operator.keys_now().is_none())
+            || self.convicted(&self.own)
+        {
             return;
         }
         let interval = self.ledger.genesis_of().parameters.checkpoint_interval;
@@ -723,15 +745,16 @@ impl Core {
     /// Makes the certificate of a committed block, once there is a quorum.
     fn certify(&mut self, now: Millis, height: Height) {
         let boundary = self.ledger.epoch().boundary.map(|boundary| boundary.height);
-        let news = height > self.certified_height() || (boundary == Some(height) && self.boundary_certificate.is_none());
-        let Some(id) = self.ledger.block_id(height).filter(|_| news) else { return };
+        let news =
+            height > self.certified_height() || (boundary == Some(height) && self.boundary_certificate.is_none());
+        let Some(id) = self.ledger.block_id(height).filter(|_| news) else {
+            return;
+        };
         let statement = self.finality_statement(height, id);
-        let certificate = self.tally.certificate(
-            self.ledger.domains(),
-            self.ledger.committee(),
-            &statement,
-            |operator| self.convicted(operator),
-        );
+        let certificate =
+            self.tally.certificate(self.ledger.domains(), self.ledger.committee(), &statement, |operator| {
+                self.convicted(operator)
+            });
         let Some(certificate) = certificate else { return };
         self.actions.push(Action::Certified(certificate.clone()));
         if boundary == Some(height) {
@@ -749,12 +772,10 @@ impl Core {
             return;
         }
         let statement = Statement { domain: self.ledger.domains().bitcoin, slot: height.get(), digest: id.into() };
-        let certificate = self.tally.bitcoin_certificate(
-            self.ledger.domains(),
-            self.ledger.committee(),
-            &statement,
-            |operator| self.convicted(operator),
-        );
+        let certificate =
+            self.tally.bitcoin_certificate(self.ledger.domains(), self.ledger.committee(), &statement, |operator| {
+                self.convicted(operator)
+            });
         if let Some(certificate) = certificate {
             self.actions.push(Action::BitcoinCertified(certificate.clone()));
             self.bitcoin_certified.insert(height.get(), certificate);
@@ -775,10 +796,15 @@ impl Core {
     }
 
     fn bitcoin_candidate(&self) -> Option<BitcoinCertificate> {
+        self.bitcoin_certified.get(&self.next_checkpoint().get()).cloned()
+    }
+
+    /// The checkpoint that the run goes on with, or restarts at in this epoch (R2).
+    fn next_checkpoint(&self) -> Height {
         let interval = self.ledger.genesis_of().parameters.checkpoint_interval;
         let first = self.ledger.epoch().first.get().div_ceil(interval) * interval;
-        let next = self.ledger.finality().bitcoin.map_or(first, |block| (block.height.get() + interval).max(first));
-        self.bitcoin_certified.get(&next).cloned()
+        let after = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get() + interval);
+        Height::new(first.max(after))
     }
 
     // ---- what others say ---------------------------------------------------------------------------------------
@@ -795,7 +821,14 @@ impl Core {
                 Ok(_) | Err(Unproven::AlreadyConvicted) => true,
                 Err(_) => false,
             },
-            Message::Registration(registration) => self.register(*registration).is_ok(),
+            Message::Registration(registration) => match self.draft(&registration) {
+                // Whether the operator is known and the vault new depends on the head, and theirs is another.
+                Ok(id) => {
+                    let _ = self.open_session(id, *registration);
+                    true
+                }
+                Err(_) => false,
+            },
             Message::Presigned(presigned) => self.presigned(*presigned, false),
             Message::Randomness(commitment) => {
                 self.pool.add(Item::Randomness(commitment));
@@ -820,7 +853,9 @@ impl Core {
     /// A ballot went by on the network: two that contradict each other are evidence (R18).
     pub fn heard_ballot(&mut self, ballot: &SignedBallot) {
         let head = self.ledger.head().height;
-        let Some(operator) = self.ledger.operator(&ballot.ballot.operator) else { return };
+        let Some(operator) = self.ledger.operator(&ballot.ballot.operator) else {
+            return;
+        };
         if let Some(pair) = self.tap.hear(head, operator, ballot) {
             self.accuse(Evidence::Votes(pair));
         }
@@ -870,13 +905,23 @@ impl Core {
     ///
     /// [`RegistrationRefused`] with the reason; nothing has changed then.
     pub fn register(&mut self, registration: VaultRegistration) -> Result<VaultId, RegistrationRefused> {
+        let id = self.draft(&registration)?;
+        self.open_session(id, registration)
+    }
+
+    /// The vault's name, when everything holds that does not depend on our head.
+    fn draft(&self, registration: &VaultRegistration) -> Result<VaultId, RegistrationRefused> {
+        let refuse = |reason: String| RegistrationRefused { reason };
+        let rules = self.rules.as_ref().ok_or_else(|| refuse("vaults do not count in this network".into()))?;
+        let draft = Draft::check(registration, rules).map_err(|error| refuse(error.to_string()))?;
+        Ok(draft.id())
+    }
+
+    fn open_session(&mut self, id: VaultId, registration: VaultRegistration) -> Result<VaultId, RegistrationRefused> {
         let refuse = |reason: String| Err(RegistrationRefused { reason });
-        let Some(rules) = self.rules.as_ref() else { return refuse("vaults do not count in this network".into()) };
-        let draft = match Draft::check(&registration, rules) {
-            Ok(draft) => draft,
-            Err(error) => return refuse(error.to_string()),
+        let Some(rules) = self.rules.as_ref() else {
+            return refuse("vaults do not count in this network".into());
         };
-        let id = draft.id();
         let Some(operator) = self.ledger.operator(&registration.operator) else {
             return refuse(format!("operator {} is unknown", registration.operator));
         };
@@ -910,8 +955,12 @@ impl Core {
         if own {
             self.actions.push(Action::Publish(Message::Presigned(Box::new(presigned.clone()))));
         }
-        let Some(session) = self.sessions.get_mut(&presigned.vault) else { return true };
-        let Ok(progress) = session.take(presigned.answer) else { return false };
+        let Some(session) = self.sessions.get_mut(&presigned.vault) else {
+            return true;
+        };
+        let Ok(progress) = session.take(presigned.answer) else {
+            return false;
+        };
         if progress == Progress::Complete
             && let Some(rules) = &self.rules
             && let Ok(whole) = session.finish(rules)
@@ -931,8 +980,7 @@ impl Core {
         self.repeated = now;
         self.look_ahead();
         self.want_unconfirmed();
-        let missing: Vec<Gap> = self.waiting.values().flat_map(|waiting| waiting.missing.iter().copied()).collect();
-        self.want(missing);
+        self.want_missing();
         let certified = self.certified_height().get();
         self.said.retain(|(slot, message)| match message {
             Message::Attestation(_) => *slot > certified,
@@ -972,7 +1020,10 @@ impl Core {
             }
             _ => true,
         });
-        self.sessions.retain(|id, _| ledger.vault(id).is_none());
+        let convicted = |id: &OperatorId| ledger.operator(id).is_some_and(|operator| operator.convicted.is_some());
+        self.sessions.retain(|id, session| {
+            ledger.vault(id).is_none() && !convicted(&session.registration().operator)
+        });
     }
 
     /// Orders of `chain` that nobody has carried out and whose turn ours is: in rank order, each with patience.
@@ -990,7 +1041,9 @@ impl Core {
                     (ChainKind::Bitcoin, SlashTarget::Vault(id)) => self.ledger.vault(&id).cloned(),
                     _ => continue,
                 };
-                let Some(operator) = self.ledger.operator(&case.operator).cloned() else { continue };
+                let Some(operator) = self.ledger.operator(&case.operator).cloned() else {
+                    continue;
+                };
                 if slash.status == OrderStatus::Ordered {
                     open.push(Execution { case: case.clone(), order, operator, vault });
                 }

@@ -15,10 +15,7 @@ pub enum Command {
     /// a pair of engine votes opens none, it jails (R18).
     SubmitEvidence(Box<Evidence>, oneshot::Sender<Result<Option<CaseId>, Unproven>>),
     /// Takes a registration to be presigned by the covenant and put into a block.
-    RegisterVault(
-        Box<VaultRegistration>,
-        oneshot::Sender<Result<VaultId, RegistrationRefused>>,
-    ),
+    RegisterVault(Box<VaultRegistration>, oneshot::Sender<Result<VaultId, RegistrationRefused>>),
 }
 
 /// Why the node does not take a vault. It says nothing about the coins, which nobody has touched.

@@ -66,12 +66,7 @@ const STUCK: Duration = Duration::from_secs(60);
 pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let genesis = Arc::new(genesis);
     let chain = genesis.chain_id();
-    let rules = genesis
-        .vaults
-        .as_ref()
-        .map(VaultRules::new)
-        .transpose()
-        .context("genesis: terms of vaults")?;
+    let rules = genesis.vaults.as_ref().map(VaultRules::new).transpose().context("genesis: terms of vaults")?;
     tracing::info!(operator = %config.operator, %chain, "starting");
 
     let ethereum = Arc::new(connect_ethereum(&config, &genesis).await?);
@@ -95,12 +90,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         network::Config {
             identity,
             listen: config.p2p.listen.clone(),
-            peers: config
-                .p2p
-                .peers
-                .iter()
-                .map(|peer| (peer.peer, peer.address.clone()))
-                .collect(),
+            peers: config.p2p.peers.iter().map(|peer| (peer.peer, peer.address.clone())).collect(),
             admission: admission(&core),
             chain,
         },
@@ -135,12 +125,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let mut wanted = BTreeMap::new();
     let (ask, asked) = mpsc::channel(MAX_WANTED);
     wanted.insert(ChainKind::Ethereum, ask);
-    tokio::spawn(follower::follow(
-        ChainKind::Ethereum,
-        ethereum.clone(),
-        asked,
-        seen.clone(),
-    ));
+    tokio::spawn(follower::follow(ChainKind::Ethereum, ethereum.clone(), asked, seen.clone()));
     let (ask, asked) = mpsc::channel(MAX_WANTED);
     wanted.insert(ChainKind::Bitcoin, ask);
     tokio::spawn(follower::follow(ChainKind::Bitcoin, bitcoin.clone(), asked, seen));
@@ -180,6 +165,10 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         wanted,
         tasks,
         pace: pace(&config),
+        vote_pause: match signer.history() {
+            signer::History::Unbroken => Duration::ZERO,
+            signer::History::Waiting(_) => signer::VOTE_PAUSE,
+        },
         started: Instant::now(),
         checks: BTreeMap::new(),
         progress: Progress::default(),
@@ -233,9 +222,7 @@ async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Re
         endpoints: config.ethereum.rpc.iter().map(|url| url.as_str().to_owned()).collect(),
         ..palisade_ethereum::Config::one("")
     };
-    Ethereum::connect(&endpoints, genesis.clone(), account)
-        .await
-        .context("connecting to Ethereum (ethereum.rpc)")
+    Ethereum::connect(&endpoints, genesis.clone(), account).await.context("connecting to Ethereum (ethereum.rpc)")
 }
 
 async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Bitcoin> {
@@ -243,38 +230,30 @@ async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Res
         BitcoinLogin::Cookie(path) => Auth::Cookie(path.clone()),
         BitcoinLogin::Password { user, password_file } => {
             let password = std::fs::read_to_string(password_file).context("bitcoin.password_file")?;
-            Auth::Password {
-                user: user.clone(),
-                password: password.trim_end().to_owned(),
-            }
+            Auth::Password { user: user.clone(), password: password.trim_end().to_owned() }
         }
     };
-    let endpoint = Endpoint {
-        url: config.bitcoin.rpc.as_str().to_owned(),
-        auth,
-    };
-    let config = palisade_bitcoin::Config {
-        endpoints: vec![endpoint],
-        genesis: genesis.clone(),
-    };
-    Bitcoin::connect(config)
-        .await
-        .context("connecting to Bitcoin (bitcoin.rpc)")
+    let endpoint = Endpoint { url: config.bitcoin.rpc.as_str().to_owned(), auth };
+    let config = palisade_bitcoin::Config { endpoints: vec![endpoint], genesis: genesis.clone() };
+    Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
 }
 
 /// The ledger as it was committed last, or genesis.
 fn load(store: &Store, genesis: &Arc<Genesis>) -> anyhow::Result<Ledger> {
     let Some(loaded) = store.load().context("loading the ledger")? else {
-        return Ok(Ledger::genesis(genesis.clone()));
+        let ledger = Ledger::genesis(genesis.clone());
+        store.begin(ledger.head(), ledger.rows()).context("storing the ledger of genesis")?;
+        return Ok(ledger);
     };
     let head = loaded.head;
     let ledger = Ledger::restore(genesis.clone(), head, loaded.rows).context("the stored ledger")?;
-    let (block, _) = store.block(head.height)?.context("the stored ledger has no head")?;
-    if block.header.state_root != ledger.root() {
-        bail!(
-            "the stored ledger's root is not what block {} says: restore a backup or sync anew",
-            head.height
-        );
+    let promised = match store.block(head.height)? {
+        Some((block, _)) => block.header.state_root,
+        None if head.height == Height::new(0) => Ledger::genesis(genesis.clone()).root(),
+        None => bail!("the stored ledger has no block {}", head.height),
+    };
+    if promised != ledger.root() {
+        bail!("the stored ledger's root is not what block {} says: restore a backup or sync anew", head.height);
     }
     Ok(ledger)
 }
@@ -285,15 +264,10 @@ async fn open_signer(config: &Config, genesis: &Arc<Genesis>, ethereum: &Ethereu
         incarnation: config.incarnation.clone(),
         operator: config.operator,
         domains: genesis.domains(),
-        ethereum_head: ethereum
-            .newest()
-            .await
-            .context("asking Ethereum for its newest block")?,
+        ethereum_head: ethereum.newest().await.context("asking Ethereum for its newest block")?,
         vote_pause: signer::VOTE_PAUSE,
     };
-    let signer = tokio::task::spawn_blocking(move || Signer::open(&opened))
-        .await?
-        .context("opening the signer")?;
+    let signer = tokio::task::spawn_blocking(move || Signer::open(&opened)).await?.context("opening the signer")?;
     match signer.history() {
         signer::History::Unbroken => tracing::info!("the guard's history is unbroken"),
         signer::History::Waiting(wait) => {
@@ -319,16 +293,11 @@ fn pace(config: &Config) -> Pace {
 fn admission(core: &Core) -> Admission {
     let ledger = core.ledger();
     let seats = core.genesis().seats.iter().map(|seat| (seat.operator, &seat.peer[..]));
-    let keys = ledger
-        .operators()
-        .filter_map(|operator| Some((operator.id, &operator.keys_now()?.peer[..])));
-    let standing = |operator| Standing {
-        operator: Some(operator),
-        publishes: ledger.committee().seat(&operator).is_some(),
-    };
-    let peers = seats
-        .chain(keys)
-        .filter_map(|(operator, peer)| Some((PeerId::from_bytes(peer).ok()?, standing(operator))));
+    let keys = ledger.operators().filter_map(|operator| Some((operator.id, &operator.keys_now()?.peer[..])));
+    let standing =
+        |operator| Standing { operator: Some(operator), publishes: ledger.committee().seat(&operator).is_some() };
+    let peers =
+        seats.chain(keys).filter_map(|(operator, peer)| Some((PeerId::from_bytes(peer).ok()?, standing(operator))));
     Admission::new(peers)
 }
 
@@ -372,6 +341,8 @@ struct Actor {
     wanted: BTreeMap<ChainKind, mpsc::Sender<Wanted>>,
     tasks: mpsc::UnboundedSender<Task>,
     pace: Pace,
+    /// For how long after the start the guard does not vote.
+    vote_pause: Duration,
     started: Instant,
     checks: BTreeMap<BlockId, Vec<Check>>,
     progress: Progress,
@@ -406,13 +377,9 @@ impl Actor {
     /// Answers the engine. A reply that nobody waits for any more is no fault: the engine has moved on.
     fn serve(&mut self, request: Request) -> anyhow::Result<()> {
         match request {
-            Request::Ready { reply } => answer(reply, self.start()),
+            Request::Ready { reply } => self.ready(reply),
             Request::Kept { height, reply } => answer(reply, self.kept(height)?),
-            Request::Round {
-                height,
-                round,
-                proposer,
-            } => {
+            Request::Round { height, round, proposer } => {
                 self.metrics.round.set(i64::from(round));
                 if round > 0 {
                     tracing::info!(%height, round, %proposer, "another round");
@@ -424,24 +391,13 @@ impl Actor {
                     answer(reply, block);
                 }
             }
-            Request::Check {
-                of,
-                block,
-                decided,
-                reply,
-            } => self.check(of, &block, decided, reply),
+            Request::Check { of, block, decided, reply } => self.check(of, &block, decided, reply),
             Request::Keep { kept, reply } => {
                 let Kept { of, block } = kept;
-                self.store
-                    .keep_undecided(of.height, of.round, &of.block, &block.to_bytes())?;
+                self.store.keep_undecided(of.height, of.round, &of.block, &block.to_bytes())?;
                 answer(reply, ());
             }
-            Request::Decided {
-                block,
-                certificate,
-                reply,
-                ..
-            } => {
+            Request::Decided { block, certificate, reply, .. } => {
                 self.commit(&block, &certificate)?;
                 answer(reply, self.start());
             }
@@ -452,20 +408,29 @@ impl Actor {
         Ok(())
     }
 
+    /// Lets the engine start. While the guard keeps from voting (R15) it would only abstain, and a vote that was
+    /// abstained from is not made later in that round: four such nodes would wait for each other for ever.
+    fn ready(&self, reply: oneshot::Sender<Start>) {
+        let start = self.start();
+        let pause = self.vote_pause.saturating_sub(self.started.elapsed());
+        if pause.is_zero() {
+            return answer(reply, start);
+        }
+        tracing::warn!(?pause, "the engine starts when the guard may vote again");
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            answer(reply, start);
+        });
+    }
+
     fn start(&self) -> Start {
         let ledger = self.core.ledger();
-        Start {
-            height: ledger.head().height.next(),
-            committee: Arc::new(ledger.committee().clone()),
-            pace: self.pace,
-        }
+        Start { height: ledger.head().height.next(), committee: Arc::new(ledger.committee().clone()), pace: self.pace }
     }
 
     fn kept(&self, height: Height) -> Result<Vec<(u32, Block)>, StoreError> {
         let undecided = self.store.undecided(height)?.into_iter();
-        Ok(undecided
-            .filter_map(|one| Some((one.round, Block::from_bytes(&one.bytes).ok()?)))
-            .collect())
+        Ok(undecided.filter_map(|one| Some((one.round, Block::from_bytes(&one.bytes).ok()?))).collect())
     }
 
     fn check(&mut self, of: Proposed, block: &Arc<Block>, decided: bool, reply: oneshot::Sender<Verdict>) {
@@ -477,10 +442,7 @@ impl Actor {
         match self.core.check(block, decided) {
             Some(verdict) => answer(reply, verdict),
             None => {
-                let check = Check {
-                    reply,
-                    deadline: Instant::now() + self.pace.propose,
-                };
+                let check = Check { reply, deadline: Instant::now() + self.pace.propose };
                 self.checks.entry(block.id()).or_default().push(check);
             }
         }
@@ -517,9 +479,7 @@ impl Actor {
         }
         self.core.commit(self.now(), block, changes);
         for (_, checks) in std::mem::take(&mut self.checks) {
-            checks
-                .into_iter()
-                .for_each(|check| answer(check.reply, Verdict::Unknown));
+            checks.into_iter().for_each(|check| answer(check.reply, Verdict::Unknown));
         }
         self.progress.moved = Some(Instant::now());
         if let Some(proposed) = self.progress.proposed.take() {
@@ -540,10 +500,7 @@ impl Actor {
             let Some((block, certificate)) = self.store.block(Height::new(height))? else {
                 break;
             };
-            blocks.push(Stored {
-                block: block.to_bytes().into(),
-                certificate: certificate.into(),
-            });
+            blocks.push(Stored { block: block.to_bytes().into(), certificate: certificate.into() });
         }
         Ok(blocks)
     }
@@ -614,9 +571,7 @@ impl Actor {
     fn tick(&mut self, inputs: &Inputs) {
         let now = self.now();
         self.core.tick(now);
-        self.metrics
-            .peers
-            .set(i64::try_from(inputs.connected.borrow().len()).unwrap_or(i64::MAX));
+        self.metrics.peers.set(i64::try_from(inputs.connected.borrow().len()).unwrap_or(i64::MAX));
         let health = self.judge_health();
         self.health.send_if_modified(|before| {
             let changed = *before != health;
@@ -644,22 +599,13 @@ impl Actor {
             match action {
                 Action::Observe(wanted) => {
                     let gap = wanted.gap;
-                    let asked = self
-                        .wanted
-                        .get(&gap.chain)
-                        .is_some_and(|chain| chain.try_send(wanted).is_ok());
+                    let asked = self.wanted.get(&gap.chain).is_some_and(|chain| chain.try_send(wanted).is_ok());
                     if !asked {
                         self.core.unobserved(&gap);
                     }
                 }
                 Action::Attest(attest) => self.ask(Task::Attest(attest)),
-                Action::Vote {
-                    checkpoint,
-                    epoch_start,
-                } => self.ask(Task::Vote {
-                    checkpoint,
-                    epoch_start,
-                }),
+                Action::Vote { checkpoint, epoch_start } => self.ask(Task::Vote { checkpoint, epoch_start }),
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
                 Action::Presign(registration) => self.ask(Task::Presign(registration)),
                 Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,
@@ -698,18 +644,11 @@ impl Actor {
         metrics.bitcoin_final_height.set(height(status.bitcoin_certified));
         metrics.attested_height.set(signed(status.attested.get()));
         metrics.epoch.set(i64::from(ledger.epoch().epoch.get()));
-        metrics
-            .committee_size
-            .set(i64::try_from(ledger.committee().members.len()).unwrap_or(i64::MAX));
+        metrics.committee_size.set(i64::try_from(ledger.committee().members.len()).unwrap_or(i64::MAX));
         metrics.pending.set(i64::try_from(status.pending).unwrap_or(i64::MAX));
-        let open = ledger
-            .cases()
-            .filter(|case| case.status() == CaseStatus::Convicted)
-            .count();
+        let open = ledger.cases().filter(|case| case.status() == CaseStatus::Convicted).count();
         metrics.cases_open.set(i64::try_from(open).unwrap_or(i64::MAX));
-        metrics
-            .cases_final
-            .set(i64::try_from(ledger.cases().count() - open).unwrap_or(i64::MAX));
+        metrics.cases_final.set(i64::try_from(ledger.cases().count() - open).unwrap_or(i64::MAX));
         for chain in crate::core::CHAINS {
             metrics.anchor(chain, ledger.anchor(chain).number);
         }
