@@ -11,7 +11,7 @@ use crate::tools;
 use alloy::primitives::{Address, U256};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::types::BlockNumberOrTag;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use palisade_types::Hash;
 use palisade_types::chain::ChainPoint;
 use std::fs;
@@ -48,17 +48,17 @@ impl Anvil {
         let process = self.layout.process("anvil");
         process.start(&mut self.command(tools::anvil()?, &state), &self.layout.log("anvil"))?;
         fs::write(&unsaved, "")?;
-        let answers = until("anvil's first answer", START_DEADLINE, async || {
-            match self.provider()?.get_chain_id().await {
+        let ended = format!("it ended at once; see {}", self.layout.log("anvil").display());
+        let answers =
+            until("anvil's first answer", START_DEADLINE, async || match self.provider()?.get_chain_id().await {
                 Ok(_) => Ok(Seen::There(())),
-                Err(_) if process.pid().is_none() => Ok(Seen::There(())), // it never will
+                Err(_) if process.pid().is_none() => Ok(Seen::Never(ended.clone())),
                 Err(error) => Ok(Seen::NotYet(error.to_string())),
-            }
-        });
-        answers.await?;
-        if process.pid().is_none() {
+            });
+        if let Err(error) = answers.await {
+            process.stop(Signal::Kill, STOP_DEADLINE).await?;
             fs::remove_file(&unsaved)?; // nothing ran, nothing was lost
-            bail!("anvil ended at once; see {}", self.layout.log("anvil").display());
+            return Err(error);
         }
         if stored {
             self.mine(BLOCKS_AFTER_LOAD).await?;

@@ -320,20 +320,22 @@ impl Devnet {
     /// Hands every vault that the ledger does not know to a node, as soon as the ledger knows its operator.
     async fn register_vaults(&self) -> anyhow::Result<()> {
         let operators = self.operators()?;
-        let teller = operators.first().context("a devnet has operators")?.client()?;
+        let teller = operators.first().context("a devnet has operators")?;
+        self.await_answer(teller).await?;
         for operator in &operators {
-            let Some(registration) = vault_of(operator)? else {
-                continue;
-            };
+            let Some(registration) = vault_of(operator)? else { continue };
+            let (id, staker) = (operator.id()?.to_string(), registration.staker.to_string());
+            let bytes = format!("0x{}", hex::encode(registration.to_bytes()));
+            let client = teller.client()?;
             until(&format!("{}'s vault in the ledger", operator.name()), READY_DEADLINE, async || {
-                let staker = registration.staker.to_string();
-                let id = operator.id()?.to_string();
-                let known = teller.vaults().await?;
+                let known = match client.vaults().await {
+                    Ok(known) => known,
+                    Err(error) => return Ok(self.unless_dead(teller, short(&error))),
+                };
                 if known.iter().any(|vault| vault.operator == id && vault.staker == staker) {
                     return Ok(Seen::There(()));
                 }
-                let accepted = teller.register_vault(format!("0x{}", hex::encode(registration.to_bytes()))).await;
-                Ok(Seen::NotYet(match accepted {
+                Ok(Seen::NotYet(match client.register_vault(bytes.clone()).await {
                     Ok(accepted) => format!("vault {} waits for the covenant and a block", accepted.vault),
                     Err(error) => short(&error),
                 }))
@@ -360,15 +362,18 @@ impl Devnet {
 
     async fn await_answer(&self, operator: &Operator) -> anyhow::Result<StatusView> {
         let client = operator.client()?;
-        let what = format!("{}'s first answer", operator.name());
-        let answer = until(&what, START_DEADLINE, async || match client.status().await {
-            Ok(status) => Ok(Seen::There(Some(status))),
-            Err(_) if operator.process().pid().is_none() => Ok(Seen::There(None)),
-            Err(error) => Ok(Seen::NotYet(short(&error))),
-        });
-        match answer.await? {
-            Some(status) => Ok(status),
-            None => bail!("{} ended; {}", operator.name(), last_line(&self.layout.log(operator.name()))),
+        until(&format!("{}'s first answer", operator.name()), START_DEADLINE, async || match client.status().await {
+            Ok(status) => Ok(Seen::There(status)),
+            Err(error) => Ok(self.unless_dead(operator, short(&error))),
+        })
+        .await
+    }
+
+    /// Nothing is to be expected of a node whose process has ended.
+    fn unless_dead<T>(&self, operator: &Operator, stands: String) -> Seen<T> {
+        match operator.process().pid() {
+            Some(_) => Seen::NotYet(stands),
+            None => Seen::Never(format!("{} ended; {}", operator.name(), last_line(&self.layout.log(operator.name())))),
         }
     }
 
@@ -380,7 +385,10 @@ impl Devnet {
     pub async fn await_final_above(&self, operator: &Operator, height: u64, deadline: Duration) -> anyhow::Result<()> {
         let client = operator.client()?;
         until(&format!("finality above height {height} on {}", operator.name()), deadline, async || {
-            let status = client.status().await?;
+            let status = match client.status().await {
+                Ok(status) => status,
+                Err(error) => return Ok(self.unless_dead(operator, short(&error))),
+            };
             let above = |block: &Option<palisade_node::rpc::views::BlockName>| {
                 block.as_ref().is_some_and(|block| block.height > height)
             };

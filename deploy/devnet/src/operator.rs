@@ -73,6 +73,7 @@ impl Operator {
         let mut command = Command::new(tools::ours("palisade")?);
         command.arg("init").arg("--home").arg(self.files.root());
         command.arg("--operator").arg(account.address().to_string());
+        command.arg("--incarnation").arg(self.files.incarnation());
         if self.in_covenant() {
             command.arg("--covenant");
         }

@@ -29,7 +29,7 @@ fn started() -> &'static Instant {
 ///
 /// # Errors
 ///
-/// Nothing was seen before the deadline; the message names what was waited for and how it stood last.
+/// Nothing was seen before the deadline, or nothing can be any more; the message names what was waited for and how it stood last.
 pub async fn until<T>(
     what: &str,
     deadline: Duration,
@@ -41,6 +41,7 @@ pub async fn until<T>(
         let stands = match look().await {
             Ok(Seen::There(seen)) => return Ok(seen),
             Ok(Seen::NotYet(stands)) => stands,
+            Ok(Seen::Never(reason)) => bail!("{what}: {reason}"),
             Err(error) => format!("{error:#}"),
         };
         if began.elapsed() > deadline {
@@ -61,6 +62,8 @@ pub enum Seen<T> {
     There(T),
     /// It is not; how things stand.
     NotYet(String),
+    /// It will not be, and why.
+    Never(String),
 }
 
 /// Rows under headings, each column as wide as its widest cell.
@@ -101,5 +104,7 @@ mod tests {
         assert_eq!(seen.await.unwrap(), 3);
         let never = until::<()>("a miracle", Duration::ZERO, async || Ok(Seen::NotYet("nothing moves".to_owned())));
         assert_eq!(never.await.unwrap_err().to_string(), "a miracle: not after 0.0 s; nothing moves");
+        let hopeless = until::<()>("a miracle", Duration::from_secs(60), async || Ok(Seen::Never("no".to_owned())));
+        assert_eq!(hopeless.await.unwrap_err().to_string(), "a miracle: no");
     }
 }
