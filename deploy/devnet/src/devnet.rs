@@ -21,7 +21,7 @@ use crate::staking::Staker;
 use crate::tools;
 use alloy::primitives::{Address, B256, U256};
 use alloy::signers::local::PrivateKeySigner;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use bitcoin::hashes::Hash as _;
 use futures::future::try_join_all;
 use palisade_bitcoin::client::Client;
