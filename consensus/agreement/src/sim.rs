@@ -67,7 +67,7 @@ pub trait Node {
     fn outgoing(&mut self) -> Vec<Vec<u8>> {
         Vec::new()
     }
-    /// A villain's other vote for the slot of `ballot`: about half of the others get it instead.
+    /// A villain's other vote for the slot of `ballot`: the others get it too, before or after.
     fn second_face(&mut self, _ballot: &SignedBallot) -> Option<SignedBallot> {
         None
     }
@@ -433,11 +433,9 @@ impl<N: Node> Sim<N> {
             SignedConsensusMsg::Proposal(_) => None,
         };
         let Some(other) = other else { return self.broadcast(from, &honest) };
-        let other = Packet::Consensus(encode(&SignedConsensusMsg::Vote(other)).into());
-        for to in (0..self.slots.len()).filter(|to| *to != from) {
-            let face = if self.random.r#gen() { &honest } else { &other };
-            self.send(from, to, face.clone());
-        }
+        // Gossip brings both to everybody; which comes first, and is counted, is chance.
+        self.broadcast(from, &Packet::Consensus(encode(&SignedConsensusMsg::Vote(other)).into()));
+        self.broadcast(from, &honest);
     }
 
     fn stream(&mut self, from: usize, of: Proposed) {

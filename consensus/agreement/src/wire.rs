@@ -25,7 +25,8 @@ use bytes::Bytes;
 use palisade_types::canonical::Malformed;
 use palisade_types::ids::ChainId;
 use std::collections::BTreeSet;
-use tokio::sync::mpsc;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// The longest message of [`Topic::Consensus`]: a proposal with its signature.
 pub const CONSENSUS_LIMIT: usize = 512;
@@ -42,6 +43,8 @@ pub const STATUS_LIMIT: usize = 128;
 
 /// Messages between the swarm and the engine that may wait.
 const QUEUE: usize = 1024;
+/// Bytes of gossip that may wait for the engine.
+const QUEUE_BYTES: usize = 32 << 20;
 
 /// What the engine gossips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +135,17 @@ impl Message {
         }
     }
 
+    /// About how many bytes it holds in memory.
+    fn weight(&self) -> usize {
+        let signatures = match self {
+            Self::Liveness(LivenessMsg::PolkaCertificate(certificate)) => certificate.polka_signatures.len(),
+            Self::Liveness(LivenessMsg::SkipRoundCertificate(certificate)) => certificate.round_signatures.len(),
+            Self::Part(part) => return CONSENSUS_LIMIT + part.content.as_data().map_or(0, |part| part.bytes.len()),
+            Self::Consensus(_) | Self::Liveness(LivenessMsg::Vote(_)) => 0,
+        };
+        CONSENSUS_LIMIT + 128 * signatures
+    }
+
     /// Every ballot in it, the signatures unchecked: a vote, a proposal, or the votes in a certificate.
     fn ballots(&self, chain: ChainId) -> Vec<SignedBallot> {
         let vote = |signed: &SignedVote<Palisade>| SignedBallot {
@@ -170,15 +184,21 @@ pub struct Port {
 #[derive(Clone, Debug)]
 pub struct Inlet {
     events: mpsc::UnboundedSender<Inbound>,
-    gossip: mpsc::Sender<Inbound>,
+    gossip: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
 }
+
+/// Gossip that waits, with its share of the room for it.
+type Waiting = (Inbound, OwnedSemaphorePermit);
 
 impl Inlet {
     /// Hands in one event; false when it was gossip and dropped, or when the engine is gone.
     pub fn tell(&self, event: Inbound) -> bool {
-        match event {
-            gossip @ Inbound::Gossip { .. } => self.gossip.try_send(gossip).is_ok(),
-            event => self.events.send(event).is_ok(),
+        let Inbound::Gossip { message, .. } = &event else { return self.events.send(event).is_ok() };
+        let weight = u32::try_from(message.weight()).unwrap_or(u32::MAX);
+        match self.room.clone().try_acquire_many_owned(weight) {
+            Ok(room) => self.gossip.try_send((event, room)).is_ok(),
+            Err(_) => false,
         }
     }
 }
@@ -187,7 +207,7 @@ impl Inlet {
 pub struct Wire {
     outbound: mpsc::Sender<Outbound>,
     events: mpsc::UnboundedReceiver<Inbound>,
-    gossip: mpsc::Receiver<Inbound>,
+    gossip: mpsc::Receiver<Waiting>,
 }
 
 /// Makes the two ends.
@@ -196,7 +216,8 @@ pub fn wire() -> (Wire, Port) {
     let (to_swarm, outbound) = mpsc::channel(QUEUE);
     let (to_engine, events) = mpsc::unbounded_channel();
     let (gossip_in, gossip) = mpsc::channel(QUEUE);
-    let port = Port { outbound, inbound: Inlet { events: to_engine, gossip: gossip_in } };
+    let room = Arc::new(Semaphore::new(QUEUE_BYTES));
+    let port = Port { outbound, inbound: Inlet { events: to_engine, gossip: gossip_in, room } };
     (Wire { outbound: to_swarm, events, gossip }, port)
 }
 
@@ -245,7 +266,7 @@ impl Desk {
         mut self,
         mut messages: mpsc::Receiver<Msg<Palisade>>,
         mut events: mpsc::UnboundedReceiver<Inbound>,
-        mut gossip: mpsc::Receiver<Inbound>,
+        mut gossip: mpsc::Receiver<Waiting>,
     ) {
         loop {
             let done = tokio::select! {
@@ -255,7 +276,7 @@ impl Desk {
                     Some(message) => self.act(message).await,
                     None => Err(Gone),
                 },
-                Some(event) = gossip.recv() => { self.tell(event); Ok(()) }
+                Some((event, _room)) = gossip.recv() => { self.tell(event); Ok(()) }
             };
             if let Err(Gone) = done {
                 return;
@@ -396,4 +417,64 @@ fn heard(from: PeerId, publisher: PeerId, message: Message) -> NetworkEvent<Pali
 /// The engine carries our numbers as text.
 fn number(id: &sync::InboundRequestId) -> Option<u64> {
     id.to_string().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::{Level, Value, Vote, Voter};
+    use crate::malachite::{NilOrVal, Round, SignedMessage, VoteType, numbered_peer};
+    use crate::parts::Proposed;
+    use palisade_types::ids::{BlockId, Ed25519Signature, OperatorId};
+    use palisade_types::units::Height;
+
+    fn vote(signature: u8) -> SignedMessage<Palisade, Vote> {
+        let vote = Vote {
+            kind: VoteType::Precommit,
+            height: Level(Height::new(3)),
+            round: Round::ZERO,
+            value: NilOrVal::Val(Value(BlockId::new([5; 32])).0),
+            address: Voter(OperatorId::new([1; 20])),
+        };
+        SignedMessage::new(vote, Ed25519Signature::new([signature; 64]))
+    }
+
+    #[test]
+    fn only_what_decodes_and_is_not_too_long_is_a_message() {
+        let message = SignedConsensusMsg::Vote(vote(1));
+        let bytes = Bytes::from(encode(&message));
+        assert!(Message::decode(Topic::Consensus, bytes.clone()).is_ok());
+        assert!(Message::decode(Topic::Parts, bytes).is_err());
+        let long = Bytes::from(vec![0; CONSENSUS_LIMIT + 1]);
+        assert!(matches!(Message::decode(Topic::Consensus, long), Err(Malformed::TooLong { .. })));
+    }
+
+    #[test]
+    fn r32_gossip_that_waits_is_bounded_in_bytes() {
+        let (_wire, port) = wire();
+        let of = Proposed { height: Height::new(1), round: 0, proposer: OperatorId::ZERO, block: BlockId::ZERO };
+        let part = crate::parts::cut(of, &Bytes::from(vec![0; MAX_PART]), 0).remove(0);
+        let peer = numbered_peer(1);
+        let gossip = || Inbound::Gossip { from: peer, publisher: peer, message: Message::Part(part.clone()) };
+        let taken = (0..QUEUE).filter(|_| port.inbound.tell(gossip())).count();
+        assert_eq!(taken, QUEUE_BYTES / (MAX_PART + CONSENSUS_LIMIT));
+        assert!(port.inbound.tell(Inbound::Disconnected(peer)), "what must not be lost has its own way");
+    }
+
+    #[tokio::test]
+    async fn r18_every_ballot_is_tapped_and_an_abstention_is_not_published() {
+        let (ours, mut port) = wire();
+        let (tap, mut tapped) = mpsc::channel(8);
+        let chain = ChainId::new([1; 32]);
+        let network = ours.spawn(chain, numbered_peer(0), tap).await.unwrap();
+        let message = Message::Liveness(LivenessMsg::Vote(vote(1)));
+        port.inbound.tell(Inbound::Gossip { from: numbered_peer(1), publisher: numbered_peer(1), message });
+        let heard = tapped.recv().await.unwrap();
+        assert_eq!((heard.ballot, heard.signature), (vote(1).message.ballot(chain), vote(1).signature));
+        network.cast(Msg::PublishConsensusMsg(SignedConsensusMsg::Vote(vote(0)))).unwrap();
+        network.cast(Msg::PublishLivenessMsg(LivenessMsg::Vote(vote(0)))).unwrap();
+        network.cast(Msg::PublishConsensusMsg(SignedConsensusMsg::Vote(vote(2)))).unwrap();
+        let Some(Outbound::Publish(Topic::Consensus, bytes)) = port.outbound.recv().await else { panic!("a vote") };
+        assert_eq!(bytes, encode(&SignedConsensusMsg::Vote(vote(2))), "the first that is published");
+    }
 }
