@@ -22,6 +22,8 @@ use tracing_subscriber::EnvFilter;
 
 /// The largest configuration file, in bytes.
 pub const MAX_CONFIG_FILE: u64 = 1 << 20;
+/// A quiet day fits on a page: of the engine and the swarm only what an operator must notice.
+pub const DEFAULT_FILTER: &str = "info,arc_malachitebft=warn,libp2p=warn";
 /// The most endpoints, peers or addresses of one list.
 pub const MAX_ENTRIES: usize = 64;
 
@@ -195,7 +197,7 @@ pub struct Log {
     /// `pretty` for people, `json` for machines. Default: pretty.
     #[serde(deserialize_with = "from_text")]
     pub format: LogFormat,
-    /// What is logged, as `tracing` writes filters. Default: `info`.
+    /// What is logged, as `tracing` writes filters. Default: [`DEFAULT_FILTER`].
     pub filter: String,
 }
 
@@ -612,7 +614,7 @@ impl Default for Engine {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Pretty, filter: "info".to_owned() }
+        Self { format: LogFormat::Pretty, filter: DEFAULT_FILTER.to_owned() }
     }
 }
 

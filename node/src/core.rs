@@ -9,6 +9,7 @@
 
 use crate::handle::RegistrationRefused;
 use crate::message::{Message, Presigned};
+use crate::sessions::{Sessions, Taken};
 use palisade_agreement::anchors::{Anchors, Compared, Gap, Known, Wanted};
 use palisade_agreement::app::Verdict;
 use palisade_agreement::ballot::{SignedBallot, contradiction};
@@ -16,8 +17,7 @@ use palisade_agreement::guard::Ancestry;
 use palisade_agreement::pool::Pool;
 use palisade_agreement::tally::{AHEAD, Counted, Tally};
 use palisade_agreement::tap::Tap;
-use palisade_bitcoin::covenant::{Presigning, Progress};
-use palisade_bitcoin::registration::{Draft, Presigned as WholeRegistration};
+use palisade_bitcoin::registration::Presigned as WholeRegistration;
 use palisade_bitcoin::vault::VaultRules;
 use palisade_ledger::{Changes, Invalid, Ledger, Tree};
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
@@ -51,8 +51,6 @@ const COMMITTED_SLOTS: u32 = 2_048;
 const SLOTS_LEFT: u64 = 512;
 /// How many heights past the head a promise starts at least, so that it is in a block before it is needed.
 const COMMIT_AHEAD: u64 = 5;
-/// Registrations that wait for the covenant at one time.
-const MAX_SESSIONS: usize = 256;
 /// How long an operator leaves an order to those before him in rank.
 const PATIENCE: Millis = Millis::new(15_000);
 
@@ -87,6 +85,10 @@ pub enum Action {
     BitcoinCertified(BitcoinCertificate),
     /// Every block up to this one agrees with what our own followers saw: durable before it is relied on (R7).
     Confirmed(FinalBlock),
+    /// Keep an item that waits, so that a restart does not lose it.
+    Keep(Item),
+    /// An item no longer waits.
+    Drop(Item),
     /// Something a person must look at.
     Alarm(String),
 }
@@ -148,7 +150,6 @@ struct Unconfirmed {
 #[derive(Debug)]
 pub struct Core {
     own: OperatorId,
-    rules: Option<VaultRules>,
     ledger: Ledger,
     known: BTreeMap<ChainKind, Known>,
     anchors: Anchors,
@@ -172,7 +173,7 @@ pub struct Core {
     certified: Option<QuorumCertificate>,
     boundary_certificate: Option<QuorumCertificate>,
     bitcoin_certified: BTreeMap<u64, BitcoinCertificate>,
-    sessions: BTreeMap<VaultId, Presigning>,
+    sessions: Sessions,
     early: Vec<Message>,
     said: Vec<(u64, Message)>,
     repeated: Millis,
@@ -196,7 +197,6 @@ impl Core {
         let unchecked = (checked < head.height).then_some(head.height);
         let mut core = Self {
             own,
-            rules,
             known: BTreeMap::new(),
             anchors: Anchors::default(),
             tally: Tally::default(),
@@ -215,7 +215,7 @@ impl Core {
             certified: None,
             boundary_certificate: None,
             bitcoin_certified: BTreeMap::new(),
-            sessions: BTreeMap::new(),
+            sessions: Sessions::new(rules),
             early: Vec::new(),
             said: Vec::new(),
             repeated: Millis::new(0),
@@ -292,7 +292,7 @@ impl Core {
         let (block, changes, refused) = self.ledger.draft(items);
         for (item, why) in refused {
             if !matches!(why, Invalid::Early(_)) {
-                self.pool.remove(&item);
+                self.leave_pool(&item);
             }
         }
         self.previews.insert(block.id(), changes);
@@ -377,7 +377,7 @@ impl Core {
         self.previews.clear();
         self.waiting.clear();
         for item in &block.items {
-            self.pool.remove(item);
+            self.leave_pool(item);
         }
         self.recent.insert(height, Recent { header: block.header, tree: self.ledger.tree().clone() });
         while self.recent.len() > RECENT {
@@ -411,7 +411,7 @@ impl Core {
     fn check_item(&self, item: &Item) -> Result<(), Invalid> {
         match item {
             Item::Vault(registration) => {
-                let rules = self.rules.as_ref().ok_or(Invalid::Refused("vaults do not count in this network"))?;
+                let rules = self.sessions.rules().ok_or(Invalid::Refused("vaults do not count in this network"))?;
                 WholeRegistration::check(registration, rules)
                     .map(|_| ())
                     .map_err(|_| Invalid::Refused("a vault registration's transactions or signatures do not hold"))
@@ -653,7 +653,7 @@ impl Core {
 
     /// The signer promised nonces.
     pub fn committed_randomness(&mut self, commitment: RandomnessCommitment) {
-        self.pool.add(Item::Randomness(commitment));
+        self.wait_in_pool(Item::Randomness(commitment));
         self.say(commitment.commitment.last(1).get(), Message::Randomness(commitment));
     }
 
@@ -821,18 +821,21 @@ impl Core {
                 Ok(_) | Err(Unproven::AlreadyConvicted) => true,
                 Err(_) => false,
             },
-            Message::Registration(registration) => match self.draft(&registration) {
+            Message::Registration(registration) => match self.sessions.name(&registration) {
                 // Whether the operator is known and the vault new depends on the head, and theirs is another.
-                Ok(id) => {
-                    let _ = self.open_session(id, *registration);
+                Ok(_) => {
+                    let _ = self.register(now, *registration);
                     true
                 }
                 Err(_) => false,
             },
             Message::Presigned(presigned) => self.presigned(*presigned, false),
             Message::Randomness(commitment) => {
-                self.pool.add(Item::Randomness(commitment));
-                true
+                let item = Item::Randomness(commitment);
+                // What stands in a block already, or comes a little early, is honest: heads differ.
+                let worthless = matches!(self.ledger.admits(&item), Err(Invalid::Refused(_)));
+                self.wait_in_pool(item);
+                !worthless
             }
         }
     }
@@ -893,7 +896,8 @@ impl Core {
             let fault = self.ledger.judge(&evidence)?;
             Some(CaseId::derive(&self.ledger.chain(), &fault.operator(), &fault.domain()))
         };
-        if self.pool.add(Item::Evidence(evidence.clone())) {
+        let item = Item::Evidence(evidence.clone());
+        if !self.pool.holds(&item) && self.wait_in_pool(item) {
             self.actions.push(Action::Publish(Message::Evidence(Box::new(evidence))));
         }
         Ok(case)
@@ -904,50 +908,17 @@ impl Core {
     /// # Errors
     ///
     /// [`RegistrationRefused`] with the reason; nothing has changed then.
-    pub fn register(&mut self, registration: VaultRegistration) -> Result<VaultId, RegistrationRefused> {
-        let id = self.draft(&registration)?;
-        self.open_session(id, registration)
+    pub fn register(&mut self, now: Millis, registration: VaultRegistration) -> Result<VaultId, RegistrationRefused> {
+        let id = self.sessions.name(&registration)?;
+        if self.sessions.open(now, &self.ledger, id, registration.clone())? {
+            self.ask_covenant(registration);
+        }
+        Ok(id)
     }
 
-    /// The vault's name, when everything holds that does not depend on our head.
-    fn draft(&self, registration: &VaultRegistration) -> Result<VaultId, RegistrationRefused> {
-        let refuse = |reason: String| RegistrationRefused { reason };
-        let rules = self.rules.as_ref().ok_or_else(|| refuse("vaults do not count in this network".into()))?;
-        let draft = Draft::check(registration, rules).map_err(|error| refuse(error.to_string()))?;
-        Ok(draft.id())
-    }
-
-    fn open_session(&mut self, id: VaultId, registration: VaultRegistration) -> Result<VaultId, RegistrationRefused> {
-        let refuse = |reason: String| Err(RegistrationRefused { reason });
-        let Some(rules) = self.rules.as_ref() else {
-            return refuse("vaults do not count in this network".into());
-        };
-        let Some(operator) = self.ledger.operator(&registration.operator) else {
-            return refuse(format!("operator {} is unknown", registration.operator));
-        };
-        if operator.convicted.is_some() {
-            return refuse(format!("operator {} is convicted", registration.operator));
-        }
-        if operator.keys_now().is_none_or(|row| !registration.providers.contains(&row.eots)) {
-            return refuse("none of the finality providers is the operator's key".into());
-        }
-        if self.ledger.vault(&id).is_some() {
-            return refuse(format!("vault {id} is registered already"));
-        }
-        if self.sessions.contains_key(&id) {
-            return Ok(id);
-        }
-        if self.sessions.len() >= MAX_SESSIONS {
-            return refuse("too many registrations wait for the covenant".into());
-        }
-        let session = match Presigning::open(registration.clone(), rules) {
-            Ok(session) => session,
-            Err(error) => return refuse(error.to_string()),
-        };
-        self.sessions.insert(id, session);
+    fn ask_covenant(&mut self, registration: VaultRegistration) {
         self.actions.push(Action::Presign(Box::new(registration.clone())));
         self.actions.push(Action::Publish(Message::Registration(Box::new(registration))));
-        Ok(id)
     }
 
     /// Takes a covenant member's answer, `own` when it is ours. False when it is worthless.
@@ -955,19 +926,51 @@ impl Core {
         if own {
             self.actions.push(Action::Publish(Message::Presigned(Box::new(presigned.clone()))));
         }
-        let Some(session) = self.sessions.get_mut(&presigned.vault) else {
-            return true;
-        };
-        let Ok(progress) = session.take(presigned.answer) else {
-            return false;
-        };
-        if progress == Progress::Complete
-            && let Some(rules) = &self.rules
-            && let Ok(whole) = session.finish(rules)
-        {
-            self.pool.add(Item::Vault(Box::new(whole)));
+        match self.sessions.take(presigned) {
+            Taken::Worthless => return false,
+            Taken::Whole(registration) => drop(self.wait_in_pool(Item::Vault(registration))),
+            Taken::Unneeded | Taken::Waiting => {}
         }
         true
+    }
+
+    // ---- the pool ------------------------------------------------------------------------------------------------
+
+    /// Items that waited before a restart; what the ledger does not admit any more is dropped.
+    pub fn remember(&mut self, items: impl IntoIterator<Item = Item>) {
+        for item in items {
+            if !self.wait_in_pool(item.clone()) {
+                self.actions.push(Action::Drop(item));
+            }
+        }
+    }
+
+    /// Lets an item wait for a block if the ledger would admit it now; false when it does not wait.
+    fn wait_in_pool(&mut self, item: Item) -> bool {
+        if self.pool.holds(&item) {
+            return true;
+        }
+        if self.ledger.admits(&item).is_err() || self.check_item(&item).is_err() {
+            return false;
+        }
+        if let Item::Randomness(commitment) = &item {
+            let same = |other: &&Item| matches!(other, Item::Randomness(one) if one.operator == commitment.operator);
+            if self.pool.items().any(|other| same(&other)) {
+                return false;
+            }
+        }
+        let waits = self.pool.add(item.clone());
+        if waits {
+            self.actions.push(Action::Keep(item));
+        }
+        waits
+    }
+
+    fn leave_pool(&mut self, item: &Item) {
+        if self.pool.holds(item) {
+            self.pool.remove(item);
+            self.actions.push(Action::Drop(item.clone()));
+        }
     }
 
     // ---- time ----------------------------------------------------------------------------------------------------
@@ -989,10 +992,9 @@ impl Core {
         for (_, message) in &self.said {
             self.actions.push(Action::Publish(message.clone()));
         }
-        for session in self.sessions.values() {
-            let registration = Box::new(session.registration().clone());
-            self.actions.push(Action::Presign(registration.clone()));
-            self.actions.push(Action::Publish(Message::Registration(registration)));
+        self.sessions.settle(now, &self.ledger);
+        for registration in self.sessions.repeated() {
+            self.ask_covenant(registration);
         }
         self.proceed(now);
     }
@@ -1019,10 +1021,6 @@ impl Core {
                 !ledger.commitments(&commitment.operator).any(|known| known.commitment == commitment.commitment)
             }
             _ => true,
-        });
-        let convicted = |id: &OperatorId| ledger.operator(id).is_some_and(|operator| operator.convicted.is_some());
-        self.sessions.retain(|id, session| {
-            ledger.vault(id).is_none() && !convicted(&session.registration().operator)
         });
     }
 

@@ -8,6 +8,7 @@ pub mod core;
 pub mod handle;
 pub mod message;
 pub mod run;
+pub mod sessions;
 pub mod signing;
 
 pub mod executor;

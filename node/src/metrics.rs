@@ -66,6 +66,8 @@ pub struct Metrics {
     pub evidence_received: Counter,
     /// Seconds from the proposal of a block to its commit here.
     pub commit_seconds: Histogram,
+    /// Seconds from the proposal of a block, as first seen here, to its quorum certificate here.
+    pub certificate_seconds: Histogram,
     anchors: Family<ChainLabel, Gauge>,
     own_final: Family<ChainLabel, Gauge>,
     follower_errors: Family<ChainLabel, Counter>,
@@ -100,6 +102,7 @@ impl Metrics {
             signer_refusals: Counter::default(),
             evidence_received: Counter::default(),
             commit_seconds: Histogram::new(exponential_buckets(0.002, 2.0, 14)),
+            certificate_seconds: Histogram::new(exponential_buckets(0.002, 2.0, 14)),
             anchors: Family::default(),
             own_final: Family::default(),
             follower_errors: Family::default(),
@@ -186,6 +189,8 @@ impl Metrics {
         registry.register("own_final", "Newest final block our own endpoint shows", self.own_final.clone());
         let help = "From the proposal of a block to its commit";
         registry.register_with_unit("commit", help, Unit::Seconds, self.commit_seconds.clone());
+        let help = "From the proposal of a block to its quorum certificate";
+        registry.register_with_unit("certificate", help, Unit::Seconds, self.certificate_seconds.clone());
     }
 
     fn register_counters(&self, registry: &mut Registry) {

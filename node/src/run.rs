@@ -27,6 +27,7 @@ use palisade_agreement::ballot::SignedBallot;
 use palisade_agreement::context::VoteSigner;
 use palisade_agreement::engine;
 use palisade_agreement::parts::Proposed;
+use palisade_agreement::pool::Pool;
 use palisade_agreement::wire::wire;
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::client::{Auth, Endpoint};
@@ -34,7 +35,7 @@ use palisade_bitcoin::vault::VaultRules;
 use palisade_ethereum::{Account, Ethereum};
 use palisade_ledger::Ledger;
 use palisade_storage::{Store, StoreError};
-use palisade_types::block::Block;
+use palisade_types::block::{Block, Item};
 use palisade_types::canonical::Canonical;
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::FinalBlock;
@@ -81,6 +82,8 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     if let Some((block, _)) = head {
         core.resume_at(block.header);
     }
+    let waiting = store.pending().context("reading what waits for a block")?;
+    core.remember(waiting.iter().filter_map(|(_, bytes)| Item::from_bytes(bytes).ok()));
 
     let metrics = Metrics::new();
     let identity = identity::read(&config.node_key()).context("reading the network key")?;
@@ -164,7 +167,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         network: network.network,
         wanted,
         tasks,
-        pace: pace(&config),
+        pace: config.engine.pace(),
         vote_pause: match signer.history() {
             signer::History::Unbroken => Duration::ZERO,
             signer::History::Waiting(_) => signer::VOTE_PAUSE,
@@ -218,11 +221,9 @@ async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Re
         .map(|path| anyhow::Ok(Account::from_bytes(&*keys::read_secret(path)?)?))
         .transpose()
         .context("ethereum.sender_key")?;
-    let endpoints = palisade_ethereum::Config {
-        endpoints: config.ethereum.rpc.iter().map(|url| url.as_str().to_owned()).collect(),
-        ..palisade_ethereum::Config::one("")
-    };
-    Ethereum::connect(&endpoints, genesis.clone(), account).await.context("connecting to Ethereum (ethereum.rpc)")
+    Ethereum::connect(&config.ethereum.endpoints(), genesis.clone(), account)
+        .await
+        .context("connecting to Ethereum (ethereum.rpc)")
 }
 
 async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Bitcoin> {
@@ -277,17 +278,6 @@ async fn open_signer(config: &Config, genesis: &Arc<Genesis>, ethereum: &Ethereu
     Ok(signer)
 }
 
-fn pace(config: &Config) -> Pace {
-    let engine = &config.engine;
-    Pace {
-        propose: engine.propose,
-        prevote: engine.prevote,
-        precommit: engine.precommit,
-        step: engine.step,
-        target: Some(engine.target),
-    }
-}
-
 /// Who may publish: members of this committee by the registry's peer ids and, in epoch 0, by genesis'. Every other
 /// registered operator follows.
 fn admission(core: &Core) -> Admission {
@@ -329,6 +319,8 @@ struct Progress {
     moved: Option<Instant>,
     seen: BTreeMap<ChainKind, Instant>,
     proposed: Option<Instant>,
+    /// When each uncertified height was first proposed here.
+    certifying: BTreeMap<u64, Instant>,
 }
 
 /// The task that owns the core.
@@ -387,6 +379,7 @@ impl Actor {
             }
             Request::Propose { height, reply, .. } => {
                 if height == self.core.ledger().head().height.next() {
+                    self.proposed(height);
                     let block = self.core.propose(self.now());
                     answer(reply, block);
                 }
@@ -434,7 +427,7 @@ impl Actor {
     }
 
     fn check(&mut self, of: Proposed, block: &Arc<Block>, decided: bool, reply: oneshot::Sender<Verdict>) {
-        self.progress.proposed.get_or_insert_with(Instant::now);
+        self.proposed(of.height);
         if of.height != self.core.ledger().head().height.next() {
             answer(reply, Verdict::Unknown);
             return;
@@ -445,6 +438,17 @@ impl Actor {
                 let check = Check { reply, deadline: Instant::now() + self.pace.propose };
                 self.checks.entry(block.id()).or_default().push(check);
             }
+        }
+    }
+
+    /// Starts the clock of a height.
+    fn proposed(&mut self, height: Height) {
+        const UNCERTIFIED: usize = 256;
+        let now = Instant::now();
+        self.progress.proposed.get_or_insert(now);
+        self.progress.certifying.entry(height.get()).or_insert(now);
+        while self.progress.certifying.len() > UNCERTIFIED {
+            self.progress.certifying.pop_first();
         }
     }
 
@@ -546,10 +550,11 @@ impl Actor {
     }
 
     fn command(&mut self, command: Command) {
+        let now = self.now();
         match command {
             Command::Read(read) => read(&self.core),
             Command::SubmitEvidence(evidence, reply) => answer(reply, self.core.submit_evidence(*evidence)),
-            Command::RegisterVault(registration, reply) => answer(reply, self.core.register(*registration)),
+            Command::RegisterVault(registration, reply) => answer(reply, self.core.register(now, *registration)),
         }
     }
 
@@ -610,7 +615,11 @@ impl Actor {
                 Action::Presign(registration) => self.ask(Task::Presign(registration)),
                 Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,
                 Action::Certified(certificate) => {
-                    tracing::debug!(height = certificate.slot, "certified by ether");
+                    if let Some(proposed) = self.progress.certifying.remove(&certificate.slot) {
+                        let took = proposed.elapsed();
+                        self.metrics.certificate_seconds.observe(took.as_secs_f64());
+                        tracing::debug!(height = certificate.slot, micros = took.as_micros(), "certified by ether");
+                    }
                     self.kept_for_readers(self.store.put_certificate(&certificate));
                 }
                 Action::BitcoinCertified(certificate) => {
@@ -618,6 +627,10 @@ impl Actor {
                     self.kept_for_readers(self.store.put_bitcoin_certificate(&certificate));
                 }
                 Action::Confirmed(block) => self.kept_for_readers(self.store.put_confirmed(&block)),
+                Action::Keep(item) => {
+                    self.kept_for_readers(self.store.keep_pending(&Pool::name(&item), &item.to_bytes()))
+                }
+                Action::Drop(item) => self.kept_for_readers(self.store.drop_pending(&Pool::name(&item))),
                 Action::Alarm(alarm) => tracing::error!(alarm, "a person must look"),
             }
         }

@@ -172,6 +172,15 @@ impl Ledger {
         (self.head, self.tree) = (head, tree);
     }
 
+    /// Whether a block on this head could hold `item`: what a pool asks before it keeps something from outside.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::preview`]. [`Invalid::Early`] may change with the head.
+    pub fn admits(&self, item: &Item) -> Result<(), Invalid> {
+        Draft::on(self).apply(item)
+    }
+
     /// Judges evidence as the next block would: for the pool and for whoever hands it in. Pairs of engine votes
     /// are [`Ledger::judge_votes`]'s.
     ///
