@@ -1,5 +1,10 @@
 //! Worlds, runs and vectors that test the whole of Palisade from outside its crates.
 //!
-//! [`vectors`] runs test vectors of other implementations against our code.
+//! [`world`] runs operators' real cores over a seeded network, on [`chain`]s that a test writes, with the villains of
+//! [`cast`]. [`vectors`] runs test vectors of other implementations against our code.
+
+pub mod cast;
+pub mod chain;
+pub mod world;
 
 pub mod vectors;

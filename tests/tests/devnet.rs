@@ -1,6 +1,9 @@
 //! The main job, end to end, on real chains: what a person does with `deploy/devnet.sh`, one step after the other on one
 //! devnet of its own ports and its own folder. Every process ends with the test, however the test ends.
 
+#![allow(clippy::unwrap_used)]
+
+use anyhow::Context;
 use palisade_devnet::constants::{OPERATORS, READY_DEADLINE};
 use palisade_devnet::devnet::Devnet;
 use palisade_devnet::layout::Ports;
@@ -21,94 +24,95 @@ async fn r24_stake_is_really_gone_on_both_chains_and_nobody_elses() {
     let world = World::new();
     let mut terminated = signal(SignalKind::terminate()).unwrap();
     tokio::select! {
-        () = the_main_job(&world.devnet) => {}
+        done = the_main_job(&world.devnet) => if let Err(error) = done { panic!("{error:#}") },
         _ = terminated.recv() => panic!("terminated"),
     }
 }
 
-async fn the_main_job(devnet: &Devnet) {
+async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
     say("== up");
-    let up = devnet.up().await.unwrap();
+    let up = devnet.up().await?;
     assert!(up.first);
-    assert!(!devnet.up().await.unwrap().first, "up can be run twice");
+    assert!(!devnet.up().await?.first, "up can be run twice");
 
     say("== bad input");
-    bad_input(devnet).await;
+    bad_input(devnet).await?;
 
     say("== kill -9 and start again");
-    survive_a_kill(devnet, "bob").await;
+    survive_a_kill(devnet, "bob").await?;
 
     say("== scenario equivocation");
-    let report = scenario::equivocation(devnet).await.unwrap();
+    let report = scenario::equivocation(devnet).await?;
     println!("{report}");
-    let convict = report.convict.clone().unwrap();
+    let convict = report.convict.clone().context("somebody was convicted")?;
     for change in &report.holdings {
         assert_eq!(change.before != change.now, change.operator == convict, "{change:?}");
     }
 
     say("== a run of the same length without evidence");
-    scenario::quiet(devnet, report.took).await.unwrap();
+    scenario::quiet(devnet, report.took).await?;
 
     say("== down, up, down");
-    let before = cases(devnet).await;
+    let before = cases(devnet).await?;
     assert_eq!(before.len(), 2);
-    devnet.down().await.unwrap();
-    devnet.down().await.unwrap();
-    assert!(devnet.status().await.unwrap().contains("down"));
-    let up = devnet.up().await.unwrap();
+    devnet.down().await?;
+    devnet.down().await?;
+    assert!(devnet.status().await?.contains("down"));
+    let up = devnet.up().await?;
     assert!(!up.first);
     assert!(up.took < SECOND_START, "the second start took {:?}", up.took);
-    assert_eq!(cases(devnet).await, before, "a restart forgets nothing");
-    devnet.down().await.unwrap();
+    assert_eq!(cases(devnet).await?, before, "a restart forgets nothing");
+    devnet.down().await?;
     for name in OPERATORS {
-        assert_eq!(devnet.operator(name).unwrap().process().pid(), None);
+        assert_eq!(devnet.operator(name)?.process().pid(), None);
     }
-    devnet.reset().await.unwrap();
-    devnet.reset().await.unwrap();
+    devnet.reset().await?;
+    devnet.reset().await?;
+    Ok(())
 }
 
 /// Kills an operator as hard as it goes; the others go on without him, and he catches up and attests again.
-async fn survive_a_kill(devnet: &Devnet, name: &str) {
-    let (victim, witness) = (devnet.operator(name).unwrap(), devnet.operator("alice").unwrap());
-    victim.process().signal(Signal::Kill).unwrap();
+async fn survive_a_kill(devnet: &Devnet, name: &str) -> anyhow::Result<()> {
+    let (victim, witness) = (devnet.operator(name)?, devnet.operator("alice")?);
+    victim.process().signal(Signal::Kill)?;
     until("his end", READY_DEADLINE, async || {
         Ok(match victim.process().pid() {
             Some(pid) => Seen::NotYet(format!("process {pid} runs")),
             None => Seen::There(()),
         })
     })
-    .await
-    .unwrap();
-    let head = status(devnet, "alice").await.head.height;
-    devnet.await_final_above(&witness, head, READY_DEADLINE).await.unwrap();
-    victim.start().unwrap();
-    let head = status(devnet, "alice").await.head.height;
-    devnet.await_final_above(&victim, head, READY_DEADLINE).await.unwrap();
+    .await?;
+    let head = status(devnet, "alice").await?.head.height;
+    devnet.await_final_above(&witness, head, READY_DEADLINE).await?;
+    victim.start()?;
+    let head = status(devnet, "alice").await?.head.height;
+    devnet.await_final_above(&victim, head, READY_DEADLINE).await?;
     until("his own attestations", READY_DEADLINE, async || {
-        let attested = status(devnet, name).await.attested;
+        let attested = status(devnet, name).await?.attested;
         Ok(if attested > head { Seen::There(()) } else { Seen::NotYet(format!("he attested {attested}")) })
     })
-    .await
-    .unwrap();
+    .await?;
+    Ok(())
 }
 
 /// A stranger's mistakes are answered with a reason and change nothing.
-async fn bad_input(devnet: &Devnet) {
-    let client = devnet.operator("alice").unwrap().client().unwrap();
+async fn bad_input(devnet: &Devnet) -> anyhow::Result<()> {
+    let client = devnet.operator("alice")?.client()?;
     for (evidence, code) in [("no hex", 1002), ("0x", 1001), ("0xff00", 1001)] {
         let error = client.submit_evidence(evidence.to_owned()).await.unwrap_err();
         let jsonrpsee::core::ClientError::Call(refusal) = error else { panic!("{error}") };
         assert_eq!(refusal.code(), code, "{evidence}: {}", refusal.message());
     }
-    assert!(cases(devnet).await.is_empty());
+    assert!(cases(devnet).await?.is_empty());
+    Ok(())
 }
 
-async fn status(devnet: &Devnet, name: &str) -> StatusView {
-    devnet.operator(name).unwrap().client().unwrap().status().await.unwrap()
+async fn status(devnet: &Devnet, name: &str) -> anyhow::Result<StatusView> {
+    Ok(devnet.operator(name)?.client()?.status().await?)
 }
 
-async fn cases(devnet: &Devnet) -> Vec<CaseView> {
-    devnet.operator("alice").unwrap().client().unwrap().cases().await.unwrap()
+async fn cases(devnet: &Devnet) -> anyhow::Result<Vec<CaseView>> {
+    Ok(devnet.operator("alice")?.client()?.cases().await?)
 }
 
 /// A devnet that leaves no process behind.

@@ -13,7 +13,7 @@ use crate::contracts;
 use crate::description::{NetworkFile, describe, read_json, write_json};
 use crate::eigenlayer::{self, EigenLayer};
 use crate::genesis::{Day, genesis};
-use crate::layout::{Layout, Ports};
+use crate::layout::{CHAINS, Layout, Ports, names};
 use crate::operator::Operator;
 use crate::process::Signal;
 use crate::progress::{Seen, say, seconds, table, until};
@@ -156,10 +156,10 @@ impl Devnet {
             say(format!("an earlier first start in {} was interrupted; beginning again", self.layout.root().display()));
             self.reset().await?;
         }
-        if self.all_run()? {
-            say("everything runs already");
+        if self.chains_run() && !first {
+            self.start_nodes()?;
         } else {
-            self.down().await?; // half a devnet is none
+            self.down().await?; // nodes without their chains are no devnet
             self.ports.check_free()?;
             self.start(first).await?;
         }
@@ -181,9 +181,19 @@ impl Devnet {
         } else {
             self.start_miner()?;
         }
+        self.start_nodes()
+    }
+
+    /// Starts whoever is missing.
+    fn start_nodes(&self) -> anyhow::Result<()> {
         for operator in self.operators()? {
-            operator.start()?;
-            say(format!("started {}", operator.name()));
+            match operator.process().pid() {
+                Some(_) => say(format!("{} runs already", operator.name())),
+                None => {
+                    operator.start()?;
+                    say(format!("started {}", operator.name()));
+                }
+            }
         }
         self.describe()
     }
@@ -198,12 +208,8 @@ impl Devnet {
         Ok(())
     }
 
-    fn all_run(&self) -> anyhow::Result<bool> {
-        if !self.layout.network().exists() {
-            return Ok(false);
-        }
-        let others = ["anvil", "bitcoind", "miner"].iter().all(|name| self.layout.process(name).pid().is_some());
-        Ok(others && self.operators()?.iter().all(|operator| operator.process().pid().is_some()))
+    fn chains_run(&self) -> bool {
+        CHAINS.iter().all(|name| self.layout.process(name).pid().is_some())
     }
 
     async fn start_bitcoind(&self) -> anyhow::Result<()> {
@@ -220,6 +226,7 @@ impl Devnet {
     fn start_miner(&self) -> anyhow::Result<()> {
         let mut command = Command::new(tools::ours("palisade-devnet")?);
         command.arg("--dir").arg(self.layout.root()).arg("mine");
+        command.env("PALISADE_DEVNET_PORT", self.ports.first().to_string()); // no file names them yet
         self.layout.process("miner").start(&mut command, &self.layout.log("miner"))?;
         Ok(())
     }
@@ -419,7 +426,7 @@ impl Devnet {
     /// A process had to be killed.
     pub async fn down(&self) -> anyhow::Result<()> {
         let mut failed = Vec::new();
-        let nodes: Vec<_> = crate::layout::names().map(|name| (name, self.layout.process(name))).collect();
+        let nodes: Vec<_> = names().map(|name| (name, self.layout.process(name))).collect();
         for (name, process) in nodes.iter().filter(|(_, process)| process.pid().is_some()) {
             say(format!("stopping {name}"));
             process.signal(Signal::Terminate)?;
@@ -448,7 +455,7 @@ impl Devnet {
         if let Err(error) = self.down().await {
             say(format!("{error:#}")); // what was killed is thrown away anyhow
         }
-        for name in ["anvil", "bitcoind", "miner"].into_iter().chain(crate::layout::names()) {
+        for name in CHAINS.into_iter().chain(names()) {
             ensure!(self.layout.process(name).pid().is_none(), "{name} runs on");
         }
         let root = self.layout.root();
@@ -466,7 +473,7 @@ impl Devnet {
 
     /// Ends everything at once, without storing anything: for tests that failed.
     pub fn kill(&self) {
-        for name in ["anvil", "bitcoind", "miner"].into_iter().chain(crate::layout::names()) {
+        for name in CHAINS.into_iter().chain(names()) {
             // Nobody is left to hear of a failure here.
             let _ = self.layout.process(name).signal(Signal::Kill);
         }
@@ -478,7 +485,8 @@ impl Devnet {
     ///
     /// The devnet does not run, or he does not get a seat in time.
     pub async fn join(&self) -> anyhow::Result<Duration> {
-        ensure!(self.all_run()?, "the devnet does not run; start it with: up");
+        self.network()?;
+        ensure!(self.chains_run(), "the devnet does not run; start it with: up");
         let began = Instant::now();
         let operator = self.operator(LATECOMER)?;
         let mut network = self.network()?;

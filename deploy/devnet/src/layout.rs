@@ -139,6 +139,9 @@ impl OperatorFiles {
     }
 }
 
+/// The processes that are no nodes.
+pub const CHAINS: [&str; 3] = ["anvil", "bitcoind", "miner"];
+
 /// Every operator's name and place, the latecomer last.
 pub fn names() -> impl Iterator<Item = &'static str> {
     OPERATORS.into_iter().chain([LATECOMER])
@@ -169,7 +172,7 @@ impl Ports {
     /// There are not enough ports above it.
     pub fn from(first: u16) -> anyhow::Result<Self> {
         ensure!(
-            first >= 1_024 && first <= u16::MAX - PORTS,
+            (1_024..=u16::MAX - PORTS).contains(&first),
             "the first port must be from 1024 to {}",
             u16::MAX - PORTS
         );

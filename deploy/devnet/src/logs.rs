@@ -1,7 +1,7 @@
 //! What `logs` shows.
 
 use crate::devnet::Devnet;
-use crate::layout::names;
+use crate::layout::{CHAINS, names};
 use anyhow::{Context, ensure};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(300);
 ///
 /// There is no such log.
 pub async fn show(devnet: &Devnet, name: Option<&str>, follow: bool) -> anyhow::Result<()> {
-    let all: Vec<&str> = ["anvil", "bitcoind", "miner"].into_iter().chain(names()).collect();
+    let all: Vec<&str> = CHAINS.into_iter().chain(names()).collect();
     let shown: Vec<&str> = match name {
         Some(name) => {
             ensure!(all.contains(&name), "there is no log {name}; there are {}", all.join(", "));

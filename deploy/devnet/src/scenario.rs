@@ -162,13 +162,27 @@ pub async fn equivocation(devnet: &Devnet) -> anyhow::Result<Report> {
     step("both pairs accepted over JSON-RPC", "two signature checks");
     let heights = scene.final_heights(&honest).await?;
     scene.await_cases(&cases, "convicted in every ledger", |_| true).await?;
-    step("both convictions in every ledger", "the next blocks");
-    let taken = scene.await_eigenlayer(&convict, &before).await?;
-    step("EigenLayer's own views show the loss", "an Ethereum block");
-    let slashing = scene.await_spend(&vault, 0).await?;
-    step("the slashing transaction is accepted", "bitcoind's mempool");
-    scene.await_spend(&vault, 1).await?;
-    step("the slashing transaction is confirmed", "a Bitcoin block");
+    step("both convictions in every ledger", "the next block");
+    let spend = async |confirmations| {
+        scene.await_spend(&vault, confirmations).await?;
+        anyhow::Ok(began.elapsed())
+    };
+    let loss = async { anyhow::Ok((scene.await_eigenlayer(&convict, &before).await?, began.elapsed())) };
+    // Side by side: neither chain waits for the other.
+    let ((taken, lost), accepted, confirmed) = tokio::try_join!(loss, spend(0), spend(1))?;
+    for (what, after, waited_for) in [
+        ("the slashing transaction is accepted", accepted, "bitcoind's mempool"),
+        ("EigenLayer's own views show the loss", lost, "an Ethereum block"),
+        ("the slashing transaction is confirmed", confirmed, "a Bitcoin block"),
+    ] {
+        say(format!("{what}, {} after the evidence", seconds(after)));
+        steps.push(Step { what, after, waited_for });
+    }
+    let slashing = vault.slashing.compute_txid();
+    let mut step = |what, waited_for| {
+        say(what);
+        steps.push(Step { what, after: began.elapsed(), waited_for });
+    };
     let done = scene.await_cases(&cases, "final in every ledger", |case| case.status == "final").await?;
     step("both cases final in every ledger", "finality tag (8 blocks), depth k (3 blocks), blocks with both anchors");
     scene.check_orders(&done, taken, &slashing, &vault)?;
@@ -319,14 +333,14 @@ impl<'a> Scene<'a> {
     }
 
     /// Waits until the vault's slashing transaction has so many confirmations; zero is the mempool.
-    async fn await_spend(&self, vault: &VaultSeen, confirmations: u32) -> anyhow::Result<Txid> {
+    async fn await_spend(&self, vault: &VaultSeen, confirmations: u32) -> anyhow::Result<()> {
         let client = self.devnet.bitcoin()?;
         let txid = vault.slashing.compute_txid();
         until(&format!("slashing transaction {txid}"), SLASH_DEADLINE, async || {
             // Its change goes back to the staker: an output that can be looked up, unlike the burnt one.
             let change = OutPoint { txid, vout: 1 };
             Ok(match client.unspent(change, true).await? {
-                Some(unspent) if unspent.confirmations >= confirmations => Seen::There(txid),
+                Some(unspent) if unspent.confirmations >= confirmations => Seen::There(()),
                 Some(_) => Seen::NotYet("it is in the mempool".to_owned()),
                 None => Seen::NotYet("it is nowhere".to_owned()),
             })

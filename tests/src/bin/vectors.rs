@@ -21,11 +21,7 @@ fn main() -> ExitCode {
                 "{} passed, {} failed, {} skipped, {} unknown",
                 summary.passed, summary.failed, summary.skipped, summary.unknown
             );
-            if summary.failed == 0 {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("{error}");

@@ -36,10 +36,8 @@ fn verify_row(row: &Row<'_>) -> Result<bool> {
     same_verdict(verify(), row)?;
     if !row.text("secret key")?.is_empty() {
         // The nonce of these rows is derived otherwise, so ours is another signature; both must hold.
-        let (secret, encryption) = (
-            SecretKey::from_bytes(&row.array("secret key")?)?,
-            PublicKey::from_bytes(x.try_into()?)?,
-        );
+        let (secret, encryption) =
+            (SecretKey::from_bytes(&row.array("secret key")?)?, PublicKey::from_bytes(x.try_into()?)?);
         ensure!(secret.public().to_bytes() == row.array("public key")?, "another key");
         let ours = adaptor::sign(&secret, &message, &encryption, &row.array("aux_rand")?);
         ours.verify(&secret.public(), &message, &encryption)?;
@@ -84,68 +82,43 @@ fn same_verdict(found: Result<()>, row: &Row<'_>) -> Result<()> {
 /// The row's secret, when its point is even.
 fn even_secret(row: &Row<'_>) -> Result<Option<SecretKey>> {
     let bytes = row.array("secadaptor")?;
-    let parity = secp256k1::SecretKey::from_slice(&bytes)?
-        .x_only_public_key(secp256k1::SECP256K1)
-        .1;
+    let parity = secp256k1::SecretKey::from_slice(&bytes)?.x_only_public_key(secp256k1::SECP256K1).1;
     let secret = SecretKey::from_bytes(&bytes)?;
     Ok(Some(secret).filter(|_| parity == secp256k1::Parity::Even))
 }
 
 /// Both parities of the provider's secret, both encodings, exact bytes.
 pub(super) fn derived(file: &File) -> Option<Outcome> {
-    let file = file.json().filter(|value| {
-        has(
-            &value["vectors"][0],
-            &["signer_sk", "fp_sk", "adaptor_sig", "legacy_66", "bip340_sig"],
-        )
-    })?;
+    let file = file
+        .json()
+        .filter(|value| has(&value["vectors"][0], &["signer_sk", "fp_sk", "adaptor_sig", "legacy_66", "bip340_sig"]))?;
     Some(Outcome::of(tally_list(&file["vectors"], check_derived)))
 }
 
 fn check_derived(case: &Value) -> Result<()> {
-    let (signer, provider) = (
-        SecretKey::from_bytes(&array(case, "signer_sk")?)?,
-        SecretKey::from_bytes(&array(case, "fp_sk")?)?,
-    );
+    let (signer, provider) =
+        (SecretKey::from_bytes(&array(case, "signer_sk")?)?, SecretKey::from_bytes(&array(case, "fp_sk")?)?);
     let message = array(case, "msg")?;
-    ensure!(
-        signer.public().to_bytes() == array(case, "signer_pk")?,
-        "another signer"
-    );
-    ensure!(
-        provider.public().to_bytes() == array(case, "fp_pk_xonly")?,
-        "another provider"
-    );
+    ensure!(signer.public().to_bytes() == array(case, "signer_pk")?, "another signer");
+    ensure!(provider.public().to_bytes() == array(case, "fp_pk_xonly")?, "another provider");
     let signature = adaptor::sign(&signer, &message, &provider.public(), &array(case, "aux_rand")?);
-    ensure!(
-        signature.to_bytes() == array(case, "adaptor_sig")?,
-        "another adaptor signature"
-    );
-    ensure!(
-        AdaptorSignature::from_bytes(&bytes(case, "legacy_66")?)? == signature,
-        "another legacy form"
-    );
+    ensure!(signature.to_bytes() == array(case, "adaptor_sig")?, "another adaptor signature");
+    ensure!(AdaptorSignature::from_bytes(&bytes(case, "legacy_66")?)? == signature, "another legacy form");
     signature.verify(&signer.public(), &message, &provider.public())?;
     let whole = signature.decrypt(&provider)?;
     ensure!(whole == array(case, "bip340_sig")?, "another complete signature");
     signer.public().verify_schnorr(&message, &whole)?;
     let recovered = signature.recover(&whole)?;
-    ensure!(
-        *recovered.to_bytes() == array(case, "decryption_key")?,
-        "another secret"
-    );
+    ensure!(*recovered.to_bytes() == array(case, "decryption_key")?, "another secret");
     Ok(())
 }
 
 /// Whole delegations: every covenant signature over the sighashes that stand beside them. The transactions
 /// and scripts themselves are checked in `chains/bitcoin`.
 pub(super) fn delegations(file: &File) -> Option<Outcome> {
-    let file = file.json().filter(|value| {
-        has(
-            &value["vectors"][0],
-            &["covenant_slashing", "covenant_unbonding", "computed"],
-        )
-    })?;
+    let file = file
+        .json()
+        .filter(|value| has(&value["vectors"][0], &["covenant_slashing", "covenant_unbonding", "computed"]))?;
     Some(Outcome::of(list(file, "vectors").and_then(|delegations| {
         delegations.iter().try_fold(Tally::default(), |tally, delegation| {
             let checked = tally.checked + check_delegation(delegation)?;
@@ -158,10 +131,9 @@ fn check_delegation(delegation: &Value) -> Result<usize> {
     let computed = &delegation["computed"];
     let unbonding = array(computed, "sighash_unbonding")?;
     let mut checked = 0;
-    for (members, sighash) in [
-        ("covenant_slashing", "sighash_slashing"),
-        ("covenant_unbonding_slashing", "sighash_unbonding_slashing"),
-    ] {
+    for (members, sighash) in
+        [("covenant_slashing", "sighash_slashing"), ("covenant_unbonding_slashing", "sighash_unbonding_slashing")]
+    {
         let sighash = array(computed, sighash)?;
         for member in list(delegation, members)? {
             let signer = PublicKey::from_bytes(&array(member, "cov_pk")?)?;
@@ -173,9 +145,7 @@ fn check_delegation(delegation: &Value) -> Result<usize> {
     }
     for member in list(delegation, "covenant_unbonding")? {
         let signer = PublicKey::from_bytes(&array(member, "cov_pk")?)?;
-        signer
-            .verify_schnorr(&unbonding, &array(member, "sig")?)
-            .context("covenant_unbonding")?;
+        signer.verify_schnorr(&unbonding, &array(member, "sig")?).context("covenant_unbonding")?;
         checked += 1;
     }
     Ok(checked)
@@ -191,10 +161,7 @@ fn check_part(delegation: &Value, signer: &PublicKey, part: &Value, sighash: &Ha
     let secret = &delegation["fp_secret_keys"][hex::encode(provider.to_bytes())];
     if has(part, &["decrypted_bip340_sig"]) && has(secret, &["sk"]) {
         let whole = signature.decrypt(&SecretKey::from_bytes(&array(secret, "sk")?)?)?;
-        ensure!(
-            whole == array(part, "decrypted_bip340_sig")?,
-            "another complete signature"
-        );
+        ensure!(whole == array(part, "decrypted_bip340_sig")?, "another complete signature");
         signer.verify_schnorr(sighash, &whole)?;
         ensure!(signature.recover(&whole)?.public() == provider, "another secret");
     }

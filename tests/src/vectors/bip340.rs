@@ -7,9 +7,7 @@ use super::{File, Outcome, Row, sized};
 
 /// The table, without the rows whose message is not 32 bytes: we sign hashes only.
 pub(super) fn table(file: &File) -> Option<Outcome> {
-    let table = file
-        .table()
-        .filter(|table| table.has(&["public key", "signature", "verification result"]))?;
+    let table = file.table().filter(|table| table.has(&["public key", "signature", "verification result"]))?;
     Some(Outcome::of(table.check(check)))
 }
 
@@ -24,10 +22,7 @@ fn check(row: &Row<'_>) -> Result<bool> {
     ensure!(held == expected, "verified {held}");
     if !row.text("secret key")?.is_empty() {
         let secret = SecretKey::from_bytes(&row.array("secret key")?)?;
-        ensure!(
-            secret.public().to_bytes() == row.array("public key")?,
-            "another public key"
-        );
+        ensure!(secret.public().to_bytes() == row.array("public key")?, "another public key");
         let signed = secret.sign_schnorr_with(&message, &row.array("aux_rand")?);
         ensure!(signed == signature, "another signature");
     }

@@ -13,9 +13,7 @@ use super::{File, Outcome, Tally, array, bytes, has, list, sized, tally_list, te
 
 /// RFC 9380: our hash to G1 under the suite's own tag.
 pub(super) fn hash_to_curve(file: &File) -> Option<Outcome> {
-    let suite = file
-        .json()
-        .filter(|value| has(value, &["ciphersuite", "dst", "vectors"]))?;
+    let suite = file.json().filter(|value| has(value, &["ciphersuite", "dst", "vectors"]))?;
     if suite["ciphersuite"] != "BLS12381G1_XMD:SHA-256_SSWU_RO_" {
         return Some(Outcome::Skipped("our scheme hashes to G1 only, as a random oracle"));
     }
@@ -29,9 +27,7 @@ pub(super) fn hash_to_curve(file: &File) -> Option<Outcome> {
 
 /// A signature that the pairing accepts and the subgroup check refuses.
 pub(super) fn torsion(file: &File) -> Option<Outcome> {
-    let case = file
-        .json()
-        .filter(|value| has(&value["expected"], &["verify_with_subgroup_check"]))?;
+    let case = file.json().filter(|value| has(&value["expected"], &["verify_with_subgroup_check"]))?;
     Some(Outcome::of(check_torsion(case).map(|()| Tally::one())))
 }
 
@@ -90,24 +86,13 @@ fn aggregate(input: &Value, output: &Value) -> Result<()> {
 }
 
 fn verify(input: &Value, output: &Value) -> Result<()> {
-    let held = holds(
-        text(input, "pubkey")?,
-        text(input, "message")?,
-        text(input, "signature")?,
-    )?;
+    let held = holds(text(input, "pubkey")?, text(input, "message")?, text(input, "signature")?)?;
     same_verdict(held, output)
 }
 
 fn batch_verify(input: &Value, output: &Value) -> Result<()> {
-    let (keys, messages, signatures) = (
-        list(input, "pubkeys")?,
-        list(input, "messages")?,
-        list(input, "signatures")?,
-    );
-    ensure!(
-        keys.len() == messages.len() && keys.len() == signatures.len(),
-        "lists differ in length"
-    );
+    let (keys, messages, signatures) = (list(input, "pubkeys")?, list(input, "messages")?, list(input, "signatures")?);
+    ensure!(keys.len() == messages.len() && keys.len() == signatures.len(), "lists differ in length");
     let mut all = true;
     for ((key, message), signature) in keys.iter().zip(messages).zip(signatures) {
         let part = |value: &Value| value.as_str().map(str::to_owned).context("no text");
@@ -150,22 +135,14 @@ fn fast_aggregate_verify(input: &Value, output: &Value) -> Result<()> {
 fn parse_signature(input: &Value, output: &Value) -> Result<()> {
     let encoded = bytes(input, "pubkey")?;
     let parsed = sized(&encoded).map(|encoded| Signature::from_bytes(&encoded));
-    same_parse(
-        parsed.map(|parsed| parsed.map(|point| point.to_bytes().to_vec())),
-        &encoded,
-        output,
-    )
+    same_parse(parsed.map(|parsed| parsed.map(|point| point.to_bytes().to_vec())), &encoded, output)
 }
 
 /// An encoding of a point of G2, through our key parser.
 fn parse_key(input: &Value, output: &Value) -> Result<()> {
     let encoded = bytes(input, "signature")?;
     let parsed = sized(&encoded).map(|encoded| PublicKey::from_bytes(&encoded));
-    same_parse(
-        parsed.map(|parsed| parsed.map(|point| point.to_bytes().to_vec())),
-        &encoded,
-        output,
-    )
+    same_parse(parsed.map(|parsed| parsed.map(|point| point.to_bytes().to_vec())), &encoded, output)
 }
 
 /// A wrong length is a refusal by the parser's type.
@@ -194,10 +171,7 @@ fn hash_to_g2(input: &Value, output: &Value) -> Result<()> {
         ensure!(parts.len() == 2, "{axis} has {} parts", parts.len());
         Ok([parts[1].as_slice(), &parts[0]].concat())
     };
-    ensure!(
-        coordinates[..] == [axis("x")?, axis("y")?].concat()[..],
-        "another point"
-    );
+    ensure!(coordinates[..] == [axis("x")?, axis("y")?].concat()[..], "another point");
     Ok(())
 }
 

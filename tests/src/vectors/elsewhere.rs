@@ -17,30 +17,11 @@ pub(super) fn skipped(file: &File) -> Option<Outcome> {
 
 fn json(value: &Value) -> Option<&'static str> {
     let forms: [(&[&str], &Value, &'static str); 5] = [
-        (
-            &["Input", "Name"],
-            &value[0],
-            "precompiles: the contracts' tests check them",
-        ),
-        (
-            &["schema", "set", "cases"],
-            value,
-            "risk networks: the ledger's tests check them",
-        ),
-        (
-            &["steps", "genesis_validators_root"],
-            value,
-            "interchange: the guard's tests check them",
-        ),
-        (
-            &["DST", "hash", "tests"],
-            value,
-            "expand_message is inside blst; hash_to_curve covers it",
-        ),
+        (&["Input", "Name"], &value[0], "precompiles: the contracts' tests check them"),
+        (&["schema", "set", "cases"], value, "risk networks: the ledger's tests check them"),
+        (&["steps", "genesis_validators_root"], value, "interchange: the guard's tests check them"),
+        (&["DST", "hash", "tests"], value, "expand_message is inside blst; hash_to_curve covers it"),
         (&["algorithm", "testGroups"], value, "an algorithm we do not use"),
     ];
-    forms
-        .into_iter()
-        .find(|(fields, form, _)| has(form, fields))
-        .map(|(.., reason)| reason)
+    forms.into_iter().find(|(fields, form, _)| has(form, fields)).map(|(.., reason)| reason)
 }

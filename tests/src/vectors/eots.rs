@@ -11,25 +11,16 @@ use super::{File, Outcome, Tally, array, bytes, has, list, number, sized, tally_
 
 /// Keys and nonces of both parities, bad encodings, randomness and commitments.
 pub(super) fn derived(file: &File) -> Option<Outcome> {
-    let file = file
-        .json()
-        .filter(|value| has(value, &["eots", "pub_rand_commitments"]))?;
+    let file = file.json().filter(|value| has(value, &["eots", "pub_rand_commitments"]))?;
     Some(Outcome::of(check_derived(file)))
 }
 
 fn check_derived(file: &Value) -> Result<Tally> {
-    let fields = Pair {
-        sk: "sk",
-        nonce: "nonce",
-        pk: "pk",
-        randomness: "pub_rand",
-    };
+    let fields = Pair { sk: "sk", nonce: "nonce", pk: "pk", randomness: "pub_rand" };
     let parts = [
         tally_list(&file["eots"], |case| fields.check(case)).context("eots")?,
-        tally_list(&file["invalid_signatures_for_first_vector_msg1"], |case| {
-            check_refused(&file["eots"][0], case)
-        })
-        .context("invalid signatures")?,
+        tally_list(&file["invalid_signatures_for_first_vector_msg1"], |case| check_refused(&file["eots"][0], case))
+            .context("invalid signatures")?,
         tally_list(&file["invalid_pub_rands"], |case| {
             let parsed = PublicNonce::from_bytes(&array(case, "pub_rand")?);
             ensure!(parsed == Err(EotsError::Point), "accepted: {}", case["why"]);
@@ -45,10 +36,7 @@ fn check_derived(file: &Value) -> Result<Tally> {
         .context("randomness")?,
         tally_list(&file["pub_rand_commitments"], check_commitment).context("commitments")?,
     ];
-    Ok(Tally {
-        checked: parts.iter().map(|part| part.checked).sum(),
-        left_out: 0,
-    })
+    Ok(Tally { checked: parts.iter().map(|part| part.checked).sum(), left_out: 0 })
 }
 
 fn check_refused(vector: &Value, case: &Value) -> Result<()> {
@@ -65,11 +53,7 @@ fn check_refused(vector: &Value, case: &Value) -> Result<()> {
 fn check_commitment(case: &Value) -> Result<()> {
     let nonces = list(case, "pub_rands")?
         .iter()
-        .map(|nonce| {
-            Ok(PublicNonce::from_bytes(&sized(&unhex(
-                nonce.as_str().context("no text")?,
-            )?)?)?)
-        })
+        .map(|nonce| Ok(PublicNonce::from_bytes(&sized(&unhex(nonce.as_str().context("no text")?)?)?)?))
         .collect::<Result<Vec<_>>>()?;
     let (tree, root) = (eots::commit(&nonces)?, array(case, "commitment")?);
     ensure!(tree.root() == root, "another root");
@@ -79,10 +63,7 @@ fn check_commitment(case: &Value) -> Result<()> {
         ensure!(proof.aunts == hashes(expected)?, "another proof of {index}");
         proof.verify(&root, &nonce.to_bytes())?;
     }
-    ensure!(
-        sha256(&bytes(case, "commit_message")?) == array::<32>(case, "commit_hash_no_context")?,
-        "another message"
-    );
+    ensure!(sha256(&bytes(case, "commit_message")?) == array::<32>(case, "commit_hash_no_context")?, "another message");
     Ok(())
 }
 
@@ -92,12 +73,7 @@ pub(super) fn pair(file: &File) -> Option<Outcome> {
     if !has(vector, &["sk", "pk", "sr", "pr", "msg1", "sig1", "msg2", "sig2"]) {
         return None;
     }
-    let fields = Pair {
-        sk: "sk",
-        nonce: "sr",
-        pk: "pk",
-        randomness: "pr",
-    };
+    let fields = Pair { sk: "sk", nonce: "sr", pk: "pk", randomness: "pr" };
     Some(Outcome::of(fields.check(vector).map(|()| Tally::one())))
 }
 
@@ -128,16 +104,10 @@ impl Pair {
         let extracted = eots::extract(&key, &randomness, (&first.0, &first.1), (&second.0, &second.1))?;
         ensure!(extracted.public() == key, "extracted another key");
         if has(case, &["extracted_sk_even_y"]) {
-            ensure!(
-                *extracted.to_bytes() == array(case, "extracted_sk_even_y")?,
-                "another scalar"
-            );
+            ensure!(*extracted.to_bytes() == array(case, "extracted_sk_even_y")?, "another scalar");
         }
         let (first, crossed) = ((&first.0, &first.1), (&second.0, &first.1));
-        ensure!(
-            eots::extract(&key, &randomness, first, crossed).is_err(),
-            "crossed inputs passed"
-        );
+        ensure!(eots::extract(&key, &randomness, first, crossed).is_err(), "crossed inputs passed");
         Ok(())
     }
 }
@@ -154,26 +124,16 @@ pub(super) fn votes(file: &File) -> Option<Outcome> {
 fn check_votes(vector: &Value) -> Result<Tally> {
     let (key, commit) = (PublicKey::from_bytes(&array(vector, "fp_btc_pk")?)?, &vector["commit"]);
     let hash = sha256(&bytes(commit, "message_preimage")?);
-    ensure!(
-        hash == array::<32>(commit, "message_hash")?,
-        "another commitment message"
-    );
-    key.verify_schnorr(&hash, &array(commit, "sig")?)
-        .context("commitment")?;
+    ensure!(hash == array::<32>(commit, "message_hash")?, "another commitment message");
+    key.verify_schnorr(&hash, &array(commit, "sig")?).context("commitment")?;
     let (root, start) = (array(commit, "commitment")?, number(commit, "start_height")?);
     let mut tally = tally_list(&vector["votes"], |vote| {
-        ensure!(
-            number(&vote["proof"], "total")? == number(commit, "num_pub_rand")?,
-            "another total"
-        );
+        ensure!(number(&vote["proof"], "total")? == number(commit, "num_pub_rand")?, "another total");
         check_vote(&key, vote, &bytes(vote, "message")?, &root, start)
     })?;
     if let ([first, second], true) = (list(vector, "votes")?, has(vector, &["extracted_secret_key_even_y"])) {
         let part = |vote: &Value| -> Result<(Hash32, EotsSignature)> {
-            Ok((
-                sha256(&bytes(vote, "message")?),
-                EotsSignature(array(vote, "finality_sig_s")?),
-            ))
+            Ok((sha256(&bytes(vote, "message")?), EotsSignature(array(vote, "finality_sig_s")?)))
         };
         let (first_part, second_part) = (part(first)?, part(second)?);
         let extracted = eots::extract(
@@ -191,19 +151,13 @@ fn check_votes(vector: &Value) -> Result<Tally> {
 
 /// Real votes, each with the commitment its proof leads to.
 pub(super) fn live_votes(file: &File) -> Option<Outcome> {
-    let file = file.json().filter(|value| {
-        has(
-            &value["votes"][0],
-            &["fp_btc_pk", "pub_rand", "finality_sig_s", "proof", "computed"],
-        )
-    })?;
+    let file = file
+        .json()
+        .filter(|value| has(&value["votes"][0], &["fp_btc_pk", "pub_rand", "finality_sig_s", "proof", "computed"]))?;
     Some(Outcome::of(tally_list(&file["votes"], |vote| {
         let key = PublicKey::from_bytes(&array(vote, "fp_btc_pk")?)?;
         let computed = &vote["computed"];
-        let (root, start) = (
-            array(computed, "pub_rand_commitment")?,
-            number(computed, "commit_start_height")?,
-        );
+        let (root, start) = (array(computed, "pub_rand_commitment")?, number(computed, "commit_start_height")?);
         check_vote(&key, vote, &bytes(computed, "message")?, &root, start)
     })))
 }
@@ -215,25 +169,15 @@ fn check_vote(key: &PublicKey, vote: &Value, message: &[u8], root: &Hash32, star
         total: number(&vote["proof"], "total")?,
         aunts: hashes(&vote["proof"]["aunts"])?,
     };
-    ensure!(
-        start.checked_add(proof.index) == Some(number(vote, "height")?),
-        "another height's leaf"
-    );
+    ensure!(start.checked_add(proof.index) == Some(number(vote, "height")?), "another height's leaf");
     let randomness = PublicNonce::from_bytes(&array(vote, "pub_rand")?)?;
     proof.verify(root, &randomness.to_bytes())?;
     let signature = EotsSignature(array(vote, "finality_sig_s")?);
     eots::verify(key, &randomness, &sha256(message), &signature)?;
-    ensure!(
-        eots::verify(key, &randomness, &sha256(b""), &signature).is_err(),
-        "signs anything"
-    );
+    ensure!(eots::verify(key, &randomness, &sha256(b""), &signature).is_err(), "signs anything");
     Ok(())
 }
 
 fn hashes(list: &Value) -> Result<Vec<Hash32>> {
-    list.as_array()
-        .context("no list")?
-        .iter()
-        .map(|hash| sized(&unhex(hash.as_str().context("no text")?)?))
-        .collect()
+    list.as_array().context("no list")?.iter().map(|hash| sized(&unhex(hash.as_str().context("no text")?)?)).collect()
 }

@@ -68,10 +68,7 @@ pub struct Tally {
 
 impl Tally {
     fn one() -> Self {
-        Self {
-            checked: 1,
-            left_out: 0,
-        }
+        Self { checked: 1, left_out: 0 }
     }
 }
 
@@ -105,19 +102,11 @@ impl File {
     }
 
     fn json(&self) -> Option<&Value> {
-        if let Self::Json(value) = self {
-            Some(value)
-        } else {
-            None
-        }
+        if let Self::Json(value) = self { Some(value) } else { None }
     }
 
     fn table(&self) -> Option<&Table> {
-        if let Self::Table(table) = self {
-            Some(table)
-        } else {
-            None
-        }
+        if let Self::Table(table) = self { Some(table) } else { None }
     }
 }
 
@@ -132,9 +121,7 @@ impl Table {
     fn read(text: &str) -> Self {
         let mut lines = text.lines().filter(|line| !line.is_empty());
         let header: Vec<String> = lines.next().unwrap_or_default().split(',').map(str::to_owned).collect();
-        let rows = lines
-            .map(|line| line.splitn(header.len(), ',').map(str::to_owned).collect())
-            .collect();
+        let rows = lines.map(|line| line.splitn(header.len(), ',').map(str::to_owned).collect()).collect();
         Self { header, rows }
     }
 
@@ -149,11 +136,7 @@ impl Table {
     /// Checks every row; `check` says whether the row applies to our code.
     fn check(&self, check: impl Fn(&Row<'_>) -> Result<bool>) -> Result<Tally> {
         let rows = self.rows.iter().map(|cells| Row { table: self, cells });
-        tally(
-            rows,
-            |row| row.text("index").unwrap_or("?").to_owned(),
-            |row| check(&row),
-        )
+        tally(rows, |row| row.text("index").unwrap_or("?").to_owned(), |row| check(&row))
     }
 }
 
@@ -260,15 +243,10 @@ fn files(root: &Path) -> io::Result<Vec<PathBuf>> {
     if !root.is_dir() {
         return Ok(vec![root.to_owned()]);
     }
-    let mut entries = fs::read_dir(root)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<Vec<_>>>()?;
+    let mut entries = fs::read_dir(root)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     entries.sort();
     let mut found = Vec::new();
-    for entry in entries
-        .iter()
-        .filter(|path| path.extension().is_none_or(|ending| ending != "md"))
-    {
+    for entry in entries.iter().filter(|path| path.extension().is_none_or(|ending| ending != "md")) {
         found.extend(files(entry)?);
     }
     Ok(found)
@@ -295,11 +273,7 @@ fn tally<T>(
 /// Checks the members of a list, which are named by their places.
 fn tally_list(list: &Value, check: impl Fn(&Value) -> Result<()>) -> Result<Tally> {
     let cases = list.as_array().context("no list")?.iter().enumerate();
-    tally(
-        cases,
-        |(place, _)| place.to_string(),
-        |(_, case)| check(case).map(|()| true),
-    )
+    tally(cases, |(place, _)| place.to_string(), |(_, case)| check(case).map(|()| true))
 }
 
 /// Whether an object has all these fields.
@@ -312,16 +286,11 @@ fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
 }
 
 fn number(value: &Value, field: &str) -> Result<u64> {
-    value[field]
-        .as_u64()
-        .with_context(|| format!("{field} is no whole number"))
+    value[field].as_u64().with_context(|| format!("{field} is no whole number"))
 }
 
 fn list<'a>(value: &'a Value, field: &str) -> Result<&'a [Value]> {
-    value[field]
-        .as_array()
-        .map(Vec::as_slice)
-        .with_context(|| format!("{field} is no list"))
+    value[field].as_array().map(Vec::as_slice).with_context(|| format!("{field} is no list"))
 }
 
 fn bytes(value: &Value, field: &str) -> Result<Vec<u8>> {
@@ -337,9 +306,7 @@ fn unhex(text: &str) -> Result<Vec<u8>> {
 }
 
 fn sized<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
-    bytes
-        .try_into()
-        .map_err(|_| anyhow!("{} bytes where {N} belong", bytes.len()))
+    bytes.try_into().map_err(|_| anyhow!("{} bytes where {N} belong", bytes.len()))
 }
 
 /// The longest file that is read.

@@ -1,0 +1,1000 @@
+//! A whole network in one thread: operators' real cores, real keys and the real guard, over the engine's pure core.
+//!
+//! Time, the wire, the disk and the two chains are ours and seeded; everything that decides is what the live node
+//! runs, called in the order in which `node/src/run.rs` calls it. The disk and the signer's records survive a crash,
+//! nothing else does; what the signer and the followers answer comes some time later, and a crash may come first, so
+//! that a record is on the disk whose signature nobody has seen. Every operator has stake on Ethereum and a vault on Bitcoin that the covenant, three of the
+//! operators, signs like any other. The same seed gives the same world, event by event: [`World::trace`].
+
+use crate::cast::{Equivocator, Role};
+use crate::chain::{FakeChain, History};
+use bitcoin::hashes::Hash as _;
+use bitcoin::secp256k1::XOnlyPublicKey;
+use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid};
+use palisade_agreement::anchors::Wanted;
+use palisade_agreement::app::{Kept, Pace, Start, Stored, Verdict};
+use palisade_agreement::ballot::{Ballot, SignedBallot, Step};
+use palisade_agreement::context::Refused;
+use palisade_agreement::guard::{Danger, Guard, Known, Request, Verdict as Judgement, ballot_digest};
+use palisade_agreement::parts::Proposed;
+use palisade_agreement::pool::Pool;
+use palisade_agreement::sim::{Config, Node, Sim};
+use palisade_bitcoin::covenant::Member;
+use palisade_bitcoin::inclusion::MerkleProof;
+use palisade_bitcoin::registration::{self, Draft};
+use palisade_bitcoin::scripts::StakingTerms;
+use palisade_bitcoin::staker::{Coin, Wallet};
+use palisade_bitcoin::vault::{CheckedVault, VaultRules};
+use palisade_crypto::eots;
+use palisade_crypto::hash::sha256_all;
+use palisade_ledger::fixture::{self, Network, OperatorKeys};
+use palisade_ledger::{Changes, Ledger};
+use palisade_node::core::{Action, Attest, CHAINS, Core};
+use palisade_node::message::{Message, Presigned};
+use palisade_node::signing::Task;
+use palisade_types::attestation::{Attestation, FinalityVote, Statement};
+use palisade_types::block::{Block, Item};
+use palisade_types::canonical::Canonical;
+use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
+use palisade_types::chain::ChainKind;
+use palisade_types::epoch::FinalBlock;
+use palisade_types::evidence::{Domains, VotePair};
+use palisade_types::genesis::VaultTerms;
+use palisade_types::ids::{
+    BlockId, BlsSignature, CaseId, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
+    VaultId,
+};
+use palisade_types::randomness::{Commitment, Opening, RandomnessCommitment};
+use palisade_types::row::{Row, RowKey};
+use palisade_types::slash::CaseStatus;
+use palisade_types::units::{BasisPoints, Epoch, Height, MicroUsd, Millis, Sats};
+use palisade_types::vault::VaultRegistration;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How fast a world's engine goes: about two heights a second on a quiet wire.
+pub const PACE: Pace = Pace {
+    propose: Duration::from_millis(1_500),
+    prevote: Duration::from_millis(300),
+    precommit: Duration::from_millis(300),
+    step: Duration::from_millis(300),
+    target: Some(Duration::from_millis(400)),
+};
+/// How long a final Ethereum block takes.
+const ETHEREUM_BLOCK: u64 = 1_500;
+/// How long a final Bitcoin block takes.
+const BITCOIN_BLOCK: u64 = 4_000;
+/// How often a follower asks for the tip, and a staker for his vault.
+const POLL: u64 = 500;
+/// How often open orders are looked at.
+const LOOK: u64 = 1_000;
+/// The block after genesis' anchor, in which everybody registers and stakes.
+const JOIN: u64 = 1;
+/// Satoshis in each vault.
+const VAULT: u64 = 100_000_000;
+
+/// What a world is made of, before it begins.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    seed: u64,
+    operators: usize,
+    villains: Vec<Equivocator>,
+    loss: u16,
+    lies: Option<(usize, std::ops::Range<u64>)>,
+}
+
+impl Plan {
+    /// How many operators there are; four unless it is said.
+    #[must_use]
+    pub const fn operators(mut self, count: usize) -> Self {
+        self.operators = count;
+        self
+    }
+
+    /// `count` of them are such villains. Which ones, the seed says: [`World::villains`].
+    #[must_use]
+    pub fn with(mut self, villain: Equivocator, count: usize) -> Self {
+        self.villains.extend(std::iter::repeat_n(villain, count));
+        self
+    }
+
+    /// Messages of a thousand that are lost.
+    #[must_use]
+    pub const fn loss(mut self, loss: u16) -> Self {
+        self.loss = loss;
+        self
+    }
+
+    /// The Ethereum endpoint of operator `index` lies in these blocks.
+    #[must_use]
+    pub fn lying_to(mut self, index: usize, blocks: std::ops::Range<u64>) -> Self {
+        self.lies = Some((index, blocks));
+        self
+    }
+
+    /// Starts everybody.
+    #[must_use]
+    pub fn begin(self) -> World {
+        World::new(&self)
+    }
+}
+
+/// A network that runs.
+pub struct World {
+    /// Time, wire and operators.
+    pub sim: Sim<Operator>,
+    /// Who risks what: by place, villains first to be asked for.
+    villains: Vec<usize>,
+}
+
+impl World {
+    /// A world of four honest operators on a wire that loses nothing.
+    #[must_use]
+    pub const fn seeded(seed: u64) -> Plan {
+        Plan { seed, operators: 4, villains: Vec::new(), loss: 0, lies: None }
+    }
+
+    fn new(plan: &Plan) -> Self {
+        let network = Arc::new(network(plan.operators, plan.seed));
+        let genesis = &network.genesis;
+        let terms = genesis.vaults.as_ref().expect("a world's genesis has vaults");
+        let rules = VaultRules::new(terms).expect("a world's terms can be met");
+        let mut bitcoin = History::new(ChainKind::Bitcoin, genesis.clone());
+        let registrations = stakes(&network, &rules, plan.seed, &mut bitcoin);
+        let mut ethereum = History::new(ChainKind::Ethereum, genesis.clone());
+        for fact in network.joining_facts() {
+            ethereum.happen(genesis.ethereum_start.number + JOIN, fact);
+        }
+        let (ethereum, bitcoin) = (Arc::new(Mutex::new(ethereum)), Arc::new(Mutex::new(bitcoin)));
+        let first = usize::try_from(plan.seed).unwrap_or(0);
+        let villains: Vec<usize> = (0..plan.villains.len()).map(|index| (first + index) % plan.operators).collect();
+        let operators: Vec<_> = registrations
+            .into_iter()
+            .enumerate()
+            .map(|(index, registration)| {
+                let villain = villains.iter().position(|villain| *villain == index);
+                let role = villain.map_or(Role::Honest, |at| Role::Equivocator(plan.villains[at]));
+                let mut seen = FakeChain::new(ethereum.clone());
+                if let Some((liar, blocks)) = &plan.lies
+                    && *liar == index
+                {
+                    seen = seen.lying_in(blocks.clone());
+                }
+                let chains = BTreeMap::from([
+                    (ChainKind::Ethereum, seen),
+                    (ChainKind::Bitcoin, FakeChain::new(bitcoin.clone())),
+                ]);
+                Operator::new(&network, &rules, plan.seed, index, role, chains, registration)
+            })
+            .collect();
+        let config = Config { loss: plan.loss, ..Config::seeded(plan.seed, network.chain) };
+        Self { sim: Sim::new(config, operators), villains }
+    }
+
+    /// The places of the villains.
+    #[must_use]
+    pub fn villains(&self) -> &[usize] {
+        &self.villains
+    }
+
+    /// The places of everybody else.
+    pub fn honest(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.sim.len()).filter(|index| !self.villains.contains(index))
+    }
+
+    /// The operators at these places.
+    #[must_use]
+    pub fn names(&self, places: &[usize]) -> BTreeSet<OperatorId> {
+        places.iter().map(|place| self.sim.node(*place).operator()).collect()
+    }
+
+    /// Hashes everything that was delivered and decided so far, in order.
+    #[must_use]
+    pub const fn trace(&self) -> [u8; 32] {
+        self.sim.trace()
+    }
+
+    /// The height that everybody has reached.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.lowest(|operator| operator.ledger().head().height).unwrap_or_default()
+    }
+
+    /// The epoch that everybody is in, or past.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.lowest(|operator| operator.ledger().epoch().epoch).unwrap_or_default()
+    }
+
+    /// The height up to which everybody's ledger shows ether finality.
+    #[must_use]
+    pub fn ether_final(&self) -> Height {
+        self.lowest(|operator| height(operator.ledger().finality().ether)).unwrap_or_default()
+    }
+
+    /// The same for Bitcoin.
+    #[must_use]
+    pub fn bitcoin_final(&self) -> Height {
+        self.lowest(|operator| height(operator.ledger().finality().bitcoin)).unwrap_or_default()
+    }
+
+    /// What holds of everybody's ledger.
+    #[must_use]
+    pub fn everybody(&self, holds: impl Fn(&Ledger) -> bool) -> bool {
+        self.sim.nodes().all(|operator| holds(operator.ledger()))
+    }
+
+    fn lowest<T: Ord>(&self, of: impl Fn(&Operator) -> T) -> Option<T> {
+        self.sim.nodes().map(of).min()
+    }
+
+    /// Runs until `done` holds, at most for `seconds`; says whether it held.
+    pub fn run_until(&mut self, seconds: u64, done: impl Fn(&Self) -> bool) -> bool {
+        let limit = self.sim.now().get() + seconds * 1_000;
+        while !done(self) {
+            if self.sim.now().get() >= limit {
+                return false;
+            }
+            self.sim.run_for(Millis::new(POLL.min(limit - self.sim.now().get())));
+        }
+        true
+    }
+
+    /// Where everybody stands, for the message of a failing test.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let one = |(index, operator): (usize, &Operator)| {
+            let (ledger, status) = (operator.ledger(), operator.core.status());
+            format!(
+                "  {index}{}{}: height {} epoch {:?} committee {} ether {} bitcoin {} confirmed {} attested {} certified {} \
+                 anchors {}/{} cases {} alarms {:?} stopped {:?}",
+                if self.villains.contains(&index) { " (villain)" } else { "" },
+                self.sim.hung(index).map_or_else(String::new, |why| format!(" (hung: {why})")),
+                ledger.head().height,
+                ledger.epoch(),
+                ledger.committee().members.len(),
+                height(ledger.finality().ether),
+                height(ledger.finality().bitcoin),
+                status.confirmed,
+                status.attested,
+                height(status.certified),
+                ledger.anchor(ChainKind::Ethereum).number,
+                ledger.anchor(ChainKind::Bitcoin).number,
+                ledger.cases().count(),
+                operator.alarms,
+                operator.signer.stopped,
+            )
+        };
+        let lines: Vec<_> = self.sim.nodes().enumerate().map(one).collect();
+        format!("at {} ms:\n{}", self.sim.now(), lines.join("\n"))
+    }
+
+    /// Asks for agreement: one block at each height, one root for each head, one certified digest for each slot, every
+    /// ledger sound, and no honest guard that met a contradiction.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn agree(&self) {
+        let longest = self.sim.nodes().max_by_key(|operator| operator.disk.blocks.len()).expect("there is somebody");
+        for (index, operator) in self.sim.nodes().enumerate() {
+            assert_eq!(self.sim.hung(index), None, "the engine of {index} gave up\n{}", self.describe());
+            for ((ours, _), (theirs, _)) in operator.disk.blocks.iter().zip(&longest.disk.blocks) {
+                let height = ours.header.height;
+                assert_eq!(ours.id(), theirs.id(), "two blocks at height {height}\n{}", self.describe());
+            }
+            let (head, _) = operator.disk.blocks.last().expect("everybody has a block");
+            assert_eq!(head.header.state_root, operator.ledger().root(), "{index} has another root");
+            operator.ledger().audit().expect("a ledger is sound");
+            for (slot, digest) in &operator.disk.certified {
+                let block = usize::try_from(slot.1).ok().and_then(|slot| longest.disk.blocks.get(slot - 1));
+                let id = block.map(|(block, _)| Digest::from(block.id()));
+                assert_eq!(id, Some(*digest), "a certificate of another block\n{}", self.describe());
+            }
+        }
+        for index in self.honest() {
+            let operator = self.sim.node(index);
+            assert_eq!(operator.signer.stopped, None, "the guard of {index} met a contradiction\n{}", self.describe());
+            assert_eq!(operator.worthless, BTreeSet::new(), "{index} was sent what is worth nothing");
+        }
+    }
+
+    /// Asks that every ledger convicts exactly `convicts` and jails exactly `jailed`.
+    ///
+    /// # Panics
+    ///
+    /// When one does not.
+    pub fn guilty_are(&self, convicts: &BTreeSet<OperatorId>, jailed: &BTreeSet<OperatorId>) {
+        for (index, operator) in self.sim.nodes().enumerate() {
+            let of = |is: fn(&palisade_types::Operator) -> bool| -> BTreeSet<OperatorId> {
+                operator.ledger().operators().filter(|operator| is(operator)).map(|operator| operator.id).collect()
+            };
+            let found = [of(|operator| operator.convicted.is_some()), of(|operator| operator.jailed.is_some())];
+            assert_eq!(found, [convicts.clone(), jailed.clone()], "guilty in ledger {index}\n{}", self.describe());
+        }
+    }
+}
+
+fn height(block: Option<FinalBlock>) -> Height {
+    block.map_or(Height::new(0), |block| block.height)
+}
+
+// ---- what a world begins with ------------------------------------------------------------------------------------
+
+/// The fixture's network, with a covenant that exists.
+fn network(operators: usize, seed: u64) -> Network {
+    fixture::network_with(operators, seed, |genesis| {
+        let mut covenant: Vec<_> = (0..operators.min(COVENANT)).map(|member| member_key(seed, member)).collect();
+        covenant.sort_unstable();
+        genesis.vaults = Some(VaultTerms {
+            quorum: u8::try_from(covenant.len() / 2 + 1).expect("a small covenant"),
+            covenant: covenant.try_into().expect("a small covenant"),
+            min_staking_time: 300,
+            max_staking_time: 60_000,
+            unbonding_time: 200,
+            unbonding_fee: Sats::new(1_000),
+            slash_rate: BasisPoints::new(1_000).expect("a tenth"),
+            slash_script: b"\x6a\x08palisade".to_vec().try_into().expect("ten bytes"),
+            min_slash_fee: Sats::new(1_000),
+            min_stake: Sats::new(50_000),
+            price: MicroUsd::new(60_000_000_000),
+        });
+        genesis.check().expect("a world's genesis is safe");
+    })
+}
+
+/// Members of the covenant: the first operators.
+const COVENANT: usize = 3;
+
+fn secret(what: &[u8], seed: u64, index: usize) -> eots::SecretKey {
+    let bytes = sha256_all(&[what, &seed.to_be_bytes(), &index.to_be_bytes()]);
+    eots::SecretKey::from_bytes(&bytes).expect("a hash is a scalar but for one in 2^127")
+}
+
+fn member_secret(seed: u64, index: usize) -> eots::SecretKey {
+    secret(b"covenant", seed, index)
+}
+
+fn member_key(seed: u64, index: usize) -> SchnorrKey {
+    SchnorrKey::new(member_secret(seed, index).public().to_bytes())
+}
+
+/// One staker behind each operator, all in one block, and what each asks the covenant to sign.
+fn stakes(network: &Network, rules: &VaultRules, seed: u64, bitcoin: &mut History) -> Vec<VaultRegistration> {
+    let number = network.genesis.bitcoin_start.number + JOIN;
+    let staked: Vec<_> = network
+        .operators
+        .iter()
+        .enumerate()
+        .map(|(index, keys)| {
+            let wallet = Wallet::new(secret(b"staker", seed, index));
+            let provider = XOnlyPublicKey::from_slice(&keys.eots.public().to_bytes()).expect("a key is a point");
+            let terms = rules.terms(wallet.key(), vec![provider], 50_000).expect("the keys differ");
+            let transaction = stake(&wallet, &terms);
+            (keys.id, wallet, terms, transaction)
+        })
+        .collect();
+    let block = block_with(staked.iter().map(|(.., transaction)| transaction.clone()));
+    let registrations: Vec<_> = staked
+        .into_iter()
+        .zip(1..)
+        .map(|((operator, wallet, terms, transaction), index)| {
+            let fees = [Amount::from_sat(1_000), Amount::from_sat(20_000)];
+            let vault = CheckedVault::check(&transaction, 0, terms, &fees, rules).expect("it keeps the rules");
+            let proof = MerkleProof::of(&block, index).expect("the block holds it");
+            let at = (block.block_hash(), number);
+            registration::write(operator, &transaction, &proof, at, &vault, wallet.secret()).expect("it is short")
+        })
+        .collect();
+    bitcoin.stake(number, block.header, registrations.iter().map(|one| name(one, rules)));
+    registrations
+}
+
+fn name(registration: &VaultRegistration, rules: &VaultRules) -> VaultId {
+    Draft::check(registration, rules).expect("the staker made it well").id()
+}
+
+fn stake(wallet: &Wallet, terms: &StakingTerms) -> Transaction {
+    let outpoint = OutPoint { txid: Txid::from_byte_array(wallet.key().serialize()), vout: 0 };
+    let coin = Coin { outpoint, value: Amount::from_sat(2 * VAULT) };
+    let rate = FeeRate::from_sat_per_vb_u32(2);
+    wallet.stake(&[coin], terms, Amount::from_sat(VAULT), rate).expect("the coin is worth it")
+}
+
+/// A block with regtest's coinbase, these transactions, and its proof of work.
+fn block_with(transactions: impl Iterator<Item = Transaction>) -> bitcoin::Block {
+    let mut block = bitcoin::constants::genesis_block(bitcoin::Network::Regtest);
+    block.txdata.extend(transactions);
+    block.header.merkle_root = block.compute_merkle_root().expect("there are transactions");
+    while block.header.validate_pow(block.header.target()).is_err() {
+        block.header.nonce += 1;
+    }
+    block
+}
+
+// ---- an operator -------------------------------------------------------------------------------------------------
+
+/// One operator: his core, and around it what `run.rs` and its tasks are to the live one.
+pub struct Operator {
+    network: Arc<Network>,
+    rules: VaultRules,
+    role: Role,
+    random: ChaCha8Rng,
+    /// What decides.
+    pub core: Core,
+    /// What survives a crash.
+    pub disk: Disk,
+    /// So does this.
+    pub signer: Signer,
+    member: Option<Member>,
+    chains: BTreeMap<ChainKind, FakeChain>,
+    registration: VaultRegistration,
+    now: Millis,
+    polled: Millis,
+    looked: Millis,
+    asked: VecDeque<Wanted>,
+    tasks: VecDeque<Task>,
+    judged: BTreeMap<BlockId, Verdict>,
+    since: BTreeMap<CaseId, Millis>,
+    out: Vec<Vec<u8>>,
+    /// What a person was told to look at.
+    pub alarms: Vec<String>,
+    /// Messages for which an honest sender would have paid.
+    pub worthless: BTreeSet<String>,
+    honest: Vec<bool>,
+}
+
+impl Operator {
+    fn new(
+        network: &Arc<Network>,
+        rules: &VaultRules,
+        seed: u64,
+        index: usize,
+        role: Role,
+        chains: BTreeMap<ChainKind, FakeChain>,
+        registration: VaultRegistration,
+    ) -> Self {
+        let signer = Signer::new(network, index);
+        let disk = Disk::begin(&Ledger::genesis(network.genesis.clone()));
+        let member = (index < COVENANT).then(|| Member::new(member_secret(seed, index)));
+        Self {
+            core: load(network, rules, &disk, &signer),
+            network: network.clone(),
+            rules: rules.clone(),
+            role,
+            random: ChaCha8Rng::seed_from_u64(seed ^ (u64::try_from(index).unwrap_or(0) + 1) << 32),
+            disk,
+            signer,
+            member,
+            chains,
+            registration,
+            now: Millis::new(0),
+            polled: Millis::new(0),
+            looked: Millis::new(0),
+            asked: VecDeque::new(),
+            tasks: VecDeque::new(),
+            judged: BTreeMap::new(),
+            since: BTreeMap::new(),
+            out: Vec::new(),
+            alarms: Vec::new(),
+            worthless: BTreeSet::new(),
+            honest: Vec::new(),
+        }
+    }
+
+    /// His ledger.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        self.core.ledger()
+    }
+
+    /// Does what the core asks, in order, and hears about blocks whose check has ended.
+    fn act(&mut self) {
+        loop {
+            let actions = self.core.actions();
+            if actions.is_empty() {
+                break;
+            }
+            for action in actions {
+                self.take(action);
+            }
+            self.work();
+        }
+        self.judged.extend(self.core.verdicts());
+    }
+
+    fn take(&mut self, action: Action) {
+        match action {
+            Action::Observe(wanted) => self.asked.push_back(wanted),
+            Action::Attest(attest) => self.tasks.push_back(Task::Attest(attest)),
+            Action::Vote { checkpoint, epoch_start } => self.tasks.push_back(Task::Vote { checkpoint, epoch_start }),
+            Action::CommitRandomness { first, count } => self.tasks.push_back(Task::Commit { first, count }),
+            Action::Presign(registration) => self.tasks.push_back(Task::Presign(registration)),
+            Action::Publish(message) => self.publish(&message),
+            Action::Certified(certificate) => self.disk.certify(&certificate),
+            Action::BitcoinCertified(certificate) => self.disk.certify_bitcoin(&certificate),
+            Action::Confirmed(block) => self.disk.confirmed = Some(block),
+            Action::Keep(item) => drop(self.disk.pending.insert(Pool::name(&item), item)),
+            Action::Drop(item) => drop(self.disk.pending.remove(&Pool::name(&item))),
+            Action::Alarm(alarm) => self.alarms.push(alarm),
+        }
+    }
+
+    fn publish(&mut self, message: &Message) {
+        self.out.push(message.to_bytes());
+        let own = match message {
+            Message::Vote(vote) => vote.operator == self.signer.keys.id,
+            _ => false,
+        };
+        if let Role::Equivocator(villain) = self.role
+            && own
+        {
+            let aside = villain.aside(&self.signer.keys, &self.signer.domains, message);
+            self.out.extend(aside.iter().map(Canonical::to_bytes));
+        }
+    }
+
+    /// Signer and followers get some of their work done; the rest waits, until the next tick at most.
+    fn work(&mut self) {
+        while self.random.r#gen() {
+            if !self.work_once() {
+                return;
+            }
+        }
+    }
+
+    fn work_off(&mut self) {
+        while self.work_once() {}
+    }
+
+    /// One thing; false when there is nothing to do.
+    fn work_once(&mut self) -> bool {
+        if let Some(wanted) = self.asked.pop_front() {
+            self.observe(&wanted);
+        } else if let Some(task) = self.tasks.pop_front() {
+            self.sign_task(task);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn observe(&mut self, wanted: &Wanted) {
+        let gap = wanted.gap;
+        match self.chains[&gap.chain].seen(&gap.after, &gap.upto, &wanted.watch) {
+            Ok(facts) => self.core.observed(self.now, gap, facts),
+            Err(_) => self.core.unobserved(&gap),
+        }
+    }
+
+    fn sign_task(&mut self, task: Task) {
+        let now = self.now;
+        match task {
+            Task::Attest(attest) => match self.signer.attest(&attest) {
+                Ok(attestation) => self.core.attested(now, attestation),
+                Err(_) => self.core.unattested(now, attest.header.height),
+            },
+            Task::Vote { checkpoint, .. } => {
+                if let Some(vote) = self.signer.vote(&checkpoint) {
+                    self.core.voted(now, vote);
+                }
+            }
+            Task::Commit { first, count } => {
+                if let Some(commitment) = self.signer.commit(first, count) {
+                    self.core.committed_randomness(commitment);
+                }
+            }
+            Task::Presign(registration) => {
+                if let Some(presigned) = self.presign(&registration) {
+                    self.core.presigned(presigned, true);
+                }
+            }
+        }
+    }
+
+    /// As a member of the covenant, against his own chain.
+    fn presign(&self, registration: &VaultRegistration) -> Option<Presigned> {
+        let header = self.chains[&ChainKind::Bitcoin].header(registration.inclusion.height)?;
+        let vault = Draft::check(registration, &self.rules).ok()?.id();
+        let answer = self.member.as_ref()?.presign(registration, &header, &self.rules).ok()?;
+        Some(Presigned { vault, answer })
+    }
+
+    /// The chains go on, and the followers say where they stand.
+    fn follow(&mut self) {
+        for chain in CHAINS {
+            let (start, block) = match chain {
+                ChainKind::Ethereum => (self.network.genesis.ethereum_start.number, ETHEREUM_BLOCK),
+                ChainKind::Bitcoin => (self.network.genesis.bitcoin_start.number, BITCOIN_BLOCK),
+            };
+            let Some(endpoint) = self.chains.get_mut(&chain) else { continue };
+            endpoint.advance(start + self.now.get() / block);
+            if let Ok(tip) = endpoint.newest() {
+                self.core.stands(self.now, chain, tip);
+            }
+        }
+    }
+
+    /// The staker asks his operator for as long as the vault is not in the ledger.
+    fn ask_for_vault(&mut self) {
+        let id = name(&self.registration, &self.rules);
+        if self.ledger().vault(&id).is_none() {
+            // Refused until the operator himself is known.
+            let _ = self.core.register(self.now, self.registration.clone());
+        }
+    }
+
+    /// Orders whose turn has come are carried out, on both chains.
+    fn execute(&mut self) {
+        for chain in CHAINS {
+            for execution in self.core.open_orders(self.now, &self.since, chain) {
+                // Refused is refused to everybody; silent is asked again.
+                let _ = self.chains[&chain].carry_out(&execution);
+            }
+        }
+        let now = self.now;
+        for case in self.core.ledger().cases() {
+            self.since.entry(case.id).or_insert(now);
+        }
+    }
+}
+
+/// What the live node does at its start: the ledger from disk, what was confirmed, what was attested, the head's header.
+fn load(network: &Network, rules: &VaultRules, disk: &Disk, signer: &Signer) -> Core {
+    let genesis = network.genesis.clone();
+    let head = disk.blocks.last().map(|(block, _)| block.header);
+    let ledger = match head {
+        None => Ledger::genesis(genesis),
+        Some(header) => {
+            let head = FinalBlock { height: header.height, id: header.id() };
+            let rows = disk.rows.iter().map(|(key, row)| (*key, row.clone()));
+            let ledger = Ledger::restore(genesis, head, rows).expect("what was stored is a ledger");
+            assert_eq!(ledger.root(), header.state_root, "replay equals live");
+            ledger
+        }
+    };
+    let boundary = ledger.epoch().boundary.and_then(|boundary| disk.block(boundary.height));
+    let boundary = boundary.map(|(block, _)| block.header).filter(|header| Some(*header) != head);
+    let mut core = Core::new(signer.keys.id, Some(rules.clone()), ledger, disk.confirmed, signer.attested_last());
+    for header in boundary.into_iter().chain(head) {
+        core.resume_at(header);
+    }
+    core.remember(disk.pending.values().cloned());
+    core
+}
+
+impl Node for Operator {
+    fn operator(&self) -> OperatorId {
+        self.signer.keys.id
+    }
+
+    fn start(&mut self) -> Start {
+        let ledger = self.core.ledger();
+        let committee = Arc::new(ledger.committee().clone());
+        Start { height: ledger.head().height.next(), committee, pace: PACE }
+    }
+
+    fn kept(&mut self, height: Height) -> Vec<Block> {
+        self.disk.undecided.iter().filter(|block| block.header.height == height).cloned().collect()
+    }
+
+    fn propose(&mut self, now: Millis, _: Height, _: u32) -> Block {
+        self.now = now;
+        let block = self.core.propose(now);
+        self.act();
+        block
+    }
+
+    fn check(&mut self, now: Millis, of: &Proposed, block: &Block, decided: bool) -> Verdict {
+        self.now = now;
+        if of.height != self.ledger().head().height.next() {
+            return Verdict::Unknown;
+        }
+        if let Some(verdict) = self.judged.remove(&of.block) {
+            return verdict;
+        }
+        let verdict = self.core.check(&Arc::new(block.clone()), decided).unwrap_or(Verdict::Unknown);
+        self.act();
+        verdict
+    }
+
+    fn keep(&mut self, kept: &Kept) {
+        if !self.disk.undecided.contains(&kept.block) {
+            self.disk.undecided.push((*kept.block).clone());
+        }
+    }
+
+    fn decided(&mut self, now: Millis, _: &Proposed, block: &Block, certificate: &[u8]) -> Start {
+        self.now = now;
+        let changes = self.core.prepare(block).expect("two thirds decide what applies");
+        self.disk.commit(block, certificate, &changes);
+        self.core.commit(now, block, changes);
+        self.judged.clear();
+        self.act();
+        self.start()
+    }
+
+    fn block(&self, height: Height) -> Option<Stored> {
+        let (block, certificate) = self.disk.block(height)?;
+        Some(Stored { block: block.to_bytes().into(), certificate: certificate.clone().into() })
+    }
+
+    fn sign(&mut self, ballot: &Ballot) -> Result<Ed25519Signature, Refused> {
+        self.signer.ballot(ballot).map_err(|_| Refused)
+    }
+
+    fn heard(&mut self, now: Millis, ballot: &SignedBallot) {
+        self.now = now;
+        self.core.heard_ballot(ballot);
+        self.act();
+    }
+
+    fn misbehaved(&mut self, pairs: Vec<VotePair>) {
+        self.core.misbehaved(pairs);
+        self.act();
+    }
+
+    fn tick(&mut self, now: Millis) {
+        self.now = now;
+        self.work_off();
+        if now.get() >= self.polled.get() + POLL {
+            self.polled = now;
+            self.follow();
+            self.ask_for_vault();
+        }
+        if now.get() >= self.looked.get() + LOOK {
+            self.looked = now;
+            self.execute();
+        }
+        self.core.tick(now);
+        self.act();
+    }
+
+    fn received(&mut self, now: Millis, from: usize, message: &[u8]) {
+        self.now = now;
+        let message = Message::from_bytes(message).expect("everybody writes messages that can be read");
+        let text = format!("{message:?}");
+        if !self.core.hear(now, message) && self.honest.get(from).is_none_or(|honest| *honest) {
+            self.worthless.insert(text.chars().take(200).collect());
+        }
+        self.act();
+    }
+
+    fn outgoing(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.out)
+    }
+
+    fn second_face(&mut self, ballot: &SignedBallot) -> Option<SignedBallot> {
+        match self.role {
+            Role::Honest => None,
+            Role::Equivocator(villain) => villain.second_face(&self.signer.keys, ballot),
+        }
+    }
+
+    fn crash(&mut self) {
+        // The signer had begun: some records are made whose signatures nobody ever sees.
+        while self.random.r#gen() {
+            match self.tasks.pop_front() {
+                Some(Task::Attest(attest)) => drop(self.signer.attest(&attest)),
+                Some(Task::Vote { checkpoint, .. }) => drop(self.signer.vote(&checkpoint)),
+                Some(Task::Commit { first, count }) => drop(self.signer.commit(first, count)),
+                Some(Task::Presign(_)) => {}
+                None => break,
+            }
+        }
+        self.core = load(&self.network, &self.rules, &self.disk, &self.signer);
+        self.asked.clear();
+        self.tasks.clear();
+        self.judged.clear();
+        self.since.clear();
+        self.out.clear();
+    }
+}
+
+// ---- what survives a crash ---------------------------------------------------------------------------------------
+
+/// What the live node's store holds.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// Every block with its commit certificate, from height 1 on.
+    pub blocks: Vec<(Block, Vec<u8>)>,
+    rows: BTreeMap<RowKey, Row>,
+    undecided: Vec<Block>,
+    pending: BTreeMap<Hash, Item>,
+    confirmed: Option<FinalBlock>,
+    /// What was certified, by domain and slot.
+    pub certified: BTreeMap<(Domain, u64), Digest>,
+}
+
+impl Disk {
+    /// The rows that the ledger starts from: blocks only carry what changes.
+    fn begin(ledger: &Ledger) -> Self {
+        let rows = ledger.rows().map(|(key, row)| (*key, row.clone())).collect();
+        Self { rows, ..Self::default() }
+    }
+
+    /// One write: the block, its certificate, the rows; proposals up to its height go.
+    fn commit(&mut self, block: &Block, certificate: &[u8], changes: &Changes) {
+        let height = block.header.height;
+        assert_eq!(height.get(), self.blocks.len() as u64 + 1, "blocks are committed in order");
+        for (key, row) in changes.rows() {
+            match row {
+                Some(row) => drop(self.rows.insert(*key, row.clone())),
+                None => drop(self.rows.remove(key)),
+            }
+        }
+        self.blocks.push((block.clone(), certificate.to_vec()));
+        self.undecided.retain(|kept| kept.header.height > height);
+    }
+
+    fn block(&self, height: Height) -> Option<&(Block, Vec<u8>)> {
+        self.blocks.get(usize::try_from(height.get()).ok()?.checked_sub(1)?)
+    }
+
+    fn certify(&mut self, certificate: &QuorumCertificate) {
+        self.insert(certificate.domain, certificate.slot, certificate.digest);
+    }
+
+    fn certify_bitcoin(&mut self, certificate: &BitcoinCertificate) {
+        self.insert(certificate.domain, certificate.slot, certificate.digest);
+    }
+
+    fn insert(&mut self, domain: Domain, slot: u64, digest: Digest) {
+        let before = self.certified.insert((domain, slot), digest);
+        assert!(before.is_none_or(|before| before == digest), "two digests are certified in slot {slot}");
+    }
+}
+
+/// Keys behind the real guard, with records that are durable at once. What the live signer does on its thread.
+pub struct Signer {
+    /// Whose.
+    pub keys: OperatorKeys,
+    domains: Domains,
+    guard: Guard,
+    statements: BTreeMap<(Domain, u64), Digest>,
+    ballots: BTreeMap<(Height, u32, Step), Digest>,
+    promised: Vec<(Commitment, eots::Commitment)>,
+    /// The contradiction after which nothing more is signed (R16).
+    pub stopped: Option<Danger>,
+}
+
+impl Signer {
+    fn new(network: &Network, index: usize) -> Self {
+        let domains = network.genesis.domains();
+        Self {
+            keys: network.operators[index].clone(),
+            domains,
+            guard: Guard::new(domains),
+            statements: BTreeMap::new(),
+            ballots: BTreeMap::new(),
+            promised: Vec::new(),
+            stopped: None,
+        }
+    }
+
+    /// Whether the block at this height was attested.
+    #[must_use]
+    pub fn has_attested(&self, height: Height) -> bool {
+        self.statements.contains_key(&(self.domains.ledger, height.get()))
+    }
+
+    fn attested_last(&self) -> Option<FinalBlock> {
+        let (slot, digest) = self.newest(self.domains.ledger)?;
+        Some(FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) })
+    }
+
+    fn newest(&self, domain: Domain) -> Option<(u64, Digest)> {
+        let mut slots = self.statements.range((domain, 0)..=(domain, u64::MAX));
+        slots.next_back().map(|((_, slot), digest)| (*slot, *digest))
+    }
+
+    fn attest(&mut self, attest: &Attest) -> Result<Attestation, Danger> {
+        let slot = attest.header.height.get();
+        let statement = Statement { domain: self.domains.ledger, slot, digest: attest.header.id().into() };
+        let (header, ancestry) = (&attest.header, attest.ancestry.as_ref());
+        let known = self.known(&statement, self.domains.bitcoin);
+        self.judge(&Request::Attestation { statement: &statement, header, ancestry }, &known)?;
+        self.statements.insert((statement.domain, slot), statement.digest);
+        let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
+        Ok(Attestation { statement, operator: self.keys.id, signature: BlsSignature::new(signature.to_bytes()) })
+    }
+
+    fn vote(&mut self, checkpoint: &FinalBlock) -> Option<FinalityVote> {
+        let slot = checkpoint.height.get();
+        let statement = Statement { domain: self.domains.bitcoin, slot, digest: checkpoint.id.into() };
+        let opening = self.opening(checkpoint.height)?;
+        let known = self.known(&statement, self.domains.ledger);
+        self.judge(&Request::FinalityVote(&statement), &known).ok()?;
+        self.statements.insert((statement.domain, slot), statement.digest);
+        let nonce = self.nonce(slot);
+        let signature = eots::sign(&self.keys.eots, &nonce, &statement.eots_message(&self.domains.chain));
+        Some(FinalityVote {
+            statement,
+            operator: self.keys.id,
+            nonce: Hash::new(nonce.public().to_bytes()),
+            signature: Hash::new(signature.0),
+            opening,
+        })
+    }
+
+    fn ballot(&mut self, ballot: &Ballot) -> Result<Ed25519Signature, Danger> {
+        let newest = self.ballots.last_key_value().map(|((height, ..), digest)| (height.get(), *digest));
+        let here = self.ballots.get(&ballot.slot()).copied();
+        let known = Known { stopped: self.stopped.is_some(), here, beside: None, newest };
+        self.judge(&Request::Ballot(ballot), &known)?;
+        self.ballots.insert(ballot.slot(), ballot_digest(ballot));
+        Ok(Ed25519Signature::new(self.keys.ed25519.sign(&ballot.preimage()).0))
+    }
+
+    /// The same range again gives the same promise; another that overlaps none (R19).
+    fn commit(&mut self, first: Height, count: u32) -> Option<RandomnessCommitment> {
+        let interval = self.domains.interval;
+        let last = first.get() + u64::from(count.checked_sub(1)?) * interval;
+        let known = self.promised.iter().find(|(known, _)| (known.first, known.count) == (first, count));
+        let commitment = match known {
+            Some((known, _)) => *known,
+            None if self
+                .promised
+                .iter()
+                .any(|(known, _)| known.first.get() <= last && first <= known.last(interval)) =>
+            {
+                return None;
+            }
+            None => {
+                let slots = (0..u64::from(count)).map(|leaf| first.get() + leaf * interval);
+                let nonces: Vec<_> = slots.map(|slot| self.nonce(slot).public()).collect();
+                let tree = eots::commit(&nonces).ok()?;
+                let commitment = Commitment { first, count, root: Hash::new(tree.root()) };
+                self.promised.push((commitment, tree));
+                commitment
+            }
+        };
+        let (Domains { chain, bitcoin, .. }, operator) = (self.domains, self.keys.id);
+        let message = RandomnessCommitment::message(&chain, &bitcoin, &operator, &commitment);
+        let signature = SchnorrSignature::new(self.keys.eots.sign_schnorr(&message));
+        Some(RandomnessCommitment { operator, commitment, signature })
+    }
+
+    fn nonce(&self, slot: u64) -> eots::SecretNonce {
+        eots::nonce(&self.keys.eots, self.domains.chain.as_bytes(), self.domains.bitcoin.as_bytes(), slot)
+    }
+
+    fn opening(&self, slot: Height) -> Option<Opening> {
+        let interval = self.domains.interval;
+        let mut covering = self.promised.iter().filter_map(|known| Some((known, known.0.leaf(slot, interval)?)));
+        let ((commitment, tree), leaf) = covering.next()?;
+        let aunts: Vec<_> = tree.proof(leaf)?.aunts.into_iter().map(Hash::new).collect();
+        Some(Opening { commitment: *commitment, aunts: aunts.try_into().ok()? })
+    }
+
+    fn known(&self, statement: &Statement, beside: Domain) -> Known {
+        let (domain, slot) = (statement.domain, statement.slot);
+        Known {
+            stopped: self.stopped.is_some(),
+            here: self.statements.get(&(domain, slot)).copied(),
+            beside: self.statements.get(&(beside, slot)).copied(),
+            newest: self.newest(domain),
+        }
+    }
+
+    fn judge(&mut self, request: &Request<'_>, known: &Known) -> Result<(), Danger> {
+        match self.guard.check(request, known) {
+            Judgement::Safe | Judgement::Same => Ok(()),
+            Judgement::NotSafe(danger) => {
+                if danger.stops() {
+                    self.stopped = Some(danger);
+                }
+                Err(danger)
+            }
+        }
+    }
+}
+
+/// Whether every order against the convicts has been carried out, or has escaped, in this ledger.
+#[must_use]
+pub fn is_settled(ledger: &Ledger) -> bool {
+    ledger.cases().count() > 0 && ledger.cases().all(|case| case.status() == CaseStatus::Final)
+}
