@@ -179,8 +179,12 @@ impl Sent {
         if newest >= self.since.saturating_add(BUMP_BLOCKS) {
             self.fees = self.fees.raised().at_least(Fees::now(endpoint).await?);
             self.since = newest;
-            // Not taken: the fee is at its bound, and the one before still waits.
-            let _ = self.publish(endpoint, account).await?;
+            match self.publish(endpoint, account).await {
+                // Not taken: the fee is at its bound, and the one before still waits. Or the endpoint failed, or says
+                // that the nonce is used, because a block took the one before in this moment: the next look tells.
+                Ok(_) | Err(ChainError::Unavailable { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(Fate::Waiting(self.hash()))
     }
