@@ -4,14 +4,20 @@
 #![allow(clippy::unwrap_used)]
 
 use anyhow::Context;
-use palisade_devnet::constants::{OPERATORS, READY_DEADLINE};
+use jsonrpsee::core::ClientError;
+use palisade_devnet::constants::{LATECOMER, OPERATORS, READY_DEADLINE};
 use palisade_devnet::devnet::Devnet;
+use palisade_devnet::equivocation::{Equivocation, hex_of};
 use palisade_devnet::layout::Ports;
 use palisade_devnet::process::Signal;
 use palisade_devnet::progress::{Seen, say, until};
 use palisade_devnet::scenario;
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::{CaseView, StatusView};
+use palisade_node::text::parse_hex_bytes;
+use palisade_types::canonical::Canonical;
+use palisade_types::evidence::{BlsPair, Evidence};
+use palisade_types::{DomainKind, OperatorId};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,6 +57,17 @@ async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
 
     say("== a run of the same length without evidence");
     scenario::quiet(devnet, report.took).await?;
+
+    say("== the same pairs again");
+    for evidence in evidence(devnet)? {
+        assert_eq!(refused(devnet, &evidence).await?, "already_convicted");
+    }
+
+    say("== join");
+    devnet.join().await?;
+    let seats = devnet.operator("alice")?.client()?.committee(None).await?.members;
+    let erin = devnet.operator(LATECOMER)?.id()?.to_string();
+    assert!(seats.iter().any(|seat| seat.operator == erin));
 
     say("== down, up, down");
     let before = cases(devnet).await?;
@@ -97,14 +114,48 @@ async fn survive_a_kill(devnet: &Devnet, name: &str) -> anyhow::Result<()> {
 
 /// A stranger's mistakes are answered with a reason and change nothing.
 async fn bad_input(devnet: &Devnet) -> anyhow::Result<()> {
-    let client = devnet.operator("alice")?.client()?;
-    for (evidence, code) in [("no hex", 1002), ("0x", 1001), ("0xff00", 1001)] {
-        let error = client.submit_evidence(evidence.to_owned()).await.unwrap_err();
-        let jsonrpsee::core::ClientError::Call(refusal) = error else { panic!("{error}") };
-        assert_eq!(refusal.code(), code, "{evidence}: {}", refusal.message());
+    for (bytes, reason) in [("no hex", "not_hex"), ("0x", "malformed"), ("0xff00", "malformed")] {
+        assert_eq!(refused_bytes(devnet, bytes.to_owned()).await?, reason, "{bytes}");
+    }
+    let made =
+        Equivocation::sign(&devnet.operator("dave")?, &*devnet.genesis()?, &devnet.operator("alice")?.client()?, None)
+            .await?;
+    let Evidence::Pair(pair) = made.ledger else { anyhow::bail!("{made:?}") };
+    let compatible = BlsPair { second: pair.first, ..pair };
+    let swapped = BlsPair { first: (pair.first.0, pair.second.1), ..pair };
+    let stranger = BlsPair { operator: OperatorId::new([7; 20]), ..pair };
+    let elsewhere = BlsPair { domain: devnet.genesis()?.domain(DomainKind::Bitcoin), ..pair };
+    for (pair, reason) in [
+        (compatible, "compatible"),
+        (swapped, "wrong_signature"),
+        (stranger, "unknown_operator"),
+        (elsewhere, "wrong_domain"),
+    ] {
+        assert_eq!(refused(devnet, &Evidence::Pair(pair)).await?, reason);
     }
     assert!(cases(devnet).await?.is_empty());
     Ok(())
+}
+
+/// The reason for which alice's node refuses evidence.
+async fn refused(devnet: &Devnet, evidence: &Evidence) -> anyhow::Result<String> {
+    refused_bytes(devnet, hex_of(evidence)).await
+}
+
+async fn refused_bytes(devnet: &Devnet, bytes: String) -> anyhow::Result<String> {
+    let answer = devnet.operator("alice")?.client()?.submit_evidence(bytes).await;
+    let Err(ClientError::Call(refusal)) = answer else { anyhow::bail!("not refused: {answer:?}") };
+    let data: serde_json::Value = serde_json::from_str(refusal.data().context("a reason")?.get())?;
+    Ok(data["reason"].as_str().context("a reason")?.to_owned())
+}
+
+/// What the scenario's tool wrote.
+fn evidence(devnet: &Devnet) -> anyhow::Result<[Evidence; 2]> {
+    let read = |name| -> anyhow::Result<Evidence> {
+        let text = std::fs::read_to_string(devnet.layout().root().join("evidence").join(name))?;
+        Ok(Evidence::from_bytes(&parse_hex_bytes(&text)?)?)
+    };
+    Ok([read("ledger.hex")?, read("bitcoin.hex")?])
 }
 
 async fn status(devnet: &Devnet, name: &str) -> anyhow::Result<StatusView> {

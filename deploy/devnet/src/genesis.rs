@@ -163,6 +163,6 @@ mod tests {
     #[test]
     fn r28_every_rung_pays_at_least_the_least_fee() {
         assert!(VAULT_SLASH_FEES.iter().all(|fee| *fee >= MIN_SLASH_FEE_SATS));
-        assert!(STAKING_BLOCKS >= MIN_STAKING_BLOCKS && STAKING_BLOCKS <= MAX_STAKING_BLOCKS);
+        assert!((MIN_STAKING_BLOCKS..=MAX_STAKING_BLOCKS).contains(&STAKING_BLOCKS));
     }
 }
