@@ -7,6 +7,8 @@
 //! The path of a block: [`Core::propose`] or [`Core::check`] → [`Core::prepare`] and, once it is durable,
 //! [`Core::commit`] → confirmed by our own followers (R7) → attested (BLS) → certificate → finality votes (EOTS).
 
+mod finality;
+
 use crate::handle::RegistrationRefused;
 use crate::message::{Message, Presigned};
 use crate::sessions::{Sessions, Taken};
@@ -15,12 +17,11 @@ use palisade_agreement::app::Verdict;
 use palisade_agreement::ballot::{SignedBallot, contradiction};
 use palisade_agreement::guard::Ancestry;
 use palisade_agreement::pool::Pool;
-use palisade_agreement::tally::{AHEAD, Counted, Tally};
+use palisade_agreement::tally::Tally;
 use palisade_agreement::tap::Tap;
 use palisade_bitcoin::registration::Presigned as WholeRegistration;
 use palisade_bitcoin::vault::VaultRules;
-use palisade_ledger::{Changes, Invalid, Ledger, Tree};
-use palisade_types::attestation::{Attestation, FinalityVote, Statement};
+use palisade_ledger::{Changes, Invalid, Ledger};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::{ChainKind, ChainPoint, Execution};
@@ -29,8 +30,6 @@ use palisade_types::evidence::{Evidence, Unproven, VotePair};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{BlockId, CaseId, OperatorId, VaultId};
 use palisade_types::observation::{Fact, Observation};
-use palisade_types::randomness::RandomnessCommitment;
-use palisade_types::row::RowKey;
 use palisade_types::slash::{OrderStatus, SlashTarget};
 use palisade_types::units::{Height, Millis};
 use palisade_types::vault::VaultRegistration;
@@ -39,18 +38,10 @@ use std::sync::Arc;
 
 /// The chains an operator follows.
 pub const CHAINS: [ChainKind; 2] = [ChainKind::Ethereum, ChainKind::Bitcoin];
-/// How many committed blocks above the newest certified one keep what their attestation needs.
-const RECENT: usize = 256;
 /// How many own messages per kind are said again while nothing certifies them.
 const REPEATED: usize = 32;
 /// How often own messages are said again.
 const REPEAT: Millis = Millis::new(2_000);
-/// How many checkpoint slots one promise of nonces covers.
-const COMMITTED_SLOTS: u32 = 2_048;
-/// A new promise is made when fewer slots than this are left: long before they run out (R19).
-const SLOTS_LEFT: u64 = 512;
-/// How many heights past the head a promise starts at least, so that it is in a block before it is needed.
-const COMMIT_AHEAD: u64 = 5;
 /// How long an operator leaves an order to those before him in rank.
 const PATIENCE: Millis = Millis::new(15_000);
 
@@ -123,13 +114,6 @@ pub struct CoreStatus {
     pub contradicted: BTreeSet<ChainKind>,
 }
 
-/// What a committed block needs to be attested later.
-#[derive(Clone, Debug)]
-struct Recent {
-    header: Header,
-    tree: Tree,
-}
-
 /// A block whose check waits for a follower.
 #[derive(Debug)]
 struct Waiting {
@@ -158,7 +142,7 @@ pub struct Core {
     pool: Pool,
     previews: BTreeMap<BlockId, Changes>,
     waiting: BTreeMap<BlockId, Waiting>,
-    recent: BTreeMap<Height, Recent>,
+    recent: BTreeMap<Height, finality::Recent>,
     unconfirmed: BTreeMap<Height, Vec<Unconfirmed>>,
     unchecked: Option<Height>,
     /// The newest confirmed height that was told.
@@ -167,14 +151,17 @@ pub struct Core {
     attested: Option<FinalBlock>,
     /// What it is being asked for.
     asking: Option<Height>,
-    /// The newest height it refused.
-    refused: Height,
+    /// The newest height it was asked for since the start, whatever it answered.
+    asked: Height,
+    /// Chains of which a block said what our own follower did not see. We attest and vote for nothing until a
+    /// person has looked and starts the node again (R7).
+    contradicted: BTreeSet<ChainKind>,
     voted: Height,
     certified: Option<QuorumCertificate>,
     boundary_certificate: Option<QuorumCertificate>,
     bitcoin_certified: BTreeMap<u64, BitcoinCertificate>,
     sessions: Sessions,
-    early: Vec<Message>,
+    early: BTreeMap<(u64, OperatorId), Vec<Message>>,
     said: Vec<(u64, Message)>,
     repeated: Millis,
     promised: Height,
@@ -193,7 +180,8 @@ impl Core {
         attested: Option<FinalBlock>,
     ) -> Self {
         let head = ledger.head();
-        let checked = confirmed.map_or(Height::new(0), |block| block.height);
+        // It is written before the block it names: what is confirmed beyond the head is confirmed up to the head.
+        let checked = confirmed.map_or(Height::new(0), |block| block.height.min(head.height));
         let unchecked = (checked < head.height).then_some(head.height);
         let mut core = Self {
             own,
@@ -210,13 +198,14 @@ impl Core {
             told: checked,
             attested,
             asking: None,
-            refused: Height::new(0),
+            asked: Height::new(0),
+            contradicted: BTreeSet::new(),
             voted: Height::new(0),
             certified: None,
             boundary_certificate: None,
             bitcoin_certified: BTreeMap::new(),
             sessions: Sessions::new(rules),
-            early: Vec::new(),
+            early: BTreeMap::new(),
             said: Vec::new(),
             repeated: Millis::new(0),
             promised: Height::new(0),
@@ -225,14 +214,6 @@ impl Core {
         };
         core.learn();
         core
-    }
-
-    /// The header of the head, which a restart reads back from disk: only then can the head be attested again.
-    pub fn resume_at(&mut self, header: Header) {
-        if header.id() == self.ledger.head().id {
-            let tree = self.ledger.tree().clone();
-            self.recent.insert(header.height, Recent { header, tree });
-        }
     }
 
     /// The ledger, for whoever reads.
@@ -265,7 +246,7 @@ impl Core {
             attested: self.attested.map_or(Height::new(0), |block| block.height),
             certified: higher(certified, self.ledger.finality().ether),
             bitcoin_certified: higher(bitcoin, self.ledger.finality().bitcoin),
-            contradicted: self.contradicted(),
+            contradicted: self.contradicted.clone(),
         }
     }
 
@@ -287,8 +268,8 @@ impl Core {
             })
             .collect();
         items.extend(self.pool.items().cloned());
-        items.extend(self.ether_candidate().map(Item::EtherFinal));
-        items.extend(self.bitcoin_candidate().map(Item::BitcoinFinal));
+        items.extend(self.ether_candidate());
+        items.extend(self.bitcoin_candidate());
         let (block, changes, refused) = self.ledger.draft(items);
         for (item, why) in refused {
             if !matches!(why, Invalid::Early(_)) {
@@ -360,7 +341,7 @@ impl Core {
     }
 
     /// The decided block is durable: it is the head now.
-    pub fn commit(&mut self, now: Millis, block: &Block, changes: Changes) {
+    pub fn commit(&mut self, block: &Block, changes: Changes) {
         let height = block.header.height;
         let unconfirmed: Vec<Unconfirmed> = observations(block)
             .filter_map(|observation| {
@@ -379,18 +360,12 @@ impl Core {
         for item in &block.items {
             self.leave_pool(item);
         }
-        self.recent.insert(height, Recent { header: block.header, tree: self.ledger.tree().clone() });
-        while self.recent.len() > RECENT {
-            self.recent.pop_first();
-        }
+        self.keep_recent(block.header);
         self.learn();
         self.tap.advance(height);
         self.forget();
-        self.proceed(now);
-        let early = std::mem::take(&mut self.early);
-        for message in early {
-            self.hear(now, message);
-        }
+        self.proceed();
+        self.hear_early();
     }
 
     /// Whether `block` applies to the head; what it changes is kept.
@@ -431,21 +406,22 @@ impl Core {
             self.look_ahead();
             self.want_missing();
         }
-        self.proceed(now);
+        self.proceed();
     }
 
     /// Our follower tells what became true in a gap.
-    pub fn observed(&mut self, now: Millis, gap: Gap, facts: Vec<Fact>) {
-        let before = self.contradicted();
+    pub fn observed(&mut self, gap: Gap, facts: Vec<Fact>) {
         self.anchors.saw(gap, facts);
         for waiting in self.waiting.values_mut() {
             waiting.missing.remove(&gap);
         }
         self.confirm(&gap);
-        for chain in self.contradicted().difference(&before).copied().collect::<Vec<_>>() {
-            self.contradiction(chain);
+        for chain in self.differing() {
+            if self.contradicted.insert(chain) {
+                self.contradiction(chain);
+            }
         }
-        self.proceed(now);
+        self.proceed();
     }
 
     /// Our follower cannot tell (yet). It is asked again at the next tick.
@@ -463,7 +439,7 @@ impl Core {
     }
 
     /// Chains of which a committed block says what our own follower does not see.
-    fn contradicted(&self) -> BTreeSet<ChainKind> {
+    fn differing(&self) -> BTreeSet<ChainKind> {
         let different = |one: &&Unconfirmed| self.anchors.compare(&one.gap, &one.facts) == Compared::Different;
         self.unconfirmed.values().flatten().filter(different).map(|one| one.gap.chain).collect()
     }
@@ -543,280 +519,12 @@ impl Core {
         self.look_ahead();
     }
 
-    // ---- attestation -----------------------------------------------------------------------------------------
-
-    /// The newest height up to which our own followers agree with every block since the last certified one.
-    fn confirmed(&self) -> Height {
-        if self.unchecked.is_some() {
-            return self.ledger.finality().ether.map_or(Height::new(0), |block| block.height);
-        }
-        self.unconfirmed.first_key_value().map_or(self.ledger.head().height, |(height, _)| height.previous())
-    }
-
-    /// Does whatever the last event made possible.
-    fn proceed(&mut self, now: Millis) {
-        let certified = self.certified_height();
-        if self.unchecked.is_some_and(|height| height <= certified) {
-            self.unchecked = None;
-        }
-        self.unconfirmed = self.unconfirmed.split_off(&certified.next());
-        let confirmed = self.confirmed();
-        if confirmed > self.told
-            && let Some(recent) = self.recent.get(&confirmed)
-        {
-            self.told = confirmed;
-            let block = FinalBlock { height: confirmed, id: recent.header.id() };
-            self.actions.push(Action::Confirmed(block));
-        }
-        self.certify_bitcoin(self.next_checkpoint());
-        self.attest(confirmed);
-        self.vote();
-        self.promise(now);
-    }
-
-    /// Attests the oldest block that is confirmed and not attested, one after the other: a boundary block's
-    /// certificate is needed even when the head has moved on (R10).
-    fn attest(&mut self, confirmed: Height) {
-        let seated = self.ledger.committee().seat(&self.own).is_some_and(|(_, seat)| seat.ether > 0);
-        if !seated || self.asking.is_some() || self.lags() || self.convicted(&self.own) {
-            return;
-        }
-        let attested = self.attested.map_or(Height::new(0), |block| block.height);
-        let first = self.ledger.epoch().first.max(self.certified_height().next());
-        let first = first.max(attested.next()).max(self.refused.next());
-        let due = self.recent.range(first..).next().filter(|(height, _)| **height <= confirmed);
-        let Some((height, recent)) = due else { return };
-        let ancestry = self.attested.and_then(|last| {
-            let named = self.ledger.block_id(last.height)?;
-            Some(Ancestry { height: last.height, named, proof: recent.tree.prove(&RowKey::Block(last.height).path()) })
-        });
-        self.actions.push(Action::Attest(Box::new(Attest {
-            header: recent.header,
-            ancestry,
-            epoch_start: self.ledger.committee().ethereum.number,
-        })));
-        self.asking = Some(*height);
-    }
-
-    /// Whether an agreed anchor lags our own final view by more than L (R7).
-    fn lags(&self) -> bool {
-        let limit = self.ledger.genesis_of().parameters.attest_lag_blocks;
-        CHAINS.iter().any(|chain| {
-            let tip = self.anchors.tip(*chain).map_or(0, |tip| tip.number);
-            tip.saturating_sub(self.ledger.anchor(*chain).number) > limit
-        })
-    }
-
-    /// Votes for every checkpoint of this epoch that is ether-certified and not voted for.
-    fn vote(&mut self) {
-        let Some((_, seat)) = self.ledger.committee().seat(&self.own) else {
-            return;
-        };
-        if seat.bitcoin == 0 || self.convicted(&self.own) {
-            return;
-        }
-        let interval = self.ledger.genesis_of().parameters.checkpoint_interval;
-        let done = self.ledger.finality().bitcoin.map_or(Height::new(0), |block| block.height).max(self.voted);
-        let first = self.ledger.epoch().first.max(done.next()).get().div_ceil(interval) * interval;
-        let mut slot = first;
-        while slot <= self.certified_height().get() {
-            let Some(id) = self.ledger.block_id(Height::new(slot)) else {
-                break;
-            };
-            self.actions.push(Action::Vote {
-                checkpoint: FinalBlock { height: Height::new(slot), id },
-                epoch_start: self.ledger.committee().ethereum.number,
-            });
-            self.voted = Height::new(slot);
-            slot += interval;
-        }
-    }
-
-    /// Promises nonces long before they run out (R19).
-    fn promise(&mut self, _now: Millis) {
-        if self.ledger.operator(&self.own).is_none_or(|operator| operator.keys_now().is_none())
-            || self.convicted(&self.own)
-        {
-            return;
-        }
-        let interval = self.ledger.genesis_of().parameters.checkpoint_interval;
-        let head = self.ledger.head().height.get();
-        let last = self.ledger.commitments(&self.own).map(|promise| promise.commitment.last(interval)).max();
-        let covered = last.unwrap_or(Height::new(0)).max(self.promised).get();
-        if covered.saturating_sub(head) / interval >= SLOTS_LEFT {
-            return;
-        }
-        let first = (covered + 1).max(head + COMMIT_AHEAD).div_ceil(interval) * interval;
-        self.promised = Height::new(first + u64::from(COMMITTED_SLOTS - 1) * interval);
-        self.actions.push(Action::CommitRandomness { first: Height::new(first), count: COMMITTED_SLOTS });
-    }
-
-    /// The signer promised nonces.
-    pub fn committed_randomness(&mut self, commitment: RandomnessCommitment) {
-        self.wait_in_pool(Item::Randomness(commitment));
-        self.say(commitment.commitment.last(1).get(), Message::Randomness(commitment));
-    }
-
-    /// The signer attested.
-    pub fn attested(&mut self, now: Millis, attestation: Attestation) {
-        let Statement { slot, digest, .. } = attestation.statement;
-        self.attested = Some(FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) });
-        self.asking = None;
-        self.say(slot, Message::Attestation(attestation));
-        self.count(now, &attestation);
-        self.proceed(now);
-    }
-
-    /// The signer refused to attest. The next block is tried: a guard that waits will sign in a later epoch (R15).
-    pub fn unattested(&mut self, now: Millis, height: Height) {
-        self.asking = None;
-        self.refused = height;
-        self.proceed(now);
-    }
-
-    /// The signer voted.
-    pub fn voted(&mut self, now: Millis, vote: FinalityVote) {
-        self.say(vote.statement.slot, Message::Vote(Box::new(vote.clone())));
-        self.count_vote(now, &vote);
-    }
-
-    fn say(&mut self, slot: u64, message: Message) {
-        self.actions.push(Action::Publish(message.clone()));
-        self.said.push((slot, message));
-        if self.said.len() > 2 * REPEATED {
-            self.said.remove(0);
-        }
-    }
-
-    // ---- certificates ----------------------------------------------------------------------------------------
-
-    fn certified_height(&self) -> Height {
-        let own = self.certified.as_ref().map_or(0, |certificate| certificate.slot);
-        let ledger = self.ledger.finality().ether.map_or(0, |block| block.height.get());
-        Height::new(own.max(ledger))
-    }
-
-    fn convicted(&self, operator: &OperatorId) -> bool {
-        self.ledger.operator(operator).is_some_and(|operator| operator.convicted.is_some())
-    }
-
-    fn finality_statement(&self, height: Height, id: BlockId) -> Statement {
-        Statement { domain: self.ledger.domains().ledger, slot: height.get(), digest: id.into() }
-    }
-
-    /// Whether a slot can still be certified by this epoch's committee: not below the epoch, a little past the head.
-    fn is_open(&self, slot: u64) -> bool {
-        (self.ledger.epoch().first.get()..=self.ledger.head().height.get() + AHEAD).contains(&slot)
-    }
-
-    fn count(&mut self, now: Millis, attestation: &Attestation) -> bool {
-        if !self.is_open(attestation.statement.slot) {
-            return true;
-        }
-        if attestation.statement.domain != self.ledger.domains().ledger {
-            return false;
-        }
-        match self.tally.count(self.ledger.domains(), self.ledger.committee(), attestation) {
-            Counted::New => self.certify(now, Height::new(attestation.statement.slot)),
-            Counted::Known => {}
-            Counted::Conflict(evidence) => self.accuse(*evidence),
-            Counted::Worthless => return false,
-        }
-        true
-    }
-
-    fn count_vote(&mut self, now: Millis, vote: &FinalityVote) -> bool {
-        if !self.is_open(vote.statement.slot) {
-            return true;
-        }
-        if vote.statement.domain != self.ledger.domains().bitcoin {
-            return false;
-        }
-        match self.tally.count_vote(self.ledger.domains(), self.ledger.committee(), vote) {
-            Counted::New => self.certify_bitcoin(Height::new(vote.statement.slot)),
-            Counted::Known => {}
-            Counted::Conflict(evidence) => self.accuse(*evidence),
-            Counted::Worthless => return false,
-        }
-        let _ = now;
-        true
-    }
-
-    /// Makes the certificate of a committed block, once there is a quorum.
-    fn certify(&mut self, now: Millis, height: Height) {
-        let boundary = self.ledger.epoch().boundary.map(|boundary| boundary.height);
-        let news =
-            height > self.certified_height() || (boundary == Some(height) && self.boundary_certificate.is_none());
-        let Some(id) = self.ledger.block_id(height).filter(|_| news) else {
-            return;
-        };
-        let statement = self.finality_statement(height, id);
-        let certificate =
-            self.tally.certificate(self.ledger.domains(), self.ledger.committee(), &statement, |operator| {
-                self.convicted(operator)
-            });
-        let Some(certificate) = certificate else { return };
-        self.actions.push(Action::Certified(certificate.clone()));
-        if boundary == Some(height) {
-            self.boundary_certificate = Some(certificate.clone());
-        }
-        if height > self.certified_height() {
-            self.certified = Some(certificate);
-            self.proceed(now);
-        }
-    }
-
-    fn certify_bitcoin(&mut self, height: Height) {
-        let Some(id) = self.ledger.block_id(height) else { return };
-        if self.bitcoin_certified.contains_key(&height.get()) {
-            return;
-        }
-        let statement = Statement { domain: self.ledger.domains().bitcoin, slot: height.get(), digest: id.into() };
-        let certificate =
-            self.tally.bitcoin_certificate(self.ledger.domains(), self.ledger.committee(), &statement, |operator| {
-                self.convicted(operator)
-            });
-        if let Some(certificate) = certificate {
-            self.actions.push(Action::BitcoinCertified(certificate.clone()));
-            self.bitcoin_certified.insert(height.get(), certificate);
-        }
-    }
-
-    /// The certificate the next block should hold: the boundary block's as soon as there is one, because it ends
-    /// the epoch, else the newest.
-    fn ether_candidate(&self) -> Option<QuorumCertificate> {
-        let newest = self.certified.clone();
-        match self.ledger.epoch().boundary {
-            Some(boundary) => {
-                let before = newest.filter(|certificate| certificate.slot <= boundary.height.get());
-                self.boundary_certificate.clone().or(before)
-            }
-            None => newest,
-        }
-    }
-
-    fn bitcoin_candidate(&self) -> Option<BitcoinCertificate> {
-        self.bitcoin_certified.get(&self.next_checkpoint().get()).cloned()
-    }
-
-    /// The checkpoint that the run goes on with, or restarts at in this epoch (R2).
-    fn next_checkpoint(&self) -> Height {
-        let interval = self.ledger.genesis_of().parameters.checkpoint_interval;
-        let first = self.ledger.epoch().first.get().div_ceil(interval) * interval;
-        let after = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get() + interval);
-        Height::new(first.max(after))
-    }
-
     // ---- what others say ---------------------------------------------------------------------------------------
 
     /// Hears a message of another operator. False when it was worthless: the sender pays, and it is not passed on.
     pub fn hear(&mut self, now: Millis, message: Message) -> bool {
         match message {
-            Message::Attestation(attestation) if self.too_early(attestation.statement.slot) => {
-                self.keep_early(Message::Attestation(attestation))
-            }
-            Message::Attestation(attestation) => self.count(now, &attestation),
-            Message::Vote(vote) => self.count_vote(now, &vote),
+            message @ (Message::Attestation(_) | Message::Vote(_)) => self.hear_final(message),
             Message::Evidence(evidence) => match self.submit_evidence(*evidence) {
                 Ok(_) | Err(Unproven::AlreadyConvicted) => true,
                 Err(_) => false,
@@ -838,19 +546,6 @@ impl Core {
                 !worthless
             }
         }
-    }
-
-    /// An attestation of a block that may belong to the next epoch, whose committee we do not know yet.
-    fn too_early(&self, slot: u64) -> bool {
-        slot > self.ledger.head().height.get() && slot <= self.ledger.head().height.get() + AHEAD
-    }
-
-    fn keep_early(&mut self, message: Message) -> bool {
-        const MAX_EARLY: usize = 4_096;
-        if self.early.len() < MAX_EARLY && !self.early.contains(&message) {
-            self.early.push(message);
-        }
-        true
     }
 
     /// A ballot went by on the network: two that contradict each other are evidence (R18).
@@ -984,44 +679,12 @@ impl Core {
         self.look_ahead();
         self.want_unconfirmed();
         self.want_missing();
-        let certified = self.certified_height().get();
-        self.said.retain(|(slot, message)| match message {
-            Message::Attestation(_) => *slot > certified,
-            _ => true,
-        });
-        for (_, message) in &self.said {
-            self.actions.push(Action::Publish(message.clone()));
-        }
+        self.say_again();
         self.sessions.settle(now, &self.ledger);
         for registration in self.sessions.repeated() {
             self.ask_covenant(registration);
         }
-        self.proceed(now);
-    }
-
-    /// Drops what the new head has settled.
-    fn forget(&mut self) {
-        let first = self.ledger.epoch().first;
-        self.tally.forget_below(first);
-        let certified = self.certified_height();
-        self.recent = self.recent.split_off(&certified.min(self.ledger.head().height));
-        let final_bitcoin = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get());
-        self.bitcoin_certified.retain(|slot, _| *slot > final_bitcoin && *slot >= first.get());
-        if self.boundary_certificate.as_ref().is_some_and(|certificate| certificate.slot < first.get()) {
-            self.boundary_certificate = None;
-        }
-        if self.certified.as_ref().is_some_and(|certificate| certificate.slot < first.get()) {
-            self.certified = None;
-        }
-        let ledger = &self.ledger;
-        self.said.retain(|(slot, message)| match message {
-            Message::Attestation(_) => *slot >= first.get(),
-            Message::Vote(_) => *slot >= first.get() && *slot > final_bitcoin,
-            Message::Randomness(commitment) => {
-                !ledger.commitments(&commitment.operator).any(|known| known.commitment == commitment.commitment)
-            }
-            _ => true,
-        });
+        self.proceed();
     }
 
     /// Orders of `chain` that nobody has carried out and whose turn ours is: in rank order, each with patience.

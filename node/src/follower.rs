@@ -71,21 +71,33 @@ pub async fn follow<C: Chain>(
     }
 }
 
+/// Observes a gap, or as much of its beginning as one observation can hold (R32).
 async fn observe<C: Chain>(chain: &C, asked: Wanted) -> Seen {
-    let Wanted { gap, watch } = asked;
-    match chain.observe(&gap.after, &gap.upto, &watch).await {
-        Ok(facts) if facts.len() <= MAX_FACTS => Seen::Observed(gap, facts),
-        Ok(facts) => {
-            tracing::warn!(chain = ?gap.chain, facts = facts.len(), "a gap holds more facts than one observation may");
-            Seen::Unobserved(gap)
+    let Wanted { mut gap, watch } = asked;
+    loop {
+        let error = match chain.observe(&gap.after, &gap.upto, &watch).await {
+            Ok(facts) if facts.len() <= MAX_FACTS => return Seen::Observed(gap, facts),
+            Ok(_) => ChainError::TooMany { number: gap.upto.number },
+            Err(error) => error,
+        };
+        let middle = gap.after.number.midpoint(gap.upto.number);
+        if !matches!(error, ChainError::TooMany { .. }) || middle == gap.after.number {
+            return unobserved(gap, &error);
         }
-        Err(error @ (ChainError::NotThere { .. } | ChainError::Unavailable { .. })) => {
-            tracing::debug!(chain = ?gap.chain, error = &error as &dyn std::error::Error, "cannot observe yet");
-            Seen::Unobserved(gap)
-        }
-        Err(error) => {
-            tracing::error!(chain = ?gap.chain, error = &error as &dyn std::error::Error, "cannot observe");
-            Seen::Unobserved(gap)
+        match chain.point(middle).await {
+            Ok(upto) => gap.upto = upto,
+            Err(error) => return unobserved(gap, &error),
         }
     }
+}
+
+fn unobserved(gap: Gap, error: &ChainError) -> Seen {
+    let shown = error as &dyn std::error::Error;
+    match error {
+        ChainError::NotThere { .. } | ChainError::Unavailable { .. } => {
+            tracing::debug!(chain = ?gap.chain, error = shown, "cannot observe yet");
+        }
+        _ => tracing::error!(chain = ?gap.chain, error = shown, "cannot observe"),
+    }
+    Seen::Unobserved(gap)
 }

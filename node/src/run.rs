@@ -33,7 +33,7 @@ use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::client::{Auth, Endpoint};
 use palisade_bitcoin::vault::VaultRules;
 use palisade_ethereum::{Account, Ethereum};
-use palisade_ledger::Ledger;
+use palisade_ledger::{Ledger, Tree};
 use palisade_storage::{Store, StoreError};
 use palisade_types::block::{Block, Item};
 use palisade_types::canonical::Canonical;
@@ -43,6 +43,7 @@ use palisade_types::genesis::Genesis;
 use palisade_types::ids::BlockId;
 use palisade_types::slash::CaseStatus;
 use palisade_types::units::{Height, Millis};
+use palisade_types::vault::VaultRegistration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,6 +55,8 @@ const TICK: Duration = Duration::from_millis(250);
 const MAX_GOSSIP: usize = 1_024;
 /// Requests of the engine that may wait for the core.
 const MAX_REQUESTS: usize = 64;
+/// Registrations that may wait for the covenant's member; what does not fit is asked again.
+const MAX_PRESIGN: usize = 32;
 /// A follower that sees nothing new for this long makes the node unwell.
 const QUIET: Duration = Duration::from_secs(120);
 /// A ledger that does not move for this long makes the node unwell.
@@ -77,11 +80,8 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let signer = open_signer(&config, &genesis, &ethereum).await?;
     let attested = signer.attested_last().await.context("reading the signer's records")?;
     let attested = attested.map(|(height, id)| FinalBlock { height, id });
-    let head = store.block(ledger.head().height)?;
     let mut core = Core::new(config.operator, rules, ledger, store.confirmed()?, attested);
-    if let Some((block, _)) = head {
-        core.resume_at(block.header);
-    }
+    resume(&mut core, &store, &genesis, attested)?;
     let waiting = store.pending().context("reading what waits for a block")?;
     core.remember(waiting.iter().filter_map(|(_, bytes)| Item::from_bytes(bytes).ok()));
 
@@ -138,7 +138,11 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
     let (tasks, signing_tasks) = mpsc::unbounded_channel();
     let (signed, signatures) = mpsc::channel(MAX_GOSSIP);
-    tokio::spawn(signing::sign(signer.clone(), bitcoin, signing_tasks, signed));
+    let (presign, registrations) = mpsc::channel(MAX_PRESIGN);
+    if let Some(secret) = signer.covenant() {
+        tokio::spawn(signing::presign(secret.clone(), bitcoin, registrations, signed.clone()));
+    }
+    tokio::spawn(signing::sign(signer.clone(), signing_tasks, signed));
 
     let (rpc_address, rpc_server) = rpc::start(
         &config.rpc,
@@ -167,6 +171,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         network: network.network,
         wanted,
         tasks,
+        presign,
         pace: config.engine.pace(),
         vote_pause: match signer.history() {
             signer::History::Unbroken => Duration::ZERO,
@@ -259,6 +264,60 @@ fn load(store: &Store, genesis: &Arc<Genesis>) -> anyhow::Result<Ledger> {
     Ok(ledger)
 }
 
+/// Gives the core back what it needs to attest, or to say again, what a restart interrupted: the head, and the boundary
+/// block while its certificate is not in the ledger (R10). A boundary that was never attested must be proven to extend
+/// what was (R16), so its state is made again from the blocks.
+fn resume(core: &mut Core, store: &Store, genesis: &Arc<Genesis>, attested: Option<FinalBlock>) -> anyhow::Result<()> {
+    if let Some((head, _)) = store.block(core.ledger().head().height)? {
+        core.resume(head.header, None);
+    }
+    let boundary = core.boundary();
+    if let Some(height) = boundary
+        && let Some(certificate) = store.certificate(height)?
+    {
+        core.resume_certificate(certificate);
+    }
+    let head = core.ledger().head().height;
+    let unsaid = boundary.filter(|height| *height < head && attested.is_none_or(|last| last.height < *height));
+    let tree = match (core.unchecked(), unsaid) {
+        (None, None) => None,
+        (unchecked, unsaid) => replay(core, store, genesis, unchecked, unsaid)?,
+    };
+    if let Some(height) = boundary
+        && let Some((block, _)) = store.block(height)?
+    {
+        core.resume(block.header, tree);
+    }
+    Ok(())
+}
+
+/// Makes earlier states again from the blocks alone: to compare blocks from `unchecked` on with what our followers see,
+/// and to return the state of `wanted`.
+fn replay(
+    core: &mut Core,
+    store: &Store,
+    genesis: &Arc<Genesis>,
+    unchecked: Option<Height>,
+    wanted: Option<Height>,
+) -> anyhow::Result<Option<Tree>> {
+    let head = core.ledger().head().height;
+    tracing::info!(%head, ?unchecked, ?wanted, "making earlier states again from the blocks");
+    let (mut ledger, mut tree) = (Ledger::genesis(genesis.clone()), None);
+    while ledger.head().height < head {
+        let height = ledger.head().height.next();
+        let (block, _) = store.block(height)?.with_context(|| format!("block {height} is not stored"))?;
+        if unchecked.is_some_and(|first| height >= first) {
+            core.recheck(&ledger, &block);
+        }
+        let changes = ledger.preview(&block).with_context(|| format!("replaying block {height}"))?;
+        ledger.apply(changes);
+        if wanted == Some(height) {
+            tree = Some(ledger.tree().clone());
+        }
+    }
+    Ok(tree)
+}
+
 async fn open_signer(config: &Config, genesis: &Arc<Genesis>, ethereum: &Ethereum) -> anyhow::Result<Signer> {
     let opened = signer::Config {
         dir: config.signer_dir.clone(),
@@ -332,6 +391,7 @@ struct Actor {
     network: Network,
     wanted: BTreeMap<ChainKind, mpsc::Sender<Wanted>>,
     tasks: mpsc::UnboundedSender<Task>,
+    presign: mpsc::Sender<VaultRegistration>,
     pace: Pace,
     /// For how long after the start the guard does not vote.
     vote_pause: Duration,
@@ -477,11 +537,14 @@ impl Actor {
                 std::process::abort();
             }
         };
+        if self.core.agrees_with(block) {
+            self.kept_for_readers(self.store.put_confirmed(&changes.head()));
+        }
         if let Err(error) = self.store.commit(block, certificate, &changes) {
             tracing::error!(height = %block.header.height, error = &error as &dyn std::error::Error, "commit failed");
             std::process::abort();
         }
-        self.core.commit(self.now(), block, changes);
+        self.core.commit(block, changes);
         for (_, checks) in std::mem::take(&mut self.checks) {
             checks.into_iter().for_each(|check| answer(check.reply, Verdict::Unknown));
         }
@@ -512,21 +575,20 @@ impl Actor {
     // ---- everything else -------------------------------------------------------------------------------------------
 
     fn signed(&mut self, signed: Signed) -> anyhow::Result<()> {
-        let now = self.now();
         match signed {
             Signed::Attested(attestation) => {
                 self.metrics.attestations_made.inc();
-                self.core.attested(now, attestation);
+                self.core.attested(attestation);
             }
             Signed::Voted(vote) => {
                 self.metrics.attestations_made.inc();
-                self.core.voted(now, vote);
+                self.core.voted(vote);
             }
             Signed::Committed(commitment) => self.core.committed_randomness(commitment),
             Signed::Presigned(presigned) => drop(self.core.presigned(presigned, true)),
             Signed::Unattested(height) => {
                 self.metrics.signer_refusals.inc();
-                self.core.unattested(now, height);
+                self.core.unattested(height);
             }
             Signed::Refused => drop(self.metrics.signer_refusals.inc()),
             Signed::Failed => bail!("the signer failed: nothing may be signed after that"),
@@ -542,7 +604,7 @@ impl Actor {
                 self.metrics.own_final(chain, tip.number);
                 self.core.stands(now, chain, tip);
             }
-            Seen::Observed(gap, facts) => self.core.observed(now, gap, facts),
+            Seen::Observed(gap, facts) => self.core.observed(gap, facts),
             Seen::Unobserved(gap) => self.core.unobserved(&gap),
             Seen::Failing(chain) => self.metrics.follower_failed(chain),
             Seen::Recovered(_) => {}
@@ -612,7 +674,8 @@ impl Actor {
                 Action::Attest(attest) => self.ask(Task::Attest(attest)),
                 Action::Vote { checkpoint, epoch_start } => self.ask(Task::Vote { checkpoint, epoch_start }),
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
-                Action::Presign(registration) => self.ask(Task::Presign(registration)),
+                // Full, or nobody here is a member: the core asks again, others answer.
+                Action::Presign(registration) => drop(self.presign.try_send(*registration).is_ok()),
                 Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,
                 Action::Certified(certificate) => {
                     if let Some(proposed) = self.progress.certifying.remove(&certificate.slot) {

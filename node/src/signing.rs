@@ -1,5 +1,5 @@
-//! One task that asks the signer for what the core wants signed, one thing after the other and in order, and
-//! presigns vaults where this operator is a member of the covenant.
+//! One task that asks the signer for what the core wants signed, one thing after the other and in order; and another
+//! that presigns vaults where this operator is a member of the covenant.
 
 use crate::core::Attest;
 use crate::message::Presigned;
@@ -7,6 +7,7 @@ use crate::signer::{Refused, Signer};
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::covenant::Member;
 use palisade_bitcoin::registration::Draft;
+use palisade_crypto::eots;
 use palisade_types::attestation::{Attestation, FinalityVote};
 use palisade_types::epoch::FinalBlock;
 use palisade_types::randomness::RandomnessCommitment;
@@ -35,8 +36,6 @@ pub enum Task {
         /// How many.
         count: u32,
     },
-    /// A vault, by the covenant.
-    Presign(Box<VaultRegistration>),
 }
 
 /// What came of it.
@@ -50,7 +49,7 @@ pub enum Signed {
     Voted(FinalityVote),
     /// See [`Task::Commit`].
     Committed(RandomnessCommitment),
-    /// See [`Task::Presign`].
+    /// The covenant's member among us signed for a vault.
     Presigned(Presigned),
     /// The guard refused something else.
     Refused,
@@ -59,14 +58,7 @@ pub enum Signed {
 }
 
 /// Signs until the core is gone.
-pub async fn sign(
-    signer: Signer,
-    bitcoin: Arc<Bitcoin>,
-    mut tasks: mpsc::UnboundedReceiver<Task>,
-    signed: mpsc::Sender<Signed>,
-) {
-    let member = signer.covenant().map(|secret| Member::new(secret.clone()));
-    let mut answered: BTreeMap<Vec<u8>, Presigned> = BTreeMap::new();
+pub async fn sign(signer: Signer, mut tasks: mpsc::UnboundedReceiver<Task>, signed: mpsc::Sender<Signed>) {
     while let Some(task) = tasks.recv().await {
         let result = match task {
             Task::Attest(attest) => attested(&signer, *attest).await,
@@ -78,15 +70,26 @@ pub async fn sign(
                 .commit_randomness(first, count)
                 .await
                 .map_or_else(|refused| refusal("a promise of nonces", &refused), Signed::Committed),
-            Task::Presign(registration) => match &member {
-                Some(member) => match presign(member, &bitcoin, &registration, &mut answered).await {
-                    Some(presigned) => Signed::Presigned(presigned),
-                    None => continue,
-                },
-                None => continue,
-            },
         };
         if signed.send(result).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Presigns as the covenant's member `secret`. It asks Bitcoin, so it is a task of its own: attesting never waits for it.
+pub async fn presign(
+    secret: eots::SecretKey,
+    bitcoin: Arc<Bitcoin>,
+    mut registrations: mpsc::Receiver<VaultRegistration>,
+    signed: mpsc::Sender<Signed>,
+) {
+    let member = Member::new(secret);
+    let mut answered = BTreeMap::new();
+    while let Some(registration) = registrations.recv().await {
+        if let Some(presigned) = presign_one(&member, &bitcoin, &registration, &mut answered).await
+            && signed.send(Signed::Presigned(presigned)).await.is_err()
+        {
             return;
         }
     }
@@ -112,7 +115,7 @@ fn refusal(what: &'static str, refused: &Refused) -> Signed {
 }
 
 /// A member checks everything himself, against his own chain, and answers the same registration once.
-async fn presign(
+async fn presign_one(
     member: &Member,
     bitcoin: &Bitcoin,
     registration: &VaultRegistration,

@@ -116,7 +116,9 @@ fn run(mut core: Core) -> CoreHandle {
             match command {
                 Command::Read(read) => read(&core),
                 Command::SubmitEvidence(evidence, reply) => drop(reply.send(core.submit_evidence(*evidence))),
-                Command::RegisterVault(registration, reply) => drop(reply.send(core.register(palisade_types::Millis::new(0), *registration))),
+                Command::RegisterVault(registration, reply) => {
+                    drop(reply.send(core.register(palisade_types::Millis::new(0), *registration)))
+                }
             }
         }
     });

@@ -241,7 +241,8 @@ impl Store {
         self.read(CERTIFICATES, &certificate_key(1, height), "a Bitcoin certificate")
     }
 
-    /// Remembers up to which block our own followers agree (R7). Not synced: at worst a restart waits for a certificate.
+    /// Remembers up to which block our own followers agree (R7). Not synced by itself: the next commit's sync makes it
+    /// durable too, since the log keeps the order.
     ///
     /// # Errors
     ///
@@ -252,17 +253,14 @@ impl Store {
             .map_err(failed("remembering what is confirmed"))
     }
 
-    /// The newest block our own followers agreed with, when it is one of ours still.
+    /// The newest block our own followers agreed with. It is written before the commit that it precedes in the log, so
+    /// after a crash it may name the height after the tip.
     ///
     /// # Errors
     ///
     /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
     pub fn confirmed(&self) -> Result<Option<FinalBlock>, StoreError> {
-        let Some(confirmed) = self.read::<FinalBlock>(META, META_CONFIRMED, "what is confirmed")? else {
-            return Ok(None);
-        };
-        let stored = self.block(confirmed.height)?;
-        Ok(stored.filter(|(block, _)| block.id() == confirmed.id).map(|_| confirmed))
+        self.read(META, META_CONFIRMED, "what is confirmed")
     }
 
     /// Keeps a pool item under its hash, so that a restart loses nothing. The pool bounds how many.

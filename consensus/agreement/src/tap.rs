@@ -23,8 +23,8 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Hears one ballot; a contradiction with both signatures checked comes back as evidence. A first ballot is not
-    /// verified: a forged one costs one check later and is then replaced.
+    /// Hears one ballot; a contradiction comes back as evidence. Only what `operator` signed is remembered, so that
+    /// nobody fills another's places.
     pub fn hear(&mut self, head: Height, operator: &Operator, ballot: &SignedBallot) -> Option<VotePair> {
         let (height, round, step) = ballot.ballot.slot();
         let open = head.get().saturating_sub(HEIGHTS)..=head.get() + AHEAD;
@@ -32,17 +32,14 @@ impl Tap {
             return None;
         }
         let key = (height, round, step, operator.id);
-        let Some(before) = self.first.get(&key) else {
+        let before = self.first.get(&key);
+        if before == Some(ballot) || !signed(operator, ballot) {
+            return None;
+        }
+        let Some(before) = before else {
             self.first.insert(key, *ballot);
             return None;
         };
-        if !before.contradicts(ballot) || !signed(operator, ballot) {
-            return None;
-        }
-        if !signed(operator, before) {
-            self.first.insert(key, *ballot);
-            return None;
-        }
         before.pair(ballot)
     }
 

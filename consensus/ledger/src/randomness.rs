@@ -27,7 +27,8 @@ pub(crate) fn commit(draft: &mut Draft<'_>, promise: &RandomnessCommitment) -> R
     Ok(())
 }
 
-/// A range of checkpoints that all lie ahead: a nonce promised after its slot would be no promise.
+/// A range of checkpoints of which some lie ahead. Those that have passed do no harm: a committee's row is drawn for
+/// checkpoints to come, and its votes count for no others.
 fn check_range(commitment: &Commitment, interval: u64, height: Height) -> Result<(), Invalid> {
     let first = commitment.first.get();
     if commitment.count == 0 || commitment.count > MAX_COMMITTED || !first.is_multiple_of(interval) {
@@ -37,8 +38,8 @@ fn check_range(commitment: &Commitment, interval: u64, height: Height) -> Result
     if length.and_then(|length| length.checked_add(first)).is_none() {
         return Err(Invalid::Refused("a commitment beyond all heights"));
     }
-    if commitment.first <= height {
-        return Err(Invalid::Late("a commitment to a checkpoint that has passed"));
+    if commitment.last(interval) <= height {
+        return Err(Invalid::Late("a commitment to checkpoints that have all passed"));
     }
     Ok(())
 }

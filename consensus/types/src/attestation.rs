@@ -3,7 +3,9 @@
 
 use crate::canonical::canonical;
 use crate::ids::{BlsSignature, ChainId, Digest, Domain, Hash, OperatorId};
+use crate::operator::Operator;
 use crate::randomness::Opening;
+use palisade_crypto::bls;
 use palisade_crypto::hash::{keccak256, sha256};
 
 /// What is said: `digest` stands in `slot` of `domain`. The operator is not in it, so that all honest
@@ -56,6 +58,19 @@ pub struct Attestation {
     pub signature: BlsSignature,
 }
 canonical!(Attestation { statement, operator, signature });
+
+impl Attestation {
+    /// Whether any key that `operator` ever registered made the signature.
+    #[must_use]
+    pub fn signed_by(&self, chain: &ChainId, operator: &Operator) -> bool {
+        let Ok(signature) = bls::Signature::from_bytes(self.signature.as_bytes()) else { return false };
+        let message = self.statement.bls_message(chain);
+        self.operator == operator.id
+            && operator.keys.iter().any(|row| {
+                bls::PublicKey::from_bytes(row.bls.as_bytes()).is_ok_and(|key| key.verify(&message, &signature).is_ok())
+            })
+    }
+}
 
 /// One finality provider's EOTS attestation of a checkpoint (R2).
 #[derive(Clone, Debug, PartialEq, Eq)]

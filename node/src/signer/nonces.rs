@@ -35,13 +35,15 @@ impl Nonces {
         eots::nonce(&self.key, chain.as_bytes(), bitcoin.as_bytes(), slot.get())
     }
 
-    /// The promise of a range: the recorded one, or a new one that overlaps none.
+    /// The promise of a range: a new one, or the recorded one that covers `first`, because a range asked for after a
+    /// crash or on another head need not be the one asked for before.
     pub(super) fn promise(&mut self, first: Height, count: u32) -> Result<Commitment, Refused> {
         let last = last(first, count, self.domains.interval).ok_or(Refused::BadRange)?;
-        if let Some(known) = self.promised.iter().find(|known| (known.first, known.count) == (first, count)) {
+        let interval = self.domains.interval;
+        let covers = |known: &&Commitment| known.first <= first && first <= known.last(interval);
+        if let Some(known) = self.promised.iter().find(covers) {
             return Ok(*known);
         }
-        let interval = self.domains.interval;
         if self.promised.iter().any(|known| known.first <= last && first <= known.last(interval)) {
             return Err(Refused::Overlap);
         }
