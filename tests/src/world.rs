@@ -28,7 +28,7 @@ use palisade_bitcoin::vault::{CheckedVault, VaultRules};
 use palisade_crypto::eots;
 use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture::{self, Network, OperatorKeys};
-use palisade_ledger::{Changes, Ledger};
+use palisade_ledger::{Changes, Ledger, Tree};
 use palisade_node::core::{Action, Attest, CHAINS, Core};
 use palisade_node::message::{Message, Presigned};
 use palisade_node::signing::Task;
@@ -512,7 +512,11 @@ impl Operator {
             Action::Attest(attest) => self.tasks.push_back(Task::Attest(attest)),
             Action::Vote { checkpoint, epoch_start } => self.tasks.push_back(Task::Vote { checkpoint, epoch_start }),
             Action::CommitRandomness { first, count } => self.tasks.push_back(Task::Commit { first, count }),
-            Action::Presign(registration) => self.tasks.push_back(Task::Presign(registration)),
+            Action::Presign(registration) => {
+                if let Some(presigned) = self.presign(&registration) {
+                    self.core.presigned(presigned, true);
+                }
+            }
             Action::Publish(message) => self.publish(&message),
             Action::Certified(certificate) => self.disk.certify(&certificate),
             Action::BitcoinCertified(certificate) => self.disk.certify_bitcoin(&certificate),
@@ -565,31 +569,25 @@ impl Operator {
     fn observe(&mut self, wanted: &Wanted) {
         let gap = wanted.gap;
         match self.chains[&gap.chain].seen(&gap.after, &gap.upto, &wanted.watch) {
-            Ok(facts) => self.core.observed(self.now, gap, facts),
+            Ok(facts) => self.core.observed(gap, facts),
             Err(_) => self.core.unobserved(&gap),
         }
     }
 
     fn sign_task(&mut self, task: Task) {
-        let now = self.now;
         match task {
             Task::Attest(attest) => match self.signer.attest(&attest) {
-                Ok(attestation) => self.core.attested(now, attestation),
-                Err(_) => self.core.unattested(now, attest.header.height),
+                Ok(attestation) => self.core.attested(attestation),
+                Err(_) => self.core.unattested(attest.header.height),
             },
             Task::Vote { checkpoint, .. } => {
                 if let Some(vote) = self.signer.vote(&checkpoint) {
-                    self.core.voted(now, vote);
+                    self.core.voted(vote);
                 }
             }
             Task::Commit { first, count } => {
                 if let Some(commitment) = self.signer.commit(first, count) {
                     self.core.committed_randomness(commitment);
-                }
-            }
-            Task::Presign(registration) => {
-                if let Some(presigned) = self.presign(&registration) {
-                    self.core.presigned(presigned, true);
                 }
             }
         }
@@ -656,14 +654,44 @@ fn load(network: &Network, rules: &VaultRules, disk: &Disk, signer: &Signer) -> 
             ledger
         }
     };
-    let boundary = ledger.epoch().boundary.and_then(|boundary| disk.block(boundary.height));
-    let boundary = boundary.map(|(block, _)| block.header).filter(|header| Some(*header) != head);
-    let mut core = Core::new(signer.keys.id, Some(rules.clone()), ledger, disk.confirmed, signer.attested_last());
-    for header in boundary.into_iter().chain(head) {
-        core.resume_at(header);
+    let attested = signer.attested_last();
+    let mut core = Core::new(signer.keys.id, Some(rules.clone()), ledger, disk.confirmed, attested);
+    if let Some(header) = head {
+        core.resume(header, None);
+    }
+    let boundary = core.boundary();
+    if let Some(certificate) = boundary.and_then(|height| disk.certificates.get(&height)) {
+        core.resume_certificate(certificate.clone());
+    }
+    let head = core.ledger().head().height;
+    let unsaid = boundary.filter(|height| *height < head && attested.is_none_or(|last| last.height < *height));
+    let tree = match (core.unchecked(), unsaid) {
+        (None, None) => None,
+        (_, unsaid) => replay(network, disk, &mut core, unsaid),
+    };
+    if let Some((block, _)) = boundary.and_then(|height| disk.block(height)) {
+        core.resume(block.header, tree);
     }
     core.remember(disk.pending.values().cloned());
     core
+}
+
+/// As `run.rs` does it: earlier states from the blocks alone.
+fn replay(network: &Network, disk: &Disk, core: &mut Core, wanted: Option<Height>) -> Option<Tree> {
+    let (mut ledger, mut tree) = (Ledger::genesis(network.genesis.clone()), None);
+    let unchecked = core.unchecked();
+    for (block, _) in &disk.blocks {
+        let height = block.header.height;
+        if unchecked.is_some_and(|first| height >= first) {
+            core.recheck(&ledger, block);
+        }
+        let changes = ledger.preview(block).expect("what was decided applies");
+        ledger.apply(changes);
+        if wanted == Some(height) {
+            tree = Some(ledger.tree().clone());
+        }
+    }
+    tree
 }
 
 impl Node for Operator {
@@ -710,8 +738,11 @@ impl Node for Operator {
     fn decided(&mut self, now: Millis, _: &Proposed, block: &Block, certificate: &[u8]) -> Start {
         self.now = now;
         let changes = self.core.prepare(block).expect("two thirds decide what applies");
+        if self.core.agrees_with(block) {
+            self.disk.confirmed = Some(changes.head());
+        }
         self.disk.commit(block, certificate, &changes);
-        self.core.commit(now, block, changes);
+        self.core.commit(block, changes);
         self.judged.clear();
         self.act();
         self.start()
@@ -781,7 +812,6 @@ impl Node for Operator {
                 Some(Task::Attest(attest)) => drop(self.signer.attest(&attest)),
                 Some(Task::Vote { checkpoint, .. }) => drop(self.signer.vote(&checkpoint)),
                 Some(Task::Commit { first, count }) => drop(self.signer.commit(first, count)),
-                Some(Task::Presign(_)) => {}
                 None => break,
             }
         }
@@ -804,6 +834,7 @@ pub struct Disk {
     rows: BTreeMap<RowKey, Row>,
     undecided: Vec<Block>,
     pending: BTreeMap<Hash, Item>,
+    certificates: BTreeMap<Height, QuorumCertificate>,
     confirmed: Option<FinalBlock>,
     /// What was certified, by domain and slot.
     pub certified: BTreeMap<(Domain, u64), Digest>,
@@ -835,6 +866,7 @@ impl Disk {
     }
 
     fn certify(&mut self, certificate: &QuorumCertificate) {
+        self.certificates.insert(Height::new(certificate.slot), certificate.clone());
         self.insert(certificate.domain, certificate.slot, certificate.digest);
     }
 
