@@ -2,10 +2,9 @@
 
 use palisade_ledger::fixture::SHARES;
 use palisade_tests::cast::Equivocator;
-use palisade_tests::world::{World, is_settled};
+use palisade_tests::world::{Operator, World, is_settled};
 use palisade_types::block::{Block, Item};
 use palisade_types::chain::ChainKind;
-use palisade_types::ids::Hash;
 use palisade_types::slash::OrderStatus;
 use palisade_types::units::{Epoch, Height, Millis};
 use rand::{Rng, SeedableRng};
@@ -163,17 +162,43 @@ fn r07_an_operator_whose_endpoint_lies_attests_no_block_it_contradicts_and_the_o
     for block in contradicted {
         assert!(!attested(2, block), "attested {}\n{}", block.header.height, world.describe());
     }
-    let alarmed: Vec<_> = (0..4).filter(|index| !world.sim.node(*index).alarms.is_empty()).collect();
-    assert!(alarmed.contains(&2), "{}", world.describe());
+    let deceived = world.sim.node(2);
+    assert!(!deceived.alarms.is_empty() && !deceived.core.status().contradicted.is_empty(), "{}", world.describe());
+    // The person who was called mends the endpoint and starts the node again.
+    let before = deceived.core.status().attested;
+    assert!(before < Height::new(50), "it stops for good\n{}", world.describe());
+    world.sim.crash(2);
+    world.sim.restart(2);
+    let again = |world: &World| world.sim.node(2).core.status().attested > Height::new(60);
+    assert!(world.run_until(60, again), "{}", world.describe());
+    world.agree();
+}
+
+#[test]
+fn r07_one_who_is_killed_before_his_follower_has_answered_attests_again() {
+    let mut world = World::seeded(5).with(Equivocator::of_stake(TREASON), 1).begin();
+    let is_convicted = |world: &World| world.sim.nodes().any(|node| node.ledger().cases().count() > 0);
+    assert!(world.run_until(60, is_convicted), "{}", world.describe());
+    // Without the convict the hand-over needs the other three. One of them misses some blocks and is given them decided.
+    let victim = world.honest().next().unwrap();
+    (0..4).filter(|index| *index != victim).for_each(|index| world.sim.cut(victim, index));
+    world.sim.run_for(Millis::new(5_000));
+    world.sim.heal();
+    let waits = |operator: &Operator| operator.core.status().confirmed < operator.ledger().head().height;
+    let limit = Millis::new(world.sim.now().get() + 10_000);
+    assert!(world.sim.run_until(limit, |sim| waits(sim.node(victim))), "{}", world.describe());
+    world.sim.crash(victim);
+    world.sim.restart(victim);
+    ends_well(&mut world);
 }
 
 #[test]
 fn r10_everybody_is_killed_at_any_moment_and_the_next_hand_over_still_comes() {
-    each(0..4 * worlds(), |seed| {
+    each(0..2 * worlds(), |seed| {
         let mut world = World::seeded(seed).begin();
         assert!(world.run_until(60, |world| world.epoch() >= Epoch::new(1)), "{}", world.describe());
         // The second epoch ends within ten heights: its boundary block is on its way in most of these worlds.
-        world.sim.run_for(Millis::new(2_500 + 80 * seed));
+        world.sim.run_for(Millis::new(2_500 + 160 * seed % 5_000));
         let (epoch, ether) = (world.epoch(), world.ether_final());
         (0..4).for_each(|index| world.sim.crash(index));
         (0..4).for_each(|index| world.sim.restart(index));
