@@ -3,8 +3,9 @@
 //! Time, the wire, the disk and the two chains are ours and seeded; everything that decides is what the live node
 //! runs, called in the order in which `node/src/run.rs` calls it. The disk and the signer's records survive a crash,
 //! nothing else does; what the signer and the followers answer comes some time later, and a crash may come first, so
-//! that a record is on the disk whose signature nobody has seen. Every operator has stake on Ethereum and a vault on Bitcoin that the covenant, three of the
-//! operators, signs like any other. The same seed gives the same world, event by event: [`World::trace`].
+//! that a record is on the disk whose signature nobody has seen. Every operator has stake on Ethereum and a vault on
+//! Bitcoin that the covenant, three of the operators, signs like any other. The same seed gives the same world, event by
+//! event: [`World::trace`].
 
 use crate::cast::{Equivocator, Role};
 use crate::chain::{FakeChain, History};
@@ -83,7 +84,7 @@ pub struct Plan {
     operators: usize,
     villains: Vec<Equivocator>,
     loss: u16,
-    lies: Option<(usize, std::ops::Range<u64>)>,
+    endpoint: Option<(usize, fn(FakeChain) -> FakeChain)>,
 }
 
 impl Plan {
@@ -108,10 +109,10 @@ impl Plan {
         self
     }
 
-    /// The Ethereum endpoint of operator `index` lies in these blocks.
+    /// What is wrong with the Ethereum endpoint of operator `index`.
     #[must_use]
-    pub fn lying_to(mut self, index: usize, blocks: std::ops::Range<u64>) -> Self {
-        self.lies = Some((index, blocks));
+    pub const fn endpoint(mut self, index: usize, of: fn(FakeChain) -> FakeChain) -> Self {
+        self.endpoint = Some((index, of));
         self
     }
 
@@ -134,7 +135,7 @@ impl World {
     /// A world of four honest operators on a wire that loses nothing.
     #[must_use]
     pub const fn seeded(seed: u64) -> Plan {
-        Plan { seed, operators: 4, villains: Vec::new(), loss: 0, lies: None }
+        Plan { seed, operators: 4, villains: Vec::new(), loss: 0, endpoint: None }
     }
 
     fn new(plan: &Plan) -> Self {
@@ -157,12 +158,9 @@ impl World {
             .map(|(index, registration)| {
                 let villain = villains.iter().position(|villain| *villain == index);
                 let role = villain.map_or(Role::Honest, |at| Role::Equivocator(plan.villains[at]));
-                let mut seen = FakeChain::new(ethereum.clone());
-                if let Some((liar, blocks)) = &plan.lies
-                    && *liar == index
-                {
-                    seen = seen.lying_in(blocks.clone());
-                }
+                let of = plan.endpoint.filter(|(place, _)| *place == index).map(|(_, of)| of);
+                let seen = FakeChain::new(ethereum.clone());
+                let seen = of.map_or(seen.clone(), |of| of(seen));
                 let chains = BTreeMap::from([
                     (ChainKind::Ethereum, seen),
                     (ChainKind::Bitcoin, FakeChain::new(bitcoin.clone())),
@@ -442,9 +440,8 @@ pub struct Operator {
     out: Vec<Vec<u8>>,
     /// What a person was told to look at.
     pub alarms: Vec<String>,
-    /// Messages for which an honest sender would have paid.
+    /// Messages for which the sender would have paid. Nobody here sends any: a villain's are signed too.
     pub worthless: BTreeSet<String>,
-    honest: Vec<bool>,
 }
 
 impl Operator {
@@ -481,7 +478,6 @@ impl Operator {
             out: Vec::new(),
             alarms: Vec::new(),
             worthless: BTreeSet::new(),
-            honest: Vec::new(),
         }
     }
 
@@ -784,11 +780,11 @@ impl Node for Operator {
         self.act();
     }
 
-    fn received(&mut self, now: Millis, from: usize, message: &[u8]) {
+    fn received(&mut self, now: Millis, _: usize, message: &[u8]) {
         self.now = now;
         let message = Message::from_bytes(message).expect("everybody writes messages that can be read");
         let text = format!("{message:?}");
-        if !self.core.hear(now, message) && self.honest.get(from).is_none_or(|honest| *honest) {
+        if !self.core.hear(now, message) {
             self.worthless.insert(text.chars().take(200).collect());
         }
         self.act();

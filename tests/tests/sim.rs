@@ -10,6 +10,7 @@ use palisade_types::units::{Epoch, Height, Millis};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// The first height at which the villain may contradict himself.
@@ -137,10 +138,47 @@ fn r18_an_operator_who_votes_twice_is_jailed_in_every_ledger_and_loses_nothing()
     });
 }
 
+/// Ethereum blocks in which a lying endpoint lies.
+const LYING: Range<u64> = 110..118;
+
+#[test]
+fn r07_an_operator_whose_endpoint_falls_silent_attests_nothing_new_and_the_others_go_on() {
+    let mut world = World::seeded(2).endpoint(1, |chain| chain.silent_after(108)).begin();
+    let others = |world: &World| world.ether_final() >= Height::new(60);
+    assert!(world.run_until(120, others), "{}", world.describe());
+    world.agree();
+    world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
+    let is_news = |block: &Block| {
+        block.items.iter().any(|item| {
+            matches!(item, Item::Observed(seen)
+            if seen.chain == ChainKind::Ethereum && seen.upto.number > 108)
+        })
+    };
+    let deaf = world.sim.node(1);
+    let first = deaf.disk.blocks.iter().map(|(block, _)| block).find(|block| is_news(block)).unwrap();
+    assert!(!deaf.signer.has_attested(first.header.height), "{}", world.describe());
+    assert!(deaf.alarms.is_empty(), "silence is no contradiction\n{}", world.describe());
+}
+
+#[test]
+fn r31_an_operator_whose_endpoint_lags_keeps_up() {
+    let mut world = World::seeded(3).endpoint(1, |chain| chain.lagging(3)).loss(20).begin();
+    let done = |world: &World| world.height() >= Height::new(60) && world.bitcoin_final() >= Height::new(45);
+    assert!(world.run_until(120, done), "{}", world.describe());
+    world.agree();
+    world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
+    let behind = world.sim.node(1);
+    assert!(behind.alarms.is_empty() && behind.core.status().attested > Height::new(40), "{}", world.describe());
+}
+
+#[test]
+fn seven_operators_convict_exactly_the_two_who_equivocate() {
+    ends_well(&mut World::seeded(7).operators(7).with(Equivocator::of_stake(TREASON), 2).loss(20).begin());
+}
+
 #[test]
 fn r07_an_operator_whose_endpoint_lies_attests_no_block_it_contradicts_and_the_others_go_on() {
-    let lying = 110..118;
-    let mut world = World::seeded(1).lying_to(2, lying.clone()).begin();
+    let mut world = World::seeded(1).endpoint(2, |chain| chain.lying_in(LYING)).begin();
     let others = |world: &World| {
         let final_height = |index| world.sim.node(index).ledger().finality().ether.map(|block| block.height);
         [0, 1, 3].into_iter().all(|index| final_height(index) >= Some(Height::new(60)))
@@ -150,7 +188,7 @@ fn r07_an_operator_whose_endpoint_lies_attests_no_block_it_contradicts_and_the_o
     world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
     assert!(world.everybody(|ledger| ledger.positions().all(|(_, position)| position.shares == SHARES)));
     let is_contradicted = |item: &Item| match item {
-        Item::Observed(seen) => seen.chain == ChainKind::Ethereum && lying.contains(&seen.upto.number),
+        Item::Observed(seen) => seen.chain == ChainKind::Ethereum && LYING.contains(&seen.upto.number),
         _ => false,
     };
     let blocks = world.sim.node(0).disk.blocks.iter().map(|(block, _)| block);
