@@ -77,6 +77,9 @@ const JOIN: u64 = 1;
 /// Satoshis in each vault.
 const VAULT: u64 = 100_000_000;
 
+/// Makes an endpoint a bad one.
+pub type Trouble = fn(FakeChain) -> FakeChain;
+
 /// What a world is made of, before it begins.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -84,7 +87,7 @@ pub struct Plan {
     operators: usize,
     villains: Vec<Equivocator>,
     loss: u16,
-    endpoint: Option<(usize, fn(FakeChain) -> FakeChain)>,
+    endpoint: Option<(usize, Trouble)>,
 }
 
 impl Plan {
@@ -111,7 +114,7 @@ impl Plan {
 
     /// What is wrong with the Ethereum endpoint of operator `index`.
     #[must_use]
-    pub const fn endpoint(mut self, index: usize, of: fn(FakeChain) -> FakeChain) -> Self {
+    pub const fn endpoint(mut self, index: usize, of: Trouble) -> Self {
         self.endpoint = Some((index, of));
         self
     }

@@ -39,12 +39,16 @@ pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, no
         .fold(0, |sum: u64, vault| sum.saturating_add(of_vault(state, vault)))
 }
 
-/// Satoshis that can still be taken for each seat, also from vaults that unbond, and at most what it weighs: a
-/// vault that is spent or lost is gone (R9). By seat.
+/// Satoshis that can still be taken for each seat by the key it votes with, also from vaults that unbond, and at most
+/// what it weighs: a vault that is spent or lost is gone (R9), and one under a newer key is no replacement. By seat.
 pub(crate) fn bitcoin_left(state: State<'_>, committee: &Committee) -> Vec<u64> {
     let mut left: BTreeMap<OperatorId, u64> = BTreeMap::new();
     let takeable = |vault: &&Vault| matches!(vault.status, VaultStatus::Active | VaultStatus::Unbonding(_));
-    for vault in state.vaults().filter(takeable) {
+    let of_its_seat = |vault: &&Vault| {
+        let seat = committee.seat(&vault.registration.operator);
+        seat.is_some_and(|(_, member)| vault.registration.providers.contains(&member.eots))
+    };
+    for vault in state.vaults().filter(takeable).filter(of_its_seat) {
         let sum = left.entry(vault.registration.operator).or_default();
         *sum = sum.saturating_add(of_vault(state, vault));
     }
