@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # The devnet's door: brings what is missing, builds, and hands over to the program palisade-devnet.
-#   ./deploy/devnet.sh up | down | status | logs [NAME] [-f] | reset | join | scenario equivocation
+#   ./deploy/devnet.sh up                     4 operators on real chains; ready when everything is final on both
+#   ./deploy/devnet.sh join                   a fifth operator
+#   ./deploy/devnet.sh scenario equivocation  one of them signs twice and loses his stake on both chains
+#   ./deploy/devnet.sh status | logs [NAME] [-f] | down | reset
 # PALISADE_DEVNET_DIR names another state folder than .devnet, PALISADE_DEVNET_PORT another first port than 26500.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -8,8 +11,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export PALISADE_DEVNET_DIR="${PALISADE_DEVNET_DIR:-$PWD/.devnet}"
 devnet="$CARGO_TARGET_DIR/debug/palisade-devnet"
-case "${1:-}" in
-  down | status | logs | reset) [ -x "$devnet" ] && exec "$devnet" "$@" ;;  # nothing new is needed for these
+case "${1:-help}" in
+  help | -h | --help)
+    sed -n 's/^#   \|^# \(PALISADE\)/  \1/p' "${BASH_SOURCE[0]}"
+    exit 0
+    ;;
+  down | status | logs | reset) # nothing new is needed for these
+    if [ -x "$devnet" ]; then exec "$devnet" "$@"; fi
+    if [ ! -e "$PALISADE_DEVNET_DIR" ]; then
+      echo "no devnet in $PALISADE_DEVNET_DIR"
+      exit 0
+    fi
+    ;;
 esac
 install_missing
 build

@@ -479,7 +479,8 @@ impl Devnet {
         }
     }
 
-    /// Adds the latecomer with the ordinary `palisade join` and returns when he sits in the committee.
+    /// Adds the latecomer with the ordinary `palisade join` and returns when he sits in the committee. What was done
+    /// before an interruption is not done again.
     ///
     /// # Errors
     ///
@@ -507,18 +508,24 @@ impl Devnet {
             operator.start()?;
         }
         self.describe()?;
-        say("depositing and delegating his stake on EigenLayer");
-        operator.stake(&url, &core).await?;
+        let adapter = Address::from(*genesis.contracts.eigenlayer_adapter.as_bytes());
+        let account = operator.account()?.address();
+        let stands = eigenlayer::slashable(&self.anvil().provider()?, &core, account, adapter).await?;
+        if stands == U256::ZERO {
+            say("depositing and delegating his stake on EigenLayer");
+            operator.stake(&url, &core).await?;
+        }
         let mut command = Command::new(tools::ours("palisade")?);
         command.arg("join").arg("--config").arg(operator.files().config());
         command.arg("--account-key").arg(operator.files().account_key());
         command.arg("--deadline").arg(JOIN_DEADLINE.as_secs().to_string()).stdin(Stdio::null());
         say("palisade join --config … --account-key …");
         let mut joining = tokio::process::Command::from(command).kill_on_drop(true).spawn()?;
-        let adapter = Address::from(*genesis.contracts.eigenlayer_adapter.as_bytes());
         self.await_registered(&operator, &genesis).await?;
-        say("allocating his stake to the network's operator set");
-        operator.allocate(&url, &core, adapter).await?;
+        if stands == U256::ZERO {
+            say("allocating his stake to the network's operator set");
+            operator.allocate(&url, &core, adapter).await?;
+        }
         let status = joining.wait().await?;
         ensure!(status.success(), "palisade join failed with {status}");
         let took = began.elapsed();
