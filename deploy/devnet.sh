@@ -23,6 +23,10 @@ case "${1:-help}" in
       exit 0
     fi
     ;;
+  *)
+    echo "usage: $0 up | down | status | logs [NAME] [-f] | reset | join | scenario equivocation | scenario quiet" >&2
+    exit 2
+    ;;
 esac
 install_missing
 build
