@@ -23,8 +23,9 @@ case "${1:-help}" in
       exit 0
     fi
     ;;
+  up | join | scenario | equivocate | mine | tools) ;;
   *)
-    echo "usage: $0 up | down | status | logs [NAME] [-f] | reset | join | scenario equivocation | scenario quiet" >&2
+    echo "there is no '$1'; ./deploy/devnet.sh help says what there is" >&2
     exit 2
     ;;
 esac
