@@ -16,7 +16,6 @@ case "${1:-help}" in
     sed -n 's/^#   \|^# \(PALISADE\)/  \1/p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
-  up | join | scenario | equivocate | tools) ;;
   down | status | logs | reset) # nothing new is needed for these
     if [ -x "$devnet" ]; then exec "$devnet" "$@"; fi
     if [ ! -e "$PALISADE_DEVNET_DIR" ]; then
