@@ -38,7 +38,7 @@ pub const MAX_ENGINE_CERTIFICATE: usize = 1 << 20;
 /// The largest undecided proposal, in bytes: a block and what the core keeps beside it.
 pub const MAX_UNDECIDED: usize = palisade_types::block::MAX_BLOCK + (1 << 16);
 
-/// The most undecided proposals of one height. A height with more is one of a proposer who floods.
+/// The most undecided proposals of one height; beyond it the oldest rounds go.
 pub const MAX_UNDECIDED_COUNT: usize = 256;
 
 /// The largest pool item, in bytes.

@@ -162,24 +162,28 @@ impl Store {
         Ok(Some((decode(block, "a block")?, certificate.to_vec())))
     }
 
-    /// Keeps a proposal (synced): the engine's log holds only the block's id. What is decided already is not kept.
+    /// Keeps a proposal (synced): the engine's log holds only the block's id. What is decided already is not kept. When a
+    /// height has too many, the one of the oldest round goes: a long outage makes many rounds, and a block that anybody
+    /// is locked on is proposed again in later ones.
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooLarge`] when the proposal, or the number of proposals of this height, is over its bound; else the
-    /// disk fails.
+    /// [`StoreError::TooLarge`] when the proposal is over its bound; else the disk fails.
     pub fn keep_undecided(&self, height: Height, round: u32, id: &BlockId, bytes: &[u8]) -> Result<(), StoreError> {
         within("an undecided block", bytes.len(), MAX_UNDECIDED)?;
         if self.tip()?.is_some_and(|tip| height <= tip.height) {
             return Ok(());
         }
         let key = [height.to_bytes(), round.to_bytes(), id.to_bytes()].concat();
-        let kept = self.undecided(height)?;
-        if kept.iter().any(|kept| (kept.round, kept.id) == (round, *id)) {
+        let kept = self.undecided_keys(height)?;
+        let kept: Vec<_> = kept.iter().filter(|kept| kept.starts_with(&height.to_bytes())).collect();
+        if kept.iter().any(|kept| kept[..] == key[..]) {
             return Ok(());
         }
-        within("a height's list of undecided blocks", kept.len() + 1, MAX_UNDECIDED_COUNT)?;
         let mut batch = WriteBatch::default();
+        for oldest in kept.iter().take((kept.len() + 1).saturating_sub(MAX_UNDECIDED_COUNT)) {
+            batch.delete_cf(self.family(UNDECIDED), oldest);
+        }
         batch.put_cf(self.family(UNDECIDED), key, bytes);
         self.write(batch, "keeping a proposal")
     }
@@ -493,14 +497,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_proposals_and_oversized_values_are_refused() {
+    fn the_oldest_rounds_make_room_and_oversized_values_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let store = begun(dir.path());
-        for round in 0..256 {
+        for round in 0..300 {
             store.keep_undecided(Height::new(1), round, &BlockId::ZERO, b"").unwrap();
         }
-        let flood = store.keep_undecided(Height::new(1), 256, &BlockId::ZERO, b"");
-        assert!(matches!(flood, Err(StoreError::TooLarge { .. })));
+        let kept: Vec<u32> = store.undecided(Height::new(1)).unwrap().iter().map(|kept| kept.round).collect();
+        assert_eq!(kept, (44..300).collect::<Vec<_>>(), "a long outage makes many rounds and stops nobody");
         let large = vec![0; MAX_UNDECIDED + 1];
         assert!(store.keep_undecided(Height::new(2), 0, &BlockId::ZERO, &large[1..]).is_ok());
         assert!(store.keep_undecided(Height::new(2), 0, &BlockId::ZERO, &large).is_err());
