@@ -18,7 +18,7 @@ use palisade_types::ids::{ChainId, OperatorId};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -55,6 +55,7 @@ pub struct Engine {
     node: NodeRef,
     actors: JoinHandle<()>,
     app: JoinHandle<()>,
+    log: PathBuf,
 }
 
 /// Why the engine could not be started.
@@ -82,7 +83,7 @@ pub async fn start(
     let (node, actors) = spawn_node_actor(metrics.clone()).await.map_err(not_started)?;
     let started = build(&config, signer, wire, outlets, connected, &node, &registry, metrics).await;
     match started {
-        Ok(app) => Ok(Engine { node, actors, app }),
+        Ok(app) => Ok(Engine { node, actors, app, log: config.log }),
         Err(error) => {
             node.get_cell().stop_children(None);
             node.stop(None);
@@ -194,6 +195,17 @@ impl Engine {
             let _ = (&mut self.actors).await;
         }
         self.app.abort();
+        self.log_closed().await;
+    }
+
+    /// The log's thread outlives its actor by a moment and holds the file's lock until it ends. Five seconds are more
+    /// than it ever needs; who starts an engine on the file before then is refused, not harmed.
+    async fn log_closed(&self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let held = || std::fs::File::open(&self.log).is_ok_and(|log| log.try_lock().is_err());
+        while held() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
