@@ -1,143 +1,26 @@
-//! The scenarios: what must come true after a fault, and what must not without one. Everything is asserted against the
-//! nodes' own ledgers and the chains' own views; an error is a scenario that failed.
+//! One operator's keys sign twice, in both domains.
 
+use super::report::{Holding, Report, Step};
+use super::scene::{Scene, VaultSeen};
 use crate::constants::{EQUIVOCATION_WAD, LATECOMER, SLASH_DEADLINE, VAULT_SLASH_FEES, VAULT_SLASH_SCRIPT};
-use crate::devnet::{Devnet, vault_of};
-use crate::eigenlayer;
+use crate::devnet::Devnet;
 use crate::equivocation::{WARNING, hex_of};
 use crate::operator::Operator;
-use crate::progress::{Seen, say, seconds, table, until};
+use crate::progress::{Seen, say, seconds, until};
 use crate::tools;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::U256;
 use anyhow::{Context, ensure};
-use bitcoin::{Amount, OutPoint, Transaction, Txid, consensus::encode};
+use bitcoin::{Amount, OutPoint, Txid};
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::{CaseView, OrderView};
 use palisade_types::canonical::Canonical;
 use palisade_types::evidence::Evidence;
-use palisade_types::genesis::Genesis;
-use palisade_types::{BasisPoints, CaseId, DomainKind, OperatorId, Sats};
+use palisade_types::{BasisPoints, CaseId, DomainKind, Sats};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How the stake rounds: EigenLayer's magnitudes lose less than this many of 1e18 shares' units.
 const ROUNDING: u64 = 1_000_000;
-
-/// What came out of a scenario.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Whose keys equivocated; `None` in a quiet run.
-    pub convict: Option<String>,
-    /// What happened, and how long after the evidence was handed in.
-    pub steps: Vec<Step>,
-    /// What everybody had before and has now.
-    pub holdings: Vec<Change>,
-    /// How long it took in all.
-    pub took: Duration,
-}
-
-/// Something that came true.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// What.
-    pub what: &'static str,
-    /// How long after the start.
-    pub after: Duration,
-    /// What had to be waited for.
-    pub waited_for: &'static str,
-}
-
-/// What one operator stands to lose, before and after.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Whose.
-    pub operator: String,
-    /// Before.
-    pub before: Holding,
-    /// After.
-    pub now: Holding,
-}
-
-/// What stands behind one operator, by the chains' own views.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
-    /// Slashable shares on EigenLayer.
-    pub shares: U256,
-    /// Satoshis in his vaults' unspent staking outputs.
-    pub sats: u64,
-}
-
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let token = |shares: U256| {
-            let thousandth = U256::from(1_000_000_000_000_000_u64);
-            let thousandths = (shares / thousandth).to::<u64>();
-            format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000)
-        };
-        let bitcoin = |sats: u64| format!("{}.{:08}", sats / 100_000_000, sats % 100_000_000);
-        let rows: Vec<_> = self
-            .holdings
-            .iter()
-            .map(|Change { operator, before, now }| {
-                let lost = before.shares.saturating_sub(now.shares);
-                vec![
-                    operator.clone(),
-                    token(before.shares),
-                    token(now.shares),
-                    token(lost),
-                    bitcoin(before.sats),
-                    bitcoin(now.sats),
-                ]
-            })
-            .collect();
-        let headings = ["operator", "slashable before", "slashable now", "lost", "vault before", "vault now"];
-        writeln!(
-            f,
-            "\nWhat was lost where (tokens on EigenLayer, bitcoins in untouched vaults)\n{}",
-            table(&headings, &rows)
-        )?;
-        let rows: Vec<_> = self
-            .steps
-            .iter()
-            .map(|step| vec![step.what.to_owned(), seconds(step.after), step.waited_for.to_owned()])
-            .collect();
-        if !rows.is_empty() {
-            writeln!(
-                f,
-                "\nHow long each step took, from the evidence\n{}",
-                table(&["step", "after", "waited for"], &rows)
-            )?;
-        }
-        write!(f, "\nin all {}", seconds(self.took))
-    }
-}
-
-/// A run without evidence: at its end nobody has lost anything, no case is new, and everybody finalised on.
-///
-/// # Errors
-///
-/// Names what does not hold.
-pub async fn quiet(devnet: &Devnet, length: Duration) -> anyhow::Result<Report> {
-    let scene = Scene::open(devnet)?;
-    say(format!("a quiet run of {}", seconds(length)));
-    let began = Instant::now();
-    let (before, cases) = (scene.holdings().await?, scene.cases().await?);
-    let heights = scene.final_heights(&scene.operators).await?;
-    until("the end of the quiet run", length + Duration::from_secs(60), async || {
-        Ok(match began.elapsed() >= length {
-            true => Seen::There(()),
-            false => Seen::NotYet(format!("{} to go", seconds(length.saturating_sub(began.elapsed())))),
-        })
-    })
-    .await?;
-    scene.finalised_since(&scene.operators, &heights).await?;
-    let now = scene.holdings().await?;
-    ensure!(before == now, "somebody lost something in a quiet run: before {before:?}, now {now:?}");
-    ensure!(cases == scene.cases().await?, "a case was opened in a quiet run");
-    say("nobody lost anything");
-    Ok(Report { convict: None, steps: vec![], holdings: scene.changes(before, now), took: began.elapsed() })
-}
 
 /// One operator's keys equivocate in both domains; everything that must follow is waited for and asserted.
 ///
@@ -199,29 +82,7 @@ pub async fn equivocation(devnet: &Devnet) -> anyhow::Result<Report> {
     })
 }
 
-/// The devnet as a scenario sees it.
-struct Scene<'a> {
-    devnet: &'a Devnet,
-    genesis: Arc<Genesis>,
-    operators: Vec<Operator>,
-}
-
-/// One operator's vault.
-struct VaultSeen {
-    outpoint: OutPoint,
-    amount: u64,
-    slashing: Transaction,
-}
-
-impl<'a> Scene<'a> {
-    fn open(devnet: &'a Devnet) -> anyhow::Result<Self> {
-        let operators = devnet.operators()?;
-        for operator in &operators {
-            ensure!(operator.process().pid().is_some(), "{} does not run; start the devnet with: up", operator.name());
-        }
-        Ok(Self { devnet, genesis: devnet.genesis()?, operators })
-    }
-
+impl Scene<'_> {
     /// The last unconvicted operator with a vault, and all others that nobody convicted. What remains must be enough to
     /// go on.
     async fn choose(&self) -> anyhow::Result<(Operator, Vec<Operator>)> {
@@ -395,47 +256,6 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Every operator's own state root after one height is the same.
-    async fn check_roots(&self) -> anyhow::Result<()> {
-        let mut heights = Vec::new();
-        for operator in &self.operators {
-            heights.push(operator.client()?.status().await?.head.height);
-        }
-        let height = heights.into_iter().max().context("a devnet has operators")?;
-        let mut roots = Vec::new();
-        for operator in &self.operators {
-            let client = operator.client()?;
-            let what = format!("height {height} on {}", operator.name());
-            let root = until(&what, SLASH_DEADLINE, async || Ok(Seen::There(client.block(height).await?.state_root)));
-            roots.push((operator.name(), root.await?));
-        }
-        ensure!(
-            roots.windows(2).all(|pair| pair[0].1 == pair[1].1),
-            "state roots at height {height} differ: {roots:?}"
-        );
-        say(format!("the state root at height {height} is {} on all {}", roots[0].1, roots.len()));
-        Ok(())
-    }
-
-    /// Both chains' newest final heights of each of these.
-    async fn final_heights(&self, operators: &[Operator]) -> anyhow::Result<Vec<u64>> {
-        let mut heights = Vec::new();
-        for operator in operators {
-            let status = operator.client()?.status().await?;
-            let height = |block: Option<palisade_node::rpc::views::BlockName>| block.map_or(0, |block| block.height);
-            heights.push(height(status.ether_final).max(height(status.bitcoin_final)));
-        }
-        Ok(heights)
-    }
-
-    /// Each of these has since finalised more, on both sides.
-    async fn finalised_since(&self, operators: &[Operator], since: &[u64]) -> anyhow::Result<()> {
-        for (operator, height) in operators.iter().zip(since) {
-            self.devnet.await_final_above(operator, *height, SLASH_DEADLINE).await?;
-        }
-        Ok(())
-    }
-
     fn check_others(&self, convict: &Operator, before: &[Holding], now: &[Holding]) -> anyhow::Result<()> {
         for ((operator, before), now) in self.operators.iter().zip(before).zip(now) {
             ensure!(
@@ -447,52 +267,8 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    fn changes(&self, before: Vec<Holding>, now: Vec<Holding>) -> Vec<Change> {
-        let names = self.operators.iter().map(|operator| operator.name().to_owned());
-        let pairs = names.zip(before).zip(now);
-        pairs.map(|((operator, before), now)| Change { operator, before, now }).collect()
-    }
-
     fn place(&self, operator: &Operator) -> anyhow::Result<usize> {
         self.operators.iter().position(|one| one.name() == operator.name()).context("he is one of them")
-    }
-
-    /// What stands behind each operator, by the chains' own views.
-    async fn holdings(&self) -> anyhow::Result<Vec<Holding>> {
-        let client = self.devnet.bitcoin()?;
-        let mut holdings = Vec::new();
-        for operator in &self.operators {
-            let sats = match operator.files().vault().exists() {
-                false => 0,
-                true => {
-                    let vault = self.vault(operator)?;
-                    client.unspent(vault.outpoint, true).await?.map_or(0, |_| vault.amount)
-                }
-            };
-            holdings.push(Holding { shares: self.shares(operator).await?, sats });
-        }
-        Ok(holdings)
-    }
-
-    async fn shares(&self, operator: &Operator) -> anyhow::Result<U256> {
-        let adapter = Address::from(*self.genesis.contracts.eigenlayer_adapter.as_bytes());
-        let core = self.devnet.network()?.eigenlayer();
-        eigenlayer::slashable(&self.devnet.anvil().provider()?, &core, account(&operator.id()?), adapter).await
-    }
-
-    fn vault(&self, operator: &Operator) -> anyhow::Result<VaultSeen> {
-        let registration = vault_of(operator)?.with_context(|| format!("{} has no vault", operator.name()))?;
-        let staking: Transaction = encode::deserialize(&registration.staking)?;
-        let slashing = registration.slashings.first().context("a vault has a slashing transaction")?;
-        Ok(VaultSeen {
-            outpoint: OutPoint { txid: staking.compute_txid(), vout: registration.output },
-            amount: registration.amount.get(),
-            slashing: encode::deserialize(&slashing.transaction)?,
-        })
-    }
-
-    async fn cases(&self) -> anyhow::Result<Vec<CaseView>> {
-        Ok(self.operators[0].client()?.cases().await?)
     }
 }
 
@@ -505,40 +281,12 @@ fn part(whole: U256, wad: u64) -> U256 {
     whole * U256::from(wad) / U256::from(1_000_000_000_000_000_000_u64)
 }
 
-fn account(operator: &OperatorId) -> Address {
-    Address::from(*operator.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_report_shows_what_was_lost_where() {
-        let holding = |tokens: u64, sats| Holding {
-            shares: U256::from(tokens) * U256::from(1_000_000_000_000_000_000_u64),
-            sats,
-        };
-        let report = Report {
-            convict: Some("dave".to_owned()),
-            steps: vec![Step {
-                what: "both convictions in every ledger",
-                after: Duration::from_millis(1_200),
-                waited_for: "the next blocks",
-            }],
-            holdings: vec![Change {
-                operator: "dave".to_owned(),
-                before: holding(1_000, 100_000_000),
-                now: holding(900, 0),
-            }],
-            took: Duration::from_secs(30),
-        };
-        let text = report.to_string();
-        assert!(
-            text.contains("dave      1000.000          900.000        100.000  1.00000000    0.00000000"),
-            "{text}"
-        );
-        assert!(text.contains("1.2 s"));
+    fn a_tenth_of_a_thousand_is_a_hundred() {
         assert_eq!(part(U256::from(1_000), 100_000_000_000_000_000), U256::from(100));
     }
 }

@@ -1,0 +1,12 @@
+//! The scenarios: what must come true after a fault, and what must not without one. Everything is asserted against the
+//! nodes' own ledgers and the chains' own views; an error is a scenario that failed.
+//!
+//! A file per scenario; [`report`] is what each gives back, `scene` what they share.
+
+mod equivocation;
+mod quiet;
+pub mod report;
+mod scene;
+
+pub use equivocation::equivocation;
+pub use quiet::quiet;

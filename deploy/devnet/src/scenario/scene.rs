@@ -1,0 +1,131 @@
+//! The devnet as a scenario sees it: what every scenario asks and waits for.
+
+use super::report::{Change, Holding};
+use crate::constants::SLASH_DEADLINE;
+use crate::devnet::{Devnet, vault_of};
+use crate::eigenlayer;
+use crate::operator::Operator;
+use crate::progress::{Seen, say, until};
+use alloy::primitives::{Address, U256};
+use anyhow::{Context, ensure};
+use bitcoin::{OutPoint, Transaction, consensus::encode};
+use palisade_node::rpc::PalisadeClient;
+use palisade_node::rpc::views::CaseView;
+use palisade_types::OperatorId;
+use palisade_types::genesis::Genesis;
+use std::sync::Arc;
+
+/// The devnet as a scenario sees it.
+pub(super) struct Scene<'a> {
+    pub(super) devnet: &'a Devnet,
+    pub(super) genesis: Arc<Genesis>,
+    pub(super) operators: Vec<Operator>,
+}
+
+/// One operator's vault.
+pub(super) struct VaultSeen {
+    pub(super) outpoint: OutPoint,
+    pub(super) amount: u64,
+    pub(super) slashing: Transaction,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn open(devnet: &'a Devnet) -> anyhow::Result<Self> {
+        let operators = devnet.operators()?;
+        for operator in &operators {
+            ensure!(operator.process().pid().is_some(), "{} does not run; start the devnet with: up", operator.name());
+        }
+        Ok(Self { devnet, genesis: devnet.genesis()?, operators })
+    }
+}
+
+impl Scene<'_> {
+    /// Every operator's own state root after one height is the same.
+    pub(super) async fn check_roots(&self) -> anyhow::Result<()> {
+        let mut heights = Vec::new();
+        for operator in &self.operators {
+            heights.push(operator.client()?.status().await?.head.height);
+        }
+        let height = heights.into_iter().max().context("a devnet has operators")?;
+        let mut roots = Vec::new();
+        for operator in &self.operators {
+            let client = operator.client()?;
+            let what = format!("height {height} on {}", operator.name());
+            let root = until(&what, SLASH_DEADLINE, async || Ok(Seen::There(client.block(height).await?.state_root)));
+            roots.push((operator.name(), root.await?));
+        }
+        ensure!(
+            roots.windows(2).all(|pair| pair[0].1 == pair[1].1),
+            "state roots at height {height} differ: {roots:?}"
+        );
+        say(format!("the state root at height {height} is {} on all {}", roots[0].1, roots.len()));
+        Ok(())
+    }
+
+    /// Both chains' newest final heights of each of these.
+    pub(super) async fn final_heights(&self, operators: &[Operator]) -> anyhow::Result<Vec<u64>> {
+        let mut heights = Vec::new();
+        for operator in operators {
+            let status = operator.client()?.status().await?;
+            let height = |block: Option<palisade_node::rpc::views::BlockName>| block.map_or(0, |block| block.height);
+            heights.push(height(status.ether_final).max(height(status.bitcoin_final)));
+        }
+        Ok(heights)
+    }
+
+    /// Each of these has since finalised more, on both sides.
+    pub(super) async fn finalised_since(&self, operators: &[Operator], since: &[u64]) -> anyhow::Result<()> {
+        for (operator, height) in operators.iter().zip(since) {
+            self.devnet.await_final_above(operator, *height, SLASH_DEADLINE).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn changes(&self, before: Vec<Holding>, now: Vec<Holding>) -> Vec<Change> {
+        let names = self.operators.iter().map(|operator| operator.name().to_owned());
+        let pairs = names.zip(before).zip(now);
+        pairs.map(|((operator, before), now)| Change { operator, before, now }).collect()
+    }
+
+    /// What stands behind each operator, by the chains' own views.
+    pub(super) async fn holdings(&self) -> anyhow::Result<Vec<Holding>> {
+        let client = self.devnet.bitcoin()?;
+        let mut holdings = Vec::new();
+        for operator in &self.operators {
+            let sats = match operator.files().vault().exists() {
+                false => 0,
+                true => {
+                    let vault = self.vault(operator)?;
+                    client.unspent(vault.outpoint, true).await?.map_or(0, |_| vault.amount)
+                }
+            };
+            holdings.push(Holding { shares: self.shares(operator).await?, sats });
+        }
+        Ok(holdings)
+    }
+
+    pub(super) async fn shares(&self, operator: &Operator) -> anyhow::Result<U256> {
+        let adapter = Address::from(*self.genesis.contracts.eigenlayer_adapter.as_bytes());
+        let core = self.devnet.network()?.eigenlayer();
+        eigenlayer::slashable(&self.devnet.anvil().provider()?, &core, account(&operator.id()?), adapter).await
+    }
+
+    pub(super) fn vault(&self, operator: &Operator) -> anyhow::Result<VaultSeen> {
+        let registration = vault_of(operator)?.with_context(|| format!("{} has no vault", operator.name()))?;
+        let staking: Transaction = encode::deserialize(&registration.staking)?;
+        let slashing = registration.slashings.first().context("a vault has a slashing transaction")?;
+        Ok(VaultSeen {
+            outpoint: OutPoint { txid: staking.compute_txid(), vout: registration.output },
+            amount: registration.amount.get(),
+            slashing: encode::deserialize(&slashing.transaction)?,
+        })
+    }
+
+    pub(super) async fn cases(&self) -> anyhow::Result<Vec<CaseView>> {
+        Ok(self.operators[0].client()?.cases().await?)
+    }
+}
+
+fn account(operator: &OperatorId) -> Address {
+    Address::from(*operator.as_bytes())
+}
