@@ -19,6 +19,8 @@ pub mod block;
 pub mod headers;
 pub mod inclusion;
 
+pub mod babylon;
+
 pub mod bitcoin;
 pub mod client;
 

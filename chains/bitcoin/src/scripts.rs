@@ -196,8 +196,8 @@ pub struct StakingOutput {
 impl StakingOutput {
     fn new(terms: &StakingTerms) -> Self {
         let timelock = timelock_script(terms.staker, terms.staking_time);
-        let unbonding = unbonding_script(terms);
-        let slashing = slashing_script(terms);
+        let unbonding = unbonding_script(terms.staker, &terms.covenant, terms.quorum);
+        let slashing = slashing_script(terms.staker, &terms.providers, &terms.covenant, terms.quorum);
         let tree = tree(&[(2, &timelock), (2, &unbonding), (1, &slashing)]);
         Self {
             timelock: Leaf::of(&tree, timelock),
@@ -222,7 +222,7 @@ pub struct UnbondingOutput {
 impl UnbondingOutput {
     fn new(terms: &StakingTerms) -> Self {
         let timelock = timelock_script(terms.staker, terms.unbonding_time);
-        let slashing = slashing_script(terms);
+        let slashing = slashing_script(terms.staker, &terms.providers, &terms.covenant, terms.quorum);
         let tree = tree(&[(1, &timelock), (1, &slashing)]);
         Self {
             timelock: Leaf::of(&tree, timelock),
@@ -260,7 +260,7 @@ fn tree(leaves: &[(u8, &ScriptBuf)]) -> TaprootSpendInfo {
 }
 
 /// `<staker> CHECKSIGVERIFY <blocks> CHECKSEQUENCEVERIFY`.
-fn timelock_script(staker: XOnlyPublicKey, blocks: u16) -> ScriptBuf {
+pub(crate) fn timelock_script(staker: XOnlyPublicKey, blocks: u16) -> ScriptBuf {
     Builder::new()
         .push_x_only_key(&staker)
         .push_opcode(OP_CHECKSIGVERIFY)
@@ -270,16 +270,21 @@ fn timelock_script(staker: XOnlyPublicKey, blocks: u16) -> ScriptBuf {
 }
 
 /// The staker, and then the covenant's quorum.
-fn unbonding_script(terms: &StakingTerms) -> ScriptBuf {
-    let builder = Builder::new().push_x_only_key(&terms.staker).push_opcode(OP_CHECKSIGVERIFY);
-    threshold(builder, &terms.covenant, terms.quorum, End::Result).into_script()
+pub(crate) fn unbonding_script(staker: XOnlyPublicKey, covenant: &[XOnlyPublicKey], quorum: u16) -> ScriptBuf {
+    let builder = Builder::new().push_x_only_key(&staker).push_opcode(OP_CHECKSIGVERIFY);
+    threshold(builder, covenant, quorum, End::Result).into_script()
 }
 
 /// The staker, then one finality provider, then the covenant's quorum.
-fn slashing_script(terms: &StakingTerms) -> ScriptBuf {
-    let builder = Builder::new().push_x_only_key(&terms.staker).push_opcode(OP_CHECKSIGVERIFY);
-    let builder = threshold(builder, &terms.providers, 1, End::Verify);
-    threshold(builder, &terms.covenant, terms.quorum, End::Result).into_script()
+pub(crate) fn slashing_script(
+    staker: XOnlyPublicKey,
+    providers: &[XOnlyPublicKey],
+    covenant: &[XOnlyPublicKey],
+    quorum: u16,
+) -> ScriptBuf {
+    let builder = Builder::new().push_x_only_key(&staker).push_opcode(OP_CHECKSIGVERIFY);
+    let builder = threshold(builder, providers, 1, End::Verify);
+    threshold(builder, covenant, quorum, End::Result).into_script()
 }
 
 /// Whether a threshold's outcome stays on the stack or is checked at once.

@@ -8,6 +8,7 @@ mod join;
 mod run;
 mod signer;
 mod status;
+mod vault;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -46,6 +47,9 @@ enum Action {
     /// Decide what only a person may decide about a signer that stopped or waits
     #[command(subcommand)]
     Signer(signer::Signer),
+    /// Look at vaults, and at the transactions that make and take them apart
+    #[command(subcommand)]
+    Vault(vault::Vault),
 }
 
 /// Which node is asked.
@@ -87,6 +91,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Genesis(genesis) => genesis.act(),
         Action::Config(config) => config.act(),
         Action::Signer(signer) => signer.act(),
+        Action::Vault(vault) => wait(vault.act()),
     }
 }
 
