@@ -11,7 +11,7 @@ mod finality;
 
 use crate::handle::RegistrationRefused;
 use crate::message::{Message, Presigned};
-use crate::sessions::{Sessions, Taken};
+use crate::sessions::{self, Asked, Sessions, Taken};
 use palisade_agreement::anchors::{Anchors, Compared, Gap, Known, Wanted};
 use palisade_agreement::app::Verdict;
 use palisade_agreement::ballot::{SignedBallot, contradiction};
@@ -20,7 +20,7 @@ use palisade_agreement::pool::Pool;
 use palisade_agreement::tally::Tally;
 use palisade_agreement::tap::Tap;
 use palisade_bitcoin::registration::Presigned as WholeRegistration;
-use palisade_bitcoin::vault::VaultRules;
+use palisade_bitcoin::vault::Versions;
 use palisade_ledger::{Changes, Invalid, Ledger};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
@@ -67,7 +67,7 @@ pub enum Action {
         count: u32,
     },
     /// Ask the covenant's member among us, if there is one, to sign; the answer is [`Core::presigned`].
-    Presign(Box<VaultRegistration>),
+    Presign(Box<Asked>),
     /// Tell every operator.
     Publish(Message),
     /// Keep a certificate for whoever asks.
@@ -174,7 +174,7 @@ impl Core {
     #[must_use]
     pub fn new(
         own: OperatorId,
-        rules: Option<VaultRules>,
+        versions: Versions,
         ledger: Ledger,
         confirmed: Option<FinalBlock>,
         attested: Option<FinalBlock>,
@@ -204,7 +204,7 @@ impl Core {
             certified: None,
             boundary_certificate: None,
             bitcoin_certified: BTreeMap::new(),
-            sessions: Sessions::new(rules),
+            sessions: Sessions::new(versions),
             early: BTreeMap::new(),
             said: Vec::new(),
             repeated: Millis::new(0),
@@ -385,15 +385,22 @@ impl Core {
     /// What the ledger cannot judge, because it speaks neither Bitcoin nor the engine's language.
     fn check_item(&self, item: &Item) -> Result<(), Invalid> {
         match item {
-            Item::Vault(registration) => {
-                let rules = self.sessions.rules().ok_or(Invalid::Refused("vaults do not count in this network"))?;
-                WholeRegistration::check(registration, rules)
-                    .map(|_| ())
-                    .map_err(|_| Invalid::Refused("a vault registration's transactions or signatures do not hold"))
-            }
+            Item::Vault(registration) => self.check_vault(registration),
             Item::Evidence(Evidence::Votes(pair)) => contradiction(&self.ledger.chain(), pair)
                 .map(|_| ())
                 .ok_or(Invalid::Refused("two engine votes do not contradict each other")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_vault(&self, registration: &VaultRegistration) -> Result<(), Invalid> {
+        let parent = sessions::parent(&self.ledger, registration);
+        let whole = WholeRegistration::check(registration, parent, self.sessions.versions())
+            .map_err(|_| Invalid::Refused("a vault registration's transactions or signatures do not hold"))?;
+        match whole.draft().funding() {
+            Some(coin) if self.ledger.vault(&coin).is_some() => {
+                Err(Invalid::Refused("an expansion that is paid for by a vault"))
+            }
             _ => Ok(()),
         }
     }
@@ -529,7 +536,7 @@ impl Core {
                 Ok(_) | Err(Unproven::AlreadyConvicted) => true,
                 Err(_) => false,
             },
-            Message::Registration(registration) => match self.sessions.name(&registration) {
+            Message::Registration(registration) => match self.sessions.name(&self.ledger, &registration) {
                 // Whether the operator is known and the vault new depends on the head, and theirs is another.
                 Ok(_) => {
                     let _ = self.register(now, *registration);
@@ -604,16 +611,16 @@ impl Core {
     ///
     /// [`RegistrationRefused`] with the reason; nothing has changed then.
     pub fn register(&mut self, now: Millis, registration: VaultRegistration) -> Result<VaultId, RegistrationRefused> {
-        let id = self.sessions.name(&registration)?;
-        if self.sessions.open(now, &self.ledger, id, registration.clone())? {
-            self.ask_covenant(registration);
+        let id = self.sessions.name(&self.ledger, &registration)?;
+        if let Some(asked) = self.sessions.open(now, &self.ledger, &registration)? {
+            self.ask_covenant(asked);
         }
         Ok(id)
     }
 
-    fn ask_covenant(&mut self, registration: VaultRegistration) {
-        self.actions.push(Action::Presign(Box::new(registration.clone())));
-        self.actions.push(Action::Publish(Message::Registration(Box::new(registration))));
+    fn ask_covenant(&mut self, asked: Asked) {
+        self.actions.push(Action::Publish(Message::Registration(Box::new(asked.registration.clone()))));
+        self.actions.push(Action::Presign(Box::new(asked)));
     }
 
     /// Takes a covenant member's answer, `own` when it is ours. False when it is worthless.
@@ -681,8 +688,8 @@ impl Core {
         self.want_missing();
         self.say_again();
         self.sessions.settle(now, &self.ledger);
-        for registration in self.sessions.repeated() {
-            self.ask_covenant(registration);
+        for asked in self.sessions.repeated() {
+            self.ask_covenant(asked);
         }
         self.proceed();
     }

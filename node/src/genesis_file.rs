@@ -83,9 +83,9 @@ pub struct GenesisFile {
     pub contracts: ContractsFile,
     /// Kinds of ETH-side stake, by strategy ascending.
     pub assets: Vec<AssetFile>,
-    /// Terms of every vault; absent when bitcoin does not count.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vaults: Option<VaultTermsFile>,
+    /// Versions of the terms of vaults, by activation ascending; absent when bitcoin does not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vaults: Vec<VaultTermsFile>,
     /// The protocol's numbers.
     pub parameters: ParametersFile,
     /// Seats of epoch 0, by operator ascending.
@@ -139,6 +139,8 @@ pub struct AssetFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaultTermsFile {
+    /// Bitcoin height.
+    pub activation: u64,
     /// Covenant keys, ascending.
     pub covenant: Vec<String>,
     /// How many must sign.
@@ -159,8 +161,6 @@ pub struct VaultTermsFile {
     pub min_slash_fee: u64,
     /// Satoshis.
     pub min_stake: u64,
-    /// Micro-dollars of one bitcoin.
-    pub price: String,
 }
 
 /// See [`Parameters`].
@@ -181,6 +181,7 @@ pub struct ParametersFile {
     pub attest_lag_blocks: u64,
     pub min_total: String,
     pub min_bond: String,
+    pub bitcoin_price: String,
 }
 
 /// See [`Seat`].
@@ -211,7 +212,7 @@ impl From<&Genesis> for GenesisFile {
                 delegation_manager: genesis.contracts.delegation_manager.to_string(),
             },
             assets: genesis.assets.iter().map(AssetFile::from).collect(),
-            vaults: genesis.vaults.as_ref().map(VaultTermsFile::from),
+            vaults: genesis.vaults.iter().map(VaultTermsFile::from).collect(),
             parameters: ParametersFile::from(&genesis.parameters),
             seats: genesis.seats.iter().map(SeatFile::from).collect(),
         }
@@ -235,6 +236,7 @@ impl From<&Asset> for AssetFile {
 impl From<&VaultTerms> for VaultTermsFile {
     fn from(terms: &VaultTerms) -> Self {
         Self {
+            activation: terms.activation,
             covenant: terms.covenant.iter().map(ToString::to_string).collect(),
             quorum: terms.quorum,
             min_staking_time: terms.min_staking_time,
@@ -245,7 +247,6 @@ impl From<&VaultTerms> for VaultTermsFile {
             slash_script: hex_bytes(&terms.slash_script),
             min_slash_fee: terms.min_slash_fee.get(),
             min_stake: terms.min_stake.get(),
-            price: terms.price.to_string(),
         }
     }
 }
@@ -266,6 +267,7 @@ impl From<&Parameters> for ParametersFile {
             attest_lag_blocks: p.attest_lag_blocks,
             min_total: p.min_total.to_string(),
             min_bond: p.min_bond.to_string(),
+            bitcoin_price: p.bitcoin_price.to_string(),
         }
     }
 }
@@ -280,6 +282,7 @@ impl TryFrom<GenesisFile> for Genesis {
     type Error = BadGenesis;
     fn try_from(file: GenesisFile) -> Result<Self, BadGenesis> {
         let assets = file.assets.iter().map(AssetFile::parse).collect::<Result<Vec<_>, _>>()?;
+        let vaults = file.vaults.into_iter().map(VaultTermsFile::parse).collect::<Result<Vec<_>, _>>()?;
         let seats = file.seats.iter().map(SeatFile::parse).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             random: parse("random", &file.random)?,
@@ -289,7 +292,7 @@ impl TryFrom<GenesisFile> for Genesis {
             bitcoin_start: file.bitcoin_start.parse(bitcoin("bitcoin_start.hash", &file.bitcoin_start.hash)?),
             contracts: file.contracts.parse()?,
             assets: bounded("assets", assets)?,
-            vaults: file.vaults.map(VaultTermsFile::parse).transpose()?,
+            vaults: bounded("vaults", vaults)?,
             parameters: file.parameters.parse()?,
             seats: bounded("seats", seats)?,
         })
@@ -329,6 +332,7 @@ impl VaultTermsFile {
     fn parse(self) -> Result<VaultTerms, BadGenesis> {
         let covenant = self.covenant.iter().map(|key| parse::<SchnorrKey>("vaults.covenant", key));
         Ok(VaultTerms {
+            activation: self.activation,
             covenant: bounded("vaults.covenant", covenant.collect::<Result<Vec<_>, _>>()?)?,
             quorum: self.quorum,
             min_staking_time: self.min_staking_time,
@@ -340,7 +344,6 @@ impl VaultTermsFile {
             slash_script: blob("vaults.slash_script", &self.slash_script)?,
             min_slash_fee: Sats::new(self.min_slash_fee),
             min_stake: Sats::new(self.min_stake),
-            price: MicroUsd::new(parse("vaults.price", &self.price)?),
         })
     }
 }
@@ -361,6 +364,7 @@ impl ParametersFile {
             attest_lag_blocks: self.attest_lag_blocks,
             min_total: MicroUsd::new(parse("parameters.min_total", &self.min_total)?),
             min_bond: MicroUsd::new(parse("parameters.min_bond", &self.min_bond)?),
+            bitcoin_price: MicroUsd::new(parse("parameters.bitcoin_price", &self.bitcoin_price)?),
         })
     }
 }
@@ -422,7 +426,8 @@ pub(crate) mod tests {
             }]
             .try_into()
             .unwrap(),
-            vaults: Some(VaultTerms {
+            vaults: vec![VaultTerms {
+                activation: 100,
                 covenant: vec![SchnorrKey::new([1; 32]), SchnorrKey::new([2; 32]), SchnorrKey::new([3; 32])]
                     .try_into()
                     .unwrap(),
@@ -435,8 +440,9 @@ pub(crate) mod tests {
                 slash_script: vec![0x6a, 0x01, 0x50].try_into().unwrap(),
                 min_slash_fee: Sats::new(1_000),
                 min_stake: Sats::new(50_000),
-                price: MicroUsd::new(60_000_000_000),
-            }),
+            }]
+            .try_into()
+            .unwrap(),
             parameters: Parameters {
                 epoch_heights: 20,
                 epoch_ethereum_blocks: 15,
@@ -451,6 +457,7 @@ pub(crate) mod tests {
                 attest_lag_blocks: 20,
                 min_total: MicroUsd::new(1),
                 min_bond: MicroUsd::new(1),
+                bitcoin_price: MicroUsd::new(60_000_000_000),
             },
             seats: vec![Seat {
                 operator: OperatorId::new([9; 20]),

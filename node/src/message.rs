@@ -4,7 +4,7 @@ use palisade_bitcoin::covenant::Answer;
 use palisade_types::attestation::{Attestation, FinalityVote};
 use palisade_types::canonical::{Canonical, Malformed, Reader};
 use palisade_types::evidence::Evidence;
-use palisade_types::ids::VaultId;
+use palisade_types::ids::Hash;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::vault::VaultRegistration;
 
@@ -31,19 +31,19 @@ pub enum Message {
 /// One covenant member's answer to one registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presigned {
-    /// For which vault.
-    pub vault: VaultId,
+    /// To which one: [`VaultRegistration::endorsement`].
+    pub registration: Hash,
     /// His signatures.
     pub answer: Answer,
 }
 
 impl Canonical for Presigned {
     fn write(&self, out: &mut Vec<u8>) {
-        self.vault.write(out);
+        self.registration.write(out);
         self.answer.write(out);
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self { vault: Canonical::read(input)?, answer: Canonical::read(input)? })
+        Ok(Self { registration: Canonical::read(input)?, answer: Canonical::read(input)? })
     }
 }
 

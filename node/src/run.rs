@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::network::admission::{Admission, Standing};
 use crate::network::{self, Gossip, Network, Topic};
 use crate::rpc;
+use crate::sessions::Asked;
 use crate::signer::{self, Signer};
 use crate::signing::{self, Signed, Task};
 use anyhow::{Context, bail};
@@ -31,7 +32,7 @@ use palisade_agreement::pool::Pool;
 use palisade_agreement::wire::wire;
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::client::{Auth, Endpoint};
-use palisade_bitcoin::vault::VaultRules;
+use palisade_bitcoin::vault::Versions;
 use palisade_ethereum::{Account, Ethereum};
 use palisade_ledger::{Ledger, Tree};
 use palisade_storage::{Store, StoreError};
@@ -43,7 +44,6 @@ use palisade_types::genesis::Genesis;
 use palisade_types::ids::BlockId;
 use palisade_types::slash::CaseStatus;
 use palisade_types::units::{Height, Millis};
-use palisade_types::vault::VaultRegistration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,7 +70,7 @@ const STUCK: Duration = Duration::from_secs(60);
 pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let genesis = Arc::new(genesis);
     let chain = genesis.chain_id();
-    let rules = genesis.vaults.as_ref().map(VaultRules::new).transpose().context("genesis: terms of vaults")?;
+    let versions = Versions::of(&genesis).context("genesis: terms of vaults")?;
     tracing::info!(operator = %config.operator, %chain, "starting");
 
     let ethereum = Arc::new(connect_ethereum(&config, &genesis).await?);
@@ -80,7 +80,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let signer = open_signer(&config, &genesis, &ethereum).await?;
     let attested = signer.attested_last().await.context("reading the signer's records")?;
     let attested = attested.map(|(height, id)| FinalBlock { height, id });
-    let mut core = Core::new(config.operator, rules, ledger, store.confirmed()?, attested);
+    let mut core = Core::new(config.operator, versions, ledger, store.confirmed()?, attested);
     resume(&mut core, &store, &genesis, attested)?;
     let waiting = store.pending().context("reading what waits for a block")?;
     core.remember(waiting.iter().filter_map(|(_, bytes)| Item::from_bytes(bytes).ok()));
@@ -391,7 +391,7 @@ struct Actor {
     network: Network,
     wanted: BTreeMap<ChainKind, mpsc::Sender<Wanted>>,
     tasks: mpsc::UnboundedSender<Task>,
-    presign: mpsc::Sender<VaultRegistration>,
+    presign: mpsc::Sender<Asked>,
     pace: Pace,
     /// For how long after the start the guard does not vote.
     vote_pause: Duration,
@@ -675,7 +675,7 @@ impl Actor {
                 Action::Vote { checkpoint, epoch_start } => self.ask(Task::Vote { checkpoint, epoch_start }),
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
                 // Full, or nobody here is a member: the core asks again, others answer.
-                Action::Presign(registration) => drop(self.presign.try_send(*registration).is_ok()),
+                Action::Presign(asked) => drop(self.presign.try_send(*asked).is_ok()),
                 Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,
                 Action::Certified(certificate) => {
                     if let Some(proposed) = self.progress.certifying.remove(&certificate.slot) {

@@ -1,21 +1,25 @@
 //! Vault registrations that wait for the covenant: opened by whoever hands one in, known to every operator by gossip,
-//! closed when the vault is in the ledger, its operator is convicted, or nobody could sign for too long.
+//! closed when the vault is in the ledger, the ledger would not take it any more, or nobody could sign for too long.
+//!
+//! A session is named by the registration, not by the vault: a stranger's copy with a false block or another operator is a session
+//! of its own, which no honest member answers and which keeps nobody from the true one.
 
 use crate::handle::RegistrationRefused;
 use crate::message::Presigned;
 use palisade_bitcoin::covenant::{Presigning, Progress};
-use palisade_bitcoin::registration::Draft;
-use palisade_bitcoin::vault::VaultRules;
-use palisade_ledger::Ledger;
-use palisade_types::ids::{OperatorId, VaultId};
+use palisade_bitcoin::expansion::ExpansionError;
+use palisade_bitcoin::registration::{Draft, RegistrationError};
+use palisade_bitcoin::vault::Versions;
+use palisade_ledger::{Invalid, Ledger};
+use palisade_types::ids::{Hash, OperatorId, VaultId};
 use palisade_types::units::Millis;
-use palisade_types::vault::VaultRegistration;
+use palisade_types::vault::{MAX_VERIFIED, VaultRegistration};
 use std::collections::BTreeMap;
 
 /// Registrations that may wait at one time,
 const MAX_OPEN: usize = 256;
 /// and of one operator: a stranger who makes registrations up fills no more than that.
-const MAX_OPEN_OF_ONE: usize = 16;
+const MAX_OPEN_OF_ONE: usize = MAX_VERIFIED;
 /// How long one may wait: a stake that no member finds on Bitcoin makes room again.
 const LIFE: Millis = Millis::new(600_000);
 /// How many are told again at one time.
@@ -24,14 +28,23 @@ const REPEATED: usize = 16;
 /// Registrations that wait.
 #[derive(Debug)]
 pub struct Sessions {
-    rules: Option<VaultRules>,
-    open: BTreeMap<VaultId, Session>,
+    versions: Versions,
+    open: BTreeMap<Hash, Session>,
 }
 
 #[derive(Debug)]
 struct Session {
     presigning: Presigning,
     since: Millis,
+}
+
+/// What a member of the covenant is asked to sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The registration, with nothing of the covenant's.
+    pub registration: VaultRegistration,
+    /// What the ledger holds of the vault that it expands.
+    pub parent: Option<VaultRegistration>,
 }
 
 /// What a covenant member's answer did.
@@ -48,29 +61,35 @@ pub enum Taken {
 }
 
 impl Sessions {
-    /// None waits. Without `rules` vaults do not count in this network.
+    /// None waits. Without a version of terms vaults do not count in this network.
     #[must_use]
-    pub const fn new(rules: Option<VaultRules>) -> Self {
-        Self { rules, open: BTreeMap::new() }
+    pub const fn new(versions: Versions) -> Self {
+        Self { versions, open: BTreeMap::new() }
     }
 
     /// The terms of this network's vaults.
     #[must_use]
-    pub const fn rules(&self) -> Option<&VaultRules> {
-        self.rules.as_ref()
+    pub const fn versions(&self) -> &Versions {
+        &self.versions
     }
 
-    /// The vault's name, when everything holds that does not depend on the ledger.
+    /// The vault's name, when everything holds that does not depend on the ledger. Of an expansion whose parent this ledger does
+    /// not hold (yet) that is everything but the way it grows out of it.
     ///
     /// # Errors
     ///
     /// [`RegistrationRefused`]: no honest node passes it on.
-    pub fn name(&self, registration: &VaultRegistration) -> Result<VaultId, RegistrationRefused> {
-        let rules = self.rules.as_ref().ok_or_else(|| refused("vaults do not count in this network"))?;
-        Ok(Draft::check(registration, rules).map_err(refused)?.id())
+    pub fn name(&self, ledger: &Ledger, registration: &VaultRegistration) -> Result<VaultId, RegistrationRefused> {
+        match Draft::check(registration, parent(ledger, registration), &self.versions) {
+            Err(RegistrationError::Expansion(ExpansionError::NoParent)) => {
+                let alone = VaultRegistration { expansion: None, ..registration.clone() };
+                Ok(Draft::check(&alone, None, &self.versions).map_err(refused)?.id())
+            }
+            checked => Ok(checked.map_err(refused)?.id()),
+        }
     }
 
-    /// Opens a session for a registration that [`Self::name`] named; true when it is new.
+    /// Opens a session for a registration that [`Self::name`] named; what the members are to be asked when it is new.
     ///
     /// # Errors
     ///
@@ -79,12 +98,12 @@ impl Sessions {
         &mut self,
         now: Millis,
         ledger: &Ledger,
-        id: VaultId,
-        registration: VaultRegistration,
-    ) -> Result<bool, RegistrationRefused> {
-        self.check(ledger, &id, &registration)?;
-        if self.open.contains_key(&id) {
-            return Ok(false);
+        registration: &VaultRegistration,
+    ) -> Result<Option<Asked>, RegistrationRefused> {
+        ledger.expects(registration).map_err(refused)?;
+        let name = registration.endorsement(self.versions.chain());
+        if self.open.contains_key(&name) {
+            return Ok(None);
         }
         let of_one = |operator: &OperatorId| {
             self.open.values().filter(|session| session.presigning.registration().operator == *operator).count()
@@ -92,64 +111,60 @@ impl Sessions {
         if self.open.len() >= MAX_OPEN || of_one(&registration.operator) >= MAX_OPEN_OF_ONE {
             return Err(refused("too many registrations wait for the covenant"));
         }
-        let rules = self.rules.as_ref().ok_or_else(|| refused("vaults do not count in this network"))?;
-        let presigning = Presigning::open(registration, rules).map_err(refused)?;
-        self.open.insert(id, Session { presigning, since: now });
-        Ok(true)
-    }
-
-    /// What depends on the ledger, and so on whose head it is.
-    fn check(
-        &self,
-        ledger: &Ledger,
-        id: &VaultId,
-        registration: &VaultRegistration,
-    ) -> Result<(), RegistrationRefused> {
-        let operator = ledger
-            .operator(&registration.operator)
-            .ok_or_else(|| refused(format!("operator {} is unknown", registration.operator)))?;
-        if operator.convicted.is_some() {
-            return Err(refused(format!("operator {} is convicted", operator.id)));
+        let parent = parent(ledger, registration);
+        let presigning = Presigning::open(registration, parent, &self.versions).map_err(refused)?;
+        if presigning.draft().funding().is_some_and(|coin| ledger.vault(&coin).is_some()) {
+            return Err(refused("the coin that pays for the expansion is a vault"));
         }
-        if operator.keys_now().is_none_or(|row| !registration.providers.contains(&row.eots)) {
-            return Err(refused("none of the finality providers is the operator's key"));
-        }
-        if ledger.vault(id).is_some() {
-            return Err(refused(format!("vault {id} is registered already")));
-        }
-        Ok(())
+        let session = Session { presigning, since: now };
+        let asked = session.asked();
+        self.open.insert(name, session);
+        Ok(Some(asked))
     }
 
     /// Takes a covenant member's answer.
     pub fn take(&mut self, presigned: Presigned) -> Taken {
-        let (Some(session), Some(rules)) = (self.open.get_mut(&presigned.vault), &self.rules) else {
+        let Some(session) = self.open.get_mut(&presigned.registration) else {
             return Taken::Unneeded;
         };
         match session.presigning.take(presigned.answer) {
             Err(_) => Taken::Worthless,
             Ok(Progress::Waiting { .. }) => Taken::Waiting,
             Ok(Progress::Complete) => {
-                session.presigning.finish(rules).map_or(Taken::Waiting, |whole| Taken::Whole(Box::new(whole)))
+                session.presigning.finish(&self.versions).map_or(Taken::Waiting, |whole| Taken::Whole(Box::new(whole)))
             }
         }
     }
 
     /// What should be said again, oldest first.
-    pub fn repeated(&self) -> Vec<VaultRegistration> {
+    pub fn repeated(&self) -> Vec<Asked> {
         let mut open: Vec<&Session> = self.open.values().collect();
         open.sort_by_key(|session| session.since);
-        open.iter().take(REPEATED).map(|session| session.presigning.registration().clone()).collect()
+        open.into_iter().take(REPEATED).map(Session::asked).collect()
     }
 
     /// Closes what the ledger has settled and what waited too long.
     pub fn settle(&mut self, now: Millis, ledger: &Ledger) {
-        let convicted = |id: &OperatorId| ledger.operator(id).is_some_and(|operator| operator.convicted.is_some());
-        self.open.retain(|id, session| {
-            ledger.vault(id).is_none()
-                && !convicted(&session.presigning.registration().operator)
-                && session.since.get() + LIFE.get() > now.get()
+        let may_come = |registration: &VaultRegistration| {
+            !matches!(ledger.expects(registration), Err(Invalid::Late(_) | Invalid::Refused(_)))
+        };
+        self.open.retain(|_, session| {
+            may_come(session.presigning.registration()) && session.since.get() + LIFE.get() > now.get()
         });
     }
+}
+
+impl Session {
+    fn asked(&self) -> Asked {
+        let (registration, parent) = (self.presigning.registration().clone(), self.presigning.parent().cloned());
+        Asked { registration, parent }
+    }
+}
+
+/// What the ledger holds of the vault that a registration expands.
+pub fn parent<'a>(ledger: &'a Ledger, registration: &VaultRegistration) -> Option<&'a VaultRegistration> {
+    let expansion = registration.expansion.as_ref()?;
+    ledger.vault(&expansion.parent).map(|parent| &parent.registration)
 }
 
 fn refused(reason: impl ToString) -> RegistrationRefused {

@@ -3,16 +3,16 @@
 
 use crate::core::Attest;
 use crate::message::Presigned;
+use crate::sessions::Asked;
 use crate::signer::{Refused, Signer};
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::covenant::Member;
-use palisade_bitcoin::registration::Draft;
 use palisade_crypto::eots;
 use palisade_types::attestation::{Attestation, FinalityVote};
 use palisade_types::epoch::FinalBlock;
+use palisade_types::ids::Hash;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::units::Height;
-use palisade_types::vault::VaultRegistration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -81,13 +81,13 @@ pub async fn sign(signer: Signer, mut tasks: mpsc::UnboundedReceiver<Task>, sign
 pub async fn presign(
     secret: eots::SecretKey,
     bitcoin: Arc<Bitcoin>,
-    mut registrations: mpsc::Receiver<VaultRegistration>,
+    mut registrations: mpsc::Receiver<Asked>,
     signed: mpsc::Sender<Signed>,
 ) {
     let member = Member::new(secret);
     let mut answered = BTreeMap::new();
-    while let Some(registration) = registrations.recv().await {
-        if let Some(presigned) = presign_one(&member, &bitcoin, &registration, &mut answered).await
+    while let Some(asked) = registrations.recv().await {
+        if let Some(presigned) = presign_one(&member, &bitcoin, &asked, &mut answered).await
             && signed.send(Signed::Presigned(presigned)).await.is_err()
         {
             return;
@@ -114,37 +114,40 @@ fn refusal(what: &'static str, refused: &Refused) -> Signed {
     }
 }
 
+/// Answers kept: a registration that is said again gets the same one.
+const MAX_ANSWERED: usize = 256;
+
 /// A member checks everything himself, against his own chain, and answers the same registration once.
 async fn presign_one(
     member: &Member,
     bitcoin: &Bitcoin,
-    registration: &VaultRegistration,
-    answered: &mut BTreeMap<Vec<u8>, Presigned>,
+    asked: &Asked,
+    answered: &mut BTreeMap<Hash, Presigned>,
 ) -> Option<Presigned> {
-    use palisade_types::canonical::Canonical;
-    const MAX_ANSWERED: usize = 256;
-    let key = registration.to_bytes();
-    if let Some(presigned) = answered.get(&key) {
+    let registration = &asked.registration;
+    let name = registration.endorsement(bitcoin.versions().chain());
+    if let Some(presigned) = answered.get(&name) {
         return Some(presigned.clone());
     }
-    let header = bitcoin
-        .header(registration.inclusion.height)
-        .await
-        .inspect_err(|error| tracing::info!(%error, "cannot presign a vault yet"))
-        .ok()?;
-    let vault = Draft::check(registration, bitcoin.rules()).ok()?.id();
-    match member.presign(registration, &header, bitcoin.rules()) {
+    let header = match &registration.inclusion {
+        None => None,
+        Some(inclusion) => {
+            let header = bitcoin.header(inclusion.height).await;
+            Some(header.inspect_err(|error| tracing::info!(%error, "cannot presign a vault yet")).ok()?)
+        }
+    };
+    match member.presign(registration, asked.parent.as_ref(), header.as_ref(), bitcoin.versions()) {
         Ok(answer) => {
-            tracing::info!(%vault, "presigned a vault as a member of the covenant");
-            let presigned = Presigned { vault, answer };
+            tracing::info!(registration = %name, "presigned a vault as a member of the covenant");
+            let presigned = Presigned { registration: name, answer };
             if answered.len() >= MAX_ANSWERED {
                 answered.pop_first();
             }
-            answered.insert(key, presigned.clone());
+            answered.insert(name, presigned.clone());
             Some(presigned)
         }
         Err(error) => {
-            tracing::info!(%vault, %error, "the covenant's member does not sign this vault");
+            tracing::info!(registration = %name, %error, "the covenant's member does not sign this vault");
             None
         }
     }

@@ -5,6 +5,7 @@
 
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use palisade_bitcoin::vault::Versions;
 use palisade_ledger::Ledger;
 use palisade_node::core::Core;
 use palisade_node::genesis_file::GenesisFile;
@@ -72,7 +73,7 @@ impl Node {
         grow(&mut ledger, &store, vec![observed(&anchor, ethereum, vec![])]);
         let head = ledger.head().height.get();
 
-        let core = run(Core::new(HONEST, None, ledger, None, None));
+        let core = run(Core::new(HONEST, Versions::new(domains.chain, &[]).unwrap(), ledger, None, None));
         let metrics = Metrics::new();
         let (_connected, connected) = watch::channel([HONEST, GUILTY].into());
         let sources =

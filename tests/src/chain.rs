@@ -8,13 +8,13 @@
 use bitcoin::block::Header;
 use bitcoin::hashes::Hash as _;
 use palisade_bitcoin::registration::Presigned;
-use palisade_bitcoin::vault::VaultRules;
+use palisade_bitcoin::vault::Versions;
 use palisade_bitcoin::{slash, watch};
 use palisade_ledger::fixture;
 use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint, Execution, Progress, Watch};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, CaseId, Hash, VaultId};
-use palisade_types::observation::{ConvictedOnChain, Fact, SlashedOnChain, VaultSpent};
+use palisade_types::observation::{ConvictedOnChain, Fact, SlashedOnChain, VaultConfirmed, VaultSpent};
 use palisade_types::position::{Position, PositionId, StakeSource, mul_div};
 use palisade_types::slash::SlashTarget;
 use palisade_types::units::Wad;
@@ -108,8 +108,9 @@ impl History {
         let by_then = |at: Option<&u64>| at.is_some_and(|at| *at <= upto);
         let mut facts = Vec::new();
         for (id, vault) in &watch.vaults {
-            if vault.status == VaultStatus::Verified && by_then(self.stakes.get(id)) {
-                facts.push(Fact::VaultConfirmed(*id));
+            let height = self.stakes.get(id).filter(|height| by_then(Some(height)));
+            if let Some(height) = height.filter(|_| vault.status == VaultStatus::Verified) {
+                facts.push(Fact::VaultConfirmed(VaultConfirmed { id: *id, height: *height }));
             }
             if let Some((at, spend)) = self.spends.get(id)
                 && by_then(Some(at))
@@ -172,16 +173,15 @@ impl History {
             return Ok(Progress::Executed(loss.txid));
         }
         let refuse = |reason: String| ChainError::Refused(reason);
-        let terms = self.genesis.vaults.as_ref().ok_or(refuse("there are no vaults".to_owned()))?;
-        let rules = VaultRules::new(terms).map_err(|error| refuse(error.to_string()))?;
+        let versions = Versions::of(&self.genesis).map_err(|error| refuse(error.to_string()))?;
         let vault = execution.vault.as_ref().ok_or(refuse("there is no vault".to_owned()))?;
         let evidence = execution.case.evidence.as_ref().ok_or(refuse("there is no evidence".to_owned()))?;
         let chain = self.genesis.chain_id();
         let secret = slash::exposed(evidence, &chain, &vault.registration.providers);
         let secret = secret.map_err(|error| refuse(error.to_string()))?;
-        let presigned = Presigned::check(&vault.registration, &rules).map_err(|error| refuse(error.to_string()))?;
+        let presigned = Presigned::held(&vault.registration, &versions).map_err(|error| refuse(error.to_string()))?;
         let transaction = presigned.slash(0, &secret).map_err(|error| refuse(error.to_string()))?;
-        let spent = watch::classify(presigned.vault(), &transaction);
+        let spent = watch::classify(presigned.vault(), &transaction, false);
         let spend = spent.ok_or(refuse("the transaction does not spend the vault".to_owned()))?.spend;
         self.spends.insert(id, (self.head + 1, spend));
         Ok(Progress::Sent(Hash::new(transaction.compute_txid().to_byte_array())))

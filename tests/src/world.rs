@@ -25,13 +25,14 @@ use palisade_bitcoin::inclusion::MerkleProof;
 use palisade_bitcoin::registration::{self, Draft};
 use palisade_bitcoin::scripts::StakingTerms;
 use palisade_bitcoin::staker::{Coin, Wallet};
-use palisade_bitcoin::vault::{CheckedVault, VaultRules};
+use palisade_bitcoin::vault::{CheckedVault, Versions};
 use palisade_crypto::eots;
 use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture::{self, Network, OperatorKeys};
 use palisade_ledger::{Changes, Ledger, Tree};
 use palisade_node::core::{Action, Attest, CHAINS, Core};
 use palisade_node::message::{Message, Presigned};
+use palisade_node::sessions::Asked;
 use palisade_node::signing::Task;
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Item};
@@ -48,7 +49,7 @@ use palisade_types::ids::{
 use palisade_types::randomness::{Commitment, Opening, RandomnessCommitment};
 use palisade_types::row::{Row, RowKey};
 use palisade_types::slash::CaseStatus;
-use palisade_types::units::{BasisPoints, Epoch, Height, MicroUsd, Millis, Sats};
+use palisade_types::units::{BasisPoints, Epoch, Height, Millis, Sats};
 use palisade_types::vault::VaultRegistration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -144,8 +145,7 @@ impl World {
     fn new(plan: &Plan) -> Self {
         let network = Arc::new(network(plan.operators, plan.seed));
         let genesis = &network.genesis;
-        let terms = genesis.vaults.as_ref().expect("a world's genesis has vaults");
-        let rules = VaultRules::new(terms).expect("a world's terms can be met");
+        let rules = Versions::of(genesis).expect("a world's terms can be met");
         let mut bitcoin = History::new(ChainKind::Bitcoin, genesis.clone());
         let registrations = stakes(&network, &rules, plan.seed, &mut bitcoin);
         let mut ethereum = History::new(ChainKind::Ethereum, genesis.clone());
@@ -330,7 +330,8 @@ fn network(operators: usize, seed: u64) -> Network {
     fixture::network_with(operators, seed, |genesis| {
         let mut covenant: Vec<_> = (0..operators.min(COVENANT)).map(|member| member_key(seed, member)).collect();
         covenant.sort_unstable();
-        genesis.vaults = Some(VaultTerms {
+        let terms = VaultTerms {
+            activation: 0,
             quorum: u8::try_from(covenant.len() / 2 + 1).expect("a small covenant"),
             covenant: covenant.try_into().expect("a small covenant"),
             min_staking_time: 300,
@@ -341,8 +342,8 @@ fn network(operators: usize, seed: u64) -> Network {
             slash_script: b"\x6a\x08palisade".to_vec().try_into().expect("ten bytes"),
             min_slash_fee: Sats::new(1_000),
             min_stake: Sats::new(50_000),
-            price: MicroUsd::new(60_000_000_000),
-        });
+        };
+        genesis.vaults = vec![terms].try_into().expect("one version");
         genesis.check().expect("a world's genesis is safe");
     })
 }
@@ -364,8 +365,9 @@ fn member_key(seed: u64, index: usize) -> SchnorrKey {
 }
 
 /// One staker behind each operator, all in one block, and what each asks the covenant to sign.
-fn stakes(network: &Network, rules: &VaultRules, seed: u64, bitcoin: &mut History) -> Vec<VaultRegistration> {
+fn stakes(network: &Network, versions: &Versions, seed: u64, bitcoin: &mut History) -> Vec<VaultRegistration> {
     let number = network.genesis.bitcoin_start.number + JOIN;
+    let rules = versions.at(number).expect("a world's genesis has vaults");
     let staked: Vec<_> = network
         .operators
         .iter()
@@ -386,16 +388,18 @@ fn stakes(network: &Network, rules: &VaultRules, seed: u64, bitcoin: &mut Histor
             let fees = [Amount::from_sat(1_000), Amount::from_sat(20_000)];
             let vault = CheckedVault::check(&transaction, 0, terms, &fees, rules).expect("it keeps the rules");
             let proof = MerkleProof::of(&block, index).expect("the block holds it");
-            let at = (block.block_hash(), number);
-            registration::write(operator, &transaction, &proof, at, &vault, wallet.secret()).expect("it is short")
+            let inclusion = registration::inclusion(&proof, block.block_hash(), number).expect("a short path");
+            let signatures = registration::sign(&vault, wallet.secret());
+            registration::write(operator, &transaction, (Some(inclusion), None), &vault, &signatures)
+                .expect("it is short")
         })
         .collect();
-    bitcoin.stake(number, block.header, registrations.iter().map(|one| name(one, rules)));
+    bitcoin.stake(number, block.header, registrations.iter().map(|one| name(one, versions)));
     registrations
 }
 
-fn name(registration: &VaultRegistration, rules: &VaultRules) -> VaultId {
-    Draft::check(registration, rules).expect("the staker made it well").id()
+fn name(registration: &VaultRegistration, versions: &Versions) -> VaultId {
+    Draft::check(registration, None, versions).expect("the staker made it well").id()
 }
 
 fn stake(wallet: &Wallet, terms: &StakingTerms) -> Transaction {
@@ -421,7 +425,7 @@ fn block_with(transactions: impl Iterator<Item = Transaction>) -> bitcoin::Block
 /// One operator: his core, and around it what `run.rs` and its tasks are to the live one.
 pub struct Operator {
     network: Arc<Network>,
-    rules: VaultRules,
+    versions: Versions,
     role: Role,
     random: ChaCha8Rng,
     /// What decides.
@@ -450,7 +454,7 @@ pub struct Operator {
 impl Operator {
     fn new(
         network: &Arc<Network>,
-        rules: &VaultRules,
+        versions: &Versions,
         seed: u64,
         index: usize,
         role: Role,
@@ -461,9 +465,9 @@ impl Operator {
         let disk = Disk::begin(&Ledger::genesis(network.genesis.clone()));
         let member = (index < COVENANT).then(|| Member::new(member_secret(seed, index)));
         Self {
-            core: load(network, rules, &disk, &signer),
+            core: load(network, versions, &disk, &signer),
             network: network.clone(),
-            rules: rules.clone(),
+            versions: versions.clone(),
             role,
             random: ChaCha8Rng::seed_from_u64(seed ^ (u64::try_from(index).unwrap_or(0) + 1) << 32),
             disk,
@@ -511,8 +515,8 @@ impl Operator {
             Action::Attest(attest) => self.tasks.push_back(Task::Attest(attest)),
             Action::Vote { checkpoint, epoch_start } => self.tasks.push_back(Task::Vote { checkpoint, epoch_start }),
             Action::CommitRandomness { first, count } => self.tasks.push_back(Task::Commit { first, count }),
-            Action::Presign(registration) => {
-                if let Some(presigned) = self.presign(&registration) {
+            Action::Presign(asked) => {
+                if let Some(presigned) = self.presign(&asked) {
                     self.core.presigned(presigned, true);
                 }
             }
@@ -593,11 +597,14 @@ impl Operator {
     }
 
     /// As a member of the covenant, against his own chain.
-    fn presign(&self, registration: &VaultRegistration) -> Option<Presigned> {
-        let header = self.chains[&ChainKind::Bitcoin].header(registration.inclusion.height)?;
-        let vault = Draft::check(registration, &self.rules).ok()?.id();
-        let answer = self.member.as_ref()?.presign(registration, &header, &self.rules).ok()?;
-        Some(Presigned { vault, answer })
+    fn presign(&self, asked: &Asked) -> Option<Presigned> {
+        let bitcoin = &self.chains[&ChainKind::Bitcoin];
+        let header = asked.registration.inclusion.as_ref().and_then(|inclusion| bitcoin.header(inclusion.height));
+        let member = self.member.as_ref()?;
+        let answer =
+            member.presign(&asked.registration, asked.parent.as_ref(), header.as_ref(), &self.versions).ok()?;
+        let registration = asked.registration.endorsement(self.versions.chain());
+        Some(Presigned { registration, answer })
     }
 
     /// The chains go on, and the followers say where they stand.
@@ -617,7 +624,7 @@ impl Operator {
 
     /// The staker asks his operator for as long as the vault is not in the ledger.
     fn ask_for_vault(&mut self) {
-        let id = name(&self.registration, &self.rules);
+        let id = name(&self.registration, &self.versions);
         if self.ledger().vault(&id).is_none() {
             // Refused until the operator himself is known.
             let _ = self.core.register(self.now, self.registration.clone());
@@ -640,7 +647,7 @@ impl Operator {
 }
 
 /// What the live node does at its start: the ledger from disk, what was confirmed, what was attested, the head's header.
-fn load(network: &Network, rules: &VaultRules, disk: &Disk, signer: &Signer) -> Core {
+fn load(network: &Network, versions: &Versions, disk: &Disk, signer: &Signer) -> Core {
     let genesis = network.genesis.clone();
     let head = disk.blocks.last().map(|(block, _)| block.header);
     let ledger = match head {
@@ -654,7 +661,7 @@ fn load(network: &Network, rules: &VaultRules, disk: &Disk, signer: &Signer) -> 
         }
     };
     let attested = signer.attested_last();
-    let mut core = Core::new(signer.keys.id, Some(rules.clone()), ledger, disk.confirmed, attested);
+    let mut core = Core::new(signer.keys.id, versions.clone(), ledger, disk.confirmed, attested);
     if let Some(header) = head {
         core.resume(header, None);
     }
@@ -814,7 +821,7 @@ impl Node for Operator {
                 None => break,
             }
         }
-        self.core = load(&self.network, &self.rules, &self.disk, &self.signer);
+        self.core = load(&self.network, &self.versions, &self.disk, &self.signer);
         self.asked.clear();
         self.tasks.clear();
         self.judged.clear();

@@ -13,10 +13,10 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::{Block, BlockHash, Network, OutPoint, Transaction, Txid};
 use palisade_types::chain::{Chain, ChainError, ChainPoint, Execution, Progress, Watch};
 use palisade_types::evidence::ExposedKey;
-use palisade_types::observation::{Fact, MAX_FACTS, VaultSpent};
+use palisade_types::observation::{Fact, MAX_FACTS, VaultConfirmed, VaultSpent};
 use palisade_types::slash::SlashTarget;
 use palisade_types::vault::{Vault, VaultStatus};
-use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, VaultId, VaultRegistration};
+use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, VaultId};
 use tokio::sync::Mutex;
 
 use crate::client::{Client, Endpoint, RpcError};
@@ -24,7 +24,7 @@ use crate::headers::{Extension, HeaderChain, MAX_HEADERS};
 use crate::inclusion::MerkleProof;
 use crate::registration::{self, Presigned};
 use crate::slash;
-use crate::vault::{CheckedVault, Held, VaultRules};
+use crate::vault::{CheckedVault, Held, Versions};
 use crate::watch;
 
 /// How old a staking transaction may be when its registration is confirmed, in blocks: every block since then is read
@@ -48,7 +48,7 @@ pub struct Bitcoin {
     depth: u32,
     chain: ChainId,
     domain: Domain,
-    rules: VaultRules,
+    versions: Versions,
     blocks: StdMutex<VecDeque<Arc<Block>>>,
     vaults: StdMutex<BTreeMap<VaultId, Arc<CheckedVault>>>,
 }
@@ -71,8 +71,10 @@ impl Bitcoin {
     /// [`ChainError::NotThere`] pass.
     pub async fn connect(config: Config) -> Result<Self, ChainError> {
         let genesis = &config.genesis;
-        let terms = genesis.vaults.as_ref().ok_or_else(|| ChainError::Refused("genesis has no vaults".to_owned()))?;
-        let rules = VaultRules::new(terms).map_err(|error| ChainError::Refused(error.to_string()))?;
+        let versions = Versions::of(genesis).map_err(|error| ChainError::Refused(error.to_string()))?;
+        if versions.is_empty() {
+            return Err(ChainError::Refused("genesis has no vaults".to_owned()));
+        }
         let clients = config.endpoints.into_iter().map(Client::new).collect::<Result<Vec<_>, _>>();
         let clients = clients.map_err(|error| ChainError::Refused(error.to_string()))?;
         if clients.is_empty() {
@@ -95,15 +97,15 @@ impl Bitcoin {
                 .map_err(|_| ChainError::Refused("Bitcoin's depth is beyond 2^32".to_owned()))?,
             chain: genesis.chain_id(),
             domain: genesis.domain(DomainKind::Bitcoin),
-            rules,
+            versions,
             blocks: StdMutex::default(),
             vaults: StdMutex::default(),
         })
     }
 
-    /// What a vault of this network must be.
-    pub fn rules(&self) -> &VaultRules {
-        &self.rules
+    /// What a vault of this network must be, by version.
+    pub fn versions(&self) -> &Versions {
+        &self.versions
     }
 
     /// The first of the operator's endpoints, for what is not about facts: sending a staker's transaction.
@@ -174,7 +176,7 @@ impl Bitcoin {
             let block = self.block(height).await?;
             for (id, transaction) in spends(&block, &places) {
                 let Some(vault) = watch.vaults.get(&id) else { continue };
-                let Ok(presigned) = Presigned::check(&vault.registration, &self.rules) else {
+                let Ok(presigned) = Presigned::held(&vault.registration, &self.versions) else {
                     continue;
                 };
                 let Some(secret) = watch::exposed(&presigned, transaction) else {
@@ -270,7 +272,7 @@ impl Bitcoin {
     /// Where the outputs of the vaults lie: their staking outputs, and the unbonding outputs they may become.
     fn places<'a>(&self, watched: impl Iterator<Item = &'a Vault>) -> HashMap<OutPoint, VaultId> {
         let of = |vault: &Vault| {
-            let checked = self.checked(vault.id, &vault.registration)?;
+            let checked = self.checked(vault)?;
             Some([(checked.outpoint(), vault.id), (checked.unbonded_outpoint(), vault.id)])
         };
         watched.filter_map(of).flatten().collect()
@@ -278,73 +280,58 @@ impl Bitcoin {
 
     /// The vault of a registration, from memory when it was rebuilt before. One that is no vault after all is passed over by
     /// everybody alike: nothing would be gained by stopping at it.
-    fn checked(&self, id: VaultId, registration: &VaultRegistration) -> Option<Arc<CheckedVault>> {
+    fn checked(&self, vault: &Vault) -> Option<Arc<CheckedVault>> {
         let mut vaults = self.vaults.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = vaults.get(&id) {
+        // It may be registered again with a block, and so under other terms.
+        if let Some(known) = vaults.get(&vault.id).filter(|known| known.is_of(&vault.registration)) {
             return Some(known.clone());
         }
-        let rebuilt = registration::vault(registration, &self.rules);
-        let rebuilt =
-            rebuilt.inspect_err(|error| tracing::error!(%id, %error, "the ledger holds a vault that is none"));
-        let vault = Arc::new(rebuilt.ok()?);
+        let rebuilt = registration::vault(&vault.registration, &self.versions);
+        let rebuilt = rebuilt
+            .inspect_err(|error| tracing::error!(id = %vault.id, %error, "the ledger holds a vault that is none"));
+        let checked = Arc::new(rebuilt.ok()?);
         if vaults.len() >= CACHED_VAULTS {
             vaults.pop_first();
         }
-        vaults.insert(id, vault.clone());
-        Some(vault)
+        vaults.insert(vault.id, checked.clone());
+        Some(checked)
     }
 
-    /// Vaults whose staking transaction became final: their block is on our chain at the height they name, and holds
-    /// it. `upto` is final.
-    async fn confirmed(&self, upto: &ChainPoint, watch: &Watch) -> Result<Vec<VaultId>, ChainError> {
+    /// Vaults registered with a block that is final now: it is on our chain at the height they name, and holds their
+    /// staking transaction. `upto` is final.
+    async fn confirmed(&self, upto: &ChainPoint, watch: &Watch) -> Result<Vec<VaultConfirmed>, ChainError> {
         let mut confirmed = Vec::new();
         for vault in watch.vaults.values().filter(|vault| vault.status == VaultStatus::Verified) {
-            let inclusion = &vault.registration.inclusion;
+            let Some(inclusion) = &vault.registration.inclusion else { continue };
             let age = upto.number.checked_sub(inclusion.height);
             let young = age.is_some_and(|age| age <= MAX_REGISTRATION_AGE);
-            let sound = self.checked(vault.id, &vault.registration).is_some();
+            let sound = self.checked(vault).is_some();
             if young && sound && self.hash_at(inclusion.height).await? == Some(inclusion.block) {
                 let block = self.block(narrow(inclusion.height)?).await?;
                 let index = usize::try_from(inclusion.index).unwrap_or(usize::MAX);
                 let staking =
                     block.txdata.get(index).map(|transaction| Hash::new(transaction.compute_txid().to_byte_array()));
                 if staking == Some(vault.id.txid) && index != 0 {
-                    confirmed.push(vault.id);
+                    confirmed.push(VaultConfirmed { id: vault.id, height: inclusion.height });
                 }
             }
         }
         Ok(confirmed)
     }
 
-    /// Every spend of the vaults in `places` in the blocks from `first` to `last`, in the order of the chain.
-    async fn spent(
-        &self,
-        first: u32,
-        last: u32,
-        places: &HashMap<OutPoint, VaultId>,
-        watch: &Watch,
-    ) -> Result<Vec<VaultSpent>, ChainError> {
-        let mut found = Vec::new();
-        if places.is_empty() {
-            return Ok(found);
-        }
+    /// Everything that the blocks from `first` to `last` do to the vaults in `scan`, in the order of the chain.
+    async fn scan(&self, first: u32, last: u32, mut scan: Scan<'_>) -> Result<Vec<Fact>, ChainError> {
+        let mut facts = Vec::new();
         for height in first..=last {
+            if scan.is_idle() {
+                break;
+            }
             let block = self.block(height).await?;
-            for (id, transaction) in spends(&block, places) {
-                let Some(vault) = watch.vaults.get(&id) else { continue };
-                let Some(checked) = self.checked(id, &vault.registration) else {
-                    continue;
-                };
-                let Some(classified) = watch::classify(&checked, transaction) else {
-                    continue;
-                };
-                if !classified.covenant.is_empty() {
-                    tracing::error!(%id, members = ?classified.covenant, "covenant members signed an unregistered spend (R27)");
-                }
-                found.push(VaultSpent { id, spend: classified.spend });
+            for transaction in &block.txdata {
+                scan.meet(self, height, transaction, &mut facts);
             }
         }
-        Ok(found)
+        Ok(facts)
     }
 
     /// Hands a transaction to every endpoint; one that takes it is enough.
@@ -372,7 +359,7 @@ impl Bitcoin {
         let secret = slash::exposed(evidence, &self.chain, &vault.registration.providers)
             .map_err(|error| refused(error.to_string()))?;
         let presigned =
-            Presigned::check(&vault.registration, &self.rules).map_err(|error| refused(error.to_string()))?;
+            Presigned::held(&vault.registration, &self.versions).map_err(|error| refused(error.to_string()))?;
         Ok((presigned, secret))
     }
 
@@ -437,31 +424,27 @@ impl Chain for Bitcoin {
         self.point_at(last.ok_or(ChainError::NotThere { number: u64::from(start) })?).await
     }
 
-    /// Confirmed vaults first, by name; then spends in the order of the chain. A vault that is confirmed here is looked
-    /// for in every block since its own, because it may have been spent before the ledger knew it.
+    /// Vaults registered with their block first, by name, then what happened to them in blocks before the gap: they may have been
+    /// spent before the ledger knew them. Then everything in the gap, in the order of the chain: vaults whose coins are locked
+    /// by a transaction that was registered before, and spends. An expansion is a spend of the parent and then the child's confirmation.
     async fn observe(&self, after: &ChainPoint, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
         self.sync().await?;
         self.check_points(after, upto).await?;
         let (next, last) = (narrow(after.number)?.saturating_add(1), narrow(upto.number)?);
         let confirmed = self.confirmed(upto, watch).await?;
-        let fresh: BTreeSet<VaultId> = confirmed.iter().copied().collect();
-        let oldest = confirmed
-            .iter()
-            .filter_map(|id| watch.vaults.get(id))
-            .map(|vault| vault.registration.inclusion.height)
-            .min();
-        let mut spent = Vec::new();
+        let fresh: BTreeSet<VaultId> = confirmed.iter().map(|confirmed| confirmed.id).collect();
+        let oldest = confirmed.iter().map(|confirmed| confirmed.height).min();
+        let mut facts: Vec<Fact> = confirmed.into_iter().map(Fact::VaultConfirmed).collect();
         if let Some(oldest) = oldest.map(narrow).transpose()?.filter(|oldest| *oldest < next) {
             let early = self.places(watch.vaults.values().filter(|vault| fresh.contains(&vault.id)));
-            spent = self.spent(oldest, next - 1, &early, watch).await?;
+            let scan = Scan { watch, places: early, awaited: HashMap::new() };
+            facts.extend(self.scan(oldest, next - 1, scan).await?);
         }
         let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
         let places = self.places(watch.vaults.values().filter(counted));
-        spent.extend(self.spent(next, last, &places, watch).await?);
-        let facts: Vec<Fact> =
-            confirmed.into_iter().map(Fact::VaultConfirmed).chain(spent.into_iter().map(Fact::VaultSpent)).collect();
+        facts.extend(self.scan(next, last, Scan { watch, places, awaited: awaited(watch, after.number) }).await?);
         match facts.len() > MAX_FACTS {
-            true => Err(ChainError::Refused(format!("{} facts are too many for one observation", facts.len()))),
+            true => Err(ChainError::TooMany { number: upto.number }),
             false => Ok(facts),
         }
     }
@@ -481,6 +464,64 @@ impl Chain for Bitcoin {
         }
         Err(ChainError::Refused("both outputs of the vault are gone".to_owned()))
     }
+}
+
+/// What is looked for in the blocks of a gap.
+struct Scan<'a> {
+    watch: &'a Watch,
+    /// Where outputs of vaults lie that are locked.
+    places: HashMap<OutPoint, VaultId>,
+    /// Staking transactions of vaults that were registered before their coins were locked.
+    awaited: HashMap<Txid, Vec<VaultId>>,
+}
+
+impl Scan<'_> {
+    fn is_idle(&self) -> bool {
+        self.places.is_empty() && self.awaited.is_empty()
+    }
+
+    /// One transaction: first what it spends, then what it locks. From then on that may be spent, also in this very block.
+    fn meet(&mut self, bitcoin: &Bitcoin, height: u32, transaction: &Transaction, facts: &mut Vec<Fact>) {
+        let locked = match self.awaited.is_empty() {
+            true => Vec::new(),
+            false => self.awaited.remove(&transaction.compute_txid()).unwrap_or_default(),
+        };
+        let locked: Vec<&Vault> = locked.iter().filter_map(|id| self.watch.vaults.get(id)).collect();
+        for input in &transaction.input {
+            // One transaction may spend several vaults, but no vault twice: the unbonding output is made by spending the other.
+            let Some(id) = self.places.get(&input.previous_output).copied() else { continue };
+            let expands = locked.iter().any(|child| child.parent() == Some(&id));
+            facts.extend(self.spend(bitcoin, id, transaction, expands).map(Fact::VaultSpent));
+        }
+        for vault in locked {
+            let confirmed = VaultConfirmed { id: vault.id, height: u64::from(height) };
+            let Some(checked) = bitcoin.checked(vault) else { continue };
+            self.places.extend([(checked.outpoint(), vault.id), (checked.unbonded_outpoint(), vault.id)]);
+            facts.push(Fact::VaultConfirmed(confirmed));
+        }
+    }
+
+    fn spend(&self, bitcoin: &Bitcoin, id: VaultId, transaction: &Transaction, expands: bool) -> Option<VaultSpent> {
+        let checked = bitcoin.checked(self.watch.vaults.get(&id)?)?;
+        let classified = watch::classify(&checked, transaction, expands)?;
+        if !classified.covenant.is_empty() {
+            tracing::error!(%id, members = ?classified.covenant, "covenant members signed an unregistered spend (R27)");
+        }
+        Some(VaultSpent { id, spend: classified.spend })
+    }
+}
+
+/// The transactions of vaults whose coins are not locked yet. Below the anchor at which they were registered nobody looked, so that
+/// one that stood there already is not found here: it is registered again with its block.
+fn awaited(watch: &Watch, after: u64) -> HashMap<Txid, Vec<VaultId>> {
+    let mut awaited: HashMap<Txid, Vec<VaultId>> = HashMap::new();
+    let waits = |vault: &&Vault| {
+        vault.status == VaultStatus::Verified && vault.registration.inclusion.is_none() && vault.registered <= after
+    };
+    for vault in watch.vaults.values().filter(waits) {
+        awaited.entry(Txid::from_byte_array(*vault.id.txid.as_bytes())).or_default().push(vault.id);
+    }
+    awaited
 }
 
 /// How far the slashing of one output has come.

@@ -1,8 +1,8 @@
 //! The session in which the covenant signs before a vault counts.
 //!
 //! A member checks the whole registration himself and then answers once: a plain signature on the unbonding transaction,
-//! and for each slashing transaction and each finality provider an adaptor signature, which becomes a signature only with
-//! the provider's secret. So the covenant can neither slash an honest provider's stakers nor be asked to
+//! one on the registration itself (which binds operator and block), for an expansion one on its first input, and for each
+//! slashing transaction and each finality provider an adaptor signature, which becomes a signature only with the provider's secret. So the covenant can neither slash an honest provider's stakers nor be asked to
 //! answer an equivocation. [`Presigning`] collects answers, believes none, and says when there are enough.
 
 use std::collections::BTreeMap;
@@ -15,8 +15,9 @@ use palisade_types::{
     AdaptorBytes, Canonical, List, Malformed, Reader, SchnorrKey, SchnorrSignature, VaultRegistration,
 };
 
+use crate::expansion::CheckedExpansion;
 use crate::registration::{Draft, Presigned, RegistrationError, member, member_adaptors};
-use crate::vault::{CheckedVault, PinnedSlashing, VaultRules};
+use crate::vault::{PinnedSlashing, Versions};
 use crate::witness;
 
 /// What one member says to one registration.
@@ -28,6 +29,10 @@ pub struct Answer {
     pub unbonding: SchnorrSignature,
     /// His adaptor signatures: by slashing transaction in the vault's order, then by provider, ascending.
     pub slashings: List<List<CovenantAdaptor, MAX_PROVIDERS>, { 2 * MAX_RUNGS }>,
+    /// His signature on the registration: [`VaultRegistration::endorsement`].
+    pub endorsement: SchnorrSignature,
+    /// His signature on an expansion's first input, when he is in the parent's covenant too.
+    pub expansion: Option<SchnorrSignature>,
 }
 
 impl Canonical for Answer {
@@ -35,12 +40,16 @@ impl Canonical for Answer {
         self.member.write(out);
         self.unbonding.write(out);
         self.slashings.write(out);
+        self.endorsement.write(out);
+        self.expansion.write(out);
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             member: Canonical::read(input)?,
             unbonding: Canonical::read(input)?,
             slashings: Canonical::read(input)?,
+            endorsement: Canonical::read(input)?,
+            expansion: Canonical::read(input)?,
         })
     }
 }
@@ -69,6 +78,9 @@ impl Member {
 
     /// Checks a registration from its first byte and signs everything. `header` is the block the member's **own** node shows at
     /// the height the registration names: a member who signs for a stake he did not see backs a promise of coins that may not exist.
+    /// A registration that names no block needs none: its coins are locked when everything is signed. `parent` is what the
+    /// member's own ledger holds of the vault that an expansion grows out of; that it is active, that no vault lies where the
+    /// funding coin does and that the terms are in force is for that ledger to say before.
     ///
     /// # Errors
     ///
@@ -76,16 +88,24 @@ impl Member {
     pub fn presign(
         &self,
         registration: &VaultRegistration,
-        header: &Header,
-        rules: &VaultRules,
+        parent: Option<&VaultRegistration>,
+        header: Option<&Header>,
+        versions: &Versions,
     ) -> Result<Answer, RegistrationError> {
-        let draft = Draft::check(registration, rules)?;
-        draft.check_inclusion(header)?;
+        let draft = Draft::check(registration, parent, versions)?;
+        if draft.inclusion().is_some() {
+            draft.check_inclusion(header.ok_or(RegistrationError::Unseen)?)?;
+        }
         member(draft.vault(), &witness::name(&self.key()))?;
-        Ok(self.sign(draft.vault()))
+        Ok(self.sign(&draft))
     }
 
-    fn sign(&self, vault: &CheckedVault) -> Answer {
+    fn sign(&self, draft: &Draft) -> Answer {
+        let vault = draft.vault();
+        let first_input = |expansion: &CheckedExpansion| {
+            member(expansion.parent(), &witness::name(&self.key())).ok()?;
+            Some(witness::sign(&self.secret, expansion.sighash()))
+        };
         let name = witness::name(&self.key());
         let encrypted = |slashing: &PinnedSlashing, provider: &XOnlyPublicKey| {
             let signature = adaptor::sign(&self.secret, &slashing.sighash, &witness::public(provider), &[0; 32]);
@@ -102,6 +122,8 @@ impl Member {
             member: name,
             unbonding: witness::sign(&self.secret, vault.unbonding_sighash()),
             slashings: List::try_from(slashings).expect("a vault has no more slashing transactions than a list"),
+            endorsement: witness::sign(&self.secret, draft.endorsement().as_bytes()),
+            expansion: draft.expansion().and_then(first_input),
         }
     }
 }
@@ -124,24 +146,41 @@ pub enum Progress {
 #[derive(Clone, Debug)]
 pub struct Presigning {
     registration: VaultRegistration,
+    parent: Option<VaultRegistration>,
     draft: Draft,
     answers: BTreeMap<SchnorrKey, Answer>,
 }
 
 impl Presigning {
-    /// Opens a session for a registration that staker and operator agree on; the covenant's lists in it are ignored.
+    /// Opens a session for a registration that staker and operator agree on; the covenant's lists in it are ignored. `parent`
+    /// as in [`Draft::check`].
     ///
     /// # Errors
     ///
     /// [`RegistrationError`]: no member would sign it.
-    pub fn open(registration: VaultRegistration, rules: &VaultRules) -> Result<Self, RegistrationError> {
-        let draft = Draft::check(&registration, rules)?;
-        Ok(Self { registration, draft, answers: BTreeMap::new() })
+    pub fn open(
+        registration: &VaultRegistration,
+        parent: Option<&VaultRegistration>,
+        versions: &Versions,
+    ) -> Result<Self, RegistrationError> {
+        let registration = registration.bare();
+        let draft = Draft::check(&registration, parent, versions)?;
+        Ok(Self { registration, parent: parent.cloned(), draft, answers: BTreeMap::new() })
     }
 
     /// What the members are asked to sign.
     pub fn registration(&self) -> &VaultRegistration {
         &self.registration
+    }
+
+    /// The vault that the registration expands.
+    pub fn parent(&self) -> Option<&VaultRegistration> {
+        self.parent.as_ref()
+    }
+
+    /// What was checked before anybody was asked.
+    pub fn draft(&self) -> &Draft {
+        &self.draft
     }
 
     /// Takes one member's answer after checking every signature in it. A second answer of a member replaces his first.
@@ -161,16 +200,38 @@ impl Presigning {
         for (index, adaptors) in answer.slashings.iter().enumerate() {
             member_adaptors(vault, index, &answer.member, adaptors)?;
         }
+        if !witness::verify(&key, self.draft.endorsement().as_bytes(), &answer.endorsement) {
+            return Err(RegistrationError::Endorsement(answer.member));
+        }
+        self.check_first_input(&answer)?;
         self.answers.insert(answer.member, answer);
         Ok(self.progress())
+    }
+
+    /// Who is in the parent's covenant signs its coins away; who is not, and whoever answers anything else, does not.
+    fn check_first_input(&self, answer: &Answer) -> Result<(), RegistrationError> {
+        let wrong = RegistrationError::FirstInput(answer.member);
+        let expansion = self.draft.expansion();
+        let signer =
+            expansion.and_then(|expansion| Some((expansion, member(expansion.parent(), &answer.member).ok()?)));
+        match (signer, &answer.expansion) {
+            (None, None) => Ok(()),
+            (Some((expansion, key)), Some(signature)) if witness::verify(&key, expansion.sighash(), signature) => {
+                Ok(())
+            }
+            _ => Err(wrong),
+        }
     }
 
     /// How far the session has come.
     pub fn progress(&self) -> Progress {
         let quorum = self.draft.vault().terms().quorum();
+        let moving = self.answers.values().filter(|answer| answer.expansion.is_some()).count();
+        let old_quorum = self.draft.expansion().map_or(0, |expansion| expansion.parent().terms().quorum());
         match self.answers.len() {
-            signed if signed >= usize::from(quorum) => Progress::Complete,
-            signed => Progress::Waiting { signed, quorum },
+            signed if signed < usize::from(quorum) => Progress::Waiting { signed, quorum },
+            _ if moving < usize::from(old_quorum) => Progress::Waiting { signed: moving, quorum: old_quorum },
+            _ => Progress::Complete,
         }
     }
 
@@ -179,10 +240,17 @@ impl Presigning {
     /// # Errors
     ///
     /// [`RegistrationError::NoQuorum`] while more answers are needed.
-    pub fn finish(&self, rules: &VaultRules) -> Result<VaultRegistration, RegistrationError> {
+    pub fn finish(&self, versions: &Versions) -> Result<VaultRegistration, RegistrationError> {
         let mut whole = self.registration.clone();
-        let signature = |answer: &Answer| CovenantSignature { member: answer.member, signature: answer.unbonding };
-        whole.unbonding_covenant = List::try_from(self.answers.values().map(signature).collect::<Vec<_>>())?;
+        let signatures = |of: fn(&Answer) -> Option<SchnorrSignature>| {
+            let one = |answer: &Answer| Some(CovenantSignature { member: answer.member, signature: of(answer)? });
+            List::try_from(self.answers.values().filter_map(one).collect::<Vec<_>>())
+        };
+        whole.unbonding_covenant = signatures(|answer| Some(answer.unbonding))?;
+        whole.endorsements = signatures(|answer| Some(answer.endorsement))?;
+        if let Some(expansion) = &mut whole.expansion {
+            expansion.covenant = signatures(|answer| answer.expansion)?;
+        }
         let staked = whole.slashings.len();
         let adaptors = |index: usize| {
             let of = |answer: &Answer| answer.slashings[index].to_vec();
@@ -194,7 +262,7 @@ impl Presigning {
         for (index, slashing) in whole.unbonding_slashings.as_mut_slice().iter_mut().enumerate() {
             slashing.covenant = adaptors(staked + index)?;
         }
-        Presigned::check(&whole, rules)?;
+        Presigned::check(&whole, self.parent.as_ref(), versions)?;
         Ok(whole)
     }
 }

@@ -10,6 +10,7 @@ pub mod vault;
 pub mod witness;
 
 pub mod covenant;
+pub mod expansion;
 pub mod registration;
 pub mod slash;
 pub mod staker;
@@ -27,4 +28,4 @@ pub mod client;
 pub use crate::bitcoin::{Bitcoin, Config, Newest};
 pub use client::{Auth, Client, Endpoint};
 pub use registration::{RegistrationError, check_registration};
-pub use vault::VaultRules;
+pub use vault::{VaultRules, Versions};

@@ -2,8 +2,8 @@
 //!
 //! A registration is believed in nothing. [`Draft::check`] rebuilds every transaction from the terms and compares, and
 //! checks the staker's signatures; [`Presigned::check`] also checks that a quorum of the covenant has signed everything:
-//! the unbonding transaction plainly, each slashing transaction encrypted to each finality provider's key. Only then can a
-//! provider's equivocation be answered without asking anybody.
+//! the unbonding transaction plainly, each slashing transaction encrypted to each finality provider's key, the registration itself,
+//! and of an expansion the first input. Only then can a provider's equivocation be answered without asking anybody.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use bitcoin::{Amount, Transaction};
 use palisade_crypto::adaptor::AdaptorSignature;
 use palisade_crypto::eots;
-use palisade_types::genesis::VaultTerms;
-use palisade_types::vault::{CovenantAdaptor, CovenantSignature, Inclusion, Slashing};
+use palisade_types::vault::{CovenantAdaptor, CovenantSignature, Expansion, Inclusion, Slashing};
 use palisade_types::{
     Blob, Hash, List, Malformed, OperatorId, Sats, SchnorrKey, SchnorrSignature, VaultId, VaultRegistration,
 };
 
+use crate::expansion::{CheckedExpansion, ExpansionError};
 use crate::inclusion::{InclusionError, MerkleProof};
 use crate::scripts::TermsError;
-use crate::vault::{CheckedVault, Held, PinnedSlashing, RulesError, VaultError, VaultRules};
+use crate::vault::{CheckedVault, Held, PinnedSlashing, VaultError, VaultRules, Versions};
 use crate::witness;
 
 /// Why a registration is refused.
@@ -76,15 +76,43 @@ pub enum RegistrationError {
         /// The place of the transaction in [`CheckedVault::slashings`].
         index: usize,
     },
-    /// The network's own terms are impossible.
+    /// The network has no such version of its terms.
+    #[error("the network has no version {0} of its terms")]
+    UnknownTerms(u16),
+    /// Other terms were in force when its coins were locked.
+    #[error("version {named} of the terms was not in force at height {height}")]
+    OtherTerms {
+        /// What the registration says.
+        named: u16,
+        /// The height of its block.
+        height: u64,
+    },
+    /// The dearest rung does not pay what the registration says (R28).
+    #[error("the registration names a top rate of {named}, its transactions make {real}")]
+    TopRate {
+        /// What the registration says.
+        named: u64,
+        /// What the transactions say.
+        real: u64,
+    },
+    /// A member did not sign this very registration: its operator or its block is not what he saw.
+    #[error("covenant member {0} did not endorse the registration")]
+    Endorsement(SchnorrKey),
+    /// It is no expansion of its parent.
     #[error(transparent)]
-    Rules(#[from] RulesError),
+    Expansion(#[from] ExpansionError),
+    /// A member of the parent's covenant did not sign the first input.
+    #[error("covenant member {0} did not sign the expansion's first input")]
+    FirstInput(SchnorrKey),
     /// The operator's finality key is not among the providers.
     #[error("none of the providers is the operator's finality key")]
     NotTheOperator,
     /// The block named is not the header's.
     #[error("the registration names another block")]
     OtherBlock,
+    /// Somebody asks for a proof of inclusion where none is named, or has no block for the one that is.
+    #[error("the block that holds the stake is not known")]
+    Unseen,
     /// The Merkle path proves nothing.
     #[error(transparent)]
     Inclusion(#[from] InclusionError),
@@ -98,23 +126,41 @@ pub enum RegistrationError {
 pub struct Draft {
     operator: OperatorId,
     staking: Transaction,
-    inclusion: Inclusion,
+    inclusion: Option<Inclusion>,
     vault: CheckedVault,
     staker: Vec<SchnorrSignature>,
+    endorsement: Hash,
+    expansion: Option<CheckedExpansion>,
 }
 
 impl Draft {
-    /// Checks everything but the covenant's signatures and the block the stake stands in.
+    /// Checks everything but the covenant's signatures and the block the stake stands in. `parent` is what the ledger holds
+    /// of the vault that an expansion grows out of; no other registration needs it.
     ///
     /// # Errors
     ///
     /// [`RegistrationError`]: nobody may sign for it, and no block may hold it.
-    pub fn check(registration: &VaultRegistration, rules: &VaultRules) -> Result<Self, RegistrationError> {
+    pub fn check(
+        registration: &VaultRegistration,
+        parent: Option<&VaultRegistration>,
+        versions: &Versions,
+    ) -> Result<Self, RegistrationError> {
+        let rules = in_force(registration, versions)?;
         let staking = transaction(&registration.staking, "staking")?;
         let vault = rebuild(registration, &staking, rules)?;
-        let signatures: Vec<_> = slashings(registration).map(|slashing| slashing.staker).collect();
-        let (operator, inclusion) = (registration.operator, registration.inclusion.clone());
-        let draft = Self { operator, staking, inclusion, vault, staker: signatures };
+        let real = vault.top_rate();
+        if registration.top_rate != real {
+            return Err(RegistrationError::TopRate { named: registration.top_rate, real });
+        }
+        let draft = Self {
+            operator: registration.operator,
+            inclusion: registration.inclusion.clone(),
+            staker: slashings(registration).map(|slashing| slashing.staker).collect(),
+            endorsement: registration.endorsement(versions.chain()),
+            expansion: expansion(registration, &staking, &vault, parent, versions)?,
+            staking,
+            vault,
+        };
         draft.check_staker()?;
         Ok(draft)
     }
@@ -135,13 +181,14 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// [`RegistrationError::OtherBlock`] and [`RegistrationError::Inclusion`].
+    /// [`RegistrationError::Unseen`], [`RegistrationError::OtherBlock`] and [`RegistrationError::Inclusion`].
     pub fn check_inclusion(&self, header: &Header) -> Result<(), RegistrationError> {
-        if header.block_hash().to_byte_array() != *self.inclusion.block.as_bytes() {
+        let inclusion = self.inclusion.as_ref().ok_or(RegistrationError::Unseen)?;
+        if header.block_hash().to_byte_array() != *inclusion.block.as_bytes() {
             return Err(RegistrationError::OtherBlock);
         }
-        let siblings = self.inclusion.siblings.iter().map(|sibling| *sibling.as_bytes()).collect();
-        MerkleProof { index: self.inclusion.index, siblings }.verify(&self.staking, header)?;
+        let siblings = inclusion.siblings.iter().map(|sibling| *sibling.as_bytes()).collect();
+        MerkleProof { index: inclusion.index, siblings }.verify(&self.staking, header)?;
         Ok(())
     }
 
@@ -157,13 +204,27 @@ impl Draft {
 
     /// The vault's name in the ledger.
     pub fn id(&self) -> VaultId {
-        let outpoint = self.vault.outpoint();
-        VaultId { txid: Hash::new(outpoint.txid.to_byte_array()), output: outpoint.vout }
+        name(self.vault.outpoint())
     }
 
-    /// Where the staker says his transaction stands.
-    pub fn inclusion(&self) -> &Inclusion {
-        &self.inclusion
+    /// Where the staker says his transaction stands; `None` before his coins are locked.
+    pub fn inclusion(&self) -> Option<&Inclusion> {
+        self.inclusion.as_ref()
+    }
+
+    /// What a covenant member signs to endorse this very registration, with its operator and its block.
+    pub fn endorsement(&self) -> &Hash {
+        &self.endorsement
+    }
+
+    /// How the vault grows out of another one.
+    pub fn expansion(&self) -> Option<&CheckedExpansion> {
+        self.expansion.as_ref()
+    }
+
+    /// What may not be a vault: the coin that pays for an expansion.
+    pub fn funding(&self) -> Option<VaultId> {
+        self.expansion.as_ref().map(|expansion| name(expansion.funding()))
     }
 
     /// The staker's signature on slashing transaction `index`.
@@ -172,25 +233,58 @@ impl Draft {
     }
 }
 
-/// Checks a registration as a voter, an RPC or a covenant member must before anything else: under genesis' terms, with the
-/// operator's own EOTS key among the providers, and with the covenant's quorum when `presigned`.
+fn name(outpoint: bitcoin::OutPoint) -> VaultId {
+    VaultId { txid: Hash::new(outpoint.txid.to_byte_array()), output: outpoint.vout }
+}
+
+/// The rules a registration names. Where its coins are locked already, they must be those of that height; before, only the
+/// ledger knows which are in force.
+fn in_force<'a>(registration: &VaultRegistration, versions: &'a Versions) -> Result<&'a VaultRules, RegistrationError> {
+    let named = registration.terms;
+    let rules = versions.rules(named).ok_or(RegistrationError::UnknownTerms(named))?;
+    match registration.inclusion.as_ref().map(|inclusion| inclusion.height) {
+        Some(height) if versions.at(height) != Some(rules) => Err(RegistrationError::OtherTerms { named, height }),
+        _ => Ok(rules),
+    }
+}
+
+fn expansion(
+    registration: &VaultRegistration,
+    staking: &Transaction,
+    vault: &CheckedVault,
+    parent: Option<&VaultRegistration>,
+    versions: &Versions,
+) -> Result<Option<CheckedExpansion>, RegistrationError> {
+    let Some(expansion) = &registration.expansion else {
+        return Ok(None);
+    };
+    let old = parent.ok_or(ExpansionError::NoParent)?;
+    let parent = self::vault(old, versions)?;
+    if name(parent.outpoint()) != expansion.parent {
+        return Err(ExpansionError::OtherParent.into());
+    }
+    Ok(Some(CheckedExpansion::check((registration, expansion), staking, vault, (old, parent))?))
+}
+
+/// Checks a registration as a voter, an RPC or a covenant member must before anything else: under the network's terms, with the
+/// operator's own EOTS key among the providers, and with the covenant's quorum when `presigned`. `parent` as in [`Draft::check`].
 ///
 /// # Errors
 ///
 /// [`RegistrationError`].
 pub fn check_registration(
     registration: &VaultRegistration,
-    terms: &VaultTerms,
+    parent: Option<&VaultRegistration>,
+    versions: &Versions,
     operator_eots: &SchnorrKey,
     presigned: bool,
 ) -> Result<VaultId, RegistrationError> {
-    let rules = VaultRules::new(terms)?;
     if !registration.providers.contains(operator_eots) {
         return Err(RegistrationError::NotTheOperator);
     }
     match presigned {
-        true => Presigned::check(registration, &rules).map(|presigned| presigned.draft().id()),
-        false => Draft::check(registration, &rules).map(|draft| draft.id()),
+        true => Presigned::check(registration, parent, versions).map(|presigned| presigned.draft().id()),
+        false => Draft::check(registration, parent, versions).map(|draft| draft.id()),
     }
 }
 
@@ -199,7 +293,8 @@ pub fn check_registration(
 /// # Errors
 ///
 /// [`RegistrationError`].
-pub fn vault(registration: &VaultRegistration, rules: &VaultRules) -> Result<CheckedVault, RegistrationError> {
+pub fn vault(registration: &VaultRegistration, versions: &Versions) -> Result<CheckedVault, RegistrationError> {
+    let rules = versions.rules(registration.terms).ok_or(RegistrationError::UnknownTerms(registration.terms))?;
     rebuild(registration, &transaction(&registration.staking, "staking")?, rules)
 }
 
@@ -232,23 +327,55 @@ pub struct Presigned {
     unbonding: BTreeMap<SchnorrKey, SchnorrSignature>,
     /// By slashing transaction, member and provider.
     adaptors: Vec<BTreeMap<SchnorrKey, Vec<AdaptorSignature>>>,
+    first_input: BTreeMap<SchnorrKey, SchnorrSignature>,
 }
 
 impl Presigned {
-    /// Checks a whole registration.
+    /// Checks a whole registration; `parent` as in [`Draft::check`].
     ///
     /// # Errors
     ///
     /// [`RegistrationError`]: no block may hold it.
-    pub fn check(registration: &VaultRegistration, rules: &VaultRules) -> Result<Self, RegistrationError> {
-        let draft = Draft::check(registration, rules)?;
+    pub fn check(
+        registration: &VaultRegistration,
+        parent: Option<&VaultRegistration>,
+        versions: &Versions,
+    ) -> Result<Self, RegistrationError> {
+        let draft = Draft::check(registration, parent, versions)?;
+        let members = check_endorsements(&draft, &registration.endorsements)?;
+        let first_input = check_first_input(&draft, registration)?;
+        Self::signed(draft, registration, first_input).and_then(|presigned| {
+            match presigned.unbonding.keys().eq(&members) {
+                true => Ok(presigned),
+                false => Err(RegistrationError::NotMembers),
+            }
+        })
+    }
+
+    /// What a vault of the ledger can be unbonded and slashed with. Its endorsements were checked when it came in, and so was the
+    /// input through which an expansion came: its parent is not needed any more.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrationError`]: no block should have held it.
+    pub fn held(registration: &VaultRegistration, versions: &Versions) -> Result<Self, RegistrationError> {
+        let settled = VaultRegistration { expansion: None, ..registration.clone() };
+        let draft = Draft::check(&settled, None, versions)?;
+        Self::signed(draft, registration, BTreeMap::new())
+    }
+
+    fn signed(
+        draft: Draft,
+        registration: &VaultRegistration,
+        first_input: BTreeMap<SchnorrKey, SchnorrSignature>,
+    ) -> Result<Self, RegistrationError> {
         let unbonding = check_unbonding(draft.vault(), &registration.unbonding_covenant)?;
         let members: Vec<SchnorrKey> = unbonding.keys().copied().collect();
         let adaptors = slashings(registration)
             .enumerate()
             .map(|(index, slashing)| check_adaptors(draft.vault(), index, &members, &slashing.covenant))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { draft, unbonding, adaptors })
+        Ok(Self { draft, unbonding, adaptors, first_input })
     }
 
     /// What was checked before the covenant was asked.
@@ -266,6 +393,11 @@ impl Presigned {
         &self.unbonding
     }
 
+    /// The parent's covenant's signatures on an expansion's first input.
+    pub(crate) fn first_input(&self) -> &BTreeMap<SchnorrKey, SchnorrSignature> {
+        &self.first_input
+    }
+
     /// The covenant's adaptor signatures on slashing transaction `index`, encrypted to provider number `provider`.
     pub(crate) fn adaptors(
         &self,
@@ -276,9 +408,12 @@ impl Presigned {
     }
 }
 
-fn check_unbonding(
+/// Ascending members, a quorum of them at least, and every signature holds.
+fn check_signatures(
     vault: &CheckedVault,
     signatures: &[CovenantSignature],
+    message: &[u8; 32],
+    wrong: fn(SchnorrKey) -> RegistrationError,
 ) -> Result<BTreeMap<SchnorrKey, SchnorrSignature>, RegistrationError> {
     let quorum = vault.terms().quorum();
     if !signatures.windows(2).all(|pair| pair[0].member < pair[1].member) {
@@ -289,11 +424,38 @@ fn check_unbonding(
     }
     for signature in signatures {
         let member = member(vault, &signature.member)?;
-        if !witness::verify(&member, vault.unbonding_sighash(), &signature.signature) {
-            return Err(RegistrationError::Unbonding(signature.member));
+        if !witness::verify(&member, message, &signature.signature) {
+            return Err(wrong(signature.member));
         }
     }
     Ok(signatures.iter().map(|signature| (signature.member, signature.signature)).collect())
+}
+
+fn check_unbonding(
+    vault: &CheckedVault,
+    signatures: &[CovenantSignature],
+) -> Result<BTreeMap<SchnorrKey, SchnorrSignature>, RegistrationError> {
+    check_signatures(vault, signatures, vault.unbonding_sighash(), RegistrationError::Unbonding)
+}
+
+/// Who endorsed the registration, ascending.
+fn check_endorsements(draft: &Draft, signatures: &[CovenantSignature]) -> Result<Vec<SchnorrKey>, RegistrationError> {
+    let message = draft.endorsement.as_bytes();
+    let signed = check_signatures(&draft.vault, signatures, message, RegistrationError::Endorsement)?;
+    Ok(signed.into_keys().collect())
+}
+
+/// The parent's covenant, under the parent's terms, let its coins go into this vault.
+fn check_first_input(
+    draft: &Draft,
+    registration: &VaultRegistration,
+) -> Result<BTreeMap<SchnorrKey, SchnorrSignature>, RegistrationError> {
+    match (&draft.expansion, &registration.expansion) {
+        (Some(checked), Some(expansion)) => {
+            check_signatures(checked.parent(), &expansion.covenant, checked.sighash(), RegistrationError::FirstInput)
+        }
+        _ => Ok(BTreeMap::new()),
+    }
 }
 
 /// One adaptor signature of every member for every provider, by member and then provider, ascending.
@@ -343,36 +505,54 @@ pub(crate) fn member(vault: &CheckedVault, name: &SchnorrKey) -> Result<XOnlyPub
     vault.terms().covenant().iter().find(is_named).copied().ok_or(RegistrationError::NotMembers)
 }
 
-/// Writes a registration for a vault: every transaction, the staker's signatures, and nothing of the covenant's.
+/// Where a staking transaction stands, as a registration carries it.
 ///
 /// # Errors
 ///
-/// [`RegistrationError::TooLong`] when the staking transaction or the path is longer than a registration may be.
-pub fn write(
-    operator: OperatorId,
-    staking: &Transaction,
-    proof: &MerkleProof,
-    (block, height): (bitcoin::BlockHash, u64),
-    vault: &CheckedVault,
-    staker: &eots::SecretKey,
-) -> Result<VaultRegistration, RegistrationError> {
-    let providers: Vec<_> = vault.terms().providers().iter().map(witness::name).collect();
+/// [`RegistrationError::TooLong`] when the path is longer than a registration may carry.
+pub fn inclusion(proof: &MerkleProof, block: bitcoin::BlockHash, height: u64) -> Result<Inclusion, RegistrationError> {
     let siblings: Vec<_> = proof.siblings.iter().map(|sibling| Hash::new(*sibling)).collect();
-    let inclusion = Inclusion {
+    Ok(Inclusion {
         block: Hash::new(block.to_byte_array()),
         height,
         index: proof.index,
         siblings: List::try_from(siblings)?,
-    };
+    })
+}
+
+/// The staker's signatures that a registration needs: on each of [`CheckedVault::slashings`], in that order.
+pub fn sign(vault: &CheckedVault, staker: &eots::SecretKey) -> Vec<SchnorrSignature> {
+    vault.slashings().iter().map(|slashing| witness::sign(staker, &slashing.sighash)).collect()
+}
+
+/// Writes a registration for a vault: every transaction, the staker's signatures, and nothing of the covenant's. Without an
+/// `inclusion` the covenant is asked before the coins are locked; an `expansion`'s list of signatures is empty.
+///
+/// # Errors
+///
+/// [`RegistrationError::Staker`] when there are not as many signatures as slashing transactions,
+/// [`RegistrationError::TooLong`] when the staking transaction is longer than a registration may carry.
+pub fn write(
+    operator: OperatorId,
+    staking: &Transaction,
+    (inclusion, expansion): (Option<Inclusion>, Option<Expansion>),
+    vault: &CheckedVault,
+    staker: &[SchnorrSignature],
+) -> Result<VaultRegistration, RegistrationError> {
+    if staker.len() != vault.slashings().len() {
+        return Err(RegistrationError::Staker(staker.len()));
+    }
+    let providers: Vec<_> = vault.terms().providers().iter().map(witness::name).collect();
     let of = |held: Held| {
-        let ours = vault.slashings().iter().filter(|slashing| slashing.held == held);
-        ours.map(|slashing| {
+        let ours = vault.slashings().iter().zip(staker).filter(|(slashing, _)| slashing.held == held);
+        ours.map(|(slashing, staker)| {
             let transaction = bytes(&slashing.transaction)?;
-            Ok(Slashing { transaction, staker: witness::sign(staker, &slashing.sighash), covenant: List::new() })
+            Ok(Slashing { transaction, staker: *staker, covenant: List::new() })
         })
         .collect::<Result<Vec<_>, RegistrationError>>()
     };
     Ok(VaultRegistration {
+        terms: vault.version(),
         operator,
         staker: witness::name(&vault.terms().staker()),
         providers: List::try_from(providers)?,
@@ -381,10 +561,13 @@ pub fn write(
         output: vault.outpoint().vout,
         amount: Sats::new(vault.value().to_sat()),
         inclusion,
+        expansion,
         unbonding: bytes(vault.unbonding_transaction())?,
         unbonding_covenant: List::new(),
         slashings: List::try_from(of(Held::Staked)?)?,
         unbonding_slashings: List::try_from(of(Held::Unbonding)?)?,
+        top_rate: vault.top_rate(),
+        endorsements: List::new(),
     })
 }
 

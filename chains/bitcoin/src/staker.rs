@@ -1,4 +1,4 @@
-//! What a staker does: stake, unbond, withdraw.
+//! What a staker does: stake, unbond, withdraw, expand.
 //!
 //! The wallet is the smallest that can stake: one key, whose coins lie in the Taproot output of that key (BIP-86's
 //! tweak), spent by the key path. The same key is the staker's key in the scripts. A staker with a wallet of his own needs only the
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash as _;
 use bitcoin::key::TapTweak as _;
+use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{Keypair, Message, SECP256K1, XOnlyPublicKey};
 use bitcoin::sighash::{Prevouts, SighashCache};
 use bitcoin::transaction::Version;
@@ -57,6 +58,9 @@ pub enum StakerError {
     /// The vault has no such slashing transaction.
     #[error("the vault has no slashing transaction {0}")]
     NoSuchSlashing(usize),
+    /// The registration is no expansion that a Taproot key pays for.
+    #[error("the registration is no expansion that this wallet pays for")]
+    NoExpansion,
 }
 
 /// A key and its coins.
@@ -153,22 +157,27 @@ impl Wallet {
     fn sign_key_path(&self, transaction: &mut Transaction, coins: &[Coin]) {
         let spent: Vec<_> =
             coins.iter().map(|coin| TxOut { value: coin.value, script_pubkey: self.script_pubkey() }).collect();
-        let keypair =
-            Keypair::from_seckey_slice(SECP256K1, self.secret.to_bytes().as_ref()).expect("a secret key is a scalar");
-        let tweaked = keypair.tap_tweak(SECP256K1, None).to_keypair();
         let signatures: Vec<_> = {
             let mut cache = SighashCache::new(&*transaction);
             let mut sign = |at| {
                 let hash = cache
                     .taproot_key_spend_signature_hash(at, &Prevouts::All(&spent), TapSighashType::Default)
                     .expect("one spent output stands for each input");
-                SECP256K1.sign_schnorr_no_aux_rand(&Message::from_digest(hash.to_byte_array()), &tweaked)
+                self.key_path_signature(&hash.to_byte_array())
             };
             (0..coins.len()).map(&mut sign).collect()
         };
         for (input, signature) in transaction.input.iter_mut().zip(signatures) {
             input.witness = Witness::from_slice(&[signature.as_ref()]);
         }
+    }
+
+    /// A signature of the key that the wallet's coins lie under, which is tweaked (BIP-86).
+    fn key_path_signature(&self, sighash: &[u8; 32]) -> Signature {
+        let keypair =
+            Keypair::from_seckey_slice(SECP256K1, self.secret.to_bytes().as_ref()).expect("a secret key is a scalar");
+        let tweaked = keypair.tap_tweak(SECP256K1, None).to_keypair();
+        SECP256K1.sign_schnorr_no_aux_rand(&Message::from_digest(*sighash), &tweaked)
     }
 
     /// The unbonding transaction, complete: the covenant signed it when the vault was registered.
@@ -188,6 +197,20 @@ impl Wallet {
             .one(&witness::sign(&self.secret, vault.unbonding_sighash()))
             .leaf(&vault.staking_output().unbonding);
         Ok(transaction)
+    }
+
+    /// The expansion's transaction, complete: the covenant signed it when it was registered. The wallet's own coin pays.
+    ///
+    /// # Errors
+    ///
+    /// [`StakerError::NotTheStaker`], [`StakerError::NoExpansion`].
+    pub fn expand(&self, presigned: &Presigned) -> Result<Transaction, StakerError> {
+        self.owns(presigned.vault())?;
+        let expansion = presigned.draft().expansion().ok_or(StakerError::NoExpansion)?;
+        let sighash = expansion.funding_sighash().ok_or(StakerError::NoExpansion)?;
+        let funding = self.key_path_signature(&sighash);
+        let staker = witness::sign(&self.secret, expansion.sighash());
+        presigned.expand(&staker, Witness::from_slice(&[funding.as_ref()])).ok_or(StakerError::NoExpansion)
     }
 
     /// Takes the stake back alone, by its timelock; valid once the lock has run out.

@@ -8,22 +8,72 @@
 //! rest back under the unbonding timelock. Dust and fees are the staker's; the slash is exact.
 
 use bitcoin::absolute::LockTime;
+use bitcoin::consensus::encode;
 use bitcoin::secp256k1::XOnlyPublicKey;
 use bitcoin::transaction::Version;
-use bitcoin::{
-    Amount, FeeRate, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Weight, Witness,
-};
-use palisade_types::BasisPoints;
+use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Weight, Witness};
 use palisade_types::genesis::VaultTerms;
 use palisade_types::vault::MAX_RUNGS;
+use palisade_types::{BasisPoints, ChainId, Genesis, VaultRegistration};
 
 use crate::scripts::{ChangeOutput, Leaf, StakingOutput, StakingTerms, TermsError, UnbondingOutput};
 use crate::witness::only_sighash;
 
-/// What a network asks of every vault: genesis' terms with its keys read and its sizes checked. Only
+/// What a network asks of its vaults, one version of its terms after the other. A vault keeps its version for life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versions {
+    chain: ChainId,
+    rules: Vec<VaultRules>,
+}
+
+impl Versions {
+    /// Reads a network's terms, once, at start. None is a network where bitcoin does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`RulesError`]: the network must not start with these.
+    pub fn new(chain: ChainId, terms: &[VaultTerms]) -> Result<Self, RulesError> {
+        let numbered = (0..).zip(terms);
+        let rules = numbered.map(|(version, terms)| VaultRules::new(version, terms)).collect::<Result<_, _>>()?;
+        Ok(Self { chain, rules })
+    }
+
+    /// The versions that a genesis names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn of(genesis: &Genesis) -> Result<Self, RulesError> {
+        Self::new(genesis.chain_id(), &genesis.vaults)
+    }
+
+    /// The network: what its covenant endorses is worth nothing elsewhere.
+    pub fn chain(&self) -> &ChainId {
+        &self.chain
+    }
+
+    /// Whether bitcoin does not count in this network.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// One version.
+    pub fn rules(&self, version: u16) -> Option<&VaultRules> {
+        self.rules.get(usize::from(version))
+    }
+
+    /// The version in force at a Bitcoin height.
+    pub fn at(&self, height: u64) -> Option<&VaultRules> {
+        self.rules.iter().take_while(|rules| rules.activation <= height).last()
+    }
+}
+
+/// One version of what a network asks of every vault: genesis' terms with its keys read and its sizes checked. Only
 /// [`VaultRules::new`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultRules {
+    version: u16,
+    activation: u64,
     covenant: Vec<XOnlyPublicKey>,
     quorum: u16,
     sink: ScriptBuf,
@@ -121,13 +171,15 @@ pub enum VaultError {
 }
 
 impl VaultRules {
-    /// Reads genesis' terms, once, at start.
+    /// Reads one version of genesis' terms.
     ///
     /// # Errors
     ///
     /// [`RulesError`]: the network must not start with these.
-    pub fn new(terms: &VaultTerms) -> Result<Self, RulesError> {
+    pub fn new(version: u16, terms: &VaultTerms) -> Result<Self, RulesError> {
         let rules = Self {
+            version,
+            activation: terms.activation,
             covenant: keys(terms)?,
             quorum: u16::from(terms.quorum),
             sink: ScriptBuf::from_bytes(terms.slash_script.to_vec()),
@@ -157,6 +209,11 @@ impl VaultRules {
             return Err(RulesError::NoMajority { quorum: self.quorum, members: self.covenant.len() });
         }
         self.room(self.min_stake, self.min_slash_fee).map_err(RulesError::Minimum)
+    }
+
+    /// Its place in genesis' list.
+    pub fn version(&self) -> u16 {
+        self.version
     }
 
     /// The covenant's members, ascending.
@@ -270,6 +327,7 @@ pub struct PinnedSlashing {
 /// A checked vault. Only [`CheckedVault::check`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedVault {
+    version: u16,
     terms: StakingTerms,
     outpoint: OutPoint,
     value: Amount,
@@ -337,7 +395,24 @@ impl CheckedVault {
             })
             .collect();
         let unbonding_sighash = only_sighash(&unbonding_transaction, &staked, &staking.unbonding);
-        Self { terms, outpoint, value, staking, unbonding, change, unbonding_transaction, unbonding_sighash, slashings }
+        let version = rules.version;
+        Self {
+            version,
+            terms,
+            outpoint,
+            value,
+            staking,
+            unbonding,
+            change,
+            unbonding_transaction,
+            unbonding_sighash,
+            slashings,
+        }
+    }
+
+    /// The version of the network's terms that it keeps.
+    pub fn version(&self) -> u16 {
+        self.version
     }
 
     /// Who stakes, behind whom, for how long.
@@ -414,6 +489,16 @@ impl CheckedVault {
         }
     }
 
+    /// Whether this is the vault that `registration` speaks of, once the registration was found to be one: everything else follows
+    /// from its name, the version of the terms and the transactions compared here.
+    pub(crate) fn is_of(&self, registration: &VaultRegistration) -> bool {
+        let slashings = registration.slashings.iter().chain(registration.unbonding_slashings.iter());
+        let ours = self.slashings.iter().map(|slashing| encode::serialize(&slashing.transaction));
+        self.version == registration.terms
+            && self.terms.staking_time() == registration.staking_time
+            && slashings.map(|slashing| slashing.transaction.to_vec()).eq(ours)
+    }
+
     /// Compares transactions that somebody sent with those these terms make, witnesses aside.
     ///
     /// # Errors
@@ -439,21 +524,42 @@ impl CheckedVault {
         self.slashings.iter().find(|slashing| slashing.transaction.compute_txid() == txid)
     }
 
-    /// The fee rate of the dearest slashing transaction once it is signed: below the market's, the vault's weight is zero (R28).
-    pub fn top_rate(&self) -> FeeRate {
-        let rate = |slashing: &PinnedSlashing| {
-            let paid = slashing.transaction.output.iter().map(|output| output.value).sum::<Amount>();
-            let fee = self.spent(slashing.held).value - paid;
-            fee / (slashing.transaction.weight() + self.witness_weight(slashing.held))
+    /// What the dearest slashing transaction of the output that is cheaper to outbid pays once it is signed, satoshis per 1000
+    /// weight units, rounded down: below the market's, the vault's weight is zero (R28).
+    pub fn top_rate(&self) -> u64 {
+        let dearest = |held: Held| {
+            let rungs = self.slashings.iter().filter(|slashing| slashing.held == held);
+            rungs.map(|slashing| self.rate(slashing)).max().unwrap_or(0)
         };
-        self.slashings.iter().map(rate).max().unwrap_or(FeeRate::ZERO)
+        dearest(Held::Staked).min(dearest(Held::Unbonding))
     }
 
-    /// The weight a complete slashing witness adds: marker and flag, the signatures, one empty slot for everyone else, the leaf.
+    /// What one slashing transaction pays once it is signed, satoshis per 1000 weight units, rounded down.
+    pub fn rate(&self, slashing: &PinnedSlashing) -> u64 {
+        let weight = slashing.transaction.weight() + self.witness_weight(slashing.held);
+        self.fee(slashing).to_sat().saturating_mul(1_000) / weight.to_wu()
+    }
+
+    /// What one slashing transaction leaves to miners.
+    pub fn fee(&self, slashing: &PinnedSlashing) -> Amount {
+        let paid = slashing.transaction.output.iter().map(|output| output.value).sum::<Amount>();
+        self.spent(slashing.held).value - paid
+    }
+
+    /// The weight a complete slashing witness adds: the covenant's quorum, one provider and the staker sign.
     fn witness_weight(&self, held: Held) -> Weight {
-        let leaf = self.slashing_leaf(held);
-        let signed = usize::from(self.terms.quorum()) + 2;
-        let slots = self.terms.covenant().len() + self.terms.providers().len() + 1;
+        self.leaf_weight(self.slashing_leaf(held), self.terms.providers().len(), 2)
+    }
+
+    /// The weight that spending the staking output by its unbonding leaf adds: the covenant's quorum and the staker sign.
+    pub(crate) fn unbonding_witness_weight(&self) -> Weight {
+        self.leaf_weight(&self.staking.unbonding, 0, 1)
+    }
+
+    /// Marker and flag, the signatures of a quorum and `more`, one empty slot for everyone else, the leaf.
+    fn leaf_weight(&self, leaf: &Leaf, providers: usize, more: usize) -> Weight {
+        let signed = usize::from(self.terms.quorum()) + more;
+        let slots = self.terms.covenant().len() + providers + 1;
         let script = bitcoin::VarInt::from(leaf.script.len()).size() + leaf.script.len();
         let bytes = 2 + 1 + signed * 64 + slots + script + leaf.control_block.size() + 1;
         Weight::from_wu_usize(bytes)

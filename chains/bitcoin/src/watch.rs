@@ -1,8 +1,8 @@
-//! Every spend of a known vault is one of four things.
+//! Every spend of a known vault is one of five things.
 //!
-//! Which one is read from the leaf the witness names and from the transaction's id, which the registration fixes: the
-//! registered unbonding transaction, a registered slashing transaction, the staker's own timelock; anything else is
-//! unexpected, and then covenant members have signed something nobody registered (R27).
+//! Which one is read from the leaf the witness names and from the transaction's id, which registrations fix: the
+//! registered unbonding transaction, a registered slashing transaction, the staking transaction of a registered expansion, the
+//! staker's own timelock; anything else is unexpected, and then covenant members have signed something nobody registered (R27).
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{OutPoint, Script, Transaction, Witness};
@@ -29,8 +29,9 @@ pub struct Classified {
     pub covenant: Vec<SchnorrKey>,
 }
 
-/// What `transaction` does to the vault; `None` when it spends neither of its outputs.
-pub fn classify(vault: &CheckedVault, transaction: &Transaction) -> Option<Classified> {
+/// What `transaction` does to the vault; `None` when it spends neither of its outputs. `expands` says that it is the staking
+/// transaction of a registered expansion of this vault.
+pub fn classify(vault: &CheckedVault, transaction: &Transaction, expands: bool) -> Option<Classified> {
     let (input, held) = transaction
         .input
         .iter()
@@ -44,6 +45,8 @@ pub fn classify(vault: &CheckedVault, transaction: &Transaction) -> Option<Class
         (Spend::Slashed(VaultLoss { txid: hash, taken }), vec![])
     } else if txid == vault.unbonded_outpoint().txid {
         (Spend::Unbonded(hash), vec![])
+    } else if expands && held == Held::Staked {
+        (Spend::Expanded(hash), vec![])
     } else if script(witness) == Some(&vault.timelock_leaf(held).0.script) {
         (Spend::Withdrawn(hash), vec![])
     } else {

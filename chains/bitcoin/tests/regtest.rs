@@ -17,13 +17,13 @@ use bitcoind::{Bitcoind, Lifetime};
 use palisade_bitcoin::client::Client;
 use palisade_bitcoin::registration::Presigned;
 use palisade_bitcoin::staker::Coin;
-use palisade_bitcoin::vault::{Held, VaultRules};
+use palisade_bitcoin::vault::{Held, Versions};
 use palisade_bitcoin::{Auth, Bitcoin, Config, Endpoint};
 use palisade_crypto::eots;
 use palisade_types::chain::{Chain as _, ChainError, ChainPoint, Execution, Progress, Watch};
 use palisade_types::evidence::EotsPair;
 use palisade_types::genesis::{Contracts, Parameters};
-use palisade_types::observation::{Fact, VaultSpent};
+use palisade_types::observation::{Fact, VaultConfirmed, VaultSpent};
 use palisade_types::randomness::{Commitment, Opening};
 use palisade_types::slash::{Case, OrderStatus, SlashOrder, SlashTarget};
 use palisade_types::vault::{Spend, Vault, VaultLoss, VaultRegistration, VaultStatus};
@@ -101,7 +101,8 @@ impl Regtest {
 
     /// Stakes for `staking_time` blocks and has two of three covenant members sign: a registration the ledger may hold.
     async fn stake(&self, staking_time: u16) -> (VaultRegistration, Vault) {
-        let (people, rules) = (&self.people, self.chain.rules());
+        let (people, versions) = (&self.people, self.chain.versions());
+        let rules = versions.at(0).unwrap();
         let found = self.client().coins(&people.wallet.script_pubkey()).await.unwrap();
         let tip = self.height().await;
         let mature = found.iter().filter(|found| !found.coinbase || found.height + 100 <= tip);
@@ -116,9 +117,12 @@ impl Regtest {
         let vault = people.vault(&staking, rules, staking_time);
         let draft = people.draft(&staking, &vault, &proof, (block, height));
         let header = self.chain.header(height).await.unwrap();
-        let registration = people.presign(draft, &header, rules, 2);
-        let id = Presigned::check(&registration, rules).unwrap().draft().id();
-        (registration.clone(), Vault { id, registration, status: VaultStatus::Verified })
+        let registration = people.presign(&draft, None, Some(&header), versions, 2);
+        let id = Presigned::check(&registration, None, versions).unwrap().draft().id();
+        (
+            registration.clone(),
+            Vault { id, registration, registered: height, start: None, status: VaultStatus::Verified },
+        )
     }
 
     /// The provider signs two digests in one slot with one nonce: what that gives the network is a case with evidence.
@@ -173,6 +177,12 @@ fn watch(vault: &Vault) -> Watch {
     Watch { vaults: BTreeMap::from([(vault.id, vault.clone())]), ..Watch::default() }
 }
 
+/// The fact that a vault's coins are locked where its registration says.
+fn confirmed(vault: &Vault) -> Fact {
+    let height = vault.registration.inclusion.as_ref().unwrap().height;
+    Fact::VaultConfirmed(VaultConfirmed { id: vault.id, height })
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -201,7 +211,7 @@ async fn genesis(bitcoind: &Bitcoind, people: &People, start: u32) -> Genesis {
             delegation_manager: zero,
         },
         assets: List::new(),
-        vaults: Some(people.terms(2, 12, 6)),
+        vaults: List::try_from(vec![people.terms(2, 12, 6)]).unwrap(),
         parameters: Parameters {
             epoch_heights: 20,
             epoch_ethereum_blocks: 15,
@@ -216,6 +226,7 @@ async fn genesis(bitcoind: &Bitcoind, people: &People, start: u32) -> Genesis {
             attest_lag_blocks: 20,
             min_total: MicroUsd::new(0),
             min_bond: MicroUsd::new(0),
+            bitcoin_price: MicroUsd::new(60_000_000_000),
         },
         seats: List::new(),
     }
@@ -231,8 +242,8 @@ async fn an_equivocation_gives_the_key_that_completes_the_slash_and_the_chain_ta
     let (_, mut vault) = net.stake(1_000).await;
     let first = net.chain.tip().await.unwrap();
     assert_eq!(net.observe(net.start_point(), first, &vault).await, [], "the tip's depth is zero");
-    let confirmed = net.settle().await;
-    assert_eq!(net.observe(net.start_point(), confirmed, &vault).await, [Fact::VaultConfirmed(vault.id)]);
+    let locked = net.settle().await;
+    assert_eq!(net.observe(net.start_point(), locked, &vault).await, [confirmed(&vault)]);
     vault.status = VaultStatus::Active;
 
     let execution = net.equivocate(&vault, &net.people.providers[0]);
@@ -243,16 +254,16 @@ async fn an_equivocation_gives_the_key_that_completes_the_slash_and_the_chain_ta
     let slashed = net.settle().await;
     let taken = Sats::new(10_000_000);
     let spend = Spend::Slashed(VaultLoss { txid: sent, taken });
-    assert_eq!(net.observe(confirmed, slashed, &vault).await, [Fact::VaultSpent(VaultSpent { id: vault.id, spend })]);
+    assert_eq!(net.observe(locked, slashed, &vault).await, [Fact::VaultSpent(VaultSpent { id: vault.id, spend })]);
 
     // r29: whoever reads the chain learns the key, with no case at hand
-    let exposed = net.chain.exposed(&confirmed, &slashed, &watch(&vault)).await.unwrap();
+    let exposed = net.chain.exposed(&locked, &slashed, &watch(&vault)).await.unwrap();
     let [Evidence::ExposedKey(key)] = &exposed[..] else { panic!("one key") };
     let secret = eots::SecretKey::from_bytes(&key.secret).unwrap();
     assert_eq!(secret.public(), net.people.providers[0].public());
 
     // what is left comes back to the staker after the unbonding time, and not a block earlier
-    let presigned = Presigned::check(&vault.registration, net.chain.rules()).unwrap();
+    let presigned = Presigned::held(&vault.registration, net.chain.versions()).unwrap();
     let back =
         net.people.wallet.withdraw_change(presigned.vault(), 0, stake::elsewhere(), Amount::from_sat(1_000)).unwrap();
     let acceptance = net.client().test(&back).await.unwrap();
@@ -276,13 +287,13 @@ async fn an_innocent_provider_cannot_be_slashed_for_another_ones_fault() {
 async fn a_stake_that_is_already_unbonding_is_slashed_all_the_same() {
     let net = Regtest::start().await;
     let (registration, mut vault) = net.stake(1_000).await;
-    let presigned = Presigned::check(&registration, net.chain.rules()).unwrap();
+    let presigned = Presigned::held(&registration, net.chain.versions()).unwrap();
     let unbonding = net.people.wallet.unbond(&presigned).unwrap();
     net.send(&unbonding).await;
     let upto = net.settle().await;
     let spend = Spend::Unbonded(id(&unbonding));
     let unbonded = Fact::VaultSpent(VaultSpent { id: vault.id, spend });
-    assert_eq!(net.observe(net.start_point(), upto, &vault).await, [Fact::VaultConfirmed(vault.id), unbonded]);
+    assert_eq!(net.observe(net.start_point(), upto, &vault).await, [confirmed(&vault), unbonded]);
     vault.status = VaultStatus::Unbonding(id(&unbonding));
 
     let execution = net.equivocate(&vault, &net.people.providers[0]);
@@ -299,7 +310,7 @@ async fn a_stake_that_is_already_unbonding_is_slashed_all_the_same() {
 async fn a_staker_withdraws_after_the_timelock_and_not_before() {
     let net = Regtest::start().await;
     let (registration, mut vault) = net.stake(12).await;
-    let presigned = Presigned::check(&registration, net.chain.rules()).unwrap();
+    let presigned = Presigned::held(&registration, net.chain.versions()).unwrap();
     let withdrawal = net
         .people
         .wallet
@@ -345,7 +356,7 @@ async fn r30_a_shallow_reorganisation_changes_nothing_final_and_a_deep_one_break
     let net = Regtest::start().await;
     let (_, mut vault) = net.stake(1_000).await;
     let upto = net.settle().await;
-    assert_eq!(net.observe(net.start_point(), upto, &vault).await, [Fact::VaultConfirmed(vault.id)]);
+    assert_eq!(net.observe(net.start_point(), upto, &vault).await, [confirmed(&vault)]);
     vault.status = VaultStatus::Active;
 
     // two blocks are replaced by three: the anchor stands
@@ -386,8 +397,7 @@ async fn another_chain_or_start_is_refused_at_once() {
     ));
     assert!(connect(with(|genesis| genesis.bitcoin_start.number = 1_000)).await.is_err());
     assert!(matches!(net.chain.point(5_000).await, Err(ChainError::NotThere { number: 5_000 })));
-    let rules = VaultRules::new(net.genesis.vaults.as_ref().unwrap()).unwrap();
-    assert_eq!(&rules, net.chain.rules());
+    assert_eq!(&Versions::of(&net.genesis).unwrap(), net.chain.versions());
     assert_eq!(OperatorId::ZERO, OperatorId::new([0; 20]));
 }
 

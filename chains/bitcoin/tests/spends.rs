@@ -11,29 +11,29 @@ use palisade_bitcoin::registration::{Draft, Presigned, RegistrationError};
 use palisade_bitcoin::scripts::{StakingTerms, TermsError};
 use palisade_bitcoin::slash::SlashError;
 use palisade_bitcoin::staker::StakerError;
-use palisade_bitcoin::vault::{CheckedVault, Held, VaultError, VaultRules};
+use palisade_bitcoin::vault::{CheckedVault, Held, VaultError, VaultRules, Versions};
 use palisade_bitcoin::{check_registration, watch};
 use palisade_types::vault::{Spend, VaultLoss};
 use palisade_types::{Blob, Canonical as _, Hash, List, Sats, SchnorrKey, VaultRegistration};
 use stake::{People, core_accepts, elsewhere, key, secret};
 
 /// Covenants of 2 of 3, 1 of 1 and 5 of 9, with one and two providers: single keys collapse, several are counted.
-fn worlds() -> Vec<(People, VaultRules)> {
+fn worlds() -> Vec<(People, Versions)> {
     [(3, 2, 1), (1, 1, 1), (9, 5, 2), (3, 2, 2)]
         .into_iter()
         .map(|(members, quorum, providers)| {
             let people = People::new(members, providers);
-            let rules = VaultRules::new(&people.terms(quorum, 100, 20)).unwrap();
-            (people, rules)
+            let versions = stake::versions(&[people.terms(quorum, 100, 20)]);
+            (people, versions)
         })
         .collect()
 }
 
 #[test]
 fn every_slashing_transaction_completes_with_any_providers_key_and_no_other() {
-    for (people, rules) in worlds() {
-        let quorum = usize::from(rules.quorum());
-        let (presigned, _) = people.presigned(&rules, 128, quorum);
+    for (people, versions) in worlds() {
+        let quorum = usize::from(versions.at(5).unwrap().quorum());
+        let (presigned, _) = people.presigned(&versions, 128, quorum);
         let vault = presigned.vault();
         for (index, slashing) in vault.slashings().iter().enumerate() {
             for provider in &people.providers {
@@ -77,9 +77,9 @@ fn refuses_what_is_one_step_off(complete: &Transaction, spent: &[TxOut], terms: 
 
 #[test]
 fn a_staker_unbonds_with_exactly_a_quorum_and_withdraws_alone_after_the_lock() {
-    for (people, rules) in worlds() {
+    for (people, versions) in worlds() {
         let all = people.members.len();
-        let (presigned, _) = people.presigned(&rules, 128, all);
+        let (presigned, _) = people.presigned(&versions, 128, all);
         let vault = presigned.vault();
         let unbonding = people.wallet.unbond(&presigned).unwrap();
         let staked = [vault.spent(Held::Staked)];
@@ -105,23 +105,25 @@ fn locked(withdrawal: &Transaction, spent: &[TxOut], blocks: u16) {
 
 #[test]
 fn a_staking_transaction_is_signed_by_the_key_path_and_keeps_the_change() {
-    let (people, rules) = worlds().remove(0);
-    let staking = people.stake(&rules, 128);
+    let (people, versions) = worlds().remove(0);
+    let rules = versions.at(5).unwrap();
+    let staking = people.stake(rules, 128);
     let coin = TxOut { value: Amount::from_sat(150_000_000), script_pubkey: people.wallet.script_pubkey() };
     assert!(core_accepts(&staking, std::slice::from_ref(&coin)));
     assert_eq!(staking.output[1].script_pubkey, people.wallet.script_pubkey());
     let fee = coin.value - staking.output.iter().map(|output| output.value).sum::<Amount>();
     assert_eq!(fee.to_sat(), staking.weight().to_vbytes_ceil() * 2, "the fee is the rate times the size");
-    let terms = people.staking_terms(&rules, 128);
+    let terms = people.staking_terms(rules, 128);
     let poor = people.wallet.stake(&[], &terms, Amount::from_sat(1), bitcoin::FeeRate::BROADCAST_MIN);
     assert_eq!(poor, Err(StakerError::NotEnough { held: Amount::ZERO, needed: Amount::from_sat(1) }));
 }
 
 #[test]
 fn r28_a_vault_pins_one_slashing_transaction_per_rung_and_output() {
-    let (people, rules) = worlds().remove(0);
-    let staking = people.stake(&rules, 128);
-    let vault = people.vault(&staking, &rules, 128);
+    let (people, versions) = worlds().remove(0);
+    let rules = versions.at(5).unwrap();
+    let staking = people.stake(rules, 128);
+    let vault = people.vault(&staking, rules, 128);
     let held: Vec<_> = vault.slashings().iter().map(|slashing| (slashing.held, slashing.rung)).collect();
     assert_eq!(held, [(Held::Staked, 0), (Held::Staked, 1), (Held::Unbonding, 0), (Held::Unbonding, 1)]);
     for slashing in vault.slashings() {
@@ -130,9 +132,11 @@ fn r28_a_vault_pins_one_slashing_transaction_per_rung_and_output() {
         assert_eq!(sink.value.to_sat(), value.to_sat() / 10, "a tenth, rounded down");
         assert_eq!(value - sink.value - change.value, stake::ladder()[slashing.rung]);
     }
-    let complete = people.presigned(&rules, 128, 2).0.slash(1, &people.providers[0]).unwrap();
+    let complete = people.presigned(&versions, 128, 2).0.slash(1, &people.providers[0]).unwrap();
     let real = Amount::from_sat(20_000) / complete.weight();
-    assert_eq!(vault.top_rate().to_sat_per_kwu(), real.to_sat_per_kwu());
+    assert_eq!(vault.rate(&vault.slashings()[1]), real.to_sat_per_kwu());
+    let rates = [1, 3].map(|dearest: usize| vault.rate(&vault.slashings()[dearest]));
+    assert_eq!(vault.top_rate(), rates[0].min(rates[1]));
 }
 
 #[test]
@@ -166,12 +170,13 @@ fn terms_with_repeated_missing_or_too_many_keys_are_refused() {
 
 #[test]
 fn an_output_is_a_vault_only_under_the_networks_own_rules() {
-    let (people, rules) = worlds().remove(0);
-    let staking = people.stake(&rules, 128);
-    let terms = |time| people.staking_terms(&rules, time);
+    let (people, versions) = worlds().remove(0);
+    let rules = versions.at(5).unwrap();
+    let staking = people.stake(rules, 128);
+    let terms = |time| people.staking_terms(rules, time);
     let check = |staking: &Transaction, index, terms, fees: &[u64]| {
         let fees: Vec<_> = fees.iter().copied().map(Amount::from_sat).collect();
-        CheckedVault::check(staking, index, terms, &fees, &rules).map(drop)
+        CheckedVault::check(staking, index, terms, &fees, rules).map(drop)
     };
     assert_eq!(check(&staking, 0, terms(128), &[1_000]), Ok(()));
     assert_eq!(check(&staking, 1, terms(128), &[1_000]), Err(VaultError::OtherScript(1)));
@@ -191,7 +196,7 @@ fn an_output_is_a_vault_only_under_the_networks_own_rules() {
     let mut coinbase = staking.clone();
     coinbase.input[0].previous_output = bitcoin::OutPoint::null();
     assert_eq!(check(&coinbase, 0, terms(128), &[1_000]), Err(VaultError::Coinbase));
-    let other = VaultRules::new(&people.terms(3, 100, 20)).unwrap();
+    let other = VaultRules::new(0, &people.terms(3, 100, 20)).unwrap();
     let foreign = other.terms(people.wallet.key(), vec![key(&people.providers[0].public())], 128).unwrap();
     assert_eq!(check(&staking, 0, foreign, &[1_000]), Err(VaultError::Foreign("quorum")));
 }
@@ -202,7 +207,7 @@ fn rules_that_could_never_slash_do_not_start_a_network() {
     let with = |change: fn(&mut palisade_types::genesis::VaultTerms)| {
         let mut terms = people.terms(2, 100, 20);
         change(&mut terms);
-        VaultRules::new(&terms).map(drop)
+        VaultRules::new(0, &terms).map(drop)
     };
     assert!(with(|_| ()).is_ok());
     assert!(with(|terms| terms.slash_rate = palisade_types::BasisPoints::new(0).unwrap()).is_err());
@@ -220,17 +225,16 @@ fn rules_that_could_never_slash_do_not_start_a_network() {
 
 #[test]
 fn r28_a_registration_counts_only_when_a_quorum_signed_every_transaction() {
-    let (people, rules) = worlds().remove(3);
-    let terms = people.terms(2, 100, 20);
+    let (people, versions) = worlds().remove(3);
     let eots = SchnorrKey::new(people.providers[0].public().to_bytes());
-    let (presigned, whole) = people.presigned(&rules, 128, 2);
-    assert_eq!(check_registration(&whole, &terms, &eots, true), Ok(presigned.draft().id()));
+    let (presigned, whole) = people.presigned(&versions, 128, 2);
+    assert_eq!(check_registration(&whole, None, &versions, &eots, true), Ok(presigned.draft().id()));
     assert_eq!(VaultRegistration::from_bytes(&whole.to_bytes()).unwrap(), whole);
     let refused = |change: &dyn Fn(&mut VaultRegistration)| {
         let mut changed = whole.clone();
         change(&mut changed);
         assert_ne!(changed, whole, "the change changes nothing");
-        check_registration(&changed, &terms, &eots, true).unwrap_err()
+        check_registration(&changed, None, &versions, &eots, true).unwrap_err()
     };
     let others =
         |r: &VaultRegistration| r.providers.iter().copied().filter(|provider| *provider != eots).collect::<Vec<_>>();
@@ -274,6 +278,50 @@ fn r28_a_registration_counts_only_when_a_quorum_signed_every_transaction() {
         refused(&|r| r.slashings.as_mut_slice()[0].covenant.as_mut_slice().swap(0, 1)),
         RegistrationError::Adaptor { index: 0, .. }
     ));
+    assert!(matches!(refused(&|r| r.top_rate += 1), RegistrationError::TopRate { .. }));
+    assert_eq!(refused(&|r| r.terms = 1), RegistrationError::UnknownTerms(1));
+    assert_eq!(refused(&|r| r.endorsements = List::new()), RegistrationError::NoQuorum { signed: 0, quorum: 2 });
+}
+
+#[test]
+fn a_quorum_endorses_one_operator_and_one_block_and_no_copy_with_others() {
+    let (people, versions) = worlds().remove(0);
+    let (_, whole) = people.presigned(&versions, 128, 2);
+    let changes: [fn(&mut VaultRegistration); 4] = [
+        |r| r.operator = palisade_types::OperatorId::new([8; 20]),
+        |r| r.inclusion.as_mut().unwrap().height = 6,
+        |r| r.inclusion.as_mut().unwrap().block = Hash::ZERO,
+        |r| r.inclusion = None,
+    ];
+    for change in changes {
+        let mut copy = whole.clone();
+        change(&mut copy);
+        let refused = Presigned::check(&copy, None, &versions);
+        assert!(matches!(refused, Err(RegistrationError::Endorsement(_))));
+    }
+    let terms = people.terms(2, 100, 20);
+    let elsewhere = Versions::new(palisade_types::ChainId::new([4; 32]), &[terms]).unwrap();
+    assert!(matches!(Presigned::check(&whole, None, &elsewhere), Err(RegistrationError::Endorsement(_))));
+}
+
+#[test]
+fn a_vault_keeps_the_terms_of_the_height_that_holds_its_coins() {
+    let people = People::new(3, 1);
+    let (old, mut new) = (people.terms(2, 100, 20), people.terms(3, 100, 30));
+    new.activation = 6;
+    let versions = stake::versions(&[old, new]);
+    let rules = |version| versions.rules(version).unwrap();
+    assert_eq!(versions.at(5), Some(rules(0)));
+    assert_eq!(versions.at(6), Some(rules(1)));
+    let (_, whole) = people.presigned(&versions, 128, 3);
+    assert_eq!(whole.terms, 0);
+    let mut late = whole.clone();
+    late.inclusion.as_mut().unwrap().height = 6;
+    let refused = Draft::check(&late, None, &versions);
+    assert_eq!(refused, Err(RegistrationError::OtherTerms { named: 0, height: 6 }));
+    let mut renamed = late;
+    renamed.terms = 1; // another covenant, another unbonding time: another vault
+    assert!(matches!(Draft::check(&renamed, None, &versions), Err(RegistrationError::Vault(_))));
 }
 
 fn swap_slashings(registration: &mut VaultRegistration) {
@@ -282,38 +330,42 @@ fn swap_slashings(registration: &mut VaultRegistration) {
 
 #[test]
 fn a_covenant_member_signs_only_what_he_checked_himself() {
-    let (people, rules) = worlds().remove(0);
-    let staking = people.stake(&rules, 128);
-    let vault = people.vault(&staking, &rules, 128);
+    let (people, versions) = worlds().remove(0);
+    let rules = versions.at(5).unwrap();
+    let staking = people.stake(rules, 128);
+    let vault = people.vault(&staking, rules, 128);
     let block = stake::block_with(staking.clone());
     let proof = MerkleProof::of(&block, 1).unwrap();
     let draft = people.draft(&staking, &vault, &proof, (block.block_hash(), 5));
     let member = &people.members[0];
-    assert!(member.presign(&draft, &block.header, &rules).is_ok());
+    assert!(member.presign(&draft, None, Some(&block.header), &versions).is_ok());
     let elsewhere = bitcoin::constants::genesis_block(bitcoin::Network::Regtest).header;
-    assert_eq!(member.presign(&draft, &elsewhere, &rules), Err(RegistrationError::OtherBlock));
+    assert_eq!(member.presign(&draft, None, Some(&elsewhere), &versions), Err(RegistrationError::OtherBlock));
+    assert_eq!(member.presign(&draft, None, None, &versions), Err(RegistrationError::Unseen));
     let mut shifted = draft.clone();
-    shifted.inclusion.index = 3;
-    assert!(matches!(member.presign(&shifted, &block.header, &rules), Err(RegistrationError::Inclusion(_))));
+    shifted.inclusion.as_mut().unwrap().index = 3;
+    let refused = member.presign(&shifted, None, Some(&block.header), &versions);
+    assert!(matches!(refused, Err(RegistrationError::Inclusion(_))));
     let stranger = palisade_bitcoin::covenant::Member::new(secret(200));
-    assert_eq!(stranger.presign(&draft, &block.header, &rules), Err(RegistrationError::NotMembers));
-    assert!(Draft::check(&draft, &rules).unwrap().check_inclusion(&block.header).is_ok());
+    assert_eq!(stranger.presign(&draft, None, Some(&block.header), &versions), Err(RegistrationError::NotMembers));
+    assert!(Draft::check(&draft, None, &versions).unwrap().check_inclusion(&block.header).is_ok());
 }
 
 #[test]
 fn a_session_counts_good_answers_once_and_bad_ones_never() {
-    let (people, rules) = worlds().remove(0);
-    let staking = people.stake(&rules, 128);
-    let vault = people.vault(&staking, &rules, 128);
+    let (people, versions) = worlds().remove(0);
+    let rules = versions.at(5).unwrap();
+    let staking = people.stake(rules, 128);
+    let vault = people.vault(&staking, rules, 128);
     let block = stake::block_with(staking.clone());
     let proof = MerkleProof::of(&block, 1).unwrap();
     let draft = people.draft(&staking, &vault, &proof, (block.block_hash(), 5));
-    let answer = |number: usize| people.members[number].presign(&draft, &block.header, &rules).unwrap();
-    let mut session = Presigning::open(draft.clone(), &rules).unwrap();
+    let answer = |number: usize| people.members[number].presign(&draft, None, Some(&block.header), &versions).unwrap();
+    let mut session = Presigning::open(&draft, None, &versions).unwrap();
     let waiting = Progress::Waiting { signed: 1, quorum: 2 };
     assert_eq!(session.take(answer(0)), Ok(waiting));
     assert_eq!(session.take(answer(0)), Ok(waiting), "the same member again");
-    assert_eq!(session.finish(&rules), Err(RegistrationError::NoQuorum { signed: 1, quorum: 2 }));
+    assert_eq!(session.finish(&versions), Err(RegistrationError::NoQuorum { signed: 1, quorum: 2 }));
     let mut posing = answer(0);
     posing.member = answer(1).member;
     assert!(matches!(session.take(posing), Err(RegistrationError::Unbonding(_))));
@@ -323,18 +375,25 @@ fn a_session_counts_good_answers_once_and_bad_ones_never() {
     let mut mixed = answer(1);
     mixed.slashings.as_mut_slice().swap(0, 2);
     assert!(matches!(session.take(mixed), Err(RegistrationError::Adaptor { index: 0, .. })));
+    let mut unendorsed = answer(1);
+    unendorsed.endorsement = unendorsed.unbonding;
+    assert!(matches!(session.take(unendorsed), Err(RegistrationError::Endorsement(_))));
+    let mut moving = answer(1);
+    moving.expansion = Some(moving.unbonding);
+    assert!(matches!(session.take(moving), Err(RegistrationError::FirstInput(_))), "there is nothing to move");
     assert_eq!(session.progress(), waiting);
     let bytes = answer(1).to_bytes();
     assert_eq!(session.take(palisade_bitcoin::covenant::Answer::from_bytes(&bytes).unwrap()), Ok(Progress::Complete));
-    assert!(Presigned::check(&session.finish(&rules).unwrap(), &rules).is_ok());
+    assert!(Presigned::check(&session.finish(&versions).unwrap(), None, &versions).is_ok());
 }
 
 #[test]
 fn r27_every_spend_of_a_vault_is_named_for_what_it_is() {
-    let (people, rules) = worlds().remove(0);
-    let (presigned, _) = people.presigned(&rules, 128, 3);
+    let (people, versions) = worlds().remove(0);
+    let rules = versions.at(5).unwrap();
+    let (presigned, _) = people.presigned(&versions, 128, 3);
     let vault = presigned.vault();
-    let of = |transaction: &Transaction| watch::classify(vault, transaction);
+    let of = |transaction: &Transaction| watch::classify(vault, transaction, false);
     let id = |transaction: &Transaction| Hash::new(*AsRef::<[u8; 32]>::as_ref(&transaction.compute_txid()));
     let unbonding = people.wallet.unbond(&presigned).unwrap();
     assert_eq!(of(&unbonding).unwrap().spend, Spend::Unbonded(id(&unbonding)));
@@ -354,14 +413,15 @@ fn r27_every_spend_of_a_vault_is_named_for_what_it_is() {
         vault.terms().covenant()[..2].iter().map(|member| SchnorrKey::new(member.serialize())).collect();
     first_two.reverse();
     assert_eq!(seen.covenant, first_two, "exactly those whose slots are filled");
-    assert_eq!(of(&people.stake(&rules, 128)), None);
+    assert_eq!(of(&people.stake(rules, 128)), None);
     assert!(encode::serialize(&stolen).len() > 64);
 }
 
 #[test]
 fn r30_a_block_that_repeats_its_last_transaction_keeps_its_root_and_is_refused() {
-    let (people, rules) = worlds().remove(0);
-    let (first, second) = (people.stake(&rules, 128), people.stake(&rules, 129));
+    let (people, versions) = worlds().remove(0);
+    let rules = versions.at(5).unwrap();
+    let (first, second) = (people.stake(rules, 128), people.stake(rules, 129));
     let mut block = stake::block_with(first);
     block.txdata.push(second);
     block.header.merkle_root = block.compute_merkle_root().unwrap();

@@ -22,7 +22,7 @@ use palisade_bitcoin::witness;
 use palisade_crypto::adaptor::AdaptorSignature;
 use palisade_crypto::eots;
 use palisade_types::genesis::VaultTerms;
-use palisade_types::{BasisPoints, Blob, List, MicroUsd, Sats, SchnorrKey, SchnorrSignature};
+use palisade_types::{BasisPoints, Blob, List, Sats, SchnorrKey, SchnorrSignature};
 use serde_json::Value;
 use stake::core_accepts;
 
@@ -187,6 +187,7 @@ fn terms_of(case: &Value, unbonding_fee: u64, rate: u16, sink: Vec<u8>) -> Vault
     let mut covenant: Vec<_> = keys(&case["covenant_pks"]).iter().map(|key| SchnorrKey::new(key.serialize())).collect();
     covenant.sort_unstable();
     VaultTerms {
+        activation: 0,
         covenant: List::try_from(covenant).unwrap(),
         quorum: u8::try_from(number(&case["covenant_quorum"])).unwrap(),
         min_staking_time: 1,
@@ -197,12 +198,11 @@ fn terms_of(case: &Value, unbonding_fee: u64, rate: u16, sink: Vec<u8>) -> Vault
         slash_script: Blob::try_from(sink).unwrap(),
         min_slash_fee: Sats::new(500),
         min_stake: Sats::new(40_000),
-        price: MicroUsd::new(1),
     }
 }
 
 fn vault_of(case: &Value, terms: &VaultTerms, fee: u64) -> CheckedVault {
-    let rules = VaultRules::new(terms).unwrap();
+    let rules = VaultRules::new(0, terms).unwrap();
     let staking_terms =
         rules.terms(key(&case["staker_btc_pk"]), keys(&case["fp_btc_pk_list"]), short(&case["staking_time"])).unwrap();
     let index = u32::try_from(number(&case["staking_output_index"])).unwrap();

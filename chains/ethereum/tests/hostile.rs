@@ -78,9 +78,10 @@ fn genesis() -> Arc<Genesis> {
             delegation_manager: Address::ZERO,
         },
         assets: List::new(),
-        vaults: None,
+        vaults: List::new(),
         parameters: Parameters {
             min_bond: MicroUsd::new(1),
+            bitcoin_price: MicroUsd::new(1),
             ..Parameters::from_bytes(&zeros).expect("thirteen numbers of eight bytes")
         },
         seats: List::new(),

@@ -226,7 +226,8 @@ mod tests {
         assert_eq!(anchors.compare(&gap(5), &[]), Compared::Unknown);
         anchors.saw(gap(5), vec![]);
         assert_eq!(anchors.compare(&gap(5), &[]), Compared::Same);
-        let more = Fact::VaultConfirmed(palisade_types::ids::VaultId { txid: Hash::ZERO, output: 0 });
+        let id = palisade_types::ids::VaultId { txid: Hash::ZERO, output: 0 };
+        let more = Fact::VaultConfirmed(palisade_types::observation::VaultConfirmed { id, height: 1 });
         assert_eq!(anchors.compare(&gap(5), &[more]), Compared::Different);
     }
 

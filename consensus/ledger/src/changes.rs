@@ -2,7 +2,7 @@
 
 use crate::ledger::Ledger;
 use crate::root::Tree;
-use crate::state::{Rows, State};
+use crate::state::{ChangedRows, State};
 use palisade_types::epoch::FinalBlock;
 use palisade_types::{BlockId, Hash, Height, Row, RowKey};
 
@@ -33,7 +33,7 @@ impl Changes {
         self.parent
     }
 
-    /// The rows, by key ascending; `None` takes a row away (the ledger itself never does).
+    /// The rows, by key ascending; `None` takes a row away.
     #[must_use]
     pub fn rows(&self) -> &[(RowKey, Option<Row>)] {
         &self.rows
@@ -58,14 +58,15 @@ pub(crate) struct Draft<'a> {
     pub(crate) height: Height,
     /// Whether an item certified this epoch's boundary block (R10).
     pub(crate) boundary_certified: bool,
-    changed: Rows,
+    changed: ChangedRows,
 }
 
 impl<'a> Draft<'a> {
     /// Starts the block after the parent's head by naming the parent (R1).
     pub(crate) fn on(parent: &'a Ledger) -> Self {
         let head = parent.head();
-        let mut draft = Self { parent, height: head.height.next(), boundary_certified: false, changed: Rows::new() };
+        let mut draft =
+            Self { parent, height: head.height.next(), boundary_certified: false, changed: ChangedRows::new() };
         draft.put(RowKey::Block(head.height), Row::Block(head.id));
         draft
     }
@@ -77,14 +78,19 @@ impl<'a> Draft<'a> {
 
     /// Writes a row.
     pub(crate) fn put(&mut self, key: RowKey, row: Row) {
-        self.changed.insert(key, row);
+        self.changed.insert(key, Some(row));
+    }
+
+    /// Takes a row away. Only what nothing else names may go: the audit would miss it.
+    pub(crate) fn take_away(&mut self, key: RowKey) {
+        self.changed.insert(key, None);
     }
 
     /// The rows that really differ from the parent's, and the tree with them.
     pub(crate) fn finish(self) -> (Vec<(RowKey, Option<Row>)>, Tree) {
         let mut tree = self.parent.tree().clone();
-        let differ = self.changed.into_iter().filter(|(key, row)| self.parent.settled(key) != Some(row));
-        let rows: Vec<_> = differ.map(|(key, row)| (key, Some(row))).collect();
+        let differs = |(key, row): &(RowKey, Option<Row>)| self.parent.settled(key) != row.as_ref();
+        let rows: Vec<_> = self.changed.into_iter().filter(differs).collect();
         for (key, row) in &rows {
             match row {
                 Some(row) => tree.insert(&key.path(), &row.value_hash()),

@@ -105,8 +105,8 @@ pub(crate) fn next_checkpoint(height: Height, interval: u64) -> Option<Height> {
 
 /// Gives the seats their power in the engine (R23).
 fn empower(state: State<'_>, mut members: Vec<Member>) -> Vec<Member> {
-    let terms = state.ledger.genesis_of().vaults.as_ref();
-    let worth = |sats: u64| terms.map_or(0, |terms| weights::worth(sats.into(), terms.price, weights::BITCOIN));
+    let price = state.ledger.genesis_of().parameters.bitcoin_price;
+    let worth = |sats: u64| weights::worth(sats.into(), price, weights::BITCOIN);
     let values: Vec<_> = members.iter().map(|member| (member.ether, worth(member.bitcoin))).collect();
     for (member, power) in members.iter_mut().zip(weights::engine(&values)) {
         member.engine = power;

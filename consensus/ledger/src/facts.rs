@@ -27,8 +27,9 @@ pub(crate) fn observe(draft: &mut Draft<'_>, observation: &Observation) -> Resul
     for fact in &observation.facts {
         take_in(draft, fact);
     }
-    if chain == ChainKind::Ethereum {
-        cases::let_go(draft);
+    match chain {
+        ChainKind::Ethereum => cases::let_go(draft),
+        ChainKind::Bitcoin => vaults::lapse(draft),
     }
     Ok(())
 }
@@ -39,7 +40,7 @@ fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
         Fact::Stake(seen) => stake(draft, seen),
         Fact::Convicted(convicted) => cases::follow(draft, convicted),
         Fact::Slashed(slashed) => cases::slashed(draft, slashed),
-        Fact::VaultConfirmed(id) => vaults::confirm(draft, id),
+        Fact::VaultConfirmed(confirmed) => vaults::confirm(draft, confirmed),
         Fact::VaultSpent(spent) => vaults::spend(draft, spent),
     }
 }

@@ -11,18 +11,18 @@ use palisade_types::certificate::{
 };
 use palisade_types::evidence::{AncestorFault, BlsPair, EotsPair, ExposedKey, VotePair};
 use palisade_types::genesis::{Asset, Contracts, Parameters, Seat, VaultTerms};
-use palisade_types::observation::{ConvictedOnChain, KeysRegistered, SlashedOnChain, StakeSeen};
+use palisade_types::observation::{ConvictedOnChain, KeysRegistered, SlashedOnChain, StakeSeen, VaultConfirmed};
 use palisade_types::operator::KeyRow;
 use palisade_types::position::{Position, PositionId, StakeSource};
 use palisade_types::possession;
 use palisade_types::proof::RowProof;
 use palisade_types::randomness::{Commitment, Opening, RandomnessCommitment};
-use palisade_types::vault::{CovenantAdaptor, CovenantSignature, Inclusion, Slashing};
+use palisade_types::vault::{CovenantAdaptor, CovenantSignature, Expansion, Funding, Inclusion, Slashing};
 use palisade_types::{
     AdaptorBytes, Address, Attestation, BasisPoints, Block, BlsKey, BlsSignature, CaseId, ChainId, ChainKind,
     ChainPoint, Digest, Domain, DomainKind, Ed25519Key, Ed25519Signature, Evidence, Fact, FinalityVote, Genesis, Hash,
-    Header, Height, Item, MicroUsd, Observation, OperatorId, Sats, SchnorrKey, SchnorrSignature, Statement, VaultId,
-    VaultRegistration, Wad,
+    Header, Height, Item, MicroUsd, Observation, OperatorId, Sats, SchnorrKey, SchnorrSignature, Statement, Vault,
+    VaultId, VaultRegistration, Wad,
 };
 use std::sync::Arc;
 
@@ -112,7 +112,7 @@ fn genesis(seeds: &[[u8; 32]], seed: u64) -> Genesis {
         bitcoin_start: point(ChainKind::Bitcoin, 200),
         contracts: contracts(),
         assets: vec![asset()].try_into().expect("one asset"),
-        vaults: Some(terms()),
+        vaults: vec![terms()].try_into().expect("one version"),
         parameters: parameters(),
         seats: seats.collect::<Vec<_>>().try_into().expect("no more than 256"),
     }
@@ -152,11 +152,13 @@ fn parameters() -> Parameters {
         attest_lag_blocks: 10,
         min_total: MicroUsd::new(1_000_000),
         min_bond: MicroUsd::new(1_000_000),
+        bitcoin_price: MicroUsd::new(60_000_000_000),
     }
 }
 
 fn terms() -> VaultTerms {
     VaultTerms {
+        activation: 0,
         covenant: vec![SchnorrKey::new([0xc1; 32])].try_into().expect("one member"),
         quorum: 1,
         min_staking_time: 300,
@@ -167,7 +169,6 @@ fn terms() -> VaultTerms {
         slash_script: vec![0x6a].try_into().expect("one byte"),
         min_slash_fee: Sats::new(1_000),
         min_stake: Sats::new(10_000),
-        price: MicroUsd::new(60_000_000_000),
     }
 }
 
@@ -314,8 +315,9 @@ impl Network {
             covenant: vec![adaptor].try_into().expect("one"),
         };
         let ladder: palisade_types::List<_, _> = vec![slashing].try_into().expect("one rung");
-        let unbonding = CovenantSignature { member, signature: SchnorrSignature::ZERO };
+        let signed = CovenantSignature { member, signature: SchnorrSignature::ZERO };
         VaultRegistration {
+            terms: 0,
             operator: keys.id,
             staker: SchnorrKey::new([0xd1; 32]),
             providers: vec![provider].try_into().expect("one"),
@@ -323,17 +325,41 @@ impl Network {
             staking: transaction.clone(),
             output: 0,
             amount: Sats::new(sats),
-            inclusion: Inclusion {
+            inclusion: Some(Inclusion {
                 block: point(ChainKind::Bitcoin, included).hash,
                 height: included,
                 index: 1,
                 siblings: palisade_types::List::new(),
-            },
+            }),
+            expansion: None,
             unbonding: transaction,
-            unbonding_covenant: vec![unbonding].try_into().expect("one"),
+            unbonding_covenant: vec![signed].try_into().expect("one"),
             slashings: ladder.clone(),
             unbonding_slashings: ladder,
+            top_rate: 1_000,
+            endorsements: vec![signed].try_into().expect("one"),
         }
+    }
+
+    /// The same before its coins are locked.
+    #[must_use]
+    pub fn prestaked(&self, index: usize, number: u32, sats: u64) -> VaultRegistration {
+        VaultRegistration { inclusion: None, ..self.vault(index, number, sats, 0) }
+    }
+
+    /// An expansion of `parent` to `sats`; `number` tells vaults apart.
+    #[must_use]
+    pub fn expanded(&self, parent: &Vault, index: usize, number: u32, sats: u64) -> VaultRegistration {
+        let child = self.prestaked(index, number, sats);
+        let funding = Funding { value: Sats::new(1_000), script: palisade_types::Blob::default() };
+        let covenant = child.endorsements.clone();
+        VaultRegistration { expansion: Some(Expansion { parent: parent.id, funding, covenant }), ..child }
+    }
+
+    /// The fact that a vault's staking transaction stands in block `height`.
+    #[must_use]
+    pub const fn confirmed(id: VaultId, height: u64) -> Fact {
+        Fact::VaultConfirmed(VaultConfirmed { id, height })
     }
 
     /// The name of [`Network::vault`]'s vault.

@@ -16,7 +16,7 @@ use palisade_types::proof::RowProof;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::{
     Block, BlockId, Canonical, Case, CaseId, ChainId, Epoch, Evidence, Genesis, Hash, Header, Height, Item, List,
-    Operator, OperatorId, ProvenFault, Row, RowKey, Unproven, Vault, VaultId,
+    Operator, OperatorId, ProvenFault, Row, RowKey, Unproven, Vault, VaultId, VaultRegistration,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -179,6 +179,16 @@ impl Ledger {
     /// As [`Ledger::preview`]. [`Invalid::Early`] may change with the head.
     pub fn admits(&self, item: &Item) -> Result<(), Invalid> {
         Draft::on(self).apply(item)
+    }
+
+    /// Whether a block on this head could hold `registration` once the covenant has signed it: what is asked before the
+    /// covenant is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::admits`].
+    pub fn expects(&self, registration: &VaultRegistration) -> Result<(), Invalid> {
+        vaults::check(self.state(), registration)
     }
 
     /// Judges evidence as the next block would: for the pool and for whoever hands it in. Pairs of engine votes

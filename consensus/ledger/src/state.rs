@@ -12,11 +12,14 @@ use palisade_types::{
 };
 use std::collections::BTreeMap;
 
-/// Changed rows.
+/// Settled rows.
 pub(crate) type Rows = BTreeMap<RowKey, Row>;
 
+/// Changed rows; `None` where a row was taken away.
+pub(crate) type ChangedRows = BTreeMap<RowKey, Option<Row>>;
+
 /// No changes.
-pub(crate) static UNCHANGED: Rows = Rows::new();
+pub(crate) static UNCHANGED: ChangedRows = ChangedRows::new();
 
 /// The rows of a ledger with changes over them.
 #[derive(Clone, Copy)]
@@ -24,7 +27,7 @@ pub(crate) struct State<'a> {
     /// Its rows, genesis and names.
     pub(crate) ledger: &'a Ledger,
     /// What stands instead.
-    pub(crate) changed: &'a Rows,
+    pub(crate) changed: &'a ChangedRows,
 }
 
 /// Genesis writes these rows and restoring a ledger checks that they are there.
@@ -33,14 +36,17 @@ const ALWAYS: &str = "every ledger has this row";
 impl<'a> State<'a> {
     /// One row.
     pub(crate) fn row(self, key: &RowKey) -> Option<&'a Row> {
-        self.changed.get(key).or_else(|| self.ledger.settled(key))
+        match self.changed.get(key) {
+            Some(changed) => changed.as_ref(),
+            None => self.ledger.settled(key),
+        }
     }
 
     /// Every row from `start` on, by key ascending.
     fn rows_from(self, start: RowKey) -> impl Iterator<Item = (&'a RowKey, &'a Row)> {
-        let mut settled = self.ledger.settled_from(start).peekable();
-        let mut changed = self.changed.range(start..).peekable();
-        std::iter::from_fn(move || {
+        let mut settled = self.ledger.settled_from(start).map(|(key, row)| (key, Some(row))).peekable();
+        let mut changed = self.changed.range(start..).map(|(key, row)| (key, row.as_ref())).peekable();
+        let merged = std::iter::from_fn(move || {
             let (Some((old, _)), Some((new, _))) = (settled.peek(), changed.peek()) else {
                 return settled.next().or_else(|| changed.next());
             };
@@ -51,7 +57,8 @@ impl<'a> State<'a> {
                 settled.next(); // the change stands instead
             }
             changed.next()
-        })
+        });
+        merged.filter_map(|(key, row)| Some((key, row?)))
     }
 
     pub(crate) fn epoch(self) -> &'a EpochState {

@@ -1,13 +1,23 @@
 //! Vaults: registered once staker and covenant have signed, active once their staking transaction is deep, over
 //! once their coins are gone.
+//!
+//! A vault may be registered before its coins are locked: then the covenant has signed everything that can take them
+//! before the staker depends on it. Such a vault confirms only above the anchor at which it was registered, because below
+//! it nobody looked; one that stood in a block by then is registered again with that block. What is never locked lapses.
+//!
+//! An expansion moves a vault's coins into another one without their ever being free. Until its transaction is deep only
+//! the parent counts, from then on only the child (R8).
 
 use crate::cases;
 use crate::changes::Draft;
 use crate::invalid::Invalid;
+use crate::state::State;
 use palisade_crypto::hash::sha256;
-use palisade_types::observation::VaultSpent;
+use palisade_types::chain::ChainKind;
+use palisade_types::genesis::VaultTerms;
+use palisade_types::observation::{VaultConfirmed, VaultSpent};
 use palisade_types::slash::{MAX_ORDERS, OrderStatus, SlashTarget, Taken};
-use palisade_types::vault::{Spend, VaultStatus};
+use palisade_types::vault::{Expansion, LAPSE_BLOCKS, MAX_EXPANSIONS, MAX_VERIFIED, Slashing, Spend, VaultStatus};
 use palisade_types::{Hash, Row, RowKey, Vault, VaultId, VaultRegistration};
 
 /// The vault's name: the double SHA-256 of the staking transaction without its witness, and the output.
@@ -19,11 +29,23 @@ pub(crate) fn name(registration: &VaultRegistration) -> VaultId {
 /// inclusion proof are checked by `palisade_bitcoin` before a vote.
 pub(crate) fn register(draft: &mut Draft<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
     let state = draft.state();
+    check(state, registration)?;
+    check_presigned(state, registration)?;
     let id = name(registration);
-    if state.vault(&id).is_some() {
+    let registered = state.anchor(ChainKind::Bitcoin).number;
+    let registration = registration.clone();
+    let vault = Vault { id, registration, registered, start: None, status: VaultStatus::Verified };
+    draft.put(RowKey::Vault(id), Row::Vault(Box::new(vault)));
+    Ok(())
+}
+
+/// Whether the ledger would take the registration in once the covenant has signed it.
+pub(crate) fn check(state: State<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
+    let id = name(registration);
+    if state.vault(&id).is_some_and(|known| !is_replaced_by(known, registration)) {
         return Err(Invalid::Late("a vault that is registered already"));
     }
-    check_terms(draft, registration)?;
+    check_terms(state, registration)?;
     let operator =
         state.operator(&registration.operator).ok_or(Invalid::Early("a vault behind an unknown operator"))?;
     if operator.convicted.is_some() {
@@ -33,49 +55,155 @@ pub(crate) fn register(draft: &mut Draft<'_>, registration: &VaultRegistration) 
     if !registration.providers.contains(&keys.eots) {
         return Err(Invalid::Refused("a vault that its operator cannot be slashed by"));
     }
-    let behind = state.vaults_of(&operator.id).filter(|vault| !is_over(vault));
-    if behind.count() >= MAX_ORDERS {
+    if let Some(expansion) = &registration.expansion {
+        check_expansion(state, registration, expansion)?;
+    }
+    check_room(state, registration)
+}
+
+/// R32: what one operator may have waiting, and what one case can reach.
+fn check_room(state: State<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
+    let id = name(registration);
+    let others = || state.vaults_of(&registration.operator).filter(|vault| vault.id != id && !is_over(vault));
+    let waits = |vault: &&Vault| vault.status == VaultStatus::Verified && vault.parent().is_none();
+    if registration.expansion.is_none() && others().filter(waits).count() >= MAX_VERIFIED {
+        return Err(Invalid::Early("a vault while too many of its operator wait for their coins"));
+    }
+    if others().count() >= MAX_ORDERS {
         return Err(Invalid::Early("a vault more than one case can reach"));
     }
-    let vault = Vault { id, registration: registration.clone(), status: VaultStatus::Verified };
-    draft.put(RowKey::Vault(id), Row::Vault(Box::new(vault)));
     Ok(())
 }
 
-fn check_terms(draft: &Draft<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
-    let terms = draft.parent.genesis_of().vaults.as_ref();
-    let terms = terms.ok_or(Invalid::Refused("a vault where bitcoin does not count"))?;
-    let times = terms.min_staking_time..=terms.max_staking_time;
-    let quorum = usize::from(terms.quorum);
-    let signed = |slashings: &[palisade_types::vault::Slashing]| {
-        !slashings.is_empty() && slashings.iter().all(|slashing| slashing.covenant.len() >= quorum)
+/// A vault that was registered before its coins were locked, and whose transaction stood in a block by then, may be
+/// registered again with that block: no follower looks for it there.
+fn is_replaced_by(known: &Vault, registration: &VaultRegistration) -> bool {
+    let old = &known.registration;
+    known.status == VaultStatus::Verified
+        && old.inclusion.is_none()
+        && old.expansion.is_none()
+        && registration.expansion.is_none()
+        && registration.operator == old.operator
+        && registration.inclusion.as_ref().is_some_and(|inclusion| inclusion.height <= known.registered)
+}
+
+/// The terms a vault is registered under: of the height that holds its coins, or, as long as none does, of the anchor.
+fn terms<'a>(state: State<'a>, registration: &VaultRegistration) -> Result<&'a VaultTerms, Invalid> {
+    let height = match &registration.inclusion {
+        Some(inclusion) => inclusion.height,
+        None => state.anchor(ChainKind::Bitcoin).number,
     };
-    let checks = [
+    let found = state.ledger.genesis_of().terms_at(height);
+    let (version, terms) = found.ok_or(Invalid::Refused("a vault where bitcoin does not count"))?;
+    match registration.terms.cmp(&version) {
+        std::cmp::Ordering::Equal => Ok(terms),
+        _ if registration.inclusion.is_some() => Err(Invalid::Refused("a vault under the terms of another height")),
+        std::cmp::Ordering::Less => Err(Invalid::Late("a vault under terms that are no longer in force")),
+        std::cmp::Ordering::Greater => Err(Invalid::Early("a vault under terms that are not in force yet")),
+    }
+}
+
+fn check_terms(state: State<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
+    let terms = terms(state, registration)?;
+    let times = terms.min_staking_time..=terms.max_staking_time;
+    refuse_unless(&[
         (registration.amount >= terms.min_stake, "a vault below the least stake"),
         (times.contains(&registration.staking_time), "a vault locked too short or too long"),
         (!registration.providers.is_empty(), "a vault that nobody can be slashed by"),
+        (!registration.slashings.is_empty(), "a vault without a slashing transaction"),
+        (!registration.unbonding_slashings.is_empty(), "a vault without a slashing transaction after unbonding"),
+    ])
+}
+
+/// A quorum has signed everything. Whether the signatures hold is for `palisade_bitcoin` to say.
+fn check_presigned(state: State<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
+    let quorum = usize::from(terms(state, registration)?.quorum);
+    let signed = |slashings: &[Slashing]| slashings.iter().all(|slashing| slashing.covenant.len() >= quorum);
+    refuse_unless(&[
         (registration.unbonding_covenant.len() >= quorum, "a vault whose unbonding is not presigned"),
         (signed(&registration.slashings), "a vault whose slashing is not presigned"),
         (signed(&registration.unbonding_slashings), "a vault whose unbonding slashing is not presigned"),
-    ];
+        (registration.endorsements.len() >= quorum, "a vault that the covenant does not endorse"),
+        (parent_signed(state, registration), "an expansion whose first input is not presigned"),
+    ])
+}
+
+/// Whether a quorum of the parent's covenant, under the parent's terms, let its coins go into this vault.
+fn parent_signed(state: State<'_>, registration: &VaultRegistration) -> bool {
+    let Some(expansion) = &registration.expansion else { return true };
+    let parent = state.vault(&expansion.parent);
+    let terms = parent.and_then(|parent| state.ledger.genesis_of().terms(parent.registration.terms));
+    terms.is_some_and(|terms| expansion.covenant.len() >= usize::from(terms.quorum))
+}
+
+/// R28: an expansion keeps staker, operator, every provider and at least the value of a vault that is active. Several
+/// may wait, the same one with other fees; one transaction can be only one of them.
+fn check_expansion(state: State<'_>, registration: &VaultRegistration, expansion: &Expansion) -> Result<(), Invalid> {
+    let parent = state.vault(&expansion.parent).ok_or(Invalid::Early("an expansion of an unknown vault"))?;
+    match parent.status {
+        VaultStatus::Verified => return Err(Invalid::Early("an expansion of a vault that is not active yet")),
+        VaultStatus::Active => {}
+        _ => return Err(Invalid::Late("an expansion of a vault that is not active any more")),
+    }
+    let old = &parent.registration;
+    refuse_unless(&[
+        (registration.inclusion.is_none(), "an expansion that stands in a block already"),
+        (registration.staker == old.staker, "an expansion by another staker"),
+        (registration.operator == old.operator, "an expansion behind another operator"),
+        (
+            old.providers.iter().all(|provider| registration.providers.contains(provider)),
+            "an expansion that leaves out a finality provider",
+        ),
+        (registration.amount >= old.amount, "an expansion that holds less than its parent"),
+    ])?;
+    let txid = name(registration).txid;
+    let siblings = || state.vaults().filter(|vault| is_waiting_child(vault, &expansion.parent));
+    if siblings().any(|sibling| sibling.id.txid == txid) {
+        return Err(Invalid::Late("a second expansion of one vault by one transaction"));
+    }
+    if siblings().count() >= MAX_EXPANSIONS {
+        return Err(Invalid::Early("an expansion while too many of the same vault wait"));
+    }
+    Ok(())
+}
+
+fn refuse_unless(checks: &[(bool, &'static str)]) -> Result<(), Invalid> {
     match checks.iter().find(|(holds, _)| !holds) {
         Some((_, what)) => Err(Invalid::Refused(what)),
         None => Ok(()),
     }
 }
 
-/// Whether nothing of it can be taken or withdrawn any more.
-pub(crate) const fn is_over(vault: &Vault) -> bool {
-    matches!(vault.status, VaultStatus::Withdrawn(_) | VaultStatus::Slashed(_) | VaultStatus::Lost(_))
+fn is_waiting_child(vault: &Vault, parent: &VaultId) -> bool {
+    vault.status == VaultStatus::Verified && vault.parent() == Some(parent)
 }
 
-/// The staking transaction is k deep: the vault counts from the next committee on.
-pub(crate) fn confirm(draft: &mut Draft<'_>, id: &VaultId) {
-    let Some(vault) = draft.state().vault(id) else {
+/// Whether nothing of it can be taken or withdrawn any more.
+pub(crate) const fn is_over(vault: &Vault) -> bool {
+    match vault.status {
+        VaultStatus::Verified | VaultStatus::Active | VaultStatus::Unbonding(_) => false,
+        VaultStatus::Withdrawn(_) | VaultStatus::Slashed(_) | VaultStatus::Lost(_) | VaultStatus::Expanded(_) => true,
+    }
+}
+
+/// The staking transaction is k deep: the vault counts from the next committee on. A height that the registration does
+/// not allow changes nothing, and so does an expansion whose parent's coins did not go into it.
+pub(crate) fn confirm(draft: &mut Draft<'_>, confirmed: &VaultConfirmed) {
+    let state = draft.state();
+    let Some(vault) = state.vault(&confirmed.id).filter(|vault| vault.status == VaultStatus::Verified) else {
         return;
     };
-    if vault.status == VaultStatus::Verified {
-        let vault = vault.clone();
+    let in_its_place = match &vault.registration.inclusion {
+        Some(inclusion) => inclusion.height == confirmed.height,
+        None => confirmed.height > vault.registered,
+    };
+    let is_final = confirmed.height <= state.anchor(ChainKind::Bitcoin).number;
+    let came_from = |parent: &Vault| parent.status == VaultStatus::Expanded(vault.id.txid);
+    let grew = vault.parent().is_none_or(|parent| state.vault(parent).is_some_and(came_from));
+    if in_its_place && is_final && grew {
+        let vault = Vault { start: Some(confirmed.height), ..vault.clone() };
+        // One that lapsed behind a convict can be taken after all.
+        settle(draft, &vault, OrderStatus::Ordered);
         put(draft, vault, VaultStatus::Active);
     }
 }
@@ -86,10 +214,10 @@ pub(crate) fn spend(draft: &mut Draft<'_>, spent: &VaultSpent) {
         return;
     };
     let vault = vault.clone();
-    let operator = vault.registration.operator;
     let spend = match spent.spend {
         // No transaction takes more than the vault holds, so this is none of ours.
         Spend::Slashed(loss) if loss.taken > vault.registration.amount => Spend::Unexpected(loss.txid),
+        Spend::Expanded(txid) if !has_child(draft.state(), &vault.id, &txid) => Spend::Unexpected(txid),
         spend => spend,
     };
     let status = match spend {
@@ -97,17 +225,56 @@ pub(crate) fn spend(draft: &mut Draft<'_>, spent: &VaultSpent) {
         Spend::Unbonded(txid) => VaultStatus::Unbonding(txid),
         Spend::Slashed(loss) => VaultStatus::Slashed(loss),
         Spend::Unexpected(txid) => VaultStatus::Lost(txid),
+        Spend::Expanded(txid) => VaultStatus::Expanded(txid),
     };
-    put(draft, vault, status);
     let order = match spend {
-        Spend::Unbonded(_) => return, // its output can still be slashed
+        Spend::Unbonded(_) => None, // its output can still be slashed
         Spend::Slashed(loss) => {
-            OrderStatus::Final(Taken { amount: u128::from(loss.taken.get()), transaction: loss.txid })
+            Some(OrderStatus::Final(Taken { amount: u128::from(loss.taken.get()), transaction: loss.txid }))
         }
-        Spend::Withdrawn(_) | Spend::Unexpected(_) => OrderStatus::Escaped,
+        // An expansion has an order of its own: it was verified when its operator was convicted.
+        Spend::Withdrawn(_) | Spend::Unexpected(_) | Spend::Expanded(_) => Some(OrderStatus::Escaped),
     };
+    if let Some(order) = order {
+        settle(draft, &vault, order);
+    }
+    put(draft, vault, status);
+}
+
+fn has_child(state: State<'_>, parent: &VaultId, txid: &Hash) -> bool {
+    state.vaults().any(|vault| is_waiting_child(vault, parent) && vault.id.txid == *txid)
+}
+
+/// After Bitcoin's anchor moved: registrations whose coins were never locked, or can never be any more, go. A case
+/// that names one keeps its row.
+pub(crate) fn lapse(draft: &mut Draft<'_>) {
+    let state = draft.state();
+    let anchor = state.anchor(ChainKind::Bitcoin).number;
+    let lapsed: Vec<Vault> = state.vaults().filter(|vault| has_lapsed(state, vault, anchor)).cloned().collect();
+    for vault in lapsed {
+        if draft.state().is_convicted(&vault.registration.operator) {
+            settle(draft, &vault, OrderStatus::Escaped);
+        } else {
+            draft.take_away(RowKey::Vault(vault.id));
+        }
+    }
+}
+
+/// What the covenant signed for an expansion lets the parent's coins go for as long as they lie there: it waits as long
+/// as that, so that it is known when it comes.
+fn has_lapsed(state: State<'_>, vault: &Vault, anchor: u64) -> bool {
+    if vault.status != VaultStatus::Verified {
+        return false;
+    }
+    match vault.parent() {
+        None => anchor > vault.registered.saturating_add(LAPSE_BLOCKS),
+        Some(parent) => state.vault(parent).is_none_or(|parent| parent.status != VaultStatus::Active),
+    }
+}
+
+fn settle(draft: &mut Draft<'_>, vault: &Vault, status: OrderStatus) {
     let domain = draft.parent.domains().bitcoin;
-    cases::settle(draft, &operator, &domain, SlashTarget::Vault(spent.id), order);
+    cases::settle(draft, &vault.registration.operator, &domain, SlashTarget::Vault(vault.id), status);
 }
 
 fn put(draft: &mut Draft<'_>, vault: Vault, status: VaultStatus) {

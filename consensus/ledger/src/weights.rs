@@ -4,7 +4,7 @@ use crate::state::State;
 use palisade_types::certificate::{Committee, MAX_ENGINE_POWER};
 use palisade_types::operator::KeyRow;
 use palisade_types::position::{PositionId, StakeSource, mul_div};
-use palisade_types::vault::VaultStatus;
+use palisade_types::vault::{Phase, VaultStatus};
 use palisade_types::{MicroUsd, OperatorId, Vault, Wad};
 use std::collections::BTreeMap;
 
@@ -22,19 +22,23 @@ pub(crate) fn ether(state: State<'_>, operator: &OperatorId, at: u64) -> u64 {
     })
 }
 
-/// Satoshis that an equivocation takes from `vault` (R8, R11), rounded down.
+/// Satoshis that an equivocation takes from `vault` (R8, R11) under the terms it was registered with, rounded down.
 pub(crate) fn of_vault(state: State<'_>, vault: &Vault) -> u64 {
-    let terms = state.ledger.genesis_of().vaults.as_ref();
+    let terms = state.ledger.genesis_of().terms(vault.registration.terms);
     terms.map_or(0, |terms| vault.registration.amount.slashed_by(terms.slash_rate).get())
 }
 
-/// Satoshis that count for a seat at Bitcoin height `now`: of vaults that are active, stay locked for the whole
-/// window (R4), and name the seat's finality key, since only that key's fault unlocks them.
+/// Satoshis that count for a seat at Bitcoin height `now`: of vaults that are active, so that their coins stay locked for one
+/// unbonding time at least and so for the whole window (R4), and that name the seat's finality key, since only that key's
+/// fault unlocks them. A vault and the one it expands into never are active together (R8).
 pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, now: u64) -> u64 {
-    let end = now.saturating_add(state.ledger.genesis_of().parameters.bitcoin_window());
+    let genesis = state.ledger.genesis_of();
+    let is_active = |vault: &&Vault| {
+        genesis.terms(vault.registration.terms).is_some_and(|terms| vault.phase(terms, now) == Phase::Active)
+    };
     state
         .vaults_of(operator)
-        .filter(|vault| vault.status == VaultStatus::Active && vault.end_height() > end)
+        .filter(is_active)
         .filter(|vault| vault.registration.providers.contains(&keys.eots))
         .fold(0, |sum: u64, vault| sum.saturating_add(of_vault(state, vault)))
 }

@@ -6,7 +6,7 @@ use palisade_ledger::fixture::{Network, Run, SHARES, network, network_with, poin
 use palisade_ledger::{Invalid, Ledger, Unsound};
 use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
 use palisade_types::epoch::EpochState;
-use palisade_types::{Block, BlockId, ChainId, Epoch, Fact, Hash, Header, Height, Item, Row, RowKey};
+use palisade_types::{Block, BlockId, ChainId, Epoch, Hash, Header, Height, Item, Row, RowKey};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn eventful() -> Run {
     let promises: Vec<_> = promises.collect();
     let vaults = items.drain(..).map(|vault| Item::Vault(Box::new(vault)));
     run.produce(vaults.chain(promises).collect());
-    let confirmed = ids.iter().map(|id| Fact::VaultConfirmed(*id)).collect();
+    let confirmed = ids.iter().map(|id| Network::confirmed(*id, 201)).collect();
     run.observe(Bitcoin, 210, confirmed);
     run.until_epoch(1);
     run.until_height(15);
@@ -160,7 +160,7 @@ fn an_anchor_moves_on_from_where_it_stands_and_only_forward() {
     let standing = run.network.observed(&run.ledger, Ethereum, 104, vec![]);
     assert!(matches!(run.refusal(standing), Invalid::Refused(_)));
     let vault = Network::vault_id(&run.network.vault(0, 1, 1, 1));
-    let foreign = vec![Fact::VaultConfirmed(vault)];
+    let foreign = vec![Network::confirmed(vault, 201)];
     let foreign = run.network.observed(&run.ledger, Ethereum, 105, foreign);
     assert!(matches!(run.refusal(foreign), Invalid::Refused(_)));
 }
@@ -280,12 +280,12 @@ fn step(run: &Run, what: u8, index: usize, number: u64) -> Vec<Item> {
         }
         1 => {
             let upto = ledger.anchor(Bitcoin).number + number;
-            let facts = ledger.vaults().map(|vault| Fact::VaultConfirmed(vault.id));
+            let facts = ledger.vaults().map(|vault| Network::confirmed(vault.id, 201));
             vec![network.observed(ledger, Bitcoin, upto, facts.collect())]
         }
         2 => vec![Item::Evidence(network.pair(index, number))],
         3 => {
-            let vault = network.vault(index, number as u32, 50_000 * number, 300);
+            let vault = network.vault(index, number as u32, 50_000 * number, 201);
             vec![Item::Vault(Box::new(vault))]
         }
         4 => vec![Item::Randomness(network.randomness(index, number * 5, 4))],

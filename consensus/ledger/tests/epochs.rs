@@ -7,7 +7,7 @@ use palisade_ledger::Invalid;
 use palisade_ledger::fixture::{BOND, Network, OperatorKeys, Run, SHARES, network, network_with};
 use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
 use palisade_types::observation::Fact;
-use palisade_types::observation::VaultSpent;
+use palisade_types::observation::{VaultConfirmed, VaultSpent};
 use palisade_types::position::Position;
 use palisade_types::vault::{Spend, VaultStatus};
 use palisade_types::{Epoch, Hash, Height, Item, MicroUsd, Wad};
@@ -28,7 +28,7 @@ fn vault_behind(run: &mut Run, index: usize, number: u32, sats: u64, included: u
     let vault = run.network.vault(index, number, sats, included);
     let id = Network::vault_id(&vault);
     run.produce(vec![Item::Vault(Box::new(vault))]);
-    Fact::VaultConfirmed(id)
+    Network::confirmed(id, included)
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn r19_no_nonces_for_the_next_checkpoint_no_bitcoin_weight() {
 }
 
 #[test]
-fn r04_a_vault_counts_only_while_its_lock_outlives_the_window() {
+fn r04_a_vault_counts_only_while_its_lock_outlives_the_unbonding_time() {
     let check = |included: u64, weight: u64| {
         let mut run = Run::new(network(2, 18));
         let facts = run.network.joining_facts();
@@ -425,9 +425,9 @@ fn r04_a_vault_counts_only_while_its_lock_outlives_the_window() {
         run.until_epoch(2);
         assert_eq!(run.ledger.committee().members[0].bitcoin, weight);
     };
-    // Locked for 1,000 blocks; the anchor is 1,300 and the window 176.
-    check(477, 10_000_000);
-    check(476, 0);
+    // Locked for 1,000 blocks; the anchor is 1,300, the unbonding time 200, and the window 176.
+    check(501, 10_000_000);
+    check(500, 0);
 }
 
 #[test]
@@ -439,7 +439,7 @@ fn r09_a_lost_vault_ends_the_epoch_only_beyond_a_tenth() {
         let one = 100_000_000;
         let confirmed =
             vec![vault_behind(&mut run, 0, 1, 10 * one - lost, 201), vault_behind(&mut run, 0, 2, lost, 201)];
-        let Fact::VaultConfirmed(small) = confirmed[1] else { unreachable!() };
+        let Fact::VaultConfirmed(VaultConfirmed { id: small, .. }) = confirmed[1] else { unreachable!() };
         run.observe(Bitcoin, 205, confirmed);
         let promise = run.network.randomness(0, 10, 9);
         run.produce(vec![Item::Randomness(promise)]);

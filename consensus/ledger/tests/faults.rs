@@ -27,7 +27,7 @@ fn joined(seed: u64) -> (Run, Vec<VaultId>) {
     let promises: Vec<_> = promises.collect();
     let vaults = vaults.into_iter().map(|vault| Item::Vault(Box::new(vault)));
     run.produce(vaults.chain(promises).collect());
-    let confirmed = ids.iter().map(|id| Fact::VaultConfirmed(*id)).collect();
+    let confirmed = ids.iter().map(|id| Network::confirmed(*id, 201)).collect();
     run.observe(Bitcoin, 205, confirmed);
     run.until_epoch(1);
     run.until_height(16);
@@ -468,7 +468,7 @@ fn r29_an_exposed_key_orders_the_vaults_that_it_unlocks() {
     let vault = renewed.vault(1, 2, 50_000_000, 201);
     let id = Network::vault_id(&vault);
     run.produce(vec![Item::Vault(Box::new(vault))]);
-    run.observe(Bitcoin, 206, vec![Fact::VaultConfirmed(id)]);
+    run.observe(Bitcoin, 206, vec![Network::confirmed(id, 201)]);
     let old = run.network.exposed_key(1);
     run.produce(vec![Item::Evidence(old)]);
     let targets: Vec<_> = only_case(&run).orders.iter().map(|order| order.target).collect();

@@ -19,7 +19,7 @@ fn joined(seed: u64) -> Run {
     for index in 0..4 {
         let sats = 100_000_000 * (index as u64 + 1);
         let vault = run.network.vault(index, 1, sats, 201);
-        confirmed.push(Fact::VaultConfirmed(Network::vault_id(&vault)));
+        confirmed.push(Network::confirmed(Network::vault_id(&vault), 201));
         items.push(Item::Vault(Box::new(vault)));
         items.push(Item::Randomness(run.network.randomness(index, 10, 11)));
     }

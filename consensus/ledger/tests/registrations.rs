@@ -7,8 +7,8 @@ use palisade_ledger::fixture::{Network, Run, network, network_with};
 use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
 use palisade_types::randomness::MAX_COMMITTED;
 use palisade_types::slash::MAX_ORDERS;
-use palisade_types::vault::VaultStatus;
-use palisade_types::{Fact, Hash, Item, List, OperatorId, Sats, SchnorrKey, SchnorrSignature, VaultRegistration};
+use palisade_types::vault::{MAX_VERIFIED, VaultStatus};
+use palisade_types::{Hash, Item, List, OperatorId, Sats, SchnorrKey, SchnorrSignature, VaultRegistration};
 
 fn registered(seed: u64) -> Run {
     let mut run = Run::new(network(2, seed));
@@ -29,12 +29,12 @@ fn a_vault_is_verified_then_active_and_registered_once() {
     run.produce(vec![Item::Vault(Box::new(vault.clone()))]);
     assert_eq!(run.ledger.vault(&id).unwrap().status, VaultStatus::Verified);
     assert!(matches!(refused(&run, vault), Invalid::Late(_)));
-    run.observe(Bitcoin, 205, vec![Fact::VaultConfirmed(id)]);
+    run.observe(Bitcoin, 205, vec![Network::confirmed(id, 201)]);
     assert_eq!(run.ledger.vault(&id).unwrap().status, VaultStatus::Active);
     assert_eq!(run.ledger.vaults().count(), 1);
     // A vault nobody registered is none of ours.
     let unknown = Network::vault_id(&run.network.vault(1, 9, 1, 1));
-    run.observe(Bitcoin, 206, vec![Fact::VaultConfirmed(unknown)]);
+    run.observe(Bitcoin, 206, vec![Network::confirmed(unknown, 201)]);
     assert_eq!(run.ledger.vaults().count(), 1);
 }
 
@@ -50,7 +50,7 @@ fn a_vaults_name_is_its_transactions_double_hash() {
 #[test]
 fn r08_a_vault_must_be_what_genesis_asks_and_its_operator_can_lose() {
     let run = registered(3);
-    let spoil: [fn(&mut VaultRegistration); 9] = [
+    let spoil: [fn(&mut VaultRegistration); 11] = [
         |vault| vault.amount = Sats::new(9_999),
         |vault| vault.staking_time = 299,
         |vault| vault.staking_time = 60_001,
@@ -60,6 +60,8 @@ fn r08_a_vault_must_be_what_genesis_asks_and_its_operator_can_lose() {
         |vault| vault.slashings = List::new(),
         |vault| vault.slashings.as_mut_slice()[0].covenant = List::new(),
         |vault| vault.unbonding_slashings = List::new(),
+        |vault| vault.endorsements = List::new(),
+        |vault| vault.terms = 1,
     ];
     for spoil in spoil {
         let mut vault = run.network.vault(0, 1, 100_000_000, 201);
@@ -73,7 +75,7 @@ fn r08_a_vault_must_be_what_genesis_asks_and_its_operator_can_lose() {
 
 #[test]
 fn a_network_without_bitcoin_takes_no_vaults() {
-    let mut run = Run::new(network_with(2, 4, |genesis| genesis.vaults = None));
+    let mut run = Run::new(network_with(2, 4, |genesis| genesis.vaults = List::new()));
     let facts = run.network.joining_facts();
     run.observe(Ethereum, 105, facts);
     let vault = run.network.vault(0, 1, 100_000_000, 201);
@@ -98,8 +100,17 @@ fn nobody_stands_behind_more_vaults_than_one_case_reaches() {
     let mut run = registered(6);
     let vault = |run: &Run, number| Item::Vault(Box::new(run.network.vault(0, number, 100_000_000, 201)));
     let count = u32::try_from(MAX_ORDERS).unwrap();
-    let all = (0..count).map(|number| vault(&run, number)).collect();
-    run.produce(all);
+    let quota = u32::try_from(MAX_VERIFIED).unwrap();
+    for (first, anchor) in (0..count).step_by(MAX_VERIFIED).zip(205..) {
+        let numbers = first..first + quota;
+        let some = numbers.clone().map(|number| vault(&run, number)).collect();
+        run.produce(some);
+        // r32: the covenant signs ahead of the coins only within a quota
+        assert!(matches!(run.refusal(vault(&run, count)), Invalid::Early(_)));
+        let locked = numbers.map(|number| run.network.vault(0, number, 100_000_000, 201));
+        let locked = locked.map(|vault| Network::confirmed(Network::vault_id(&vault), 201)).collect();
+        run.observe(Bitcoin, anchor, locked);
+    }
     assert!(matches!(run.refusal(vault(&run, count)), Invalid::Early(_)));
     let key = run.network.exposed_key(0);
     run.produce(vec![Item::Evidence(key)]);

@@ -9,6 +9,9 @@ use crate::units::{BasisPoints, MicroUsd, Sats, Wad};
 use crate::vault::MAX_COVENANT;
 use palisade_crypto::hash::Tag;
 
+/// The most versions of vaults' terms.
+pub const MAX_TERMS: usize = 16;
+
 /// Everything that names one network. A restart from scratch has other random bytes, so another chain id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Genesis {
@@ -26,8 +29,8 @@ pub struct Genesis {
     pub contracts: Contracts,
     /// The kinds of ETH-side stake that count.
     pub assets: List<Asset, 16>,
-    /// The terms of every vault; `None` when bitcoin does not count.
-    pub vaults: Option<VaultTerms>,
+    /// The terms of vaults, one version after the other; none when bitcoin does not count.
+    pub vaults: List<VaultTerms, MAX_TERMS>,
     /// The numbers of the protocol.
     pub parameters: Parameters,
     /// Who orders blocks in epoch 0, one unit each (R6).
@@ -74,9 +77,11 @@ pub struct Asset {
 }
 canonical!(Asset { strategy, price, equivocation });
 
-/// What every vault must agree to.
+/// What every vault registered under this version must agree to, for life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultTerms {
+    /// The Bitcoin height from which this version is in force, until the next one's.
+    pub activation: u64,
     /// The covenant's keys, ascending.
     pub covenant: List<SchnorrKey, MAX_COVENANT>,
     /// How many of them must sign.
@@ -97,10 +102,9 @@ pub struct VaultTerms {
     pub min_slash_fee: Sats,
     /// The least stake of a vault.
     pub min_stake: Sats,
-    /// What one bitcoin is worth.
-    pub price: MicroUsd,
 }
 canonical!(VaultTerms {
+    activation,
     covenant,
     quorum,
     min_staking_time,
@@ -111,7 +115,6 @@ canonical!(VaultTerms {
     slash_script,
     min_slash_fee,
     min_stake,
-    price,
 });
 
 /// One seat of epoch 0.
@@ -155,6 +158,8 @@ pub struct Parameters {
     pub min_total: MicroUsd,
     /// The least ETH-side stake of one member.
     pub min_bond: MicroUsd,
+    /// What one bitcoin is worth.
+    pub bitcoin_price: MicroUsd,
 }
 canonical!(Parameters {
     epoch_heights,
@@ -170,6 +175,7 @@ canonical!(Parameters {
     attest_lag_blocks,
     min_total,
     min_bond,
+    bitcoin_price,
 });
 
 /// Why a genesis cannot be safe.
@@ -265,7 +271,26 @@ impl Genesis {
         {
             return Err(Unsafe::Senseless("a list of assets that is not ascending or takes more than the whole"));
         }
-        self.vaults.as_ref().map_or(Ok(()), |terms| terms.check(p))
+        if self.vaults.windows(2).any(|pair| pair[0].activation >= pair[1].activation) {
+            return Err(Unsafe::Senseless("a list of vaults' terms that is not ascending by activation"));
+        }
+        if self.vaults.first().is_some_and(|first| first.activation > self.bitcoin_start.number) {
+            return Err(Unsafe::Senseless("a first version of vaults' terms that is not in force at the start"));
+        }
+        self.vaults.iter().try_for_each(|terms| terms.check(p))
+    }
+
+    /// The terms of vaults in force at a Bitcoin height, with their version; `None` where bitcoin does not count.
+    #[must_use]
+    pub fn terms_at(&self, height: u64) -> Option<(u16, &VaultTerms)> {
+        let versions = (0..).zip(&self.vaults);
+        versions.take_while(|(_, terms)| terms.activation <= height).last()
+    }
+
+    /// One version of the terms of vaults.
+    #[must_use]
+    pub fn terms(&self, version: u16) -> Option<&VaultTerms> {
+        self.vaults.get(usize::from(version))
     }
 }
 

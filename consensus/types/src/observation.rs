@@ -36,12 +36,12 @@ pub enum Fact {
     /// A restaking protocol's own views showed a loss (R24).
     Slashed(SlashedOnChain),
     /// A registered vault's staking transaction is k deep.
-    VaultConfirmed(VaultId),
+    VaultConfirmed(VaultConfirmed),
     /// A known vault's output was spent, k deep.
     VaultSpent(VaultSpent),
 }
 canonical_enum!(Fact {
-    0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(id),
+    0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(confirmed),
     5 => VaultSpent(spent),
 });
 
@@ -102,6 +102,16 @@ pub struct SlashedOnChain {
     pub transaction: Hash,
 }
 canonical!(SlashedOnChain { case, operator, adapter, asset, before, afterwards, transaction });
+
+/// A vault's coins are locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VaultConfirmed {
+    /// Which vault.
+    pub id: VaultId,
+    /// The height of the block that holds its staking transaction.
+    pub height: u64,
+}
+canonical!(VaultConfirmed { id, height });
 
 /// A vault's output is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! A vault: bitcoin that its owner keeps, locked by a script under which exactly an agreed part can be taken
 //! if, and only if, the operator behind it equivocates.
 
-use crate::canonical::{Blob, List, canonical, canonical_enum};
-use crate::ids::{AdaptorBytes, Hash, OperatorId, SchnorrKey, SchnorrSignature, VaultId};
+use crate::canonical::{Blob, Canonical as _, List, canonical, canonical_enum};
+use crate::genesis::VaultTerms;
+use crate::ids::{AdaptorBytes, ChainId, Hash, OperatorId, SchnorrKey, SchnorrSignature, VaultId};
 use crate::units::Sats;
+use palisade_crypto::hash::Tag;
 
 /// The largest transaction a registration may carry, in bytes.
 pub const MAX_TRANSACTION: usize = 16_384;
@@ -13,6 +15,15 @@ pub const MAX_COVENANT: usize = 32;
 pub const MAX_RUNGS: usize = 8;
 /// The most finality providers of one vault.
 pub const MAX_PROVIDERS: usize = 8;
+/// The longest script that a funding coin may lie under: a witness program (BIP-141).
+pub const MAX_WITNESS_PROGRAM: usize = 42;
+/// Vaults of one operator that may be verified and not confirmed at one time (R32): the covenant signs before confirmation
+/// only within this quota. Expansions are counted by their parents instead.
+pub const MAX_VERIFIED: usize = 16;
+/// Expansions of one vault that may wait at one time: the same one with other fees.
+pub const MAX_EXPANSIONS: usize = 4;
+/// After how many Bitcoin blocks without a confirmation a registration lapses: a week.
+pub const LAPSE_BLOCKS: u64 = 1_008;
 
 /// One covenant member's adaptor signature on a slashing transaction: it becomes a signature for whoever
 /// knows the finality provider's key.
@@ -27,12 +38,12 @@ pub struct CovenantAdaptor {
 }
 canonical!(CovenantAdaptor { member, provider, signature });
 
-/// One covenant member's signature on the unbonding transaction.
+/// One covenant member's plain signature: on an unbonding transaction, on an expansion's first input, or on a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CovenantSignature {
     /// The member.
     pub member: SchnorrKey,
-    /// BIP-340 over the tapscript sighash.
+    /// BIP-340 over the tapscript sighash, or over [`VaultRegistration::endorsement`].
     pub signature: SchnorrSignature,
 }
 canonical!(CovenantSignature { member, signature });
@@ -63,15 +74,41 @@ pub struct Inclusion {
 }
 canonical!(Inclusion { block, height, index, siblings });
 
+/// How a vault's coins move into a new vault without ever being free: the new staking transaction spends the old staking
+/// output by its unbonding leaf, which the covenant signs only after it has presigned the new vault's slashings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expansion {
+    /// The vault whose staking output is input 0.
+    pub parent: VaultId,
+    /// The coin that input 1 spends. Signatures of input 0 cover it, so that a false one makes the expansion invalid.
+    pub funding: Funding,
+    /// The parent's covenant's signatures on input 0, ascending; empty until presigned.
+    pub covenant: List<CovenantSignature, MAX_COVENANT>,
+}
+canonical!(Expansion { parent, funding, covenant });
+
+/// A coin that pays for an expansion, as its output says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Funding {
+    /// What it holds.
+    pub value: Sats,
+    /// Its script, a witness program: anything else would let a third party change the transaction's id.
+    pub script: Blob<MAX_WITNESS_PROGRAM>,
+}
+canonical!(Funding { value, script });
+
 /// Everything that makes a vault count. Before the covenant has signed, its lists are empty; a block carries
 /// it only when they hold a quorum (R28: it lists its slashing transactions).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultRegistration {
+    /// Which version of genesis' terms it keeps for life: those in force at the inclusion's height, or, when it is registered
+    /// before its coins are locked, at the ledger's Bitcoin anchor.
+    pub terms: u16,
     /// The operator whose finality provider key stands in the slashing leaf.
     pub operator: OperatorId,
     /// The staker.
     pub staker: SchnorrKey,
-    /// The finality providers, ascending.
+    /// The finality providers, ascending: the operator's own key, and one for each other service behind the same stake.
     pub providers: List<SchnorrKey, MAX_PROVIDERS>,
     /// Blocks the coins are locked for.
     pub staking_time: u16,
@@ -81,8 +118,10 @@ pub struct VaultRegistration {
     pub output: u32,
     /// What that output holds.
     pub amount: Sats,
-    /// Where the staking transaction stands.
-    pub inclusion: Inclusion,
+    /// Where the staking transaction stands; `None` while the coins are not locked yet: the covenant signs first.
+    pub inclusion: Option<Inclusion>,
+    /// The vault it grows out of, when it is an expansion.
+    pub expansion: Option<Expansion>,
     /// The unbonding transaction, without witness.
     pub unbonding: Blob<MAX_TRANSACTION>,
     /// The covenant's signatures on it.
@@ -91,8 +130,15 @@ pub struct VaultRegistration {
     pub slashings: List<Slashing, MAX_RUNGS>,
     /// Slashing transactions of the unbonding output, lowest fee first.
     pub unbonding_slashings: List<Slashing, MAX_RUNGS>,
+    /// What the dearest slashing transaction of the output that is cheaper to outbid pays, satoshis per 1000 weight units,
+    /// rounded down (R28). Recomputed by whoever can read transactions, believed by the ledger.
+    pub top_rate: u64,
+    /// The covenant's signatures on [`Self::endorsement`], ascending: they bind operator and inclusion, which no
+    /// transaction names.
+    pub endorsements: List<CovenantSignature, MAX_COVENANT>,
 }
 canonical!(VaultRegistration {
+    terms,
     operator,
     staker,
     providers,
@@ -101,11 +147,38 @@ canonical!(VaultRegistration {
     output,
     amount,
     inclusion,
+    expansion,
     unbonding,
     unbonding_covenant,
     slashings,
     unbonding_slashings,
+    top_rate,
+    endorsements,
 });
+
+impl VaultRegistration {
+    /// What the staker hands in: everything but what the covenant signed.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let mut bare = self.clone();
+        bare.unbonding_covenant = List::new();
+        bare.endorsements = List::new();
+        if let Some(expansion) = &mut bare.expansion {
+            expansion.covenant = List::new();
+        }
+        for slashing in bare.slashings.as_mut_slice().iter_mut().chain(bare.unbonding_slashings.as_mut_slice()) {
+            slashing.covenant = List::new();
+        }
+        bare
+    }
+
+    /// What a covenant member signs with BIP-340 to say that he checked this very registration, with this operator and, when it
+    /// names one, this block: the hash of chain id and [`Self::bare`].
+    #[must_use]
+    pub fn endorsement(&self, chain: &ChainId) -> Hash {
+        Hash::new(Tag::VaultRegistration.hash(&[chain.as_bytes(), &self.bare().to_bytes()]))
+    }
+}
 
 /// How far a vault has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,9 +195,12 @@ pub enum VaultStatus {
     Slashed(VaultLoss),
     /// Spent in a way nobody agreed on.
     Lost(Hash),
+    /// Its coins went into another vault, by this transaction.
+    Expanded(Hash),
 }
 canonical_enum!(VaultStatus {
     0 => Verified, 1 => Active, 2 => Unbonding(txid), 3 => Withdrawn(txid), 4 => Slashed(loss), 5 => Lost(txid),
+    6 => Expanded(txid),
 });
 
 /// What a slashing transaction took.
@@ -144,16 +220,82 @@ pub struct Vault {
     pub id: VaultId,
     /// What was registered.
     pub registration: VaultRegistration,
+    /// The ledger's Bitcoin anchor when the registration came in. A vault registered before its coins were locked confirms above it.
+    pub registered: u64,
+    /// The height of the block that holds the staking transaction, once that is k deep.
+    pub start: Option<u64>,
     /// How far it has come.
     pub status: VaultStatus,
 }
-canonical!(Vault { id, registration, status });
+canonical!(Vault { id, registration, registered, start, status });
+
+/// What a vault is at one Bitcoin height: its status, and whether its lock still holds for long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Registered; the staking transaction is not k deep.
+    Verified,
+    /// Counts.
+    Active,
+    /// Its lock ends too soon: it weighs nothing, and can be slashed until its coins are spent.
+    Expired,
+    /// The unbonding transaction is k deep.
+    Unbonding,
+    /// The staker has his coins back.
+    Withdrawn,
+    /// A part was taken.
+    Slashed,
+    /// Its coins are in another vault.
+    Expanded,
+    /// Spent in a way nobody agreed on.
+    Lost,
+}
+
+impl Phase {
+    /// The phase in one word, as RPC and people say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Unbonding => "unbonding",
+            Self::Withdrawn => "withdrawn",
+            Self::Slashed => "slashed",
+            Self::Expanded => "expanded",
+            Self::Lost => "lost",
+        }
+    }
+}
 
 impl Vault {
-    /// The Bitcoin height at which the timelock lets the coins go.
+    /// The Bitcoin height at which the timelock lets the coins go; `None` before the staking transaction is k deep.
     #[must_use]
-    pub fn end_height(&self) -> u64 {
-        self.registration.inclusion.height.saturating_add(u64::from(self.registration.staking_time))
+    pub fn end_height(&self) -> Option<u64> {
+        self.start.map(|start| start.saturating_add(u64::from(self.registration.staking_time)))
+    }
+
+    /// What the vault is when the ledger's Bitcoin anchor is `anchor`, under the `terms` it was registered with. Weight goes
+    /// one unbonding time before the coins can move: until then a fault can still be answered.
+    #[must_use]
+    pub fn phase(&self, terms: &VaultTerms, anchor: u64) -> Phase {
+        match self.status {
+            VaultStatus::Verified => Phase::Verified,
+            VaultStatus::Active => {
+                let last = anchor.saturating_add(u64::from(terms.unbonding_time));
+                if self.end_height().is_some_and(|end| last < end) { Phase::Active } else { Phase::Expired }
+            }
+            VaultStatus::Unbonding(_) => Phase::Unbonding,
+            VaultStatus::Withdrawn(_) => Phase::Withdrawn,
+            VaultStatus::Slashed(_) => Phase::Slashed,
+            VaultStatus::Lost(_) => Phase::Lost,
+            VaultStatus::Expanded(_) => Phase::Expanded,
+        }
+    }
+
+    /// The vault it grows out of.
+    #[must_use]
+    pub fn parent(&self) -> Option<&VaultId> {
+        self.registration.expansion.as_ref().map(|expansion| &expansion.parent)
     }
 }
 
@@ -168,5 +310,9 @@ pub enum Spend {
     Slashed(VaultLoss),
     /// In any other way.
     Unexpected(Hash),
+    /// By the staking transaction of a registered expansion.
+    Expanded(Hash),
 }
-canonical_enum!(Spend { 0 => Withdrawn(txid), 1 => Unbonded(txid), 2 => Slashed(loss), 3 => Unexpected(txid) });
+canonical_enum!(Spend {
+    0 => Withdrawn(txid), 1 => Unbonded(txid), 2 => Slashed(loss), 3 => Unexpected(txid), 4 => Expanded(txid),
+});

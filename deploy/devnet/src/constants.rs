@@ -105,8 +105,8 @@ pub const BITCOIN_PRICE_MICRO_USD: u64 = 60_000_000_000;
 pub const VAULT_SLASH_BASIS_POINTS: u16 = 1_000;
 /// Where it goes: an OP_RETURN output, which nobody can spend (R8).
 pub const VAULT_SLASH_SCRIPT: &[u8] = b"\x6a\x08palisade";
-/// Fees of the pre-signed slashing transactions, satoshis: one rung.
-pub const VAULT_SLASH_FEES: [u64; 1] = [1_000];
+/// Fees of the pre-signed slashing transactions, satoshis: a ladder of about 4, 20 and 100 satoshis per virtual byte (R28).
+pub const VAULT_SLASH_FEES: [u64; 3] = [1_000, 5_000, 25_000];
 /// The least of them that a vault may have.
 pub const MIN_SLASH_FEE_SATS: u64 = 1_000;
 /// Fee of the unbonding transaction.

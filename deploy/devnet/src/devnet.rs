@@ -25,7 +25,7 @@ use anyhow::{Context, ensure};
 use bitcoin::hashes::Hash as _;
 use futures::future::try_join_all;
 use palisade_bitcoin::client::Client;
-use palisade_bitcoin::vault::VaultRules;
+use palisade_bitcoin::vault::Versions;
 use palisade_node::genesis_file;
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::StatusView;
@@ -311,10 +311,10 @@ impl Devnet {
         client: &Client,
         genesis: &Genesis,
     ) -> anyhow::Result<()> {
-        let terms = genesis.vaults.as_ref().context("the devnet's genesis has vaults")?;
-        let rules = VaultRules::new(terms)?;
+        let versions = Versions::of(genesis)?;
+        let rules = versions.at(genesis.bitcoin_start.number).context("the devnet's genesis has vaults")?;
         let whose = operators.iter().map(|operator| Ok((operator.id()?, operator.provider(genesis)?)));
-        let sent = staker.stake(client, &rules, &whose.collect::<anyhow::Result<Vec<_>>>()?).await?;
+        let sent = staker.stake(client, rules, &whose.collect::<anyhow::Result<Vec<_>>>()?).await?;
         for (operator, sent) in operators.iter().zip(&sent) {
             let registration = staker.register(client, sent).await?;
             fs::write(operator.files().vault(), format!("0x{}\n", hex::encode(registration.to_bytes())))?;

@@ -55,7 +55,7 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
             equivocation: Wad::new(EQUIVOCATION_WAD),
         }]
         .try_into()?,
-        vaults: Some(vault_terms(covenant)?),
+        vaults: vec![vault_terms(covenant)?].try_into()?,
         parameters: parameters(),
         seats: seats.try_into()?,
     })
@@ -64,6 +64,7 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
 /// The terms of the devnet's vaults, with the covenant ascending.
 fn vault_terms(covenant: Vec<SchnorrKey>) -> Result<VaultTerms, Malformed> {
     Ok(VaultTerms {
+        activation: 0,
         covenant: covenant.try_into()?,
         quorum: COVENANT_QUORUM,
         min_staking_time: MIN_STAKING_BLOCKS,
@@ -74,7 +75,6 @@ fn vault_terms(covenant: Vec<SchnorrKey>) -> Result<VaultTerms, Malformed> {
         slash_script: VAULT_SLASH_SCRIPT.to_vec().try_into()?,
         min_slash_fee: Sats::new(MIN_SLASH_FEE_SATS),
         min_stake: Sats::new(MIN_VAULT_SATS),
-        price: MicroUsd::new(BITCOIN_PRICE_MICRO_USD),
     })
 }
 
@@ -95,6 +95,7 @@ pub fn parameters() -> Parameters {
         attest_lag_blocks: ATTEST_LAG_BLOCKS,
         min_total: MicroUsd::new(MIN_TOTAL_MICRO_USD),
         min_bond: MicroUsd::new(MIN_BOND_MICRO_USD),
+        bitcoin_price: MicroUsd::new(BITCOIN_PRICE_MICRO_USD),
     }
 }
 

@@ -117,7 +117,9 @@ impl Staker {
         })
         .await?;
         let proof = MerkleProof::of(&block, u32::try_from(index)?).context("the block holds the transaction")?;
-        let at = (block.block_hash(), u64::from(height));
-        Ok(registration::write(sent.operator, &sent.staking, &proof, at, &sent.vault, self.wallet.secret())?)
+        let inclusion = registration::inclusion(&proof, block.block_hash(), u64::from(height))?;
+        let signatures = registration::sign(&sent.vault, self.wallet.secret());
+        let how = (Some(inclusion), None);
+        Ok(registration::write(sent.operator, &sent.staking, how, &sent.vault, &signatures)?)
     }
 }

@@ -343,14 +343,16 @@ impl PalisadeServer for Api {
     }
 
     async fn vaults(&self) -> Result<Vec<VaultView>, ErrorObjectOwned> {
-        let list = self.read(|core| core.ledger().vaults().map(VaultView::from).collect());
+        let list = self.read(|core| core.ledger().vaults().map(|vault| VaultView::of(vault, core.ledger())).collect());
         self.answer("vault_list", list).await
     }
 
     async fn vault(&self, vault: String) -> Result<VaultView, ErrorObjectOwned> {
         let found = async {
             let id: VaultId = vault.parse()?;
-            let view = self.read(move |core| core.ledger().vault(&id).map(VaultView::whole)).await?;
+            let view = self
+                .read(move |core| core.ledger().vault(&id).map(|vault| VaultView::whole(vault, core.ledger())))
+                .await?;
             view.ok_or(Refusal::UnknownVault(id))
         };
         self.answer("vault_get", found).await

@@ -6,6 +6,7 @@
 
 use crate::text::{bitcoin_hash, hex_bytes};
 use libp2p::PeerId;
+use palisade_ledger::Ledger;
 use palisade_types::block::{Block, Item};
 use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{BitcoinCertificate, Committee, Member, QuorumCertificate};
@@ -187,7 +188,7 @@ pub enum FactView {
     /// A restaking protocol showed a loss.
     Slashed { case: String, operator: String, asset: String, before: String, afterwards: String, transaction: String },
     /// A vault counts.
-    VaultConfirmed { id: String },
+    VaultConfirmed { id: String, height: u64 },
     /// A vault's output is gone.
     VaultSpent { id: String, spend: String, transaction: String },
 }
@@ -364,16 +365,27 @@ pub struct VaultView {
     pub providers: Vec<String>,
     /// Satoshis.
     pub amount: String,
-    /// `verified`, `active`, `unbonding`, `withdrawn`, `slashed` or `lost`.
+    /// The version of genesis' terms that it keeps for life.
+    pub terms: u16,
+    /// The vault it expands, if any.
+    pub parent: Option<String>,
+    /// `verified`, `active`, `expired`, `unbonding`, `withdrawn`, `slashed`, `expanded` or `lost`, at the ledger's Bitcoin
+    /// anchor. An expired vault weighs nothing and can be slashed until its coins are spent.
     pub status: String,
     /// The transaction that ended or unbonded it.
     pub transaction: Option<String>,
     /// Satoshis a slash took.
     pub taken: Option<String>,
-    /// Bitcoin height of the staking transaction.
-    pub included: u64,
+    /// The ledger's Bitcoin anchor when it was registered.
+    pub registered: u64,
+    /// Bitcoin height of the staking transaction, once it is final.
+    pub start: Option<u64>,
+    /// Bitcoin height from which it weighs nothing: one unbonding time before its end.
+    pub expires: Option<u64>,
     /// Bitcoin height at which the timelock lets the coins go.
-    pub end_height: u64,
+    pub end: Option<u64>,
+    /// Confirmations of the staking transaction at the ledger's Bitcoin anchor, its own block counted.
+    pub confirmations: u64,
     /// Canonical bytes of the registration; only in `vault_get`.
     pub registration: Option<String>,
 }
@@ -539,13 +551,16 @@ impl From<&Fact> for FactView {
                 afterwards: slashed.afterwards.to_string(),
                 transaction: slashed.transaction.to_string(),
             },
-            Fact::VaultConfirmed(id) => Self::VaultConfirmed { id: id.to_string() },
+            Fact::VaultConfirmed(confirmed) => {
+                Self::VaultConfirmed { id: confirmed.id.to_string(), height: confirmed.height }
+            }
             Fact::VaultSpent(spent) => {
                 let (spend, transaction) = match &spent.spend {
                     Spend::Withdrawn(txid) => ("withdrawn", txid),
                     Spend::Unbonded(txid) => ("unbonded", txid),
                     Spend::Slashed(loss) => ("slashed", &loss.txid),
                     Spend::Unexpected(txid) => ("unexpected", txid),
+                    Spend::Expanded(txid) => ("expanded", txid),
                 };
                 Self::VaultSpent {
                     id: spent.id.to_string(),
@@ -705,39 +720,47 @@ impl From<&Member> for MemberView {
     }
 }
 
-impl From<&Vault> for VaultView {
-    fn from(vault: &Vault) -> Self {
-        let VaultRegistration { operator, staker, providers, amount, inclusion, .. } = &vault.registration;
-        let (status, transaction, taken) = match &vault.status {
-            VaultStatus::Verified => ("verified", None, None),
-            VaultStatus::Active => ("active", None, None),
-            VaultStatus::Unbonding(txid) => ("unbonding", Some(txid), None),
-            VaultStatus::Withdrawn(txid) => ("withdrawn", Some(txid), None),
-            VaultStatus::Slashed(loss) => ("slashed", Some(&loss.txid), Some(loss.taken)),
-            VaultStatus::Lost(txid) => ("lost", Some(txid), None),
+impl VaultView {
+    /// The vault as `ledger` sees it now, without its registration.
+    #[must_use]
+    pub fn of(vault: &Vault, ledger: &Ledger) -> Self {
+        let VaultRegistration { terms: version, operator, staker, providers, amount, .. } = &vault.registration;
+        let anchor = ledger.anchor(ChainKind::Bitcoin).number;
+        let terms = ledger.genesis_of().terms(*version);
+        let (transaction, taken) = match &vault.status {
+            VaultStatus::Verified | VaultStatus::Active => (None, None),
+            VaultStatus::Unbonding(txid)
+            | VaultStatus::Withdrawn(txid)
+            | VaultStatus::Lost(txid)
+            | VaultStatus::Expanded(txid) => (Some(txid), None),
+            VaultStatus::Slashed(loss) => (Some(&loss.txid), Some(loss.taken)),
         };
+        let end = vault.end_height();
         Self {
             id: vault.id.to_string(),
             operator: operator.to_string(),
             staker: staker.to_string(),
             providers: providers.iter().map(ToString::to_string).collect(),
             amount: amount.to_string(),
-            status: status.to_owned(),
+            terms: *version,
+            parent: vault.parent().map(ToString::to_string),
+            status: terms.map_or("lost", |terms| vault.phase(terms, anchor).name()).to_owned(),
             transaction: transaction.map(bitcoin_hash),
             taken: taken.map(|sats| sats.to_string()),
-            included: inclusion.height,
-            end_height: vault.end_height(),
+            registered: vault.registered,
+            start: vault.start,
+            expires: end.zip(terms).map(|(end, terms)| end.saturating_sub(u64::from(terms.unbonding_time))),
+            end,
+            confirmations: vault.start.map_or(0, |start| (anchor + 1).saturating_sub(start)),
             registration: None,
         }
     }
-}
 
-impl VaultView {
     /// The vault with its registration.
     #[must_use]
-    pub fn whole(vault: &Vault) -> Self {
+    pub fn whole(vault: &Vault, ledger: &Ledger) -> Self {
         let registration = Some(hex_bytes(&vault.registration.to_bytes()));
-        Self { registration, ..vault.into() }
+        Self { registration, ..Self::of(vault, ledger) }
     }
 }
 

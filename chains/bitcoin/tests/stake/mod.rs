@@ -10,10 +10,11 @@ use palisade_bitcoin::covenant::{Member, Presigning};
 use palisade_bitcoin::inclusion::MerkleProof;
 use palisade_bitcoin::registration::{self, Presigned};
 use palisade_bitcoin::staker::{Coin, Wallet};
-use palisade_bitcoin::vault::{CheckedVault, VaultRules};
+use palisade_bitcoin::vault::{CheckedVault, VaultRules, Versions};
 use palisade_crypto::eots;
 use palisade_types::genesis::VaultTerms;
-use palisade_types::{BasisPoints, Blob, List, MicroUsd, OperatorId, Sats, SchnorrKey, VaultRegistration};
+use palisade_types::vault::{Expansion, Inclusion};
+use palisade_types::{BasisPoints, Blob, ChainId, List, OperatorId, Sats, SchnorrKey, VaultRegistration};
 
 /// A burn that carries a name, as on Babylon's mainnet.
 pub const SINK: &[u8] = b"\x6a\x08palisade";
@@ -46,6 +47,7 @@ impl People {
             self.members.iter().map(|member| SchnorrKey::new(member.key().serialize())).collect();
         covenant.sort_unstable();
         VaultTerms {
+            activation: 0,
             covenant: List::try_from(covenant).unwrap(),
             quorum,
             min_staking_time,
@@ -56,7 +58,6 @@ impl People {
             slash_script: Blob::try_from(SINK.to_vec()).unwrap(),
             min_slash_fee: Sats::new(1_000),
             min_stake: Sats::new(50_000),
-            price: MicroUsd::new(60_000_000_000),
         }
     }
 
@@ -78,43 +79,67 @@ impl People {
         CheckedVault::check(staking, 0, self.staking_terms(rules, staking_time), &ladder(), rules).unwrap()
     }
 
-    /// The registration that staker and operator agree on.
+    /// The registration that staker and operator agree on, of a stake in a block.
     pub fn draft(
         &self,
         staking: &Transaction,
         vault: &CheckedVault,
         proof: &MerkleProof,
-        at: (BlockHash, u64),
+        (block, height): (BlockHash, u64),
     ) -> VaultRegistration {
-        registration::write(OperatorId::new([9; 20]), staking, proof, at, vault, self.wallet.secret()).unwrap()
+        let inclusion = registration::inclusion(proof, block, height).unwrap();
+        self.register(staking, vault, (Some(inclusion), None))
+    }
+
+    /// The same, of any vault.
+    pub fn register(
+        &self,
+        staking: &Transaction,
+        vault: &CheckedVault,
+        how: (Option<Inclusion>, Option<Expansion>),
+    ) -> VaultRegistration {
+        let signatures = registration::sign(vault, self.wallet.secret());
+        registration::write(OperatorId::new([9; 20]), staking, how, vault, &signatures).unwrap()
     }
 
     /// The registration with the answers of the first `answering` members.
     pub fn presign(
         &self,
-        draft: VaultRegistration,
-        header: &Header,
-        rules: &VaultRules,
+        draft: &VaultRegistration,
+        parent: Option<&VaultRegistration>,
+        header: Option<&Header>,
+        versions: &Versions,
         answering: usize,
     ) -> VaultRegistration {
-        let mut session = Presigning::open(draft, rules).unwrap();
+        let mut session = Presigning::open(draft, parent, versions).unwrap();
         for member in &self.members[..answering] {
-            let answer = member.presign(session.registration(), header, rules).unwrap();
+            let answer = member.presign(session.registration(), parent, header, versions).unwrap();
             session.take(answer).unwrap();
         }
-        session.finish(rules).unwrap()
+        session.finish(versions).unwrap()
     }
 
     /// A vault that went the whole way, in a block of its own.
-    pub fn presigned(&self, rules: &VaultRules, staking_time: u16, answering: usize) -> (Presigned, VaultRegistration) {
+    pub fn presigned(
+        &self,
+        versions: &Versions,
+        staking_time: u16,
+        answering: usize,
+    ) -> (Presigned, VaultRegistration) {
+        let rules = versions.at(5).unwrap();
         let staking = self.stake(rules, staking_time);
         let vault = self.vault(&staking, rules, staking_time);
         let block = block_with(staking.clone());
         let proof = MerkleProof::of(&block, 1).unwrap();
         let draft = self.draft(&staking, &vault, &proof, (block.block_hash(), 5));
-        let whole = self.presign(draft, &block.header, rules, answering);
-        (Presigned::check(&whole, rules).unwrap(), whole)
+        let whole = self.presign(&draft, None, Some(&block.header), versions, answering);
+        (Presigned::check(&whole, None, versions).unwrap(), whole)
     }
+}
+
+/// A network with these terms.
+pub fn versions(terms: &[VaultTerms]) -> Versions {
+    Versions::new(ChainId::new([3; 32]), terms).unwrap()
 }
 
 /// Two rungs.

@@ -249,7 +249,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
                 Asset { strategy: address(core.strategy), price: MicroUsd::new(1), equivocation: Wad::new(QUARTER) };
             List::try_from(vec![asset]).unwrap()
         }),
-        vaults: None,
+        vaults: List::new(),
         parameters: Parameters {
             epoch_heights: 20,
             epoch_ethereum_blocks: 15,
@@ -264,6 +264,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             attest_lag_blocks: 20,
             min_total: MicroUsd::new(1),
             min_bond: MicroUsd::new(1),
+            bitcoin_price: MicroUsd::new(1),
         },
         seats: List::new(),
     }
