@@ -31,6 +31,7 @@ use palisade_types::genesis::Genesis;
 use palisade_types::ids::{BlockId, CaseId, OperatorId, VaultId};
 use palisade_types::observation::{Fact, Observation};
 use palisade_types::slash::{OrderStatus, SlashTarget};
+use palisade_types::suspension::Suspended;
 use palisade_types::units::{Height, Millis};
 use palisade_types::vault::VaultRegistration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,8 @@ const REPEATED: usize = 32;
 const REPEAT: Millis = Millis::new(2_000);
 /// How long an operator leaves an order to those before him in rank.
 const PATIENCE: Millis = Millis::new(15_000);
+/// How long we leave other proposals in peace after one that asks what only an operator decides (R30).
+const ASKING: Millis = Millis::new(10_000);
 
 /// What the driver must do, in order.
 #[derive(Debug)]
@@ -114,20 +117,72 @@ pub struct CoreStatus {
     pub contradicted: BTreeSet<ChainKind>,
 }
 
-/// A block whose check waits for a follower.
+/// A block whose check waits for a follower, or for our operator.
 #[derive(Debug)]
 struct Waiting {
     block: Arc<Block>,
-    missing: BTreeSet<Gap>,
+    missing: BTreeSet<Missing>,
 }
 
-/// An observation of a committed block that our own follower has not confirmed.
+/// What keeps us from voting for a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Missing {
+    /// Our follower has not been there.
+    Gap(Gap),
+    /// Our follower does not show that this agreed anchor is gone.
+    Loss(ChainKind, ChainPoint),
+    /// Our operator has not accepted this new start anchor.
+    Acceptance(ChainKind, ChainPoint),
+}
+
+/// What a committed block says of a chain and our own follower has not confirmed.
 #[derive(Clone, Debug)]
 struct Unconfirmed {
-    gap: Gap,
+    said: Said,
     /// What the parent state knew; later states know more.
     known: Known,
-    facts: Vec<Fact>,
+}
+
+#[derive(Clone, Debug)]
+enum Said {
+    /// What became true in a gap.
+    Facts(Gap, Vec<Fact>),
+    /// That the chain no longer holds its anchor (R30).
+    Loss(ChainKind, ChainPoint),
+}
+
+impl Unconfirmed {
+    /// What an item says of a chain. `known` are the parent state's.
+    fn of(item: &Item, known: &BTreeMap<ChainKind, Known>) -> Option<Self> {
+        let (chain, said) = match item {
+            Item::Observed(seen) | Item::Resumed(seen) => {
+                let known = known.get(&seen.chain)?.hash;
+                let gap = Gap { chain: seen.chain, after: seen.after, upto: seen.upto, known };
+                (seen.chain, Said::Facts(gap, seen.facts.to_vec()))
+            }
+            Item::Suspended(suspended) => (suspended.chain, Said::Loss(suspended.chain, suspended.anchor)),
+            _ => return None,
+        };
+        Some(Self { said, known: known.get(&chain)?.clone() })
+    }
+
+    fn holds(&self, anchors: &Anchors) -> bool {
+        match &self.said {
+            Said::Facts(gap, facts) => anchors.compare(gap, facts) == Compared::Same,
+            Said::Loss(chain, anchor) => anchors.is_gone(*chain, anchor),
+        }
+    }
+
+    /// What our follower must be asked to find out.
+    fn question(&self, anchors: &Anchors) -> Option<Gap> {
+        match &self.said {
+            Said::Facts(gap, _) => Some(*gap),
+            Said::Loss(chain, anchor) => {
+                let upto = anchors.tip(*chain).filter(|tip| tip.number > anchor.number)?;
+                Some(Gap { chain: *chain, after: *anchor, upto, known: self.known.hash })
+            }
+        }
+    }
 }
 
 /// See the module.
@@ -156,6 +211,10 @@ pub struct Core {
     /// Chains of which a block said what our own follower did not see. We attest and vote for nothing until a
     /// person has looked and starts the node again (R7).
     contradicted: BTreeSet<ChainKind>,
+    /// New start anchors of suspended chains that our own operator accepted (R30).
+    accepted: BTreeMap<ChainKind, ChainPoint>,
+    /// When we last proposed one of them.
+    resuming: Millis,
     voted: Height,
     certified: Option<QuorumCertificate>,
     boundary_certificate: Option<QuorumCertificate>,
@@ -200,6 +259,8 @@ impl Core {
             asking: None,
             asked: Height::new(0),
             contradicted: BTreeSet::new(),
+            accepted: BTreeMap::new(),
+            resuming: Millis::new(0),
             voted: Height::new(0),
             certified: None,
             boundary_certificate: None,
@@ -259,14 +320,7 @@ impl Core {
 
     /// Builds a block on the head from what we saw and what waits.
     pub fn propose(&mut self, now: Millis) -> Block {
-        let mut items: Vec<Item> = CHAINS
-            .iter()
-            .filter_map(|chain| {
-                let after = self.ledger.anchor(*chain);
-                let known = &self.known.get(chain)?.hash;
-                self.anchors.proposable(*chain, after, known, now).map(Item::Observed)
-            })
-            .collect();
+        let mut items: Vec<Item> = CHAINS.iter().filter_map(|chain| self.seen_of(*chain, now)).collect();
         items.extend(self.pool.items().cloned());
         items.extend(self.ether_candidate());
         items.extend(self.bitcoin_candidate());
@@ -278,6 +332,25 @@ impl Core {
         }
         self.previews.insert(block.id(), changes);
         block
+    }
+
+    /// What we may propose about a chain: what we saw of it, that it is to be suspended, or that it goes on.
+    fn seen_of(&mut self, chain: ChainKind, now: Millis) -> Option<Item> {
+        let after = self.ledger.anchor(chain);
+        let known = &self.known.get(&chain)?.hash;
+        if self.ledger.suspension(chain).is_some() {
+            let accepted = self.accepted.get(&chain)?;
+            let seen = self.anchors.proposable(chain, after, known, now).filter(|seen| seen.upto == *accepted)?;
+            if self.resuming.get() > 0 && self.resuming.get() + ASKING.get() > now.get() {
+                return None;
+            }
+            self.resuming = now;
+            return Some(Item::Resumed(seen));
+        }
+        if self.anchors.is_gone(chain, after) {
+            return self.anchors.suspended(chain, after, now).map(Item::Suspended);
+        }
+        self.anchors.proposable(chain, after, known, now).map(Item::Observed)
     }
 
     /// Judges a proposed block. `None`: our followers have not been where it leads; [`Self::verdict`] will tell.
@@ -295,7 +368,7 @@ impl Core {
         match missing {
             Ok(missing) if missing.is_empty() => Some(Verdict::Valid),
             Ok(missing) => {
-                self.want(missing.iter().copied());
+                self.want(missing.iter().copied().filter_map(Missing::gap));
                 self.waiting.insert(id, Waiting { block: block.clone(), missing });
                 None
             }
@@ -343,16 +416,18 @@ impl Core {
     /// The decided block is durable: it is the head now.
     pub fn commit(&mut self, block: &Block, changes: Changes) {
         let height = block.header.height;
-        let unconfirmed: Vec<Unconfirmed> = observations(block)
-            .filter_map(|observation| {
-                let (gap, known) = (self.gap(observation)?, self.known.get(&observation.chain)?.clone());
-                Some(Unconfirmed { gap, known, facts: observation.facts.to_vec() })
-            })
-            .filter(|one| self.anchors.compare(&one.gap, &one.facts) != Compared::Same)
-            .collect();
-        if !unconfirmed.is_empty() {
-            self.unconfirmed.insert(height, unconfirmed);
-            self.want_unconfirmed();
+        let said = block.items.iter().filter_map(|item| Unconfirmed::of(item, &self.known));
+        self.unconfirmed.insert(height, said.collect());
+        self.confirm();
+        self.want_unconfirmed();
+        for suspended in block.items.iter().filter_map(suspension) {
+            let (chain, anchor) = (suspended.chain, suspended.anchor);
+            self.actions.push(Action::Alarm(format!(
+                "{chain:?} is SUSPENDED from height {height} on: its heaviest chain no longer holds the agreed block {} {}. Its \
+                 stake weighs nothing until operators accept a new start anchor",
+                anchor.number,
+                crate::text::chain_hash(chain, &anchor.hash)
+            )));
         }
         self.ledger.apply(changes);
         self.previews.clear();
@@ -419,16 +494,49 @@ impl Core {
     /// Our follower tells what became true in a gap.
     pub fn observed(&mut self, gap: Gap, facts: Vec<Fact>) {
         self.anchors.saw(gap, facts);
-        for waiting in self.waiting.values_mut() {
-            waiting.missing.remove(&gap);
-        }
-        self.confirm(&gap);
+        self.found(&Missing::Gap(gap));
+        self.confirm();
         for chain in self.differing() {
             if self.contradicted.insert(chain) {
                 self.contradiction(chain);
             }
         }
         self.proceed();
+    }
+
+    /// Our follower's chain is deep past the beginning of a gap, an agreed anchor, and does not hold it (R30).
+    pub fn lost(&mut self, now: Millis, gap: &Gap) {
+        let (chain, anchor) = (gap.chain, gap.after);
+        self.anchors.unanswered(gap);
+        if self.anchors.lost(chain, anchor, now) {
+            self.actions.push(Action::Alarm(format!(
+                "our own endpoint's {chain:?} no longer holds the agreed block {} {}",
+                anchor.number,
+                crate::text::chain_hash(chain, &anchor.hash)
+            )));
+        }
+        self.found(&Missing::Loss(chain, anchor));
+        self.confirm();
+        self.proceed();
+    }
+
+    /// Our operator accepts `anchor` as the point from which a suspended chain goes on (R30). False when the chain is not
+    /// suspended. Only the operator's own machine may call this.
+    pub fn accept(&mut self, chain: ChainKind, anchor: ChainPoint) -> bool {
+        if self.ledger.suspension(chain).is_none() {
+            return false;
+        }
+        self.accepted.insert(chain, anchor);
+        self.found(&Missing::Acceptance(chain, anchor));
+        self.look_ahead();
+        true
+    }
+
+    /// Something that blocks wait for is there.
+    fn found(&mut self, missing: &Missing) {
+        for waiting in self.waiting.values_mut() {
+            waiting.missing.remove(missing);
+        }
     }
 
     /// Our follower cannot tell (yet). It is asked again at the next tick.
@@ -438,43 +546,64 @@ impl Core {
 
     /// Drops what our own follower agrees with. What it contradicts stays, and with it everything that builds on
     /// it stays unattested (R7).
-    fn confirm(&mut self, gap: &Gap) {
-        for gaps in self.unconfirmed.values_mut() {
-            gaps.retain(|one| one.gap != *gap || self.anchors.compare(gap, &one.facts) != Compared::Same);
+    ///
+    /// A suspension that we see too settles what earlier blocks said of that chain: the state says since then that none of
+    /// it counts.
+    fn confirm(&mut self) {
+        let mut settled = Vec::new();
+        for (height, said) in &mut self.unconfirmed {
+            for one in said.extract_if(.., |one| one.holds(&self.anchors)) {
+                if let Said::Loss(chain, _) = one.said {
+                    settled.push((*height, chain));
+                }
+            }
         }
-        self.unconfirmed.retain(|_, gaps| !gaps.is_empty());
+        for (suspended, chain) in settled {
+            self.contradicted.remove(&chain);
+            for said in self.unconfirmed.range_mut(..suspended).map(|(_, said)| said) {
+                said.retain(|one| !matches!(&one.said, Said::Facts(gap, _) if gap.chain == chain));
+            }
+        }
+        self.unconfirmed.retain(|_, said| !said.is_empty());
     }
 
     /// Chains of which a committed block says what our own follower does not see.
     fn differing(&self) -> BTreeSet<ChainKind> {
-        let different = |one: &&Unconfirmed| self.anchors.compare(&one.gap, &one.facts) == Compared::Different;
-        self.unconfirmed.values().flatten().filter(different).map(|one| one.gap.chain).collect()
+        let different = |one: &Unconfirmed| match &one.said {
+            Said::Facts(gap, facts) => (self.anchors.compare(gap, facts) == Compared::Different).then_some(gap.chain),
+            Said::Loss(..) => None,
+        };
+        self.unconfirmed.values().flatten().filter_map(different).collect()
     }
 
     /// Asks (again) for what a proposed block waits for.
     fn want_missing(&mut self) {
-        let missing: Vec<Gap> = self.waiting.values().flat_map(|waiting| waiting.missing.iter().copied()).collect();
-        self.want(missing);
+        let missing = self.waiting.values().flat_map(|waiting| waiting.missing.iter().copied());
+        let gaps: Vec<Gap> = missing.filter_map(Missing::gap).collect();
+        self.want(gaps);
     }
 
     fn want_unconfirmed(&mut self) {
         for one in self.unconfirmed.values().flatten() {
-            if let Some(wanted) = self.anchors.want(one.gap, &one.known) {
+            let Some(gap) = one.question(&self.anchors) else { continue };
+            if let Some(wanted) = self.anchors.want(gap, &one.known) {
                 self.actions.push(Action::Observe(wanted));
             }
         }
     }
 
-    /// Asks for everything between the agreed anchor and where our follower stands.
+    /// Asks for everything between the agreed anchor and where our follower stands; of a suspended chain, for everything
+    /// up to where our operator wants to go on.
     fn look_ahead(&mut self) {
-        let gaps: Vec<Gap> = CHAINS
-            .iter()
-            .filter_map(|chain| {
-                let (after, upto) = (*self.ledger.anchor(*chain), self.anchors.tip(*chain)?);
-                let known = self.known.get(chain)?.hash;
-                (upto.number > after.number).then_some(Gap { chain: *chain, after, upto, known })
-            })
-            .collect();
+        let ahead = |chain: ChainKind| {
+            let after = *self.ledger.anchor(chain);
+            let upto = match self.ledger.suspension(chain) {
+                Some(_) => *self.accepted.get(&chain)?,
+                None => self.anchors.tip(chain).filter(|tip| tip.number > after.number)?,
+            };
+            Some(Gap { chain, after, upto, known: self.known.get(&chain)?.hash })
+        };
+        let gaps: Vec<Gap> = CHAINS.into_iter().filter_map(ahead).collect();
         self.want(gaps);
     }
 
@@ -494,21 +623,36 @@ impl Core {
         Some(Gap { chain: observation.chain, after: observation.after, upto: observation.upto, known })
     }
 
-    /// The gaps of a block that we have not seen; `Err` names a chain on which we saw something else.
-    fn missing(&self, block: &Block) -> Result<BTreeSet<Gap>, ChainKind> {
+    /// What a block says of chains and we have not seen; `Err` names a chain on which we saw something else.
+    fn missing(&self, block: &Block) -> Result<BTreeSet<Missing>, ChainKind> {
         let mut missing = BTreeSet::new();
-        for observation in observations(block) {
-            let gap = self.gap(observation).ok_or(observation.chain)?;
-            match self.anchors.compare(&gap, &observation.facts) {
-                Compared::Same => {}
-                Compared::Different => return Err(observation.chain),
-                Compared::Unknown if self.anchors.contradicts(gap.chain, &gap.upto) => return Err(gap.chain),
-                Compared::Unknown => {
-                    missing.insert(gap);
+        for item in &block.items {
+            match item {
+                Item::Observed(seen) => missing.extend(self.unseen(seen)?),
+                Item::Suspended(suspended) if !self.anchors.is_gone(suspended.chain, &suspended.anchor) => {
+                    missing.insert(Missing::Loss(suspended.chain, suspended.anchor));
                 }
+                Item::Resumed(seen) => {
+                    missing.extend(self.unseen(seen)?);
+                    if self.accepted.get(&seen.chain) != Some(&seen.upto) {
+                        missing.insert(Missing::Acceptance(seen.chain, seen.upto));
+                    }
+                }
+                _ => {}
             }
         }
         Ok(missing)
+    }
+
+    /// The observation's gap, when our follower has not been there; `Err` when it saw something else.
+    fn unseen(&self, observation: &Observation) -> Result<Option<Missing>, ChainKind> {
+        let gap = self.gap(observation).ok_or(observation.chain)?;
+        match self.anchors.compare(&gap, &observation.facts) {
+            Compared::Same => Ok(None),
+            Compared::Different => Err(gap.chain),
+            Compared::Unknown if self.anchors.contradicts(gap.chain, &gap.upto) => Err(gap.chain),
+            Compared::Unknown => Ok(Some(Missing::Gap(gap))),
+        }
     }
 
     fn contradiction(&mut self, chain: ChainKind) {
@@ -522,6 +666,9 @@ impl Core {
         for chain in CHAINS {
             self.known.insert(chain, Known::new(self.ledger.watch(chain)));
             self.anchors.agreed(chain, self.ledger.anchor(chain));
+            if self.ledger.suspension(chain).is_none() {
+                self.accepted.remove(&chain);
+            }
         }
         self.look_ahead();
     }
@@ -745,11 +892,20 @@ impl Core {
     }
 }
 
-fn observations(block: &Block) -> impl Iterator<Item = &Observation> {
-    block.items.iter().filter_map(|item| match item {
-        Item::Observed(observation) => Some(observation),
+impl Missing {
+    const fn gap(self) -> Option<Gap> {
+        match self {
+            Self::Gap(gap) => Some(gap),
+            Self::Loss(..) | Self::Acceptance(..) => None,
+        }
+    }
+}
+
+const fn suspension(item: &Item) -> Option<&Suspended> {
+    match item {
+        Item::Suspended(suspended) => Some(suspended),
         _ => None,
-    })
+    }
 }
 
 /// The higher of two final blocks.

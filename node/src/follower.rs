@@ -22,6 +22,8 @@ pub enum Seen {
     Observed(Gap, Vec<Fact>),
     /// A gap that cannot be told now.
     Unobserved(Gap),
+    /// A gap whose beginning, an agreed anchor, is not on the chain any more (R30).
+    Lost(Gap),
     /// The chain could not be read; said once per outage.
     Failing(ChainKind),
     /// It can be read again.
@@ -75,9 +77,14 @@ pub async fn follow<C: Chain>(
 async fn observe<C: Chain>(chain: &C, asked: Wanted) -> Seen {
     let Wanted { mut gap, watch } = asked;
     loop {
-        let error = match chain.observe(&gap.after, &gap.upto, &watch).await {
+        let answer = match watch.older.is_empty() {
+            true => chain.observe(&gap.after, &gap.upto, &watch).await,
+            false => chain.resume(&gap.upto, &watch).await,
+        };
+        let error = match answer {
             Ok(facts) if facts.len() <= MAX_FACTS => return Seen::Observed(gap, facts),
             Ok(_) => ChainError::TooMany { number: gap.upto.number },
+            Err(ChainError::FinalityBroken { number }) if number == gap.after.number => return Seen::Lost(gap),
             Err(error) => error,
         };
         let middle = gap.after.number.midpoint(gap.upto.number);

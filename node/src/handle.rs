@@ -1,7 +1,7 @@
 //! The way from every other task to the core actor: reads run on it, between two blocks, and see one state.
 
 use crate::core::Core;
-use palisade_types::{CaseId, Evidence, Unproven, VaultId, VaultRegistration};
+use palisade_types::{CaseId, ChainKind, ChainPoint, Evidence, Unproven, VaultId, VaultRegistration};
 use tokio::sync::{mpsc, oneshot};
 
 /// How many commands may wait for the core. Whoever comes later waits for a place.
@@ -16,6 +16,8 @@ pub enum Command {
     SubmitEvidence(Box<Evidence>, oneshot::Sender<Result<Option<CaseId>, Unproven>>),
     /// Takes a registration to be presigned by the covenant and put into a block.
     RegisterVault(Box<VaultRegistration>, oneshot::Sender<Result<VaultId, RegistrationRefused>>),
+    /// The operator himself accepts a new start anchor of a suspended chain (R30). Nothing that strangers reach sends this.
+    Accept(ChainKind, ChainPoint, oneshot::Sender<bool>),
 }
 
 /// Why the node does not take a vault. It says nothing about the coins, which nobody has touched.
@@ -85,6 +87,17 @@ impl CoreHandle {
         answer.await.map_err(|_| Stopped)
     }
 
+    /// Says that the operator accepts `anchor`; false when the chain is not suspended.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the core no longer answers.
+    pub async fn accept(&self, chain: ChainKind, anchor: ChainPoint) -> Result<bool, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Accept(chain, anchor, reply)).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
     async fn send(&self, command: Command) -> Result<(), Stopped> {
         self.commands.send(command).await.map_err(|_| Stopped)
     }
@@ -96,6 +109,7 @@ impl std::fmt::Debug for Command {
             Self::Read(_) => "Read",
             Self::SubmitEvidence(..) => "SubmitEvidence",
             Self::RegisterVault(..) => "RegisterVault",
+            Self::Accept(..) => "Accept",
         })
     }
 }

@@ -19,6 +19,7 @@ pub mod identity;
 pub mod keys;
 pub mod signer;
 
+pub mod acceptance;
 pub mod config;
 pub mod genesis_file;
 pub mod logs;

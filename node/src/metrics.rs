@@ -70,6 +70,7 @@ pub struct Metrics {
     pub certificate_seconds: Histogram,
     anchors: Family<ChainLabel, Gauge>,
     own_final: Family<ChainLabel, Gauge>,
+    suspended: Family<ChainLabel, Gauge>,
     follower_errors: Family<ChainLabel, Counter>,
     evidence_refused: Family<ReasonLabel, Counter>,
     rpc_requests: Family<RequestLabel, Counter>,
@@ -105,6 +106,7 @@ impl Metrics {
             certificate_seconds: Histogram::new(exponential_buckets(0.002, 2.0, 14)),
             anchors: Family::default(),
             own_final: Family::default(),
+            suspended: Family::default(),
             follower_errors: Family::default(),
             evidence_refused: Family::default(),
             rpc_requests: Family::default(),
@@ -125,6 +127,11 @@ impl Metrics {
     /// The newest final block of `chain` that our own endpoint shows.
     pub fn own_final(&self, chain: ChainKind, number: u64) {
         self.own_final.get_or_create(&label(chain)).set(signed(number));
+    }
+
+    /// Whether `chain` is suspended (R30).
+    pub fn suspended(&self, chain: ChainKind, is: bool) {
+        self.suspended.get_or_create(&label(chain)).set(i64::from(is));
     }
 
     /// A follower could not read its chain.
@@ -157,6 +164,7 @@ impl Metrics {
         for chain in CHAINS {
             drop(self.anchors.get_or_create(&label(chain)));
             drop(self.own_final.get_or_create(&label(chain)));
+            drop(self.suspended.get_or_create(&label(chain)));
             drop(self.follower_errors.get_or_create(&label(chain)));
         }
         for reason in REASONS {
@@ -187,6 +195,8 @@ impl Metrics {
         }
         registry.register("anchor", "How far the ledger has taken a chain in, block number", self.anchors.clone());
         registry.register("own_final", "Newest final block our own endpoint shows", self.own_final.clone());
+        let help = "Whether a chain took back what was final, and counts for nothing until people have looked";
+        registry.register("suspended", help, self.suspended.clone());
         let help = "From the proposal of a block to its commit";
         registry.register_with_unit("commit", help, Unit::Seconds, self.commit_seconds.clone());
         let help = "From the proposal of a block to its quorum certificate";
@@ -236,6 +246,7 @@ mod tests {
             "palisade_height 0",
             "palisade_ether_final_height 0",
             "palisade_anchor{chain=\"bitcoin\"} 0",
+            "palisade_suspended{chain=\"bitcoin\"} 0",
             "palisade_follower_errors_total{chain=\"ethereum\"} 0",
             "palisade_evidence_received_total 0",
             "palisade_evidence_refused_total{reason=\"already_convicted\"} 0",

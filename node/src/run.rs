@@ -4,6 +4,7 @@
 //! what people ask all come to it over channels, one at a time; nothing else changes the ledger. A block is on disk
 //! before the core commits it and the engine hears of it; if the disk fails the process aborts.
 
+use crate::acceptance;
 use crate::config::{BitcoinLogin, Config};
 use crate::core::{Action, Core};
 use crate::executor;
@@ -136,6 +137,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         tokio::spawn(executor::execute(ChainKind::Ethereum, ethereum, handle.clone()));
     }
     tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
+    tokio::spawn(acceptance::watch(config.data_dir.clone(), bitcoin.clone(), handle.clone()));
     let (tasks, signing_tasks) = mpsc::unbounded_channel();
     let (signed, signatures) = mpsc::channel(MAX_GOSSIP);
     let (presign, registrations) = mpsc::channel(MAX_PRESIGN);
@@ -606,6 +608,7 @@ impl Actor {
             }
             Seen::Observed(gap, facts) => self.core.observed(gap, facts),
             Seen::Unobserved(gap) => self.core.unobserved(&gap),
+            Seen::Lost(gap) => self.core.lost(now, &gap),
             Seen::Failing(chain) => self.metrics.follower_failed(chain),
             Seen::Recovered(_) => {}
         }
@@ -617,6 +620,7 @@ impl Actor {
             Command::Read(read) => read(&self.core),
             Command::SubmitEvidence(evidence, reply) => answer(reply, self.core.submit_evidence(*evidence)),
             Command::RegisterVault(registration, reply) => answer(reply, self.core.register(now, *registration)),
+            Command::Accept(chain, anchor, reply) => answer(reply, self.core.accept(chain, anchor)),
         }
     }
 
@@ -727,6 +731,7 @@ impl Actor {
         metrics.cases_final.set(i64::try_from(ledger.cases().count() - open).unwrap_or(i64::MAX));
         for chain in crate::core::CHAINS {
             metrics.anchor(chain, ledger.anchor(chain).number);
+            metrics.suspended(chain, ledger.suspension(chain).is_some());
         }
     }
 }

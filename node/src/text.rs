@@ -1,5 +1,6 @@
 //! Bytes as people read and type them.
 
+use palisade_types::chain::ChainKind;
 use palisade_types::ids::{Hash, NotHex};
 
 /// Lower-case hex with `0x`.
@@ -29,6 +30,15 @@ pub fn bitcoin_hash(hash: &Hash) -> String {
     let mut bytes = *hash.as_bytes();
     bytes.reverse();
     hex::encode(bytes)
+}
+
+/// A block's hash as its chain shows it.
+#[must_use]
+pub fn chain_hash(chain: ChainKind, hash: &Hash) -> String {
+    match chain {
+        ChainKind::Ethereum => hash.to_string(),
+        ChainKind::Bitcoin => bitcoin_hash(hash),
+    }
 }
 
 /// Reads what [`bitcoin_hash`] writes.

@@ -10,6 +10,7 @@ use bitcoin::hashes::Hash as _;
 use palisade_bitcoin::registration::Presigned;
 use palisade_bitcoin::vault::Versions;
 use palisade_bitcoin::{slash, watch};
+use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture;
 use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint, Execution, Progress, Watch};
 use palisade_types::genesis::Genesis;
@@ -36,6 +37,8 @@ pub struct History {
     headers: BTreeMap<u64, Header>,
     stakes: BTreeMap<VaultId, u64>,
     spends: BTreeMap<VaultId, (u64, Spend)>,
+    /// The first block of each reorganisation.
+    forks: Vec<u64>,
 }
 
 impl History {
@@ -56,6 +59,7 @@ impl History {
             headers: BTreeMap::new(),
             stakes: BTreeMap::new(),
             spends: BTreeMap::new(),
+            forks: Vec::new(),
         }
     }
 
@@ -73,8 +77,21 @@ impl History {
         self.stakes.extend(vaults.into_iter().map(|vault| (vault, number)));
     }
 
+    /// Other blocks stand from `number` on, as many as before: final or not, what happened in them on Bitcoin has not happened.
+    pub fn reorganise(&mut self, number: u64) {
+        self.headers.retain(|at, _| *at < number);
+        self.stakes.retain(|_, at| *at < number);
+        self.spends.retain(|_, (at, _)| *at < number);
+        self.forks.push(number);
+    }
+
     fn point(&self, number: u64) -> ChainPoint {
-        let point = fixture::point(self.kind, number);
+        let mut point = fixture::point(self.kind, number);
+        let replaced = self.forks.iter().filter(|fork| **fork <= number).count();
+        if replaced > 0 {
+            let times = u64::try_from(replaced).expect("a test has few");
+            point.hash = Hash::new(sha256_all(&[point.hash.as_bytes(), &times.to_be_bytes()]));
+        }
         let hash = self.headers.get(&number).map(|header| Hash::new(header.block_hash().to_byte_array()));
         ChainPoint { hash: hash.unwrap_or(point.hash), ..point }
     }
@@ -255,18 +272,56 @@ impl FakeChain {
     ///
     /// # Errors
     ///
-    /// [`ChainError::Unavailable`] when it is silent, [`ChainError::NotThere`] past the tip, [`ChainError::Lied`] when
-    /// the points are of another chain.
+    /// [`ChainError::Unavailable`] when it is silent, [`ChainError::NotThere`] past the tip, [`ChainError::FinalityBroken`]
+    /// and [`ChainError::Lied`] when the points are of another chain.
     pub fn seen(&self, after: &ChainPoint, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
         self.answer("reading a gap")?;
         if upto.number > self.tip {
             return Err(ChainError::NotThere { number: upto.number });
         }
         let history = self.history();
-        if history.point(after.number) != *after || history.point(upto.number) != *upto {
+        if history.point(after.number) != *after {
+            return Err(ChainError::FinalityBroken { number: after.number });
+        }
+        if history.point(upto.number) != *upto {
             return Err(ChainError::Lied("the points are of another chain".to_owned()));
         }
         Ok(history.differences(after.number, upto.number, watch, self.lies.contains(&upto.number)))
+    }
+
+    /// What a suspended chain shows for the ledger to go on from `upto`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::seen`]; [`ChainError::Refused`] when it holds no older anchor either.
+    pub fn seen_anew(&self, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
+        self.answer("reading a chain anew")?;
+        if upto.number > self.tip {
+            return Err(ChainError::NotThere { number: upto.number });
+        }
+        let history = self.history();
+        if history.point(upto.number) != *upto {
+            return Err(ChainError::Lied("the point is of another chain".to_owned()));
+        }
+        let mut older = watch.older.iter().filter(|older| older.number < upto.number);
+        let shared = *older
+            .find(|older| history.point(older.number) == **older)
+            .ok_or(ChainError::Refused("no older anchor is on this chain".to_owned()))?;
+        let told = history.differences(shared.number, upto.number, &watch.rewound(&shared), false);
+        Ok(std::iter::once(Fact::Rewound(shared)).chain(told).collect())
+    }
+
+    /// The final point at `number`, when the endpoint has it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Unavailable`] and [`ChainError::NotThere`].
+    pub fn point_at(&self, number: u64) -> Result<ChainPoint, ChainError> {
+        self.answer("asking for a block")?;
+        if number > self.tip {
+            return Err(ChainError::NotThere { number });
+        }
+        Ok(self.history().point(number))
     }
 
     /// The header of Bitcoin block `number`, when it is final here and holds stakes.
@@ -310,12 +365,12 @@ impl Chain for FakeChain {
         self.seen(after, upto, watch)
     }
 
+    async fn resume(&self, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
+        self.seen_anew(upto, watch)
+    }
+
     async fn point(&self, number: u64) -> Result<ChainPoint, ChainError> {
-        self.answer("asking for a block")?;
-        if number > self.tip {
-            return Err(ChainError::NotThere { number });
-        }
-        Ok(self.history().point(number))
+        self.point_at(number)
     }
 
     async fn execute(&self, execution: &Execution) -> Result<Progress, ChainError> {

@@ -38,7 +38,7 @@ use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Item};
 use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
-use palisade_types::chain::ChainKind;
+use palisade_types::chain::{ChainError, ChainKind};
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Domains, VotePair};
 use palisade_types::genesis::VaultTerms;
@@ -133,6 +133,9 @@ pub struct World {
     pub sim: Sim<Operator>,
     /// Who risks what: by place, villains first to be asked for.
     villains: Vec<usize>,
+    /// What really happened on Bitcoin.
+    bitcoin: Arc<Mutex<History>>,
+    stakes: BTreeSet<VaultId>,
 }
 
 impl World {
@@ -148,6 +151,7 @@ impl World {
         let rules = Versions::of(genesis).expect("a world's terms can be met");
         let mut bitcoin = History::new(ChainKind::Bitcoin, genesis.clone());
         let registrations = stakes(&network, &rules, plan.seed, &mut bitcoin);
+        let stakes = registrations.iter().map(|one| name(one, &rules)).collect();
         let mut ethereum = History::new(ChainKind::Ethereum, genesis.clone());
         for fact in network.joining_facts() {
             ethereum.happen(genesis.ethereum_start.number + JOIN, fact);
@@ -172,7 +176,27 @@ impl World {
             })
             .collect();
         let config = Config { loss: plan.loss, ..Config::seeded(plan.seed, network.chain) };
-        Self { sim: Sim::new(config, operators), villains }
+        Self { sim: Sim::new(config, operators), villains, bitcoin, stakes }
+    }
+
+    /// Bitcoin's blocks from `number` on are replaced by others, at every endpoint, though they were final.
+    pub fn reorganise_bitcoin(&mut self, number: u64) {
+        self.bitcoin.lock().expect("nobody panicked with it").reorganise(number);
+    }
+
+    /// The staking transactions that are gone stand in Bitcoin block `number` again.
+    pub fn stake_again(&mut self, number: u64) {
+        let block = block_with(std::iter::empty());
+        let mut bitcoin = self.bitcoin.lock().expect("nobody panicked with it");
+        bitcoin.stake(number, block.header, self.stakes.iter().copied());
+    }
+
+    /// The operator at `place` accepts Bitcoin's block `number`, as his endpoint shows it (R30); false when nothing is to be
+    /// accepted.
+    pub fn accept_bitcoin(&mut self, place: usize, number: u64) -> bool {
+        let operator = self.sim.node_mut(place);
+        let point = operator.chains[&ChainKind::Bitcoin].point_at(number).expect("it is final there");
+        operator.core.accept(ChainKind::Bitcoin, point)
     }
 
     /// The places of the villains.
@@ -571,8 +595,14 @@ impl Operator {
 
     fn observe(&mut self, wanted: &Wanted) {
         let gap = wanted.gap;
-        match self.chains[&gap.chain].seen(&gap.after, &gap.upto, &wanted.watch) {
+        let chain = &self.chains[&gap.chain];
+        let answer = match wanted.watch.older.is_empty() {
+            true => chain.seen(&gap.after, &gap.upto, &wanted.watch),
+            false => chain.seen_anew(&gap.upto, &wanted.watch),
+        };
+        match answer {
             Ok(facts) => self.core.observed(gap, facts),
+            Err(ChainError::FinalityBroken { number }) if number == gap.after.number => self.core.lost(self.now, &gap),
             Err(_) => self.core.unobserved(&gap),
         }
     }

@@ -7,6 +7,7 @@ use palisade_types::block::{Block, Item};
 use palisade_types::chain::ChainKind;
 use palisade_types::slash::OrderStatus;
 use palisade_types::units::{Epoch, Height, Millis};
+use palisade_types::vault::VaultStatus;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
@@ -271,4 +272,105 @@ fn a_quiet_world_loses_nobody_anything() {
     world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
     assert!(world.epoch() >= Epoch::new(3));
     assert!(world.everybody(|ledger| ledger.cases().count() == 0 && ledger.vaults().count() == 4));
+}
+
+/// Runs until Bitcoin's stake counts and some checkpoints are final; gives the agreed anchor's number.
+fn settled(world: &mut World) -> u64 {
+    assert!(world.run_until(120, |world| world.bitcoin_final() >= Height::new(20)), "{}", world.describe());
+    world.sim.node(0).ledger().anchor(ChainKind::Bitcoin).number
+}
+
+fn is_suspended(world: &World) -> bool {
+    world.everybody(|ledger| ledger.suspension(ChainKind::Bitcoin).is_some())
+}
+
+#[test]
+fn r30_a_deep_reorganisation_suspends_bitcoin_for_everybody_until_more_than_two_thirds_accept_a_new_start() {
+    each(0..worlds().div_ceil(2), |seed| {
+        let mut world = World::seeded(seed).loss(20).begin();
+        let anchor = settled(&mut world);
+        world.reorganise_bitcoin(anchor - 2);
+        assert!(world.run_until(60, is_suspended), "{}", world.describe());
+        let suspension = *world.sim.node(0).ledger().suspension(ChainKind::Bitcoin).unwrap();
+        assert!(world.everybody(|ledger| ledger.suspension(ChainKind::Bitcoin) == Some(&suspension)));
+        // Ether finality goes on through hand-overs, Bitcoin's stands still, its stake leaves the committee.
+        let (ether, bitcoin, epoch) = (world.ether_final(), world.bitcoin_final(), world.epoch());
+        let on = |world: &World| world.ether_final().get() >= ether.get() + 30 && world.epoch() > epoch.next();
+        assert!(world.run_until(120, on), "{}", world.describe());
+        assert!(world.everybody(|ledger| ledger.finality().bitcoin.unwrap().height == bitcoin));
+        let weighs = |ledger: &palisade_ledger::Ledger| ledger.committee().members.iter().any(|one| one.bitcoin > 0);
+        assert!(world.everybody(|ledger| !weighs(ledger) && ledger.committee().has_weight()));
+        assert!(world.sim.nodes().all(|one| one.alarms.iter().any(|alarm| alarm.contains("SUSPENDED"))));
+        assert!(world.sim.nodes().all(|one| one.core.status().contradicted.is_empty()));
+        // Two of four operators are not more than two thirds; the third makes them.
+        let start = anchor + 1;
+        assert!(world.accept_bitcoin(0, start) && world.accept_bitcoin(1, start));
+        world.sim.run_for(Millis::new(30_000));
+        assert!(is_suspended(&world), "{}", world.describe());
+        assert!(world.accept_bitcoin(2, start));
+        let goes_on = |world: &World| world.everybody(|ledger| ledger.anchor(ChainKind::Bitcoin).number > start);
+        assert!(world.run_until(120, goes_on), "{}", world.describe());
+        assert!(!world.accept_bitcoin(3, start), "there is nothing left to accept");
+        let again = |world: &World| world.bitcoin_final().get() > bitcoin.get() + 10 && world.everybody(weighs);
+        assert!(world.run_until(120, again), "{}", world.describe());
+        world.agree();
+        world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
+    });
+}
+
+#[test]
+fn r30_a_reorged_slash_is_carried_out_again_and_lost_stakes_come_back_when_they_are_mined_again() {
+    let mut world = World::seeded(6).with(Equivocator::of_stake(TREASON), 1).begin();
+    let done = |world: &World| world.everybody(|ledger| ledger.cases().count() == 2 && is_settled(ledger));
+    assert!(world.run_until(120, done), "{}", world.describe());
+    let anchor = world.sim.node(0).ledger().anchor(ChainKind::Bitcoin).number;
+    // Everything since genesis' start is replaced: the vaults' own transactions, and the slash.
+    let start = world.sim.node(0).ledger().genesis_of().bitcoin_start.number;
+    world.reorganise_bitcoin(start + 1);
+    assert!(world.run_until(60, is_suspended), "{}", world.describe());
+    world.honest().collect::<Vec<_>>().into_iter().for_each(|place| drop(world.accept_bitcoin(place, anchor)));
+    let resumed = |world: &World| world.everybody(|ledger| ledger.suspension(ChainKind::Bitcoin).is_none());
+    assert!(world.run_until(60, resumed), "{}", world.describe());
+    let open = |ledger: &palisade_ledger::Ledger| {
+        ledger.cases().any(|case| case.orders.iter().any(|order| order.status == OrderStatus::Ordered))
+    };
+    assert!(world.everybody(open), "{}", world.describe());
+    let nothing_counts =
+        |ledger: &palisade_ledger::Ledger| ledger.vaults().all(|vault| vault.status == VaultStatus::Verified);
+    assert!(world.everybody(nothing_counts), "{}", world.describe());
+    let now = world.sim.node(0).ledger().anchor(ChainKind::Bitcoin).number;
+    world.stake_again(now + 3);
+    assert!(world.run_until(120, done), "the slash is not carried out again\n{}", world.describe());
+    let counted = |ledger: &palisade_ledger::Ledger| {
+        ledger.vaults().filter(|vault| vault.status == VaultStatus::Active).count() == 3
+    };
+    assert!(world.everybody(counted), "{}", world.describe());
+    let bitcoin = world.bitcoin_final();
+    assert!(world.run_until(120, |world| world.bitcoin_final().get() > bitcoin.get() + 10), "{}", world.describe());
+    world.agree();
+}
+
+#[test]
+fn r30_everybody_is_killed_around_a_suspension_and_it_still_comes_and_goes() {
+    each(0..worlds(), |seed| {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut world = World::seeded(seed).loss(20).begin();
+        let anchor = settled(&mut world);
+        world.reorganise_bitcoin(anchor - random.gen_range(0..3));
+        for _ in 0..4 {
+            world.sim.run_for(Millis::new(random.gen_range(0..3_000)));
+            let victim = random.gen_range(0..world.sim.len());
+            world.sim.crash(victim);
+            world.sim.run_for(Millis::new(random.gen_range(0..2_000)));
+            world.sim.restart(victim);
+        }
+        assert!(world.run_until(60, is_suspended), "{}", world.describe());
+        let ether = world.ether_final();
+        assert!(world.run_until(60, |world| world.ether_final().get() > ether.get() + 10), "{}", world.describe());
+        (0..4).for_each(|place| assert!(world.accept_bitcoin(place, anchor + 1)));
+        let bitcoin = world.bitcoin_final();
+        let again = |world: &World| world.bitcoin_final().get() > bitcoin.get() + 10;
+        assert!(world.run_until(180, again), "{}", world.describe());
+        world.agree();
+    });
 }

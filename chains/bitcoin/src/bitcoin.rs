@@ -224,15 +224,36 @@ impl Bitcoin {
         }
     }
 
-    /// Both points must be on our chain and the second final; the first was an anchor, so that it must not be gone.
+    /// Both points must be on our chain and the second final. The first was an anchor: where our chain is deep past it and
+    /// shows another block, what was final is gone (R30); where it is not that deep, nothing is known yet.
     async fn check_points(&self, after: &ChainPoint, upto: &ChainPoint) -> Result<(), ChainError> {
-        if self.hash_at(after.number).await? != Some(after.hash) {
+        if self.point_at(narrow(after.number)?).await?.hash != after.hash {
             return Err(ChainError::FinalityBroken { number: after.number });
         }
-        match self.point_at(narrow(upto.number)?).await? {
-            ours if ours.hash == upto.hash && upto.number > after.number => Ok(()),
-            _ => Err(ChainError::Refused(format!("block {} is not what our own chain shows", upto.number))),
+        if upto.number <= after.number {
+            return Err(ChainError::Refused(format!("block {} is not above {}", upto.number, after.number)));
         }
+        self.check_point(upto).await
+    }
+
+    /// The point must be final on our chain.
+    async fn check_point(&self, point: &ChainPoint) -> Result<(), ChainError> {
+        match self.point_at(narrow(point.number)?).await? {
+            ours if ours.hash == point.hash => Ok(()),
+            _ => Err(ChainError::Refused(format!("block {} is not what our own chain shows", point.number))),
+        }
+    }
+
+    /// The newest of these anchors that is final on our chain.
+    async fn newest_shared(&self, anchors: &[ChainPoint]) -> Result<ChainPoint, ChainError> {
+        for anchor in anchors {
+            match self.point_at(narrow(anchor.number)?).await {
+                Ok(ours) if ours.hash == anchor.hash => return Ok(*anchor),
+                Ok(_) | Err(ChainError::NotThere { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ChainError::Refused("our chain holds no anchor that was agreed on".to_owned()))
     }
 
     async fn hash_at(&self, number: u64) -> Result<Option<Hash>, ChainError> {
@@ -317,6 +338,37 @@ impl Bitcoin {
             }
         }
         Ok(confirmed)
+    }
+
+    /// What became true after `after` up to `upto`, both final on our chain. What happened before to the vaults in `doubtful`, whose
+    /// coins were locked by then, is told too.
+    async fn facts(
+        &self,
+        after: &ChainPoint,
+        upto: &ChainPoint,
+        watch: &Watch,
+        doubtful: &BTreeSet<VaultId>,
+    ) -> Result<Vec<Fact>, ChainError> {
+        let (next, last) = (narrow(after.number)?.saturating_add(1), narrow(upto.number)?);
+        let confirmed = self.confirmed(upto, watch).await?;
+        let fresh: BTreeSet<VaultId> = confirmed.iter().map(|confirmed| confirmed.id).collect();
+        let known = doubtful.iter().filter_map(|id| watch.vaults.get(id)?.start);
+        let oldest = confirmed.iter().map(|confirmed| confirmed.height).chain(known).min();
+        let mut facts: Vec<Fact> = confirmed.into_iter().map(Fact::VaultConfirmed).collect();
+        if let Some(oldest) = oldest.map(narrow).transpose()?.filter(|oldest| *oldest < next) {
+            let early = self.places(
+                watch.vaults.values().filter(|vault| fresh.contains(&vault.id) || doubtful.contains(&vault.id)),
+            );
+            let scan = Scan { watch, places: early, awaited: HashMap::new() };
+            facts.extend(self.scan(oldest, next - 1, scan).await?);
+        }
+        let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
+        let places = self.places(watch.vaults.values().filter(counted));
+        facts.extend(self.scan(next, last, Scan { watch, places, awaited: awaited(watch, after.number) }).await?);
+        match facts.len() > MAX_FACTS {
+            true => Err(ChainError::TooMany { number: upto.number }),
+            false => Ok(facts),
+        }
     }
 
     /// Everything that the blocks from `first` to `last` do to the vaults in `scan`, in the order of the chain.
@@ -430,19 +482,21 @@ impl Chain for Bitcoin {
     async fn observe(&self, after: &ChainPoint, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
         self.sync().await?;
         self.check_points(after, upto).await?;
-        let (next, last) = (narrow(after.number)?.saturating_add(1), narrow(upto.number)?);
-        let confirmed = self.confirmed(upto, watch).await?;
-        let fresh: BTreeSet<VaultId> = confirmed.iter().map(|confirmed| confirmed.id).collect();
-        let oldest = confirmed.iter().map(|confirmed| confirmed.height).min();
-        let mut facts: Vec<Fact> = confirmed.into_iter().map(Fact::VaultConfirmed).collect();
-        if let Some(oldest) = oldest.map(narrow).transpose()?.filter(|oldest| *oldest < next) {
-            let early = self.places(watch.vaults.values().filter(|vault| fresh.contains(&vault.id)));
-            let scan = Scan { watch, places: early, awaited: HashMap::new() };
-            facts.extend(self.scan(oldest, next - 1, scan).await?);
-        }
-        let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
-        let places = self.places(watch.vaults.values().filter(counted));
-        facts.extend(self.scan(next, last, Scan { watch, places, awaited: awaited(watch, after.number) }).await?);
+        let facts = self.facts(after, upto, watch, &BTreeSet::new()).await?;
+        self.check_points(after, upto).await?; // other tasks follow headers too: no fact is of another chain
+        Ok(facts)
+    }
+
+    /// Vaults that changed after the block that both chains share are told from their beginning.
+    async fn resume(&self, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
+        self.sync().await?;
+        self.check_point(upto).await?;
+        let below: Vec<_> = watch.older.iter().filter(|older| older.number < upto.number).copied().collect();
+        let shared = self.newest_shared(&below).await?;
+        let changed = watch.vaults.values().filter(|vault| vault.since > shared.number).map(|vault| vault.id);
+        let told = self.facts(&shared, upto, &watch.rewound(&shared), &changed.collect()).await?;
+        self.check_points(&shared, upto).await?;
+        let facts: Vec<Fact> = std::iter::once(Fact::Rewound(shared)).chain(told).collect();
         match facts.len() > MAX_FACTS {
             true => Err(ChainError::TooMany { number: upto.number }),
             false => Ok(facts),

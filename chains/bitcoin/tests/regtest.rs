@@ -121,7 +121,7 @@ impl Regtest {
         let id = Presigned::check(&registration, None, versions).unwrap().draft().id();
         (
             registration.clone(),
-            Vault { id, registration, registered: height, start: None, status: VaultStatus::Verified },
+            Vault { id, registration, registered: height, start: None, status: VaultStatus::Verified, since: height },
         )
     }
 

@@ -245,6 +245,11 @@ impl Chain for Ethereum {
         self.agreed(async |endpoint: Endpoint| endpoint.observe(after, upto, watch).await).await
     }
 
+    /// Ethereum is not suspended: a finality that breaks is its own protocol's failure, and people decide (R30).
+    async fn resume(&self, _: &ChainPoint, _: &Watch) -> Result<Vec<Fact>, ChainError> {
+        Err(ChainError::Refused("Ethereum does not go on from another start anchor".to_owned()))
+    }
+
     async fn point(&self, number: u64) -> Result<ChainPoint, ChainError> {
         self.agreed(async |endpoint: Endpoint| endpoint.point(number).await).await
     }

@@ -9,6 +9,7 @@ use palisade_types::canonical::Canonical;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
 use palisade_types::ids::Hash;
 use palisade_types::observation::{Fact, Observation};
+use palisade_types::suspension::Suspended;
 use palisade_types::units::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -58,6 +59,10 @@ impl Known {
         for (id, vault) in &watch.vaults {
             id.write(&mut bytes);
             vault.status.write(&mut bytes);
+            vault.since.write(&mut bytes);
+        }
+        for point in &watch.older {
+            point.write(&mut bytes);
         }
         Self { watch: Arc::new(watch), hash: Hash::new(Tag::Peer.hash(&[&bytes])) }
     }
@@ -79,6 +84,8 @@ struct View {
     seen: BTreeMap<Gap, Vec<Fact>>,
     order: VecDeque<Gap>,
     asked: BTreeSet<Gap>,
+    /// An agreed anchor that is not on our chain, though our chain is deep past it, and since when we know.
+    gone: Option<(ChainPoint, Millis)>,
 }
 
 /// Our own view of every chain.
@@ -139,10 +146,39 @@ impl Anchors {
         }
     }
 
+    /// Our chain is deep past `anchor` and does not hold it (R30). What we saw before is of a chain that is gone. True when
+    /// that is news.
+    pub fn lost(&mut self, chain: ChainKind, anchor: ChainPoint, now: Millis) -> bool {
+        let view = self.views.entry(chain).or_default();
+        if view.gone.is_some_and(|(gone, _)| gone == anchor) {
+            return false;
+        }
+        *view = View { gone: Some((anchor, now)), ..View::default() };
+        true
+    }
+
+    /// Whether our own chain contradicts the agreed `anchor`.
+    #[must_use]
+    pub fn is_gone(&self, chain: ChainKind, anchor: &ChainPoint) -> bool {
+        self.views.get(&chain).and_then(|view| view.gone).is_some_and(|(gone, _)| gone == *anchor)
+    }
+
+    /// The suspension that we may propose: others had time to see the same (R31).
+    #[must_use]
+    pub fn suspended(&self, chain: ChainKind, anchor: &ChainPoint, now: Millis) -> Option<Suspended> {
+        let (gone, since) = self.views.get(&chain)?.gone?;
+        let settled = since.get() + SETTLED.get() <= now.get();
+        (gone == *anchor && settled).then_some(Suspended { chain, anchor: gone })
+    }
+
     /// The follower's answer.
     pub fn saw(&mut self, gap: Gap, facts: Vec<Fact>) {
         let view = self.views.entry(gap.chain).or_default();
         view.asked.remove(&gap);
+        let told_anew = matches!(facts.first(), Some(Fact::Rewound(_)));
+        if !told_anew && view.gone.is_some_and(|(gone, _)| gone == gap.after) {
+            view.gone = None; // the old chain is the heaviest again
+        }
         if view.seen.insert(gap, facts).is_none() {
             view.order.push_back(gap);
         }
@@ -179,10 +215,11 @@ impl Anchors {
         Some(Observation { chain, after: gap.after, upto: gap.upto, facts })
     }
 
-    /// Forgets what starts below the agreed anchor.
+    /// Forgets what starts at another anchor than the agreed one.
     pub fn agreed(&mut self, chain: ChainKind, anchor: &ChainPoint) {
         if let Some(view) = self.views.get_mut(&chain) {
-            view.asked.retain(|gap| gap.after.number >= anchor.number);
+            view.asked.retain(|gap| gap.after == *anchor);
+            view.gone = view.gone.filter(|(gone, _)| gone == anchor);
         }
     }
 }
@@ -218,6 +255,30 @@ mod tests {
         assert!(!anchors.contradicts(CHAIN, &point(5, 1)));
         assert!(anchors.contradicts(CHAIN, &point(5, 2)));
         assert!(!anchors.contradicts(CHAIN, &point(6, 2)));
+    }
+
+    #[test]
+    fn r30_a_lost_anchor_is_known_until_the_chain_comes_back_or_another_one_is_agreed_on() {
+        let (anchor, mut anchors) = (point(1, 1), Anchors::default());
+        anchors.stand(CHAIN, point(5, 1), Millis::new(0));
+        anchors.saw(gap(5), vec![]);
+        assert!(anchors.lost(CHAIN, anchor, Millis::new(1_000)));
+        assert!(!anchors.lost(CHAIN, anchor, Millis::new(9_000)), "no news");
+        assert!(anchors.is_gone(CHAIN, &anchor) && !anchors.is_gone(CHAIN, &point(1, 2)));
+        assert_eq!((anchors.tip(CHAIN), anchors.compare(&gap(5), &[])), (None, Compared::Unknown), "of the old chain");
+        assert_eq!(anchors.suspended(CHAIN, &anchor, Millis::new(2_999)), None, "others need time to see it");
+        let suspended = Suspended { chain: CHAIN, anchor };
+        assert_eq!(anchors.suspended(CHAIN, &anchor, Millis::new(3_000)), Some(suspended));
+        assert_eq!(anchors.suspended(CHAIN, &point(1, 2), Millis::new(3_000)), None);
+        anchors.saw(gap(6), vec![Fact::Rewound(point(0, 1))]);
+        assert!(anchors.is_gone(CHAIN, &anchor), "what a suspended chain tells is no sign that it came back");
+        let mut back = anchors.clone();
+        back.saw(gap(5), vec![]);
+        assert!(!back.is_gone(CHAIN, &anchor), "the old chain is the heaviest again");
+        anchors.agreed(CHAIN, &anchor);
+        assert!(anchors.is_gone(CHAIN, &anchor));
+        anchors.agreed(CHAIN, &point(6, 2));
+        assert!(!anchors.is_gone(CHAIN, &anchor));
     }
 
     #[test]

@@ -49,7 +49,8 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         | (RowKey::Epoch, Row::Epoch(_))
         | (RowKey::Finality, Row::Finality(_))
         | (RowKey::Position(_), Row::Position(_))
-        | (RowKey::EpochFirst(_), Row::EpochFirst(_)) => true,
+        | (RowKey::EpochFirst(_), Row::EpochFirst(_))
+        | (RowKey::Suspension(_), Row::Suspension(_)) => true,
         (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,
         (RowKey::Operator(id), Row::Operator(operator)) => operator.id == *id,
         (RowKey::Vault(id), Row::Vault(vault)) => vault.id == *id,

@@ -177,6 +177,18 @@ pub(crate) fn settle(
     }
 }
 
+/// The chain took back what it had shown of one order: it is to be carried out again (R30).
+pub(crate) fn reopen(draft: &mut Draft<'_>, operator: &OperatorId, domain: &Domain, target: SlashTarget) {
+    let id = CaseId::derive(&draft.parent.chain(), operator, domain);
+    let Some(mut case) = draft.state().case(&id).cloned() else {
+        return;
+    };
+    if let Some(order) = case.orders.as_mut_slice().iter_mut().find(|order| order.target == target) {
+        order.status = OrderStatus::Ordered;
+        draft.put(RowKey::Case(id), Row::Case(Box::new(case)));
+    }
+}
+
 /// After Ethereum's anchor moved: orders against positions of which nothing can be taken any more have escaped.
 pub(crate) fn let_go(draft: &mut Draft<'_>) {
     let state = draft.state();

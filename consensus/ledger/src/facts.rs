@@ -4,7 +4,7 @@
 
 use crate::changes::Draft;
 use crate::invalid::Invalid;
-use crate::{cases, operators, vaults};
+use crate::{cases, operators, suspension, vaults};
 use palisade_types::chain::ChainKind;
 use palisade_types::observation::{Fact, Observation, StakeSeen};
 use palisade_types::position::StakeSource;
@@ -17,10 +17,13 @@ pub(crate) fn observe(draft: &mut Draft<'_>, observation: &Observation) -> Resul
     if observation.after != *anchor {
         return Err(Invalid::Late("an observation after another anchor"));
     }
+    if suspension::is_active(draft.state(), chain) {
+        return Err(Invalid::Late("an observation of a suspended chain"));
+    }
     if observation.upto.number <= anchor.number {
         return Err(Invalid::Refused("an anchor that does not move forward"));
     }
-    if observation.facts.iter().any(|fact| source(fact) != chain) {
+    if observation.facts.iter().any(|fact| source(fact) != Some(chain)) {
         return Err(Invalid::Refused("a fact of the other chain"));
     }
     draft.put(RowKey::Anchor(chain), Row::Anchor(observation.upto));
@@ -34,7 +37,7 @@ pub(crate) fn observe(draft: &mut Draft<'_>, observation: &Observation) -> Resul
     Ok(())
 }
 
-fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
+pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
     match fact {
         Fact::Keys(keys) => operators::register(draft, keys),
         Fact::Stake(seen) => stake(draft, seen),
@@ -42,13 +45,17 @@ fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
         Fact::Slashed(slashed) => cases::slashed(draft, slashed),
         Fact::VaultConfirmed(confirmed) => vaults::confirm(draft, confirmed),
         Fact::VaultSpent(spent) => vaults::spend(draft, spent),
+        // Refused but where it leads a resumption, which has rewound already.
+        Fact::Rewound(_) => {}
     }
 }
 
-const fn source(fact: &Fact) -> ChainKind {
+/// Which chain shows such a fact while it is not suspended.
+pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
     match fact {
-        Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) => ChainKind::Ethereum,
-        Fact::VaultConfirmed(_) | Fact::VaultSpent(_) => ChainKind::Bitcoin,
+        Fact::Rewound(_) => None,
+        Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) => Some(ChainKind::Ethereum),
+        Fact::VaultConfirmed(_) | Fact::VaultSpent(_) => Some(ChainKind::Bitcoin),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::changes::{Changes, Draft};
 use crate::invalid::Invalid;
 use crate::root::Tree;
 use crate::state::{Rows, State, UNCHANGED};
-use crate::{cases, epochs, facts, finality, randomness, vaults};
+use crate::{cases, epochs, facts, finality, randomness, suspension, vaults};
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
@@ -16,7 +16,8 @@ use palisade_types::proof::RowProof;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::{
     Block, BlockId, Canonical, Case, CaseId, ChainId, Epoch, Evidence, Genesis, Hash, Header, Height, Item, List,
-    Operator, OperatorId, ProvenFault, Row, RowKey, Unproven, Vault, VaultId, VaultRegistration,
+    Observation, Operator, OperatorId, ProvenFault, Row, RowKey, Suspended, Suspension, Unproven, Vault, VaultId,
+    VaultRegistration,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -300,6 +301,12 @@ impl Ledger {
         self.state().epoch_of(height)
     }
 
+    /// The chain's suspension, while it is suspended (R30).
+    #[must_use]
+    pub fn suspension(&self, chain: ChainKind) -> Option<&Suspension> {
+        self.state().suspension(chain).filter(|suspension| suspension.resumed.is_none())
+    }
+
     /// How far a chain is taken in.
     #[must_use]
     pub fn anchor(&self, chain: ChainKind) -> &ChainPoint {
@@ -368,13 +375,17 @@ impl Ledger {
     #[must_use]
     pub fn watch(&self, chain: ChainKind) -> Watch {
         let operators = self.operators().map(|operator| (operator.id, operator.clone()));
+        let older = self.suspension(chain).map(|_| suspension::older(self.state(), chain));
         let (mut positions, mut open) = (BTreeMap::new(), BTreeMap::new());
         match chain {
             ChainKind::Ethereum => positions.extend(self.positions().map(|(id, seen)| (*id, *seen))),
-            ChainKind::Bitcoin => open
-                .extend(self.vaults().filter(|vault| !vaults::is_over(vault)).map(|vault| (vault.id, vault.clone()))),
+            ChainKind::Bitcoin => {
+                // What seemed over may not be, once the chain took it back.
+                let watched = |vault: &&Vault| older.is_some() || !vaults::is_over(vault);
+                open.extend(self.vaults().filter(watched).map(|vault| (vault.id, vault.clone())));
+            }
         }
-        Watch { operators: operators.collect(), positions, vaults: open }
+        Watch { operators: operators.collect(), positions, vaults: open, older: older.unwrap_or_default() }
     }
 
     pub(crate) const fn state(&self) -> State<'_> {
@@ -400,6 +411,8 @@ impl Draft<'_> {
             Item::Randomness(commitment) => randomness::commit(self, commitment),
             Item::EtherFinal(certificate) => finality::ether(self, certificate),
             Item::BitcoinFinal(certificate) => finality::bitcoin(self, certificate),
+            Item::Suspended(suspended) => suspension::suspend(self, suspended),
+            Item::Resumed(observation) => suspension::resume(self, observation),
         }
     }
 }
@@ -407,7 +420,9 @@ impl Draft<'_> {
 /// The order of items in a block: what chains show first, so that everything else meets it.
 const fn rank(item: &Item) -> u8 {
     match item {
-        Item::Observed(observation) => match observation.chain {
+        Item::Observed(Observation { chain, .. })
+        | Item::Suspended(Suspended { chain, .. })
+        | Item::Resumed(Observation { chain, .. }) => match chain {
             ChainKind::Ethereum => 0,
             ChainKind::Bitcoin => 1,
         },
@@ -428,10 +443,10 @@ const fn slot(item: &Item) -> u64 {
     }
 }
 
-/// Whether `after` may stand behind `before`: in order, and one anchor per chain.
+/// Whether `after` may stand behind `before`: in order, and one item about each chain.
 fn may_follow(before: &Item, after: &Item) -> bool {
     match after {
-        Item::Observed(_) => rank(before) < rank(after),
+        Item::Observed(_) | Item::Suspended(_) | Item::Resumed(_) => rank(before) < rank(after),
         _ => rank(before) <= rank(after),
     }
 }

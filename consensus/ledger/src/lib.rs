@@ -22,6 +22,7 @@ mod randomness;
 mod root;
 mod slashing;
 mod state;
+mod suspension;
 mod vaults;
 mod weights;
 

@@ -8,7 +8,7 @@ use palisade_types::position::{Position, PositionId, StakeSource};
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::row::RandomnessId;
 use palisade_types::{
-    Address, BlockId, Case, CaseId, Epoch, Hash, Height, Operator, OperatorId, Row, RowKey, Vault, VaultId,
+    Address, BlockId, Case, CaseId, Epoch, Hash, Height, Operator, OperatorId, Row, RowKey, Suspension, Vault, VaultId,
 };
 use std::collections::BTreeMap;
 
@@ -79,6 +79,14 @@ impl<'a> State<'a> {
         match self.row(&RowKey::Anchor(chain)) {
             Some(Row::Anchor(point)) => point,
             _ => unreachable!("{ALWAYS}"),
+        }
+    }
+
+    /// A chain's last suspension, over or not.
+    pub(crate) fn suspension(self, chain: ChainKind) -> Option<&'a Suspension> {
+        match self.row(&RowKey::Suspension(chain)) {
+            Some(Row::Suspension(suspension)) => Some(suspension),
+            _ => None,
         }
     }
 

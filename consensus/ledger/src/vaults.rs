@@ -34,7 +34,8 @@ pub(crate) fn register(draft: &mut Draft<'_>, registration: &VaultRegistration) 
     let id = name(registration);
     let registered = state.anchor(ChainKind::Bitcoin).number;
     let registration = registration.clone();
-    let vault = Vault { id, registration, registered, start: None, status: VaultStatus::Verified };
+    let (start, status, since) = (None, VaultStatus::Verified, registered);
+    let vault = Vault { id, registration, registered, start, status, since };
     draft.put(RowKey::Vault(id), Row::Vault(Box::new(vault)));
     Ok(())
 }
@@ -261,14 +262,16 @@ pub(crate) fn lapse(draft: &mut Draft<'_>) {
 }
 
 /// What the covenant signed for an expansion lets the parent's coins go for as long as they lie there: it waits as long
-/// as that, so that it is known when it comes.
+/// as that, so that it is known when it comes. A parent is only verified after its chain took its coins back (R30).
 fn has_lapsed(state: State<'_>, vault: &Vault, anchor: u64) -> bool {
     if vault.status != VaultStatus::Verified {
         return false;
     }
     match vault.parent() {
         None => anchor > vault.registered.saturating_add(LAPSE_BLOCKS),
-        Some(parent) => state.vault(parent).is_none_or(|parent| parent.status != VaultStatus::Active),
+        Some(parent) => state
+            .vault(parent)
+            .is_none_or(|parent| !matches!(parent.status, VaultStatus::Active | VaultStatus::Verified)),
     }
 }
 
@@ -277,7 +280,19 @@ fn settle(draft: &mut Draft<'_>, vault: &Vault, status: OrderStatus) {
     cases::settle(draft, &vault.registration.operator, &domain, SlashTarget::Vault(vault.id), status);
 }
 
+/// Bitcoin took back what came after its block at `anchor`: what was taken from vaults that have changed since is to be
+/// taken again (R30).
+pub(crate) fn rewind(draft: &mut Draft<'_>, anchor: u64) {
+    let changed: Vec<Vault> = draft.state().vaults().filter(|vault| vault.since > anchor).cloned().collect();
+    let domain = draft.parent.domains().bitcoin;
+    for vault in changed {
+        cases::reopen(draft, &vault.registration.operator, &domain, SlashTarget::Vault(vault.id));
+        draft.put(RowKey::Vault(vault.id), Row::Vault(Box::new(vault.rewound(anchor))));
+    }
+}
+
 fn put(draft: &mut Draft<'_>, vault: Vault, status: VaultStatus) {
-    let vault = Vault { status, ..vault };
+    let since = draft.state().anchor(ChainKind::Bitcoin).number;
+    let vault = Vault { status, since, ..vault };
     draft.put(RowKey::Vault(vault.id), Row::Vault(Box::new(vault)));
 }

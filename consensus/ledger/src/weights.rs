@@ -1,7 +1,9 @@
 //! What a seat weighs: what a proof can take from its holder, never more (R4, R8, R23).
 
 use crate::state::State;
+use crate::suspension;
 use palisade_types::certificate::{Committee, MAX_ENGINE_POWER};
+use palisade_types::chain::ChainKind;
 use palisade_types::operator::KeyRow;
 use palisade_types::position::{PositionId, StakeSource, mul_div};
 use palisade_types::vault::{Phase, VaultStatus};
@@ -30,8 +32,11 @@ pub(crate) fn of_vault(state: State<'_>, vault: &Vault) -> u64 {
 
 /// Satoshis that count for a seat at Bitcoin height `now`: of vaults that are active, so that their coins stay locked for one
 /// unbonding time at least and so for the whole window (R4), and that name the seat's finality key, since only that key's
-/// fault unlocks them. A vault and the one it expands into never are active together (R8).
+/// fault unlocks them. A vault and the one it expands into never are active together (R8). None while Bitcoin is suspended (R30).
 pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, now: u64) -> u64 {
+    if suspension::is_active(state, ChainKind::Bitcoin) {
+        return 0;
+    }
     let genesis = state.ledger.genesis_of();
     let is_active = |vault: &&Vault| {
         genesis.terms(vault.registration.terms).is_some_and(|terms| vault.phase(terms, now) == Phase::Active)
@@ -44,8 +49,12 @@ pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, no
 }
 
 /// Satoshis that can still be taken for each seat by the key it votes with, also from vaults that unbond, and at most
-/// what it weighs: a vault that is spent or lost is gone (R9), and one under a newer key is no replacement. By seat.
+/// what it weighs: a vault that is spent or lost is gone (R9), one under a newer key is no replacement, and while Bitcoin is
+/// suspended nobody knows what is left (R30). By seat.
 pub(crate) fn bitcoin_left(state: State<'_>, committee: &Committee) -> Vec<u64> {
+    if suspension::is_active(state, ChainKind::Bitcoin) {
+        return vec![0; committee.members.len()];
+    }
     let mut left: BTreeMap<OperatorId, u64> = BTreeMap::new();
     let takeable = |vault: &&Vault| matches!(vault.status, VaultStatus::Active | VaultStatus::Unbonding(_));
     let of_its_seat = |vault: &&Vault| {

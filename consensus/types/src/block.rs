@@ -6,6 +6,7 @@ use crate::evidence::Evidence;
 use crate::ids::{BlockId, ChainId, Hash};
 use crate::observation::Observation;
 use crate::randomness::RandomnessCommitment;
+use crate::suspension::Suspended;
 use crate::units::{Epoch, Height};
 use crate::vault::VaultRegistration;
 use palisade_crypto::hash::{Tag, keccak256};
@@ -62,10 +63,15 @@ pub enum Item {
     EtherFinal(QuorumCertificate),
     /// A checkpoint is bitcoin-final.
     BitcoinFinal(BitcoinCertificate),
+    /// A chain took back what was final: it is suspended (R30).
+    Suspended(Suspended),
+    /// A suspended chain goes on from a new start anchor. `after` is the anchor that is gone; the first fact says from which
+    /// older one everything is told anew ([`crate::observation::Fact::Rewound`]).
+    Resumed(Observation),
 }
 canonical_enum!(Item {
     0 => Observed(observation), 1 => Evidence(evidence), 2 => Vault(registration), 3 => Randomness(commitment),
-    4 => EtherFinal(certificate), 5 => BitcoinFinal(certificate),
+    4 => EtherFinal(certificate), 5 => BitcoinFinal(certificate), 6 => Suspended(suspended), 7 => Resumed(observation),
 });
 
 /// One block.

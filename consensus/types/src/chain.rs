@@ -44,8 +44,25 @@ pub struct Watch {
     pub operators: BTreeMap<OperatorId, Operator>,
     /// Every restaking position known (Ethereum).
     pub positions: BTreeMap<PositionId, Position>,
-    /// Every vault that is not yet over (Bitcoin).
+    /// Every vault that is not yet over (Bitcoin); while the chain is suspended, those that are over too.
     pub vaults: BTreeMap<VaultId, Vault>,
+    /// While the chain is suspended: anchors agreed on before the one that is gone, newest first. Empty otherwise.
+    pub older: Vec<ChainPoint>,
+}
+
+impl Watch {
+    /// What the ledger said when `point` was its anchor: vaults that have changed since are as they were when they came, and
+    /// nothing later is remembered of them.
+    #[must_use]
+    pub fn rewound(&self, point: &ChainPoint) -> Self {
+        let vaults = self.vaults.iter().map(|(id, vault)| (*id, vault.clone().rewound(point.number)));
+        Self {
+            operators: self.operators.clone(),
+            positions: BTreeMap::new(),
+            vaults: vaults.collect(),
+            older: Vec::new(),
+        }
+    }
 }
 
 /// What an executor must know to carry out one order of a case.
@@ -97,7 +114,7 @@ pub enum ChainError {
     /// The endpoint said something no honest node would say. Stop using it.
     #[error("the endpoint contradicts itself or the protocol: {0}")]
     Lied(String),
-    /// A block we treated as final is gone. Suspend the chain (R30); the node goes on.
+    /// The chain is deep past a block we treated as final, and does not hold it. Suspend the chain (R30); the node goes on.
     #[error("final block {number} is no longer on the chain")]
     FinalityBroken {
         /// Its number.
@@ -130,6 +147,11 @@ pub trait Chain: Send + Sync + 'static {
         upto: &ChainPoint,
         watch: &Watch,
     ) -> impl Future<Output = Result<Vec<Fact>, ChainError>> + Send;
+
+    /// What a suspended chain shows up to `upto`, for the ledger to go on from there (R30): [`Fact::Rewound`] with the newest of
+    /// the `watch`'s older anchors that it still holds, and after it what became true since then, given what the ledger
+    /// said at that anchor: [`Watch::rewound`]. As deterministic as [`Chain::observe`].
+    fn resume(&self, upto: &ChainPoint, watch: &Watch) -> impl Future<Output = Result<Vec<Fact>, ChainError>> + Send;
 
     /// The final point at `number`, for checking an anchor somebody else proposed.
     fn point(&self, number: u64) -> impl Future<Output = Result<ChainPoint, ChainError>> + Send;

@@ -23,6 +23,7 @@ pub mod proof;
 pub mod randomness;
 pub mod row;
 pub mod slash;
+pub mod suspension;
 pub mod vault;
 
 pub use attestation::{Attestation, FinalityVote, Statement};
@@ -37,5 +38,6 @@ pub use observation::{Fact, Observation};
 pub use operator::Operator;
 pub use row::{Row, RowKey};
 pub use slash::Case;
+pub use suspension::{Suspended, Suspension};
 pub use units::*;
 pub use vault::{Vault, VaultRegistration};

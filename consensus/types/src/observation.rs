@@ -39,10 +39,13 @@ pub enum Fact {
     VaultConfirmed(VaultConfirmed),
     /// A known vault's output was spent, k deep.
     VaultSpent(VaultSpent),
+    /// Only where a suspended chain goes on, first: the newest agreed anchor that the chain still holds. What the ledger took in
+    /// after it is forgotten, and the facts that follow tell it anew.
+    Rewound(ChainPoint),
 }
 canonical_enum!(Fact {
     0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(confirmed),
-    5 => VaultSpent(spent),
+    5 => VaultSpent(spent), 8 => Rewound(point),
 });
 
 /// New keys of an operator.

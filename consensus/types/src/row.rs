@@ -10,6 +10,7 @@ use crate::operator::Operator;
 use crate::position::{Position, PositionId};
 use crate::randomness::RandomnessCommitment;
 use crate::slash::Case;
+use crate::suspension::Suspension;
 use crate::units::{Epoch, Height};
 use crate::vault::Vault;
 use palisade_crypto::hash::keccak256;
@@ -39,10 +40,12 @@ pub enum RowKey {
     Case(CaseId),
     /// The first height of an epoch: which committee a slot belongs to (R3).
     EpochFirst(Epoch),
+    /// A chain's last suspension (R30).
+    Suspension(ChainKind),
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
-    6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id), 10 => EpochFirst(epoch),
+    6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id), 10 => EpochFirst(epoch), 13 => Suspension(chain),
 });
 
 /// Names a commitment.
@@ -80,10 +83,13 @@ pub enum Row {
     Case(Box<Case>),
     /// See [`RowKey::EpochFirst`].
     EpochFirst(Height),
+    /// See [`RowKey::Suspension`].
+    Suspension(Suspension),
 }
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
     5 => Operator(operator), 6 => Position(position), 7 => Vault(vault), 8 => Randomness(commitment), 9 => Case(case), 10 => EpochFirst(height),
+    13 => Suspension(suspension),
 });
 
 impl RowKey {

@@ -226,8 +226,10 @@ pub struct Vault {
     pub start: Option<u64>,
     /// How far it has come.
     pub status: VaultStatus,
+    /// The ledger's Bitcoin anchor when it came so far: a reorganisation above it leaves it as it is (R30).
+    pub since: u64,
 }
-canonical!(Vault { id, registration, registered, start, status });
+canonical!(Vault { id, registration, registered, start, status, since });
 
 /// What a vault is at one Bitcoin height: its status, and whether its lock still holds for long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,6 +270,24 @@ impl Phase {
 }
 
 impl Vault {
+    /// The vault after its chain took back what came after block `anchor` (R30). One that has changed since then is active if its
+    /// coins were locked by then, whatever happened to them, else only verified: its chain tells the rest anew. Its staking
+    /// transaction may come in another block than the registration named.
+    #[must_use]
+    pub fn rewound(mut self, anchor: u64) -> Self {
+        if self.since <= anchor {
+            return self;
+        }
+        self.since = anchor;
+        if self.start.is_some_and(|start| start <= anchor) {
+            self.status = VaultStatus::Active;
+            return self;
+        }
+        (self.status, self.start, self.registered) = (VaultStatus::Verified, None, self.registered.min(anchor));
+        self.registration.inclusion = self.registration.inclusion.filter(|inclusion| inclusion.height <= anchor);
+        self
+    }
+
     /// The Bitcoin height at which the timelock lets the coins go; `None` before the staking transaction is k deep.
     #[must_use]
     pub fn end_height(&self) -> Option<u64> {

@@ -1,5 +1,6 @@
 //! What a person types. Every mistake is one readable line on standard error and exit code 1; wrong flags are 2.
 
+mod bitcoin;
 mod config;
 mod evidence;
 mod genesis;
@@ -44,6 +45,9 @@ enum Action {
     /// Look at a configuration
     #[command(subcommand)]
     Config(config::Config),
+    /// Decide what only a person may decide about Bitcoin
+    #[command(subcommand)]
+    Bitcoin(bitcoin::Bitcoin),
     /// Decide what only a person may decide about a signer that stopped or waits
     #[command(subcommand)]
     Signer(signer::Signer),
@@ -90,6 +94,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Evidence(evidence) => wait(evidence.act()),
         Action::Genesis(genesis) => genesis.act(),
         Action::Config(config) => config.act(),
+        Action::Bitcoin(bitcoin) => wait(bitcoin.act()),
         Action::Signer(signer) => signer.act(),
         Action::Vault(vault) => wait(vault.act()),
     }

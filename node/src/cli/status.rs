@@ -44,6 +44,13 @@ fn table(status: &StatusView) -> Vec<(&'static str, String)> {
         ("pending", status.pending.to_string()),
         ("cases", format!("{} open, {} final", status.cases_open, status.cases_final)),
     ];
+    for (name, view) in [("Ethereum", &status.ethereum), ("Bitcoin", &status.bitcoin)] {
+        if let Some(suspended) = &view.suspended {
+            let (gone, since) = (&suspended.gone, suspended.since);
+            let told = format!("{name} is SUSPENDED since height {since}: block {} {} is gone", gone.number, gone.hash);
+            rows.push(("ALARM", format!("{told}; see palisade bitcoin accept")));
+        }
+    }
     if !status.contradicted.is_empty() {
         let chains = status.contradicted.join(" and ");
         rows.push(("ALARM", format!("a proposal contradicted what we saw of {chains}; nothing is attested")));

@@ -3,14 +3,15 @@
 //! Certificates are made anew from the tally whenever a block is drafted: what counts may have changed since the
 //! first quorum (R9). The boundary block comes before every other, because only its certificate ends the epoch (R10).
 
-use super::{Action, Attest, CHAINS, Core, REPEATED, Unconfirmed, observations};
+use super::{Action, Attest, CHAINS, Core, REPEATED, Unconfirmed};
 use crate::message::Message;
-use palisade_agreement::anchors::{Gap, Known};
+use palisade_agreement::anchors::Known;
 use palisade_agreement::guard::Ancestry;
 use palisade_agreement::tally::{AHEAD, Counted};
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
+use palisade_types::chain::ChainKind;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::ids::{BlockId, OperatorId};
 use palisade_types::randomness::RandomnessCommitment;
@@ -48,12 +49,9 @@ impl Core {
     /// Compares a block from before a restart with our own followers again, because they had not agreed with it yet.
     /// `parent` is the state before it. The driver gives every block above the newest confirmed one, in order.
     pub fn recheck(&mut self, parent: &palisade_ledger::Ledger, block: &Block) {
-        let unconfirmed = observations(block).map(|seen| {
-            let known = Known::new(parent.watch(seen.chain));
-            let gap = Gap { chain: seen.chain, after: seen.after, upto: seen.upto, known: known.hash };
-            Unconfirmed { gap, known, facts: seen.facts.to_vec() }
-        });
-        let unconfirmed: Vec<_> = unconfirmed.collect();
+        let known = CHAINS.into_iter().map(|chain| (chain, Known::new(parent.watch(chain)))).collect();
+        let said = block.items.iter().filter_map(|item| Unconfirmed::of(item, &known));
+        let unconfirmed: Vec<_> = said.collect();
         if !unconfirmed.is_empty() {
             self.unconfirmed.insert(block.header.height, unconfirmed);
         }
@@ -155,19 +153,22 @@ impl Core {
         Some((height, self.recent.get(&height)?))
     }
 
-    /// Whether an agreed anchor lags our own final view by more than L (R7), or we have no view of our own.
+    /// Whether an agreed anchor lags our own final view by more than L (R7), or we have no view of our own. A suspended
+    /// chain's anchor stands still by agreement, and the rest goes on (R30).
     fn lags(&self) -> bool {
         let limit = self.ledger.genesis_of().parameters.attest_lag_blocks;
-        CHAINS.iter().any(|chain| {
+        let followed = CHAINS.iter().filter(|chain| self.ledger.suspension(**chain).is_none());
+        followed.into_iter().any(|chain| {
             let agreed = self.ledger.anchor(*chain).number;
             self.anchors.tip(*chain).is_none_or(|tip| tip.number.saturating_sub(agreed) > limit)
         })
     }
 
-    /// Votes for every checkpoint of this epoch that is ether-certified and not voted for.
+    /// Votes for every checkpoint of this epoch that is ether-certified and not voted for. While Bitcoin is suspended none: what
+    /// is left out is voted for afterwards, so that the run may go on (R2).
     fn vote(&mut self) {
         let Some((_, seat)) = self.ledger.committee().seat(&self.own) else { return };
-        if seat.bitcoin == 0 || !self.speaks() {
+        if seat.bitcoin == 0 || !self.speaks() || self.ledger.suspension(ChainKind::Bitcoin).is_some() {
             return;
         }
         let randomness = seat.randomness;
@@ -340,7 +341,7 @@ impl Core {
     }
 
     fn bitcoin_certificate(&self, height: Height) -> Option<BitcoinCertificate> {
-        if height < self.ledger.epoch().first {
+        if height < self.ledger.epoch().first || self.ledger.suspension(ChainKind::Bitcoin).is_some() {
             return None;
         }
         let digest = self.ledger.block_id(height)?.into();

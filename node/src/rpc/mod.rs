@@ -419,6 +419,10 @@ fn status(core: &Core, operator: &OperatorId, peers: Vec<String>, history: &Hist
     let chain = |kind| ChainView {
         anchor: PointView::of(kind, ledger.anchor(kind)),
         own_final: own.own_tips.get(&kind).map(|point| PointView::of(kind, point)),
+        suspended: ledger.suspension(kind).map(|suspension| views::SuspensionView {
+            gone: PointView::of(kind, &suspension.anchor),
+            since: suspension.since.get(),
+        }),
     };
     StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -4,7 +4,7 @@
 //! strings, since JavaScript's numbers are not exact above 2^53. Bytes are `0x`-hex; hashes of Bitcoin stand as
 //! Bitcoin shows them. Absent values are `null`.
 
-use crate::text::{bitcoin_hash, hex_bytes};
+use crate::text::{bitcoin_hash, chain_hash, hex_bytes};
 use libp2p::PeerId;
 use palisade_ledger::Ledger;
 use palisade_types::block::{Block, Item};
@@ -84,6 +84,18 @@ pub struct ChainView {
     pub anchor: PointView,
     /// The newest final block our own endpoint shows; `null` until it has answered.
     pub own_final: Option<PointView>,
+    /// Set while the chain is suspended (R30): it took back what was final, its stake weighs nothing, and its anchor stands
+    /// still until the operators accept a new one.
+    pub suspended: Option<SuspensionView>,
+}
+
+/// Why and since when a chain is suspended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspensionView {
+    /// The anchor that its chain no longer holds.
+    pub gone: PointView,
+    /// The height of the block that suspended it.
+    pub since: u64,
 }
 
 /// A block of a chain.
@@ -172,6 +184,10 @@ pub enum ItemView {
     EtherFinal { height: u64, id: String },
     /// A checkpoint is bitcoin-final.
     BitcoinFinal { height: u64, id: String, votes: usize },
+    /// A chain took back what was final.
+    Suspended { chain: String, gone: PointView },
+    /// A suspended chain goes on from a new anchor.
+    Resumed { chain: String, gone: PointView, anchor: PointView, facts: Vec<FactView> },
 }
 
 /// One final fact.
@@ -191,6 +207,8 @@ pub enum FactView {
     VaultConfirmed { id: String, height: u64 },
     /// A vault's output is gone.
     VaultSpent { id: String, spend: String, transaction: String },
+    /// What was taken in after this anchor is forgotten.
+    Rewound { anchor: PointView },
 }
 
 /// A proof of fault.
@@ -458,11 +476,7 @@ impl PointView {
     /// `point` of `chain`.
     #[must_use]
     pub fn of(chain: ChainKind, point: &ChainPoint) -> Self {
-        let hash = match chain {
-            ChainKind::Ethereum => point.hash.to_string(),
-            ChainKind::Bitcoin => bitcoin_hash(&point.hash),
-        };
-        Self { number: point.number, hash, time: point.time }
+        Self { number: point.number, hash: chain_hash(chain, &point.hash), time: point.time }
     }
 }
 
@@ -506,6 +520,16 @@ impl From<&Item> for ItemView {
                 height: certificate.slot,
                 id: certificate.digest.to_string(),
                 votes: certificate.votes.len(),
+            },
+            Item::Suspended(suspended) => Self::Suspended {
+                chain: chain_name(suspended.chain).to_owned(),
+                gone: PointView::of(suspended.chain, &suspended.anchor),
+            },
+            Item::Resumed(observation) => Self::Resumed {
+                chain: chain_name(observation.chain).to_owned(),
+                gone: PointView::of(observation.chain, &observation.after),
+                anchor: PointView::of(observation.chain, &observation.upto),
+                facts: observation.facts.iter().map(FactView::from).collect(),
             },
         }
     }
@@ -554,6 +578,7 @@ impl From<&Fact> for FactView {
             Fact::VaultConfirmed(confirmed) => {
                 Self::VaultConfirmed { id: confirmed.id.to_string(), height: confirmed.height }
             }
+            Fact::Rewound(point) => Self::Rewound { anchor: PointView::of(ChainKind::Bitcoin, point) },
             Fact::VaultSpent(spent) => {
                 let (spend, transaction) = match &spent.spend {
                     Spend::Withdrawn(txid) => ("withdrawn", txid),
