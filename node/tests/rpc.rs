@@ -120,6 +120,7 @@ fn run(mut core: Core) -> CoreHandle {
                 Command::RegisterVault(registration, reply) => {
                     drop(reply.send(core.register(palisade_types::Millis::new(0), *registration)))
                 }
+                Command::Accept(chain, anchor, reply) => drop(reply.send(core.accept(chain, anchor))),
             }
         }
     });

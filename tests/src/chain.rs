@@ -190,6 +190,9 @@ impl History {
             return Ok(Progress::Executed(loss.txid));
         }
         let refuse = |reason: String| ChainError::Refused(reason);
+        if self.stakes.get(&id).is_none_or(|at| *at > self.head) {
+            return Err(refuse("the vault's coins are not there".to_owned()));
+        }
         let versions = Versions::of(&self.genesis).map_err(|error| refuse(error.to_string()))?;
         let vault = execution.vault.as_ref().ok_or(refuse("there is no vault".to_owned()))?;
         let evidence = execution.case.evidence.as_ref().ok_or(refuse("there is no evidence".to_owned()))?;

@@ -276,7 +276,10 @@ fn a_quiet_world_loses_nobody_anything() {
 
 /// Runs until Bitcoin's stake counts and some checkpoints are final; gives the agreed anchor's number.
 fn settled(world: &mut World) -> u64 {
-    assert!(world.run_until(120, |world| world.bitcoin_final() >= Height::new(20)), "{}", world.describe());
+    // Some blocks above the one with the stakes, so that a reorganisation can leave these.
+    let deep = |world: &World| world.everybody(|ledger| ledger.anchor(ChainKind::Bitcoin).number >= 206);
+    let done = |world: &World| world.bitcoin_final() >= Height::new(20) && deep(world);
+    assert!(world.run_until(120, done), "{}", world.describe());
     world.sim.node(0).ledger().anchor(ChainKind::Bitcoin).number
 }
 
@@ -328,7 +331,8 @@ fn r30_a_reorged_slash_is_carried_out_again_and_lost_stakes_come_back_when_they_
     let start = world.sim.node(0).ledger().genesis_of().bitcoin_start.number;
     world.reorganise_bitcoin(start + 1);
     assert!(world.run_until(60, is_suspended), "{}", world.describe());
-    world.honest().collect::<Vec<_>>().into_iter().for_each(|place| drop(world.accept_bitcoin(place, anchor)));
+    let honest: Vec<usize> = world.honest().collect();
+    assert!(honest.into_iter().all(|place| world.accept_bitcoin(place, anchor)));
     let resumed = |world: &World| world.everybody(|ledger| ledger.suspension(ChainKind::Bitcoin).is_none());
     assert!(world.run_until(60, resumed), "{}", world.describe());
     let open = |ledger: &palisade_ledger::Ledger| {
@@ -344,7 +348,8 @@ fn r30_a_reorged_slash_is_carried_out_again_and_lost_stakes_come_back_when_they_
     let counted = |ledger: &palisade_ledger::Ledger| {
         ledger.vaults().filter(|vault| vault.status == VaultStatus::Active).count() == 3
     };
-    assert!(world.everybody(counted), "{}", world.describe());
+    let vaults: Vec<_> = world.sim.node(0).ledger().vaults().map(|vault| (vault.status, vault.start)).collect();
+    assert!(world.everybody(counted), "{vaults:?}\n{}", world.describe());
     let bitcoin = world.bitcoin_final();
     assert!(world.run_until(120, |world| world.bitcoin_final().get() > bitcoin.get() + 10), "{}", world.describe());
     world.agree();

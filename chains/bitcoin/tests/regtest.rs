@@ -374,6 +374,149 @@ async fn r30_a_shallow_reorganisation_changes_nothing_final_and_a_deep_one_break
     assert!(matches!(broken, Err(ChainError::FinalityBroken { number }) if number == upto.number));
 }
 
+/// Replaces the newest blocks by one more, the first of them empty: what they held stands higher now.
+async fn replace_newest(net: &Regtest, blocks: u32) {
+    let first = net.client().block_hash(net.height().await + 1 - blocks).await.unwrap();
+    net.client().invalidate(first).await.unwrap();
+    mine_empty(net, 1).await;
+    net.mine(blocks).await;
+}
+
+#[tokio::test]
+async fn r30_one_block_and_k_minus_one_replaced_under_every_state_of_a_vault_undo_nothing_that_was_final() {
+    let net = Regtest::start().await;
+    let few = DEPTH - 1;
+    let (registration, mut vault) = net.stake(1_000).await;
+    // Registered before its coins were locked: its transaction is found wherever it comes to stand.
+    vault.registration.inclusion = None;
+    vault.registered = net.start_point().number;
+    for blocks in [1, few] {
+        replace_newest(&net, blocks).await;
+    }
+    let mut anchor = net.chain.tip().await.unwrap();
+    assert_eq!(net.observe(net.start_point(), anchor, &vault).await, [], "its coins are not deep yet");
+    let upto = net.settle().await;
+    let [Fact::VaultConfirmed(found)] = net.observe(anchor, upto, &vault).await[..] else {
+        panic!("it is confirmed once")
+    };
+    let holder =
+        net.client().block(net.client().block_hash(u32::try_from(found.height).unwrap()).await.unwrap()).await.unwrap();
+    assert!(holder.txdata.iter().any(|transaction| id(transaction) == vault.id.txid), "where it really stands");
+    (vault.status, vault.start, anchor) = (VaultStatus::Active, Some(found.height), upto);
+
+    // Active, and its unbonding on the way.
+    let presigned = Presigned::held(&registration, net.chain.versions()).unwrap();
+    let unbonding = net.people.wallet.unbond(&presigned).unwrap();
+    for blocks in [1, few] {
+        replace_newest(&net, blocks).await;
+    }
+    net.send(&unbonding).await;
+    net.mine(1).await;
+    for blocks in [1, few] {
+        replace_newest(&net, blocks).await;
+        let tip = net.chain.tip().await.unwrap();
+        assert_eq!(net.chain.point(anchor.number).await.unwrap(), anchor, "the anchor stands");
+        assert_eq!(net.observe(anchor, tip, &vault).await, [], "nothing is final");
+    }
+    let upto = net.settle().await;
+    let unbonded = Fact::VaultSpent(VaultSpent { id: vault.id, spend: Spend::Unbonded(id(&unbonding)) });
+    assert_eq!(net.observe(anchor, upto, &vault).await, [unbonded]);
+    (vault.status, anchor) = (VaultStatus::Unbonding(id(&unbonding)), upto);
+
+    // Unbonding, and its slashing on the way.
+    let execution = net.equivocate(&vault, &net.people.providers[0]);
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
+    net.mine(1).await;
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(sent));
+    for blocks in [1, few] {
+        replace_newest(&net, blocks).await;
+        let tip = net.chain.tip().await.unwrap();
+        assert_eq!(net.observe(anchor, tip, &vault).await, [], "nothing is final");
+    }
+    let upto = net.settle().await;
+    let taken = Sats::new((100_000_000 - 1_000) / 10);
+    let slashed = Fact::VaultSpent(VaultSpent { id: vault.id, spend: Spend::Slashed(VaultLoss { txid: sent, taken }) });
+    assert_eq!(net.observe(anchor, upto, &vault).await, [slashed]);
+    for blocks in [1, few] {
+        replace_newest(&net, blocks).await;
+    }
+    assert_eq!(net.chain.point(upto.number).await.unwrap(), upto, "what was final stands");
+}
+
+#[tokio::test]
+async fn r30_a_chain_that_took_back_final_blocks_is_told_anew_from_the_newest_anchor_it_still_holds() {
+    let net = Regtest::start().await;
+    let (registration, mut early) = net.stake(1_000).await;
+    let shared = net.settle().await;
+    let [Fact::VaultConfirmed(found)] = net.observe(net.start_point(), shared, &early).await[..] else { panic!("one") };
+    (early.status, early.start, early.since) = (VaultStatus::Active, Some(found.height), shared.number);
+
+    // After the shared anchor the first vault unbonds and is slashed, and a second one comes.
+    let (_, mut late) = net.stake(1_000).await;
+    let presigned = Presigned::held(&registration, net.chain.versions()).unwrap();
+    let unbonding = net.people.wallet.unbond(&presigned).unwrap();
+    net.send(&unbonding).await;
+    net.mine(1).await;
+    let execution = net.equivocate(&early, &net.people.providers[0]);
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
+    let gone = net.settle().await;
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(sent));
+    let both = |early: &Vault, late: &Vault, older: Vec<ChainPoint>| Watch {
+        vaults: BTreeMap::from([(early.id, early.clone()), (late.id, late.clone())]),
+        older,
+        ..Watch::default()
+    };
+    let facts = net.chain.observe(&shared, &gone, &both(&early, &late, vec![])).await.unwrap();
+    assert_eq!(facts.len(), 3, "{facts:?}");
+    let taken = Sats::new((100_000_000 - 1_000) / 10);
+    let loss = VaultLoss { txid: sent, taken };
+    (early.status, early.since) = (VaultStatus::Slashed(loss), gone.number);
+    (late.status, late.start, late.since) =
+        (VaultStatus::Active, Some(shared.number + u64::from(DEPTH) + 1), gone.number);
+
+    // While the endpoint is no deeper than k past the anchor on another chain, nothing is known; then it is gone.
+    let first = u32::try_from(shared.number + 1).unwrap();
+    let replaced = net.height().await - first + 1;
+    net.client().invalidate(net.client().block_hash(first).await.unwrap()).await.unwrap();
+    mine_empty(&net, replaced + 1).await;
+    let tip = net.chain.tip().await.unwrap();
+    let broken = net.chain.observe(&gone, &tip, &both(&early, &late, vec![])).await;
+    assert!(matches!(broken, Err(ChainError::FinalityBroken { number }) if number == gone.number), "{broken:?}");
+
+    // Nothing of it stands on the new chain, which goes on from the shared anchor.
+    let watch = both(&early, &late, vec![gone, shared, net.start_point()]);
+    assert_eq!(net.chain.resume(&tip, &watch).await.unwrap(), [Fact::Rewound(shared)]);
+    assert!(net.chain.resume(&gone, &watch).await.is_err(), "a block that is not on the chain is no start");
+    let rewound = watch.rewound(&shared);
+    let (early, late) = (rewound.vaults[&early.id].clone(), rewound.vaults[&late.id].clone());
+    assert_eq!((early.status, late.status), (VaultStatus::Active, VaultStatus::Verified));
+
+    // What was taken back waits in the mempool; the executor finds it there, and it comes again.
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Sent(sent));
+    net.mine(1).await;
+    let height = u64::from(net.height().await);
+    let upto = net.settle().await;
+    let facts = net.chain.observe(&tip, &upto, &both(&early, &late, vec![])).await.unwrap();
+    let spent = |spend| Fact::VaultSpent(VaultSpent { id: early.id, spend });
+    assert_eq!(facts.len(), 3, "{facts:?}");
+    for fact in [
+        Fact::VaultConfirmed(VaultConfirmed { id: late.id, height }),
+        spent(Spend::Unbonded(id(&unbonding))),
+        spent(Spend::Slashed(loss)),
+    ] {
+        assert!(facts.contains(&fact), "{fact:?} is not among {facts:?}");
+    }
+
+    // Taken back once more, all of it is told anew.
+    let older = Vault { since: upto.number, status: VaultStatus::Slashed(loss), ..early.clone() };
+    let late = Vault { since: upto.number, status: VaultStatus::Active, start: Some(height), ..late };
+    let watch = both(&older, &late, vec![tip]);
+    let end = net.settle().await;
+    let facts = net.chain.resume(&end, &watch).await.unwrap();
+    assert_eq!(facts[0], Fact::Rewound(tip));
+    assert_eq!(facts.len(), 4, "{facts:?}");
+}
+
 #[tokio::test]
 async fn another_chain_or_start_is_refused_at_once() {
     let net = Regtest::start().await;

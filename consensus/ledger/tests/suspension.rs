@@ -31,11 +31,11 @@ fn joined(seed: u64) -> Run {
 }
 
 fn confirmations(run: &Run) -> Vec<Fact> {
-    run.ledger.vaults().map(|vault| confirmed(vault.id)).collect()
+    run.ledger.vaults().map(|vault| locked(vault.id, 201)).collect()
 }
 
-fn confirmed(id: VaultId) -> Fact {
-    Fact::VaultConfirmed(VaultConfirmed { id, height: 201 })
+fn locked(id: VaultId, height: u64) -> Fact {
+    Fact::VaultConfirmed(VaultConfirmed { id, height })
 }
 
 fn vault_of(run: &Run, index: usize) -> VaultId {
@@ -82,6 +82,8 @@ fn r30_a_suspended_bitcoin_weighs_nothing_at_once_and_the_rest_goes_on() {
     let suspension = run.ledger.suspension(Bitcoin).unwrap();
     assert_eq!((suspension.anchor, suspension.since, suspension.resumed), (anchor, since, None));
     run.ledger.audit().unwrap();
+    let mut seats = run.ledger.committee().members.iter();
+    assert!(seats.all(|member| member.bitcoin > 0), "seats stay until the hand-over");
     assert!(matches!(
         run.refusal(bitcoin_final),
         Invalid::Worthless(Worthless::NoQuorum { signed: 0, total: 40_000_000 })
@@ -100,8 +102,7 @@ fn r30_a_suspended_bitcoin_weighs_nothing_at_once_and_the_rest_goes_on() {
     let pair = run.network.eots_pair(3, 15, 10, 11);
     run.produce(vec![Item::Evidence(pair)]);
     assert_eq!(run.ledger.cases().next().unwrap().orders.len(), 1, "what is to be taken is ordered all the same");
-    // The engine's seats stay until the hand-over; the next committee has no bitcoin.
-    assert!(run.ledger.committee().members.iter().all(|member| member.bitcoin > 0));
+    // The epoch ends early, and the next committee has no bitcoin.
     run.until_epoch(2);
     let committee = run.ledger.committee();
     assert!(committee.has_weight() && committee.members.iter().all(|member| member.bitcoin == 0 && member.ether > 0));
@@ -154,14 +155,17 @@ fn r30_a_resumption_tells_anew_what_the_chain_took_back_and_leaves_the_rest() {
     // Epoch 1's committee was drawn at 206: what came later is on shaky ground.
     let shared = run.ledger.committee().bitcoin;
     assert_eq!(shared.number, 206);
-    let ids: Vec<VaultId> = (0..4).map(|index| vault_of(&run, index)).collect();
-    run.produce(vec![Item::Evidence(run.network.eots_pair(3, 15, 10, 11))]);
+    let late = run.network.vault(1, 2, 100_000_000, 208);
+    let mut ids: Vec<VaultId> = (0..4).map(|index| vault_of(&run, index)).collect();
+    ids.push(Network::vault_id(&late));
+    run.produce(vec![Item::Evidence(run.network.eots_pair(3, 15, 10, 11)), Item::Vault(Box::new(late))]);
     let txid = Hash::new([7; 32]);
     let loss = VaultLoss { txid, taken: Sats::new(10_000_000) };
     run.observe(
         Bitcoin,
         210,
         vec![
+            locked(ids[4], 208),
             spent(ids[0], Spend::Unbonded(txid)),
             spent(ids[1], Spend::Withdrawn(txid)),
             spent(ids[3], Spend::Slashed(loss)),
@@ -170,33 +174,37 @@ fn r30_a_resumption_tells_anew_what_the_chain_took_back_and_leaves_the_rest() {
     let order = |run: &Run| run.ledger.cases().next().unwrap().orders[0].status;
     let status = |run: &Run, index: usize| run.ledger.vault(&ids[index]).unwrap().status;
     assert!(matches!(order(&run), OrderStatus::Final(_)));
+    assert_eq!(status(&run, 4), VaultStatus::Active);
     run.produce(vec![suspended(&run, Bitcoin)]);
     let watch = run.ledger.watch(Bitcoin);
     assert_eq!(watch.older, [shared, start], "newest first, the present one left out");
-    assert_eq!(watch.vaults.len(), 4, "those that seemed over too");
+    assert_eq!(watch.vaults.len(), 5, "those that seemed over too");
     let rewound = watch.rewound(&shared);
     let statuses: Vec<_> = ids.iter().map(|id| rewound.vaults[id].status).collect();
     let (verified, active) = (VaultStatus::Verified, VaultStatus::Active);
-    assert_eq!(statuses, [verified, verified, active, verified], "one that had changed is told from its beginning");
-    // On the new chain, which is no longer than the old one, the third unbonds, the first was never spent, the second's
-    // staking transaction is not there, and nothing was slashed.
-    let told = vec![Fact::Rewound(shared), confirmed(ids[0]), confirmed(ids[3]), spent(ids[2], Spend::Unbonded(txid))];
+    assert_eq!(statuses, [active, active, active, active, verified], "as far as the shared blocks lock their coins");
+    assert_eq!(rewound.vaults[&ids[4]].registration.inclusion, None, "it may come in another block");
+    // On the new chain, which is no longer than the old one, the second and the third unbond, the first was never spent, the
+    // fifth's staking transaction is not there, and nothing was slashed.
+    let told = vec![Fact::Rewound(shared), spent(ids[1], Spend::Unbonded(txid)), spent(ids[2], Spend::Unbonded(txid))];
     run.produce(vec![resumed(&run, other(209), told)]);
     assert_eq!(run.ledger.suspension(Bitcoin), None);
     assert_eq!(*run.ledger.anchor(Bitcoin), other(209));
-    let statuses: Vec<_> = (0..4).map(|index| status(&run, index)).collect();
-    assert_eq!(statuses, [active, verified, VaultStatus::Unbonding(txid), active]);
+    let statuses: Vec<_> = (0..5).map(|index| status(&run, index)).collect();
+    let unbonding = VaultStatus::Unbonding(txid);
+    assert_eq!(statuses, [active, unbonding, unbonding, active, verified]);
     assert_eq!(order(&run), OrderStatus::Ordered, "a reorged slash is to be taken again");
     run.ledger.audit().unwrap();
-    // And it is; the second's staking transaction comes back.
+    // And it is; the fifth's staking transaction comes back, in another block than it was registered with.
     let observation = Observation {
         chain: Bitcoin,
         after: other(209),
         upto: other(211),
-        facts: vec![confirmed(ids[1]), spent(ids[3], Spend::Slashed(loss))].try_into().unwrap(),
+        facts: vec![locked(ids[4], 210), spent(ids[3], Spend::Slashed(loss))].try_into().unwrap(),
     };
     run.produce(vec![Item::Observed(observation)]);
-    assert_eq!((status(&run, 1), status(&run, 3)), (active, VaultStatus::Slashed(loss)));
+    assert_eq!((status(&run, 4), status(&run, 3)), (active, VaultStatus::Slashed(loss)));
+    assert_eq!(run.ledger.vault(&ids[4]).unwrap().start, Some(210));
     assert!(matches!(order(&run), OrderStatus::Final(_)));
     let again = Item::Suspended(Suspended { chain: Bitcoin, anchor: other(211) });
     run.produce(vec![again]);

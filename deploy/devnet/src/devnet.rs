@@ -223,12 +223,25 @@ impl Devnet {
     }
 
     /// Regtest has no other miner: a process of our own, which lives as long as the devnet.
-    fn start_miner(&self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// It runs already, or cannot be started.
+    pub fn start_miner(&self) -> anyhow::Result<()> {
         let mut command = Command::new(tools::ours("palisade-devnet")?);
         command.arg("--dir").arg(self.layout.root()).arg("mine");
         command.env("PALISADE_DEVNET_PORT", self.ports.first().to_string()); // no file names them yet
         self.layout.process("miner").start(&mut command, &self.layout.log("miner"))?;
         Ok(())
+    }
+
+    /// Ends it, for a scenario that mines itself.
+    ///
+    /// # Errors
+    ///
+    /// It does not end.
+    pub async fn stop_miner(&self) -> anyhow::Result<()> {
+        self.layout.process("miner").stop(Signal::Terminate, STOP_DEADLINE).await
     }
 
     // ---- the first start (R17) -----------------------------------------------------------------------------------

@@ -77,6 +77,10 @@ enum Scenario {
         #[arg(long)]
         without_quiet_run: bool,
     },
+    /// Bitcoin replaces one block, and k-1 blocks, under a vault's feet; nothing that was final is undone
+    BitcoinReorg,
+    /// Bitcoin replaces blocks that were final: it is suspended, ether goes on, and the operators accept a new start
+    BitcoinDeepReorg,
     /// Nothing happens; nobody may lose anything
     Quiet {
         /// For how long
@@ -140,6 +144,8 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
             println!("{report}\n");
             say("all of it holds");
         }
+        Scenario::BitcoinReorg => println!("{}\n", scenario::bitcoin_reorg(devnet).await?),
+        Scenario::BitcoinDeepReorg => println!("{}\n", scenario::bitcoin_deep_reorg(devnet).await?),
         Scenario::Quiet { seconds } => {
             println!("{}\n", scenario::quiet(devnet, Duration::from_secs(seconds)).await?);
         }

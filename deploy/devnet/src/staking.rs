@@ -6,10 +6,10 @@ use crate::constants::{
 use crate::progress::{Seen, until};
 use anyhow::Context;
 use bitcoin::key::XOnlyPublicKey;
-use bitcoin::{Amount, FeeRate, Network, Transaction};
+use bitcoin::{Amount, FeeRate, Network, Transaction, Txid};
 use palisade_bitcoin::client::Client;
 use palisade_bitcoin::inclusion::MerkleProof;
-use palisade_bitcoin::registration;
+use palisade_bitcoin::registration::{self, Presigned};
 use palisade_bitcoin::staker::{Coin, Wallet};
 use palisade_bitcoin::vault::{CheckedVault, VaultRules};
 use palisade_crypto::eots;
@@ -95,6 +95,25 @@ impl Staker {
         let staking = self.wallet.stake(coins, &terms, Amount::from_sat(VAULT_SATS), rate)?;
         let vault = CheckedVault::check(&staking, 0, terms, &VAULT_SLASH_FEES.map(Amount::from_sat), rules)?;
         Ok(SentVault { operator, staking, vault, tip })
+    }
+
+    /// The registration of a vault whose transaction stands in no block yet: the covenant signs first.
+    ///
+    /// # Errors
+    ///
+    /// A transaction is too long to be registered.
+    pub fn register_unlocked(&self, sent: &SentVault) -> anyhow::Result<VaultRegistration> {
+        let signatures = registration::sign(&sent.vault, self.wallet.secret());
+        Ok(registration::write(sent.operator, &sent.staking, (None, None), &sent.vault, &signatures)?)
+    }
+
+    /// Sends the unbonding transaction of a vault that the covenant has signed.
+    ///
+    /// # Errors
+    ///
+    /// It is not this staker's, or bitcoind refuses it.
+    pub async fn unbond(&self, client: &Client, presigned: &Presigned) -> anyhow::Result<Txid> {
+        Ok(client.send(&self.wallet.unbond(presigned)?).await?)
     }
 
     /// Waits until the vault's transaction is in a block, and writes the registration that staker and operator agree on.

@@ -3,10 +3,12 @@
 //!
 //! A file per scenario; [`report`] is what each gives back, `scene` what they share.
 
+mod bitcoin_reorg;
 mod equivocation;
 mod quiet;
 pub mod report;
 mod scene;
 
+pub use bitcoin_reorg::{bitcoin_deep_reorg, bitcoin_reorg};
 pub use equivocation::equivocation;
 pub use quiet::quiet;

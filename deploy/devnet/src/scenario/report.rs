@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Report {
     /// Whose keys equivocated; `None` in a quiet run.
     pub convict: Option<String>,
-    /// What happened, and how long after the evidence was handed in.
+    /// What happened, and how long after the beginning: where there is evidence, after it was handed in.
     pub steps: Vec<Step>,
     /// What everybody had before and has now.
     pub holdings: Vec<Change>,
@@ -85,7 +85,7 @@ impl std::fmt::Display for Report {
         if !rows.is_empty() {
             writeln!(
                 f,
-                "\nHow long each step took, from the evidence\n{}",
+                "\nWhen each step was done, from the beginning\n{}",
                 table(&["step", "after", "waited for"], &rows)
             )?;
         }
