@@ -16,7 +16,7 @@ use bitcoin::{Amount, FeeRate, Network, Transaction, Txid};
 use bitcoind::{Bitcoind, Lifetime};
 use palisade_bitcoin::client::Client;
 use palisade_bitcoin::registration::Presigned;
-use palisade_bitcoin::staker::Coin;
+use palisade_bitcoin::staker::{Coin, Wallet};
 use palisade_bitcoin::vault::{Held, Versions};
 use palisade_bitcoin::{Auth, Bitcoin, Config, Endpoint};
 use palisade_crypto::eots;
@@ -347,7 +347,9 @@ async fn r28_a_slash_that_waits_climbs_to_the_next_rung() {
 /// Blocks that leave the mempool as it is.
 async fn mine_empty(net: &Regtest, blocks: u32) {
     for _ in 0..blocks {
-        net.client().mine_empty(&net.people.wallet.address(Network::Regtest)).await.unwrap();
+        // To somebody new each time, so that none is a copy of one that was replaced.
+        let somebody = Wallet::new(eots::SecretKey::generate());
+        net.client().mine_empty(&somebody.address(Network::Regtest)).await.unwrap();
     }
 }
 
@@ -491,21 +493,17 @@ async fn r30_a_chain_that_took_back_final_blocks_is_told_anew_from_the_newest_an
     let (early, late) = (rewound.vaults[&early.id].clone(), rewound.vaults[&late.id].clone());
     assert_eq!((early.status, late.status), (VaultStatus::Active, VaultStatus::Verified));
 
-    // What was taken back waits in the mempool; the executor finds it there, and it comes again.
-    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Sent(sent));
+    // The executor sends the slash again: now of the staking output, because its fee outbids the unbonding in the mempool.
+    let Progress::Sent(again) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
     net.mine(1).await;
     let height = u64::from(net.height().await);
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(again));
     let upto = net.settle().await;
     let facts = net.chain.observe(&tip, &upto, &both(&early, &late, vec![])).await.unwrap();
-    let spent = |spend| Fact::VaultSpent(VaultSpent { id: early.id, spend });
-    assert_eq!(facts.len(), 3, "{facts:?}");
-    for fact in [
-        Fact::VaultConfirmed(VaultConfirmed { id: late.id, height }),
-        spent(Spend::Unbonded(id(&unbonding))),
-        spent(Spend::Slashed(loss)),
-    ] {
-        assert!(facts.contains(&fact), "{fact:?} is not among {facts:?}");
-    }
+    let confirmed = Fact::VaultConfirmed(VaultConfirmed { id: late.id, height });
+    assert!(facts.contains(&confirmed), "{facts:?}");
+    let slashed = |fact: &Fact| matches!(fact, Fact::VaultSpent(VaultSpent { id, spend: Spend::Slashed(loss) }) if *id == early.id && loss.txid == again);
+    assert!(facts.iter().any(slashed), "{facts:?}");
 
     // Taken back once more, all of it is told anew.
     let older = Vault { since: upto.number, status: VaultStatus::Slashed(loss), ..early.clone() };
@@ -514,7 +512,7 @@ async fn r30_a_chain_that_took_back_final_blocks_is_told_anew_from_the_newest_an
     let end = net.settle().await;
     let facts = net.chain.resume(&end, &watch).await.unwrap();
     assert_eq!(facts[0], Fact::Rewound(tip));
-    assert_eq!(facts.len(), 4, "{facts:?}");
+    assert!(facts.contains(&confirmed) && facts.iter().any(slashed), "{facts:?}");
 }
 
 #[tokio::test]
