@@ -54,32 +54,45 @@ pub struct Committee {
 canonical!(Committee { epoch, ethereum, bitcoin, members });
 
 impl Committee {
-    /// Layout D of facts/bls-gas.md: H(chain id | epoch | snapshot points | total | n | aggregate key |
-    /// H(list of key id, ether) | H(list of operator, bitcoin, engine, Ed25519 key, EOTS key, EOTS root)).
-    /// The aggregate key is 192 packed bytes, zero when nobody has a BLS key (epoch 0).
+    /// Layout D of facts/bls-gas.md: H(chain id | [`Self::figures`]).
     #[must_use]
     pub fn hash(&self, chain: &ChainId) -> Hash {
-        let mut judged = Vec::new();
+        Hash::new(keccak256_all(&[chain.as_bytes(), &self.figures()]))
+    }
+
+    /// What the hash commits to after the chain id, and what Committee.sol is told of a committee: epoch | snapshot
+    /// points | total | n | aggregate key | H([`Self::judged`]) | H(list of operator, bitcoin, engine, Ed25519 key,
+    /// EOTS key, EOTS root). The aggregate key is 192 packed bytes, zero when nobody has a BLS key (epoch 0).
+    #[must_use]
+    pub fn figures(&self) -> Vec<u8> {
         let mut rest = Vec::new();
         for member in &self.members {
-            member.key.write(&mut judged);
-            member.ether.write(&mut judged);
             (member.operator, member.bitcoin).write(&mut rest);
             (member.engine, member.ed25519).write(&mut rest);
             (member.eots, member.randomness).write(&mut rest);
         }
         let count = u16::try_from(self.members.len()).expect("at most 256 members");
-        Hash::new(keccak256_all(&[
-            chain.as_bytes(),
-            &self.epoch.to_bytes(),
+        [
+            &self.epoch.to_bytes()[..],
             &self.ethereum.to_bytes(),
             &self.bitcoin.to_bytes(),
             &self.total_ether().to_be_bytes(),
             &count.to_be_bytes(),
             &self.aggregate_key(),
-            &keccak256_all(&[&judged]),
+            &keccak256_all(&[&self.judged()]),
             &keccak256_all(&[&rest]),
-        ]))
+        ]
+        .concat()
+    }
+
+    /// The list of (key id, `ether`) by which a certificate is judged, without a prefix.
+    #[must_use]
+    pub fn judged(&self) -> Vec<u8> {
+        let mut judged = Vec::new();
+        for member in &self.members {
+            (member.key, member.ether).write(&mut judged);
+        }
+        judged
     }
 
     /// The sum of ETH-side weights.

@@ -341,25 +341,33 @@ impl EotsPair {
 }
 
 impl AncestorFault {
+    /// The key rows that made the earlier and the later signature, which an executor names to the contract.
+    ///
+    /// # Errors
+    ///
+    /// [`Unproven::BadSignature`] when a signature is by none of the operator's keys.
+    pub fn signed_with<'a>(&self, chain: &ChainId, operator: &'a Operator) -> Result<[&'a KeyRow; 2], Unproven> {
+        let earlier = Statement { domain: self.domain, slot: self.slot, digest: self.first.0 };
+        let slot = self.header.height.get();
+        let later = Statement { domain: self.domain, slot, digest: self.header.id().into() };
+        let row = |statement: &Statement, signature: &BlsSignature| {
+            let mut rows = operator.keys.iter();
+            rows.find(|row| bls_holds(chain, row, statement, signature)).ok_or(Unproven::BadSignature)
+        };
+        Ok([row(&earlier, &self.first.1)?, row(&later, &self.second)?])
+    }
+
     fn prove(&self, domains: &Domains, operator: &Operator) -> Result<ProvenFault, Unproven> {
         if self.domain != domains.ledger || self.header.chain != domains.chain {
             return Err(Unproven::WrongDomain);
         }
-        let later = self.header.height.get();
-        if self.slot >= later || Digest::new(*self.named.as_bytes()) == self.first.0 {
+        if self.slot >= self.header.height.get() || Digest::new(*self.named.as_bytes()) == self.first.0 {
             return Err(Unproven::Compatible);
         }
         let key = RowKey::Block(Height::new(self.slot));
         let row = Row::Block(crate::ids::BlockId::new(*self.named.as_bytes()));
         self.proof.proves(&self.header.state_root, &key, Some(&row)).map_err(|_| Unproven::BadProof)?;
-        let earlier = Statement { domain: self.domain, slot: self.slot, digest: self.first.0 };
-        let later = Statement { domain: self.domain, slot: later, digest: self.header.id().into() };
-        let holds = |statement: &Statement, signature: &BlsSignature| {
-            operator.keys.iter().any(|row| bls_holds(&domains.chain, row, statement, signature))
-        };
-        if !holds(&earlier, &self.first.1) || !holds(&later, &self.second) {
-            return Err(Unproven::BadSignature);
-        }
+        self.signed_with(&domains.chain, operator)?;
         Ok(ProvenFault { operator: self.operator, domain: self.domain, slot: self.slot, exposed: None })
     }
 }
