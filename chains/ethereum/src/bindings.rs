@@ -12,6 +12,26 @@ pub mod palisade {
     }
 }
 
+/// Committee.sol.
+pub mod committee {
+    alloy::sol! {
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        Committee,
+        "contracts/artifacts/Committee.json"
+    }
+}
+
+/// BitcoinVaults.sol.
+pub mod vaults {
+    alloy::sol! {
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        BitcoinVaults,
+        "contracts/artifacts/BitcoinVaults.json"
+    }
+}
+
 /// EigenLayerAdapter.sol.
 pub mod adapter {
     alloy::sol! {

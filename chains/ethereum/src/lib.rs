@@ -12,6 +12,7 @@ pub mod bindings;
 mod client;
 mod endpoint;
 mod facts;
+pub mod light;
 mod outbox;
 pub mod readers;
 mod registration;

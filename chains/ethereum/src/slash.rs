@@ -4,7 +4,9 @@
 //! loss (R24), so all orders of a case share it. Nothing here says that stake was taken; only an observation does.
 
 use crate::bindings::adapter::EigenLayerAdapter::{self, EigenLayerAdapterErrors};
-use crate::bindings::palisade::Palisade::{self, Pair, PalisadeErrors, SlashFailed, Slashed, slashCall};
+use crate::bindings::palisade::Palisade::{
+    self, Ancestor, Pair, PalisadeErrors, SlashFailed, Slashed, slashAncestorCall, slashCall,
+};
 use crate::client::Ethereum;
 use crate::endpoint::{Endpoint, alloy_address, hash_of, unavailable, view_failed};
 use crate::outbox::{Draft, Fate, refused_or};
@@ -15,10 +17,11 @@ use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, TransactionReceipt};
 use alloy::sol_types::{SolCall, SolEvent, SolInterface};
 use palisade_crypto::bls;
+use palisade_types::canonical::Canonical;
 use palisade_types::chain::{ChainError, Execution, Progress};
-use palisade_types::evidence::{BlsPair, Evidence};
+use palisade_types::evidence::{AncestorFault, Evidence, Unproven};
 use palisade_types::genesis::Genesis;
-use palisade_types::ids::{Address, BlsSignature, CaseId, DomainKind, Hash};
+use palisade_types::ids::{Address, BlsSignature, CaseId, ChainId, DomainKind, Hash};
 use palisade_types::operator::Operator;
 use palisade_types::slash::{Case, SlashTarget};
 
@@ -66,16 +69,12 @@ impl Ethereum {
             Some(Fate::Included(receipt)) => return outcome(&receipt, &case.id, adapter),
             Some(Fate::Replaced) | None => {}
         }
-        let pair = pair(&self.genesis, case, &execution.operator, seen.convicted)?;
+        let input = evidence(&self.genesis, case, &execution.operator, seen.convicted)?;
         let spare_gas = gas_floor(endpoint, adapter).await?;
         if seen.convicted {
             rehearse(endpoint, case, adapter).await?;
         }
-        let draft = Draft {
-            to: alloy_address(&self.genesis.contracts.palisade),
-            input: slashCall { pair }.abi_encode().into(),
-            spare_gas,
-        };
+        let draft = Draft { to: alloy_address(&self.genesis.contracts.palisade), input: input.into(), spare_gas };
         let hash = outbox.send(endpoint, account, case.id, draft).await?;
         tracing::info!(case = %case.id, operator = %case.operator, transaction = %hash, "sent a slash");
         Ok(Progress::Sent(hash_of(hash)))
@@ -151,12 +150,12 @@ fn outcome(receipt: &TransactionReceipt, case: &CaseId, adapter: &Address) -> Re
 
 /// What the contract is told. A case that it has convicted already is not looked at again, so that the ledger's
 /// other kinds of evidence lead to a retry too, with nothing but a key of the convict.
-fn pair(genesis: &Genesis, case: &Case, operator: &Operator, convicted: bool) -> Result<Pair, ChainError> {
+fn evidence(genesis: &Genesis, case: &Case, operator: &Operator, convicted: bool) -> Result<Vec<u8>, ChainError> {
     let kind = JUDGED
         .into_iter()
         .find(|kind| genesis.domain(*kind) == case.domain)
-        .ok_or_else(|| refused("Palisade.sol judges no pair of this domain"))?;
-    let mut told = Pair {
+        .ok_or_else(|| refused("Palisade.sol judges nothing of this domain"))?;
+    let told = Pair {
         keyId: 0,
         serviceId: B256::ZERO,
         registration: 0,
@@ -166,28 +165,54 @@ fn pair(genesis: &Genesis, case: &Case, operator: &Operator, convicted: bool) ->
         digestB: B256::ZERO,
         signatureSum: Bytes::new(),
     };
+    let chain = genesis.chain_id();
     match &case.evidence {
         _ if convicted => {
-            let row = operator.keys.first();
-            told.keyId = row.ok_or_else(|| refused("the convict has no key"))?.id;
+            let row = operator.keys.first().ok_or_else(|| refused("the convict has no key"))?;
+            Ok(slashCall { pair: Pair { keyId: row.id, ..told } }.abi_encode())
         }
         Some(Evidence::Pair(pair)) => {
-            let row = pair.signed_with(&genesis.chain_id(), operator);
-            told.keyId = row.map_err(|error| ChainError::Refused(error.to_string()))?.id;
-            told.slot = pair.slot;
-            told.digestA = B256::from(*pair.first.0.as_bytes());
-            told.digestB = B256::from(*pair.second.0.as_bytes());
-            told.signatureSum = signature_sum(pair)?.to_vec().into();
+            let row = pair.signed_with(&chain, operator).map_err(unproven)?;
+            let pair = Pair {
+                keyId: row.id,
+                slot: pair.slot,
+                digestA: B256::from(*pair.first.0.as_bytes()),
+                digestB: B256::from(*pair.second.0.as_bytes()),
+                signatureSum: signature_sum(&pair.first.1, &pair.second.1)?,
+                ..told
+            };
+            Ok(slashCall { pair }.abi_encode())
         }
-        _ => return Err(refused("Palisade.sol can judge a pair only, and has not convicted yet")),
+        Some(Evidence::Ancestor(fault)) => {
+            Ok(slashAncestorCall { fault: ancestor(&chain, fault, operator)? }.abi_encode())
+        }
+        _ => Err(refused("Palisade.sol judges attestations only, and has not convicted yet")),
     }
-    Ok(told)
 }
 
-fn signature_sum(pair: &BlsPair) -> Result<[u8; 96], ChainError> {
+fn ancestor(chain: &ChainId, fault: &AncestorFault, operator: &Operator) -> Result<Ancestor, ChainError> {
+    let [earlier, later] = fault.signed_with(chain, operator).map_err(unproven)?;
+    Ok(Ancestor {
+        keyId: earlier.id,
+        laterKeyId: later.id,
+        slot: fault.slot,
+        digest: B256::from(*fault.first.0.as_bytes()),
+        header: fault.header.to_bytes().into(),
+        named: B256::from(*fault.named.as_bytes()),
+        siblings: fault.proof.siblings.iter().map(|hash| B256::from(*hash.as_bytes())).collect(),
+        signatureSum: signature_sum(&fault.first.1, &fault.second)?,
+    })
+}
+
+#[allow(clippy::needless_pass_by_value)] // an error mapper
+fn unproven(error: Unproven) -> ChainError {
+    ChainError::Refused(error.to_string())
+}
+
+fn signature_sum(first: &BlsSignature, second: &BlsSignature) -> Result<Bytes, ChainError> {
     let read = |signature: &BlsSignature| bls::Signature::from_bytes(signature.as_bytes());
-    let sum = read(&pair.first.1).and_then(|first| bls::Signature::aggregate(&[first, read(&pair.second.1)?]));
-    sum.map(|sum| sum.to_packed()).map_err(|error| ChainError::Refused(error.to_string()))
+    let sum = read(first).and_then(|first| bls::Signature::aggregate(&[first, read(second)?]));
+    sum.map(|sum| sum.to_packed().to_vec().into()).map_err(|error| ChainError::Refused(error.to_string()))
 }
 
 /// What the adapter may need, so that its call cannot starve.

@@ -8,6 +8,8 @@
 #[rustfmt::skip]
 #[path = "../../../deploy/devnet/src/contracts.rs"]
 mod contracts;
+#[allow(dead_code)] // the other half makes the vectors
+mod council;
 #[allow(dead_code)]
 #[rustfmt::skip]
 #[path = "../../../deploy/devnet/src/eigenlayer.rs"]
@@ -16,6 +18,7 @@ mod eigenlayer;
 #[rustfmt::skip]
 #[path = "../../../deploy/devnet/src/sender.rs"]
 mod sender;
+mod light;
 mod world;
 
 use alloy::primitives::{Address, U256};

@@ -2,12 +2,16 @@
 pragma solidity 0.8.37;
 
 import {Bls} from "./Bls.sol";
+import {Header, Headers} from "./Headers.sol";
+import {KeyBlobs} from "./KeyBlobs.sol";
+import {RowProof} from "./RowProof.sol";
 import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
 
 /// @title Registry of operators' keys, and judge of their equivocations
 /// @notice An operator is an Ethereum account. It registers its keys here and is slashed here when anybody shows
-/// two digests that its attestation key signed for one slot of one domain. Nobody owns this contract and nothing
-/// in it can be changed; the way on is a succession (R21). It binds one genesis through its chain id (R17).
+/// two digests that its attestation key signed for one slot of one domain, or that it attested a block and later
+/// one whose state names another block at that height (R1). Nobody owns this contract and nothing in it can be
+/// changed; the way on is a succession (R21). It binds one genesis through its chain id (R17).
 /// @dev Key ids are the nonces of CREATE: this contract creates nothing but key blobs, so that the address of a
 /// key follows from its id and no slot has to hold it. A failed creation reverts the whole registration.
 contract Palisade {
@@ -45,6 +49,24 @@ contract Palisade {
         bytes signatureSum;
     }
 
+    /// @notice Two attestations of different heights in the ledger's domain that cannot both be honest (R1).
+    struct Ancestor {
+        /// The key that attested `digest` at `slot`.
+        uint32 keyId;
+        /// The key that attested the header's block; the same operator's, often the same key.
+        uint32 laterKeyId;
+        uint64 slot;
+        bytes32 digest;
+        /// The later block's header: its height is the later slot, its id the later digest.
+        bytes header;
+        /// The block that the later one's state names at `slot`.
+        bytes32 named;
+        /// Proves that row under the header's state root, root first.
+        bytes32[] siblings;
+        /// The sum of both signatures: x | y, 96 bytes.
+        bytes signatureSum;
+    }
+
     /// @notice A registry row: the key counts in Ethereum blocks [from, until); until 0 is open.
     struct Row {
         address operator;
@@ -56,6 +78,14 @@ contract Palisade {
     struct Case {
         address operator;
         uint32 done;
+    }
+
+    /// @dev What is known of an operator besides its rows.
+    struct Standing {
+        /// Its open row; 0 while it never registered.
+        uint32 openKeyId;
+        /// The Ethereum block of its first conviction; 0 without one.
+        uint48 convicted;
     }
 
     /// A new row. `ed25519Proof` and `eotsProof` are as handed in: the ledger checks them.
@@ -70,7 +100,8 @@ contract Palisade {
         bytes eotsProof,
         bytes peerId
     );
-    /// An operator signed two digests in one slot. Emitted once per case (R25).
+    /// An operator signed two digests in one slot, or attested a block that says `digestB` stands where it had
+    /// attested `digestA`. Emitted once per case (R25).
     event Convicted(
         bytes32 indexed caseId, address indexed operator, bytes32 domain, uint64 slot, bytes32 digestA, bytes32 digestB
     );
@@ -92,12 +123,12 @@ contract Palisade {
     error KeyTaken();
     /// The key's code could not be stored.
     error KeyNotStored();
-    /// No row has this id.
-    error UnknownKey(uint32 keyId);
     /// The row closed longer ago than evidence counts.
     error EvidenceTooLate(uint64 until);
-    /// The two digests are the same: a signature sent twice is honest.
+    /// The two digests are the same, or the later block agrees with the earlier, or is not later: all honest.
     error Compatible();
+    /// The two keys are not one operator's.
+    error DifferentSigners();
     /// Finality on Bitcoin is signed with EOTS; a pair there gives up the key itself and is not judged here.
     error SignedWithEots();
     /// The network does not reserve this kind.
@@ -129,10 +160,13 @@ contract Palisade {
     uint64 public immutable evidenceWindowBlocks;
     /// @notice The id of the newest row; 0 while there is none.
     uint32 public lastKeyId;
+    /// @notice The Ethereum block of the newest conviction; 0 while nobody is convicted. Whoever counts weights
+    /// that stood at a later block need not ask about anybody (R9).
+    uint48 public lastConvictionBlock;
 
     address[] private _adapters;
     mapping(uint32 keyId => Row) private _rows;
-    mapping(address operator => uint32 keyId) private _openKeyIds;
+    mapping(address operator => Standing) private _standings;
     mapping(bytes32 keyHash => bool) private _taken;
     mapping(bytes32 caseId => Case) private _cases;
     bool private transient _slashing;
@@ -181,11 +215,11 @@ contract Palisade {
     }
 
     function _openRow(address operator) private returns (uint32 keyId) {
-        uint32 open = _openKeyIds[operator];
+        uint32 open = _standings[operator].openKeyId;
         if (open != 0) _rows[open].until = uint48(block.number);
-        keyId = ++lastKeyId; // checked: ids end at 2^32 - 1, as does the address rule below
+        keyId = ++lastKeyId; // checked: ids end at 2^32 - 1, as do the addresses of KeyBlobs
         _rows[keyId] = Row({operator: operator, from: uint48(block.number), until: 0});
-        _openKeyIds[operator] = keyId;
+        _standings[operator].openKeyId = keyId;
     }
 
     /// @dev The blob is a STOP and the packed key, so that calling it does nothing.
@@ -196,29 +230,12 @@ contract Palisade {
         assembly ("memory-safe") {
             blob := create(0, add(creation, 32), mload(creation))
         }
-        if (blob == address(0) || blob != _blobOf(keyId)) revert KeyNotStored();
+        if (blob == address(0) || blob != KeyBlobs.addressOf(address(this), keyId)) revert KeyNotStored();
     }
 
     /// @notice The attestation key of a row, 192 bytes packed.
     function blsKey(uint32 keyId) public view returns (bytes memory key) {
-        address blob = _blobOf(keyId);
-        if (blob.code.length != Bls.KEY_LENGTH + 1) revert UnknownKey(keyId);
-        key = new bytes(Bls.KEY_LENGTH);
-        assembly ("memory-safe") {
-            extcodecopy(blob, add(key, 32), 1, 192)
-        }
-    }
-
-    /// @dev The address CREATE gives this contract at nonce `keyId`: keccak of RLP [this, nonce].
-    function _blobOf(uint32 keyId) private view returns (address) {
-        bytes memory nonce;
-        if (keyId < 0x80) nonce = abi.encodePacked(uint8(keyId));
-        else if (keyId <= type(uint8).max) nonce = abi.encodePacked(hex"81", uint8(keyId));
-        else if (keyId <= type(uint16).max) nonce = abi.encodePacked(hex"82", uint16(keyId));
-        else if (keyId <= type(uint24).max) nonce = abi.encodePacked(hex"83", uint24(keyId));
-        else nonce = abi.encodePacked(hex"84", keyId);
-        bytes memory rlp = abi.encodePacked(uint8(0xc0 + 21 + nonce.length), hex"94", address(this), nonce);
-        return address(uint160(uint256(keccak256(rlp))));
+        return KeyBlobs.read(address(this), keyId);
     }
 
     /// @notice The registry row of a key; all zero if there is none.
@@ -228,7 +245,7 @@ contract Palisade {
 
     /// @notice The id of the operator's open row; 0 if it never registered.
     function openKeyId(address operator) external view returns (uint32) {
-        return _openKeyIds[operator];
+        return _standings[operator].openKeyId;
     }
 
     /// @notice What the operator signs to prove that it holds its attestation key (R12).
@@ -238,36 +255,107 @@ contract Palisade {
 
     // ---- Judge
 
+    /// @dev Adapters are foreign code: while one runs, nobody is judged.
+    modifier alone() {
+        if (_slashing) revert Reentered();
+        _slashing = true;
+        _;
+        _slashing = false;
+    }
+
     /// @notice Convicts the signer of a pair and slashes it at every target. Anybody may call; nothing is paid.
     /// @dev A case is tried once (R25): when it is convicted already, the pair is not looked at again and the
     /// call retries the targets that have not shown their loss. A target's failure does not revert, so that the
     /// conviction stands and the target stays open to everybody (R24).
-    function slash(Pair calldata pair) external {
-        if (_slashing) revert Reentered();
-        _slashing = true;
+    function slash(Pair calldata pair) external alone {
         bytes32 domain_ = _ownDomain(pair);
-        Row memory signer = _rows[pair.keyId];
-        if (signer.operator == address(0)) revert UnknownKey(pair.keyId);
+        Row memory signer = _signer(pair.keyId);
         bytes32 id = caseId(signer.operator, domain_);
         if (_cases[id].operator == address(0)) _convict(id, domain_, signer, pair);
         _execute(id, signer.operator);
-        _slashing = false;
+    }
+
+    /// @notice As `slash`, for an attestation that contradicts an ancestor (R1). The case is the same as a pair's
+    /// in the ledger's domain.
+    function slashAncestor(Ancestor calldata fault) external alone {
+        bytes32 domain_ = domain(0, 0, KIND_LEDGER);
+        Row memory signer = _signer(fault.keyId);
+        bytes32 id = caseId(signer.operator, domain_);
+        if (_cases[id].operator == address(0)) _convictAncestor(id, domain_, signer, fault);
+        _execute(id, signer.operator);
+    }
+
+    function _signer(uint32 keyId) private view returns (Row memory signer) {
+        signer = _rows[keyId];
+        if (signer.operator == address(0)) revert KeyBlobs.UnknownKey(keyId);
+    }
+
+    function _checkInTime(Row memory signer) private view {
+        if (signer.until != 0 && block.number > uint256(signer.until) + evidenceWindowBlocks) {
+            revert EvidenceTooLate(signer.until);
+        }
     }
 
     /// @dev Verify, then mark.
     function _convict(bytes32 id, bytes32 domain_, Row memory signer, Pair calldata pair) private {
         if (pair.digestA == pair.digestB) revert Compatible();
-        if (signer.until != 0 && block.number > uint256(signer.until) + evidenceWindowBlocks) {
-            revert EvidenceTooLate(signer.until);
-        }
+        _checkInTime(signer);
         Bls.verifyPair(
             blsKey(pair.keyId),
             statement(domain_, pair.slot, pair.digestA),
             statement(domain_, pair.slot, pair.digestB),
             pair.signatureSum
         );
-        _cases[id].operator = signer.operator;
+        _mark(id, signer.operator);
         emit Convicted(id, signer.operator, domain_, pair.slot, pair.digestA, pair.digestB);
+    }
+
+    /// @dev Verify, then mark. The block that was attested later says by its state root what stands at the
+    /// earlier height, and it is not what was attested there.
+    function _convictAncestor(bytes32 id, bytes32 domain_, Row memory signer, Ancestor calldata fault) private {
+        Header memory later = Headers.read(fault.header, chainId);
+        if (fault.slot >= later.height || fault.named == fault.digest) revert Compatible();
+        _checkInTime(signer);
+        if (fault.laterKeyId != fault.keyId) {
+            Row memory laterSigner = _signer(fault.laterKeyId);
+            if (laterSigner.operator != signer.operator) revert DifferentSigners();
+            _checkInTime(laterSigner);
+        }
+        RowProof.checkBlock(later.stateRoot, fault.slot, fault.named, fault.siblings);
+        _verifyBoth(domain_, later, fault);
+        _mark(id, signer.operator);
+        emit Convicted(id, signer.operator, domain_, fault.slot, fault.digest, fault.named);
+    }
+
+    function _verifyBoth(bytes32 domain_, Header memory later, Ancestor calldata fault) private view {
+        bytes32 earlier = statement(domain_, fault.slot, fault.digest);
+        bytes32 last = statement(domain_, later.height, later.id);
+        if (fault.laterKeyId == fault.keyId) {
+            Bls.verifyPair(blsKey(fault.keyId), earlier, last, fault.signatureSum);
+        } else {
+            Bls.verifyTwo(blsKey(fault.keyId), earlier, blsKey(fault.laterKeyId), last, fault.signatureSum);
+        }
+    }
+
+    function _mark(bytes32 id, address operator) private {
+        _cases[id].operator = operator;
+        lastConvictionBlock = uint48(block.number);
+        Standing storage standing = _standings[operator];
+        if (standing.convicted == 0) standing.convicted = uint48(block.number);
+    }
+
+    /// @notice Which of these keys belong to a convict, of whatever domain: bit i is `keyIds[i]`. At most 256.
+    /// @dev For whoever counts weights: a convict's weight leaves at once, signers and total alike (R9).
+    function convicts(uint32[] calldata keyIds) external view returns (uint256 bits) {
+        if (keyIds.length > 256) revert WrongLength(keyIds.length);
+        for (uint256 i = 0; i < keyIds.length; ++i) {
+            if (_standings[_rows[keyIds[i]].operator].convicted != 0) bits |= 1 << i;
+        }
+    }
+
+    /// @notice The Ethereum block of the operator's first conviction; 0 without one.
+    function convictedAt(address operator) external view returns (uint48) {
+        return _standings[operator].convicted;
     }
 
     /// @dev Tries every target that has not shown its loss yet.

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Bls} from "../src/Bls.sol";
 import {EigenLayerAdapter} from "../src/EigenLayerAdapter.sol";
+import {KeyBlobs} from "../src/KeyBlobs.sol";
 import {Palisade} from "../src/Palisade.sol";
 import {FakeEigenLayer} from "./FakeEigenLayer.sol";
 import {Signer} from "./Signer.sol";
@@ -110,10 +111,10 @@ contract PalisadeTest is World {
     }
 
     function test_unknown_keys_are_refused() public {
-        vm.expectRevert(abi.encodeWithSelector(Palisade.UnknownKey.selector, uint32(2)));
+        vm.expectRevert(abi.encodeWithSelector(KeyBlobs.UnknownKey.selector, uint32(2)));
         palisade.blsKey(2);
-        refused(pairIn(2, SECRET, 1, 7, A, B), abi.encodeWithSelector(Palisade.UnknownKey.selector, uint32(2)));
-        refused(pairIn(0, SECRET, 1, 7, A, B), abi.encodeWithSelector(Palisade.UnknownKey.selector, uint32(0)));
+        refused(pairIn(2, SECRET, 1, 7, A, B), abi.encodeWithSelector(KeyBlobs.UnknownKey.selector, uint32(2)));
+        refused(pairIn(0, SECRET, 1, 7, A, B), abi.encodeWithSelector(KeyBlobs.UnknownKey.selector, uint32(0)));
     }
 
     function test_r14_domains_bind_chain_contract_service_registration_and_kind() public {

@@ -43,10 +43,14 @@ alloy::sol! {
 }
 
 /// anvil's own accounts, as every anvil prints them.
-const SECRETS: [&str; 3] = [
+const SECRETS: [&str; 7] = [
     "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
     "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
     "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+    "7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
+    "47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a",
+    "8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba",
+    "92db14e403b83dfe3df233f83dfa3a0d7096f21ca9b0d6d6b8d88b2b4ec1564e",
 ];
 /// Who pays for slashes.
 const EXECUTOR: usize = 2;
@@ -139,6 +143,7 @@ impl World {
         let predicted = contracts::predict(deployer.address(), nonce);
         genesis.contracts.palisade = ids::Address::new(predicted.palisade.into_array());
         genesis.contracts.eigenlayer_adapter = ids::Address::new(predicted.eigenlayer_adapter.into_array());
+        genesis.contracts.committee = ids::Address::new(predicted.committee.into_array());
         let chain_id = B256::from(*genesis.chain_id().as_bytes());
         let window = genesis.parameters.ethereum_window();
         let Some(core) = &self.core else {
@@ -277,7 +282,7 @@ fn signer(number: usize) -> PrivateKeySigner {
 /// An operator: one of anvil's accounts and the keys he registers.
 pub(crate) struct Member {
     number: usize,
-    bls: bls::SecretKey,
+    pub(crate) bls: bls::SecretKey,
     ed25519: ed25519::SecretKey,
     eots: eots::SecretKey,
 }

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title The registry, as the light client sees it
+interface IPalisade {
+    /// @notice The hash of genesis.
+    function chainId() external view returns (bytes32);
+
+    /// @notice The Ethereum block of the newest conviction; 0 while nobody is convicted.
+    function lastConvictionBlock() external view returns (uint48);
+
+    /// @notice Which of these keys belong to a convict; bit i is `keyIds[i]`.
+    function convicts(uint32[] calldata keyIds) external view returns (uint256 bits);
+}

@@ -1,0 +1,158 @@
+//! The light client and the vault claims on a real anvil, with certificates made by registered keys.
+
+use crate::council::{self, Council};
+use crate::sender::Sender;
+use crate::world::{Member, World};
+use alloy::network::TransactionBuilder;
+use alloy::primitives::{Address, B256, Bytes};
+use alloy::providers::Provider;
+use alloy::rpc::types::TransactionRequest;
+use palisade_crypto::hash::keccak256;
+use palisade_ethereum::bindings::vaults::BitcoinVaults;
+use palisade_ethereum::light::{self, Certified, LastBoundary};
+use palisade_types::attestation::Statement;
+use palisade_types::block::{HEADER_VERSION, Header};
+use palisade_types::canonical::Canonical;
+use palisade_types::chain::Chain;
+use palisade_types::genesis::Genesis;
+use palisade_types::ids::{self, BlockId, Digest, DomainKind, Hash};
+use palisade_types::units::{Epoch, Height};
+
+/// Who deployed Palisade.sol, and whose third creation is the light client.
+const DEPLOYER: usize = 0;
+/// The accounts of the members.
+const MEMBERS: [usize; 4] = [3, 4, 5, 6];
+
+#[tokio::test]
+async fn r10_the_light_client_follows_hand_overs_and_a_service_counts_the_vaults() {
+    let world = World::without_stake().await;
+    let genesis = &*world.genesis;
+    let sender = Sender::new(&world.endpoint, &Member::new(DEPLOYER).signer()).unwrap();
+    let ethereum = world.connect().await;
+    let mut registered = Vec::new();
+    for number in MEMBERS {
+        let member = Member::new(number);
+        let keys = ethereum.register_keys(&member.account(), &member.keys(genesis)).await.unwrap();
+        registered.push((member, keys.key_id));
+    }
+    registered.sort_by_key(|(member, _)| member.id());
+    let snapshot = world.provider.get_block_number().await.unwrap();
+    let councils: Vec<_> = (1..4).map(|epoch| council_of(&registered, epoch, snapshot)).collect();
+    let chain = genesis.chain_id();
+    let boundaries: Vec<_> = councils
+        .iter()
+        .zip(0..)
+        .map(|(council, epoch)| header(genesis, 20 * (epoch + 1), epoch as u32, council.committee.hash(&chain)))
+        .collect();
+
+    // The adapter's turn comes before, and this world has none.
+    send(&sender, sender.account, Vec::new()).await;
+    let light = create(&sender, light::deploy_committee(genesis, &boundaries[0])).await;
+    assert_eq!(light.into_array(), *genesis.contracts.committee.as_bytes(), "where genesis says");
+    let vaults = create(&sender, light::deploy_vaults(&genesis.contracts.committee)).await;
+
+    // Two hand-overs: by everybody, then by three of four.
+    for (epoch, absent) in [(1, &[][..]), (2, &[2][..])] {
+        let certificate = councils[epoch - 1].certify(&chain, &of_block(genesis, &boundaries[epoch]), absent);
+        let committee = &councils[epoch - 1].committee;
+        let certified = Certified { certificate: &certificate, committee, with_weights: false };
+        let input = light::hand_over(&boundaries[epoch], &certified).unwrap();
+        let gas = send(&sender, light, input.clone()).await;
+        println!("hand-over by {} of 4: {gas} gas", 4 - absent.len());
+        assert!(refused(&sender, light, input).await, "a hand-over is done once");
+    }
+
+    // A claim of the newest epoch, posted by anybody, and its revocation.
+    let reader = BitcoinVaults::new(vaults, &sender.provider);
+    let operator = Address::from([9; 20]);
+    let newest = &councils[2];
+    for (number, revoked, sats) in [(5, false, 70_000), (9, true, 0)] {
+        let claim = claim(number, 3, revoked);
+        let digest = Digest::new(keccak256(&claim));
+        let statement = Statement { domain: genesis.domain(DomainKind::VaultClaim), slot: number, digest };
+        let certificate = newest.certify(&chain, &statement, &[0]);
+        let certified = Certified { certificate: &certificate, committee: &newest.committee, with_weights: false };
+        let input = light::claim(&claim, &certified).unwrap();
+        let gas = send(&sender, vaults, input.clone()).await;
+        println!("claim by 3 of 4: {gas} gas");
+        assert!(refused(&sender, vaults, input).await, "a claim is taken once");
+        let counted = reader.collateralOf(operator, snapshot, 800, B256::ZERO.into(), B256::repeat_byte(1).into());
+        assert_eq!(counted.call().await.unwrap().to::<u64>(), sats);
+        let shown = reader.collateral(B256::repeat_byte(7), 1).call().await.unwrap();
+        assert_eq!((shown.number, shown.revoked, shown.certifiedSince), (number, revoked, snapshot));
+        assert_eq!((shown.sats, shown.until, shown.asOf, shown.operator), (70_000, 900, 800, operator));
+    }
+
+    // What a node that syncs asks for (R13).
+    assert_eq!(ethereum.last_boundary(&genesis.ethereum_start).await.unwrap(), None); // it did not stand there
+    world.finalize().await;
+    world.finalize().await;
+    let tip = ethereum.tip().await.unwrap();
+    let last = LastBoundary { epoch: Epoch::new(3), block: boundaries[2].id(), height: Height::new(60), frozen: false };
+    assert_eq!(ethereum.last_boundary(&tip).await.unwrap(), Some(last));
+}
+
+/// The registered members as a committee.
+fn council_of(registered: &[(Member, u32)], epoch: u32, snapshot: u64) -> Council {
+    let seats = registered.iter().map(|(member, key)| council::member(member.id(), *key, &member.bls, 1_000_000));
+    let committee = council::committee(Epoch::new(epoch), snapshot, seats.collect());
+    Council { committee, secrets: registered.iter().map(|(member, _)| member.bls.clone()).collect() }
+}
+
+fn header(genesis: &Genesis, height: u64, epoch: u32, next_committee: Hash) -> Header {
+    Header {
+        version: HEADER_VERSION,
+        chain: genesis.chain_id(),
+        height: Height::new(height),
+        epoch: Epoch::new(epoch),
+        parent: BlockId::new([1; 32]),
+        items_root: Hash::new([2; 32]),
+        state_root: Hash::new([3; 32]),
+        next_committee,
+    }
+}
+
+fn of_block(genesis: &Genesis, header: &Header) -> Statement {
+    let domain = genesis.domain(DomainKind::Ledger);
+    Statement { domain, slot: header.height.get(), digest: header.id().into() }
+}
+
+/// A claim's bytes, in the format of BitcoinVaults.sol.
+fn claim(number: u64, epoch: u32, revoked: bool) -> Vec<u8> {
+    let vault = (Hash::new([7; 32]), 1_u32);
+    let amounts = (70_000_u64, 900_u64);
+    let block = (Hash::new([8; 32]), 800_u64);
+    let operator = ids::OperatorId::new([9; 20]);
+    [
+        (number, epoch).to_bytes(),
+        vault.to_bytes(),
+        operator.to_bytes(),
+        amounts.to_bytes(),
+        block.to_bytes(),
+        revoked.to_bytes(),
+    ]
+    .concat()
+}
+
+async fn create(sender: &Sender, code: Vec<u8>) -> Address {
+    let mut plan = sender.plan().await.unwrap();
+    let at = plan.create("a contract", code);
+    let receipts = sender.send(plan).await.unwrap();
+    assert_eq!(receipts[0].contract_address, Some(at));
+    at
+}
+
+/// Sends a call and returns the gas of the whole transaction.
+async fn send(sender: &Sender, to: Address, input: Vec<u8>) -> u64 {
+    let nonce = sender.nonce().await.unwrap(); // plans count their own
+    let request = TransactionRequest::default().with_to(to).with_input(Bytes::from(input)).with_nonce(nonce);
+    let pending = sender.provider.send_transaction(request).await.unwrap();
+    let receipt = pending.get_receipt().await.unwrap();
+    assert!(receipt.status());
+    receipt.gas_used
+}
+
+async fn refused(sender: &Sender, to: Address, input: Vec<u8>) -> bool {
+    let request = TransactionRequest::default().with_to(to).with_input(Bytes::from(input));
+    sender.provider.call(request).await.is_err()
+}
