@@ -5,7 +5,8 @@
 //! same code.
 //!
 //! The path of a block: [`Core::propose`] or [`Core::check`] → [`Core::prepare`] and, once it is durable,
-//! [`Core::commit`] → confirmed by our own followers (R7) → attested (BLS) → certificate → finality votes (EOTS).
+//! [`Core::commit`] → confirmed by our own followers (R7) → attested (BLS) → certificate → finality votes (EOTS). In a
+//! BTC-only network confirmation is followed by the votes at once (R22).
 
 mod finality;
 
@@ -30,6 +31,7 @@ use palisade_types::evidence::{Evidence, Unproven, VotePair};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{BlockId, CaseId, OperatorId, VaultId};
 use palisade_types::observation::{Fact, Observation};
+use palisade_types::randomness::Commitment;
 use palisade_types::slash::{OrderStatus, SlashTarget};
 use palisade_types::suspension::Suspended;
 use palisade_types::units::{Height, Millis};
@@ -59,6 +61,8 @@ pub enum Action {
     Vote {
         /// The checkpoint and its block.
         checkpoint: FinalBlock,
+        /// The promise in the ledger that covers it.
+        promise: Commitment,
         /// As in [`Attest`].
         epoch_start: u64,
     },
@@ -83,8 +87,26 @@ pub enum Action {
     Keep(Item),
     /// An item no longer waits.
     Drop(Item),
+    /// Something a person should know of.
+    Notice(String),
     /// Something a person must look at.
     Alarm(String),
+}
+
+/// How far ahead nonces are promised (R19). Any operator may choose; the ledger only asks that no two promises overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promises {
+    /// How many checkpoints one promise covers.
+    pub slots: u32,
+    /// A new one is made when fewer are left: long before they run out. When fewer than a quarter of it are left and no
+    /// promise gets through, a person is told.
+    pub least: u64,
+}
+
+impl Default for Promises {
+    fn default() -> Self {
+        Self { slots: 2_048, least: 512 }
+    }
 }
 
 /// What the signer needs to attest a block.
@@ -115,6 +137,9 @@ pub struct CoreStatus {
     pub bitcoin_certified: Option<FinalBlock>,
     /// Chains on which a proposal contradicted what we saw: we attest nothing until a person looks.
     pub contradicted: BTreeSet<ChainKind>,
+    /// For how many checkpoints above the head nonces are promised in the ledger under our standing key (R19); `None`
+    /// without one.
+    pub eots_slots_left: Option<u64>,
 }
 
 /// A block whose check waits for a follower, or for our operator.
@@ -223,7 +248,11 @@ pub struct Core {
     early: BTreeMap<(u64, OperatorId), Vec<Message>>,
     said: Vec<(u64, Message)>,
     repeated: Millis,
-    promised: Height,
+    promises: Promises,
+    /// The head at which nonces were asked for that are not in the ledger yet.
+    promising: Option<Height>,
+    /// Whether a person was told that nonces run out.
+    told_low: bool,
     actions: Vec<Action>,
 }
 
@@ -269,12 +298,21 @@ impl Core {
             early: BTreeMap::new(),
             said: Vec::new(),
             repeated: Millis::new(0),
-            promised: Height::new(0),
+            promises: Promises::default(),
+            promising: None,
+            told_low: false,
             actions: Vec::new(),
             ledger,
         };
         core.learn();
         core
+    }
+
+    /// Promises nonces further ahead, or less far.
+    #[must_use]
+    pub const fn promising(mut self, promises: Promises) -> Self {
+        self.promises = promises;
+        self
     }
 
     /// The ledger, for whoever reads.
@@ -308,6 +346,7 @@ impl Core {
             certified: higher(certified, self.ledger.finality().ether),
             bitcoin_certified: higher(bitcoin, self.ledger.finality().bitcoin),
             contradicted: self.contradicted.clone(),
+            eots_slots_left: self.eots_slots_left(),
         }
     }
 
@@ -323,7 +362,7 @@ impl Core {
         let mut items: Vec<Item> = CHAINS.iter().filter_map(|chain| self.seen_of(*chain, now)).collect();
         items.extend(self.pool.items().cloned());
         items.extend(self.ether_candidate());
-        items.extend(self.bitcoin_candidate());
+        items.extend(self.bitcoin_candidates());
         let (block, changes, refused) = self.ledger.draft(items);
         for (item, why) in refused {
             if !matches!(why, Invalid::Early(_)) {
@@ -429,7 +468,9 @@ impl Core {
                 crate::text::chain_hash(chain, &anchor.hash)
             )));
         }
+        let run = self.ledger.finality().run;
         self.ledger.apply(changes);
+        self.tell_run(run);
         self.previews.clear();
         self.waiting.clear();
         for item in &block.items {

@@ -58,6 +58,8 @@ pub struct Metrics {
     pub cases_final: Gauge,
     /// Items waiting for a block.
     pub pending: Gauge,
+    /// Checkpoints above the head for which this operator has promised nonces (R19).
+    pub eots_slots_left: Gauge,
     /// Attestations and finality votes made by this operator.
     pub attestations_made: Counter,
     /// Refusals of the signer, which a person must look at.
@@ -99,6 +101,7 @@ impl Metrics {
             cases_open: Gauge::default(),
             cases_final: Gauge::default(),
             pending: Gauge::default(),
+            eots_slots_left: Gauge::default(),
             attestations_made: Counter::default(),
             signer_refusals: Counter::default(),
             evidence_received: Counter::default(),
@@ -189,6 +192,7 @@ impl Metrics {
             ("cases_open", "Cases with an open slash order", &self.cases_open),
             ("cases_final", "Cases whose every slash order is final or escaped", &self.cases_final),
             ("pending", "Items waiting for a block", &self.pending),
+            ("eots_slots_left", "Checkpoints ahead with promised nonces", &self.eots_slots_left),
         ];
         for (name, help, gauge) in gauges {
             registry.register(name, help, gauge.clone());
@@ -253,6 +257,7 @@ mod tests {
             "palisade_rpc_requests_total{method=\"evidence_submit\",result=\"error\"} 0",
             "palisade_commit_seconds_count 0",
             "palisade_signer_refusals_total 0",
+            "palisade_eots_slots_left 0",
         ] {
             assert!(text.lines().any(|line| line == series), "{series} is missing in\n{text}");
         }

@@ -676,7 +676,9 @@ impl Actor {
                     }
                 }
                 Action::Attest(attest) => self.ask(Task::Attest(attest)),
-                Action::Vote { checkpoint, epoch_start } => self.ask(Task::Vote { checkpoint, epoch_start }),
+                Action::Vote { checkpoint, promise, epoch_start } => {
+                    self.ask(Task::Vote { checkpoint, promise, epoch_start });
+                }
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
                 // Full, or nobody here is a member: the core asks again, others answer.
                 Action::Presign(asked) => drop(self.presign.try_send(*asked).is_ok()),
@@ -698,6 +700,7 @@ impl Actor {
                     self.kept_for_readers(self.store.keep_pending(&Pool::name(&item), &item.to_bytes()))
                 }
                 Action::Drop(item) => self.kept_for_readers(self.store.drop_pending(&Pool::name(&item))),
+                Action::Notice(notice) => tracing::warn!(notice, "a person should know"),
                 Action::Alarm(alarm) => tracing::error!(alarm, "a person must look"),
             }
         }
@@ -726,6 +729,7 @@ impl Actor {
         metrics.epoch.set(i64::from(ledger.epoch().epoch.get()));
         metrics.committee_size.set(i64::try_from(ledger.committee().members.len()).unwrap_or(i64::MAX));
         metrics.pending.set(i64::try_from(status.pending).unwrap_or(i64::MAX));
+        metrics.eots_slots_left.set(signed(status.eots_slots_left.unwrap_or(0)));
         let open = ledger.cases().filter(|case| case.status() == CaseStatus::Convicted).count();
         metrics.cases_open.set(i64::try_from(open).unwrap_or(i64::MAX));
         metrics.cases_final.set(i64::try_from(ledger.cases().count() - open).unwrap_or(i64::MAX));

@@ -11,7 +11,7 @@ use palisade_crypto::eots;
 use palisade_types::attestation::{Attestation, FinalityVote};
 use palisade_types::epoch::FinalBlock;
 use palisade_types::ids::Hash;
-use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::randomness::{Commitment, RandomnessCommitment};
 use palisade_types::units::Height;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub enum Task {
     Vote {
         /// The checkpoint and its block.
         checkpoint: FinalBlock,
+        /// The promise in the ledger that covers it.
+        promise: Commitment,
         /// See [`Attest`].
         epoch_start: u64,
     },
@@ -62,8 +64,7 @@ pub async fn sign(signer: Signer, mut tasks: mpsc::UnboundedReceiver<Task>, sign
     while let Some(task) = tasks.recv().await {
         let result = match task {
             Task::Attest(attest) => attested(&signer, *attest).await,
-            Task::Vote { checkpoint, epoch_start } => signer
-                .finality_vote(checkpoint.height, checkpoint.id, epoch_start)
+            Task::Vote { checkpoint, promise, epoch_start } => voted(&signer, checkpoint, promise, epoch_start)
                 .await
                 .map_or_else(|refused| refusal("a finality vote", &refused), Signed::Voted),
             Task::Commit { first, count } => signer
@@ -92,6 +93,24 @@ pub async fn presign(
         {
             return;
         }
+    }
+}
+
+/// Records that were lost hold no promise any more, and the ledger does: nonces follow from the key, so the same promise
+/// is made again. Whether the guard may sign with it is another question (R15).
+async fn voted(
+    signer: &Signer,
+    checkpoint: FinalBlock,
+    promise: Commitment,
+    epoch_start: u64,
+) -> Result<FinalityVote, Refused> {
+    let vote = async || signer.finality_vote(checkpoint.height, checkpoint.id, epoch_start).await;
+    match vote().await {
+        Err(Refused::NotCommitted) => {
+            signer.commit_randomness(promise.first, promise.count).await?;
+            vote().await
+        }
+        answer => answer,
     }
 }
 

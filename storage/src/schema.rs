@@ -25,7 +25,7 @@
 //! | 3 | why and since when the guard waits (R15) | a start that finds its history broken | for ever |
 //! | 4, key's name | born here, or imported (R15) | key creation, a start that meets an unknown key | for ever |
 //! | 5, chain id | reason, as text | a contradiction (R16) | until a person acts |
-//! | 6, domain, first slot | count, Merkle root (R19) | `keep_commitment` | for ever |
+//! | 6, domain and key (hashed), first slot | count, Merkle root (R19) | `keep_commitment` | for ever |
 //! | 7, domain, slot | digest | each attestation and finality vote | for ever |
 //! | 8, chain id, height, round, step | digest | each ballot (R18) | [`BALLOT_HEIGHTS`] heights |
 

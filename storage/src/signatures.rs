@@ -271,7 +271,7 @@ impl SignatureStore {
         self.write(batch, "ending a stop")
     }
 
-    /// The nonces promised in a domain, by first slot (R19).
+    /// The nonces promised under a name, which is of one key in one domain, by first slot (R19).
     ///
     /// # Errors
     ///

@@ -30,6 +30,7 @@ pub struct Equivocator {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Stake,
+    Checkpoints,
     Ballots,
 }
 
@@ -39,6 +40,13 @@ impl Equivocator {
     #[must_use]
     pub const fn of_stake(from: u64) -> Self {
         Self { from: Height::new(from), fault: Fault::Stake }
+    }
+
+    /// At each checkpoint from height `from` on his EOTS key votes for another block too. His bitcoin is at risk, and nothing
+    /// else is where it stands alone (R22).
+    #[must_use]
+    pub const fn of_checkpoints(from: u64) -> Self {
+        Self { from: Height::new(from), fault: Fault::Checkpoints }
     }
 
     /// From height `from` on he sends about half of the others another prevote and precommit than the rest. That jails
@@ -51,7 +59,7 @@ impl Equivocator {
     /// Whether stake is what he loses.
     #[must_use]
     pub fn risks_stake(&self) -> bool {
-        self.fault == Fault::Stake
+        self.fault != Fault::Ballots
     }
 
     /// What he says beside one of his own messages, each time he says it.
@@ -60,6 +68,9 @@ impl Equivocator {
         match message {
             Message::Vote(vote) if self.risks_stake() && vote.statement.slot >= self.from.get() => {
                 let other = other_vote(keys, domains, vote);
+                if self.fault == Fault::Checkpoints {
+                    return vec![Message::Vote(Box::new(other))];
+                }
                 let (slot, domain) = (vote.statement.slot, domains.ledger);
                 let attest = |digest| attest(keys, domains, Statement { domain, slot, digest });
                 vec![

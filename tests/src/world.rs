@@ -30,7 +30,7 @@ use palisade_crypto::eots;
 use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture::{self, Network, OperatorKeys};
 use palisade_ledger::{Changes, Ledger, Tree};
-use palisade_node::core::{Action, Attest, CHAINS, Core};
+use palisade_node::core::{Action, Attest, CHAINS, Core, Promises};
 use palisade_node::message::{Message, Presigned};
 use palisade_node::sessions::Asked;
 use palisade_node::signing::Task;
@@ -89,6 +89,8 @@ pub struct Plan {
     villains: Vec<Equivocator>,
     loss: u16,
     endpoint: Option<(usize, Trouble)>,
+    bitcoin_only: bool,
+    promises: Promises,
 }
 
 impl Plan {
@@ -110,6 +112,20 @@ impl Plan {
     #[must_use]
     pub const fn loss(mut self, loss: u16) -> Self {
         self.loss = loss;
+        self
+    }
+
+    /// Bitcoin stands alone behind the network (R22).
+    #[must_use]
+    pub const fn bitcoin_only(mut self) -> Self {
+        self.bitcoin_only = true;
+        self
+    }
+
+    /// How far ahead everybody promises nonces.
+    #[must_use]
+    pub const fn promising(mut self, promises: Promises) -> Self {
+        self.promises = promises;
         self
     }
 
@@ -142,11 +158,12 @@ impl World {
     /// A world of four honest operators on a wire that loses nothing.
     #[must_use]
     pub const fn seeded(seed: u64) -> Plan {
-        Plan { seed, operators: 4, villains: Vec::new(), loss: 0, endpoint: None }
+        let promises = Promises { slots: 2_048, least: 512 };
+        Plan { seed, operators: 4, villains: Vec::new(), loss: 0, endpoint: None, bitcoin_only: false, promises }
     }
 
     fn new(plan: &Plan) -> Self {
-        let network = Arc::new(network(plan.operators, plan.seed));
+        let network = Arc::new(network(plan));
         let genesis = &network.genesis;
         let rules = Versions::of(genesis).expect("a world's terms can be met");
         let mut bitcoin = History::new(ChainKind::Bitcoin, genesis.clone());
@@ -172,7 +189,7 @@ impl World {
                     (ChainKind::Ethereum, seen),
                     (ChainKind::Bitcoin, FakeChain::new(bitcoin.clone())),
                 ]);
-                Operator::new(&network, &rules, plan.seed, index, role, chains, registration)
+                Operator::new(&network, &rules, plan, index, role, chains, registration)
             })
             .collect();
         let config = Config { loss: plan.loss, ..Config::seeded(plan.seed, network.chain) };
@@ -350,8 +367,12 @@ fn height(block: Option<FinalBlock>) -> Height {
 // ---- what a world begins with ------------------------------------------------------------------------------------
 
 /// The fixture's network, with a covenant that exists.
-fn network(operators: usize, seed: u64) -> Network {
+fn network(plan: &Plan) -> Network {
+    let Plan { operators, seed, bitcoin_only, .. } = *plan;
     fixture::network_with(operators, seed, |genesis| {
+        if bitcoin_only {
+            genesis.assets = palisade_types::canonical::List::new();
+        }
         let mut covenant: Vec<_> = (0..operators.min(COVENANT)).map(|member| member_key(seed, member)).collect();
         covenant.sort_unstable();
         let terms = VaultTerms {
@@ -450,6 +471,7 @@ fn block_with(transactions: impl Iterator<Item = Transaction>) -> bitcoin::Block
 pub struct Operator {
     network: Arc<Network>,
     versions: Versions,
+    promises: Promises,
     role: Role,
     random: ChaCha8Rng,
     /// What decides.
@@ -469,6 +491,8 @@ pub struct Operator {
     judged: BTreeMap<BlockId, Verdict>,
     since: BTreeMap<CaseId, Millis>,
     out: Vec<Vec<u8>>,
+    /// What a person was told, since the last start.
+    pub notices: Vec<String>,
     /// What a person was told to look at.
     pub alarms: Vec<String>,
     /// Messages for which the sender would have paid. Nobody here sends any: a villain's are signed too.
@@ -479,17 +503,19 @@ impl Operator {
     fn new(
         network: &Arc<Network>,
         versions: &Versions,
-        seed: u64,
+        plan: &Plan,
         index: usize,
         role: Role,
         chains: BTreeMap<ChainKind, FakeChain>,
         registration: VaultRegistration,
     ) -> Self {
+        let (seed, promises) = (plan.seed, plan.promises);
         let signer = Signer::new(network, index);
         let disk = Disk::begin(&Ledger::genesis(network.genesis.clone()));
         let member = (index < COVENANT).then(|| Member::new(member_secret(seed, index)));
         Self {
-            core: load(network, versions, &disk, &signer),
+            core: load(network, versions, &disk, &signer).promising(promises),
+            promises,
             network: network.clone(),
             versions: versions.clone(),
             role,
@@ -507,6 +533,7 @@ impl Operator {
             judged: BTreeMap::new(),
             since: BTreeMap::new(),
             out: Vec::new(),
+            notices: Vec::new(),
             alarms: Vec::new(),
             worthless: BTreeSet::new(),
         }
@@ -537,7 +564,9 @@ impl Operator {
         match action {
             Action::Observe(wanted) => self.asked.push_back(wanted),
             Action::Attest(attest) => self.tasks.push_back(Task::Attest(attest)),
-            Action::Vote { checkpoint, epoch_start } => self.tasks.push_back(Task::Vote { checkpoint, epoch_start }),
+            Action::Vote { checkpoint, promise, epoch_start } => {
+                self.tasks.push_back(Task::Vote { checkpoint, promise, epoch_start });
+            }
             Action::CommitRandomness { first, count } => self.tasks.push_back(Task::Commit { first, count }),
             Action::Presign(asked) => {
                 if let Some(presigned) = self.presign(&asked) {
@@ -550,6 +579,7 @@ impl Operator {
             Action::Confirmed(block) => self.disk.confirmed = Some(block),
             Action::Keep(item) => drop(self.disk.pending.insert(Pool::name(&item), item)),
             Action::Drop(item) => drop(self.disk.pending.remove(&Pool::name(&item))),
+            Action::Notice(notice) => self.notices.push(notice),
             Action::Alarm(alarm) => self.alarms.push(alarm),
         }
     }
@@ -851,7 +881,7 @@ impl Node for Operator {
                 None => break,
             }
         }
-        self.core = load(&self.network, &self.versions, &self.disk, &self.signer);
+        self.core = load(&self.network, &self.versions, &self.disk, &self.signer).promising(self.promises);
         self.asked.clear();
         self.tasks.clear();
         self.judged.clear();
@@ -943,6 +973,12 @@ impl Signer {
         }
     }
 
+    /// Whether the checkpoint at this height was voted for.
+    #[must_use]
+    pub fn has_voted(&self, checkpoint: Height) -> bool {
+        self.statements.contains_key(&(self.domains.bitcoin, checkpoint.get()))
+    }
+
     /// Whether the block at this height was attested.
     #[must_use]
     pub fn has_attested(&self, height: Height) -> bool {
@@ -997,20 +1033,14 @@ impl Signer {
         Ok(Ed25519Signature::new(self.keys.ed25519.sign(&ballot.preimage()).0))
     }
 
-    /// The same range again gives the same promise; another that overlaps none (R19).
+    /// The same range again, or one that overlaps it, gives the same promise (R19).
     fn commit(&mut self, first: Height, count: u32) -> Option<RandomnessCommitment> {
         let interval = self.domains.interval;
         let last = first.get() + u64::from(count.checked_sub(1)?) * interval;
-        let known = self.promised.iter().find(|(known, _)| (known.first, known.count) == (first, count));
+        let overlaps = |known: &Commitment| known.first.get() <= last && first <= known.last(interval);
+        let known = self.promised.iter().map(|(known, _)| *known).filter(overlaps).min_by_key(|known| known.first);
         let commitment = match known {
-            Some((known, _)) => *known,
-            None if self
-                .promised
-                .iter()
-                .any(|(known, _)| known.first.get() <= last && first <= known.last(interval)) =>
-            {
-                return None;
-            }
+            Some(known) => known,
             None => {
                 let slots = (0..u64::from(count)).map(|leaf| first.get() + leaf * interval);
                 let nonces: Vec<_> = slots.map(|slot| self.nonce(slot).public()).collect();
@@ -1023,7 +1053,8 @@ impl Signer {
         let (Domains { chain, bitcoin, .. }, operator) = (self.domains, self.keys.id);
         let message = RandomnessCommitment::message(&chain, &bitcoin, &operator, &commitment);
         let signature = SchnorrSignature::new(self.keys.eots.sign_schnorr(&message));
-        Some(RandomnessCommitment { operator, commitment, signature })
+        let key = SchnorrKey::new(self.keys.eots.public().to_bytes());
+        Some(RandomnessCommitment { operator, key, commitment, signature })
     }
 
     fn nonce(&self, slot: u64) -> eots::SecretNonce {

@@ -1,6 +1,8 @@
 //! Seeded worlds: operators' real cores under loss, crashes and equivocators. `PALISADE_WORLDS=N` runs N of them.
 
+use palisade_agreement::sim::Node;
 use palisade_ledger::fixture::SHARES;
+use palisade_node::core::Promises;
 use palisade_tests::cast::Equivocator;
 use palisade_tests::world::{Operator, World, is_settled};
 use palisade_types::block::{Block, Item};
@@ -378,4 +380,156 @@ fn r30_everybody_is_killed_around_a_suspension_and_it_still_comes_and_goes() {
         assert!(world.run_until(180, again), "{}", world.describe());
         world.agree();
     });
+}
+
+#[test]
+fn r22_where_bitcoin_stands_alone_votes_follow_commit_over_every_hand_over() {
+    let mut world = World::seeded(4).bitcoin_only().begin();
+    let done = |world: &World| world.bitcoin_final() >= Height::new(45);
+    assert!(world.run_until(120, done), "{}", world.describe());
+    world.agree();
+    world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
+    assert_eq!(world.ether_final(), Height::new(0), "nothing is ever ether-final");
+    assert!(world.epoch() >= Epoch::new(4));
+    for operator in world.sim.nodes() {
+        let run = operator.ledger().finality().run.unwrap();
+        assert_eq!(run.broken, None, "{}", world.describe());
+        let head = operator.ledger().head().height.get();
+        assert!((1..=head).all(|height| !operator.signer.has_attested(Height::new(height))), "nobody attests");
+        assert!((run.first.get()..=45).step_by(5).all(|slot| operator.signer.has_voted(Height::new(slot))));
+        assert!(operator.notices.is_empty() && operator.alarms.is_empty(), "{:?}", operator.notices);
+    }
+}
+
+#[test]
+fn r22_one_who_was_away_signs_his_late_slots_and_the_run_goes_on() {
+    each(0..worlds().div_ceil(2), |seed| {
+        let mut world = World::seeded(seed).bitcoin_only().begin();
+        assert!(world.run_until(120, |world| world.bitcoin_final() >= Height::new(20)), "{}", world.describe());
+        world.sim.crash(0);
+        let away_from = world.sim.node(0).disk.blocks.len() as u64;
+        let late = Height::new((away_from / 5 + 2) * 5);
+        // The moment the second checkpoint without him is decided, another goes too: what is left can decide nothing more
+        // and certify nothing.
+        let limit = Millis::new(world.sim.now().get() + 60_000);
+        let decided = world.sim.run_until(limit, |sim| sim.node(1).ledger().head().height >= late);
+        assert!(decided, "{}", world.describe());
+        world.sim.crash(1);
+        world.sim.run_for(Millis::new(5_000));
+        assert!(!world.sim.node(0).signer.has_voted(late));
+        world.sim.restart(0);
+        let others = |world: &World| {
+            let newest = |index: usize| world.sim.node(index).ledger().finality().bitcoin.map(|block| block.height);
+            [0, 2, 3].into_iter().all(|index| newest(index) > Some(Height::new(late.get() + 5)))
+        };
+        assert!(world.run_until(120, others), "late {late}\n{}", world.describe());
+        assert!(world.sim.node(0).signer.has_voted(late), "{}", world.describe());
+        world.sim.restart(1);
+        let until = Height::new(world.sim.node(0).ledger().head().height.get() + 10);
+        assert!(world.run_until(120, |world| world.bitcoin_final() >= until), "{}", world.describe());
+        world.agree();
+        world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
+        assert!(world.everybody(|ledger| ledger.finality().run.unwrap().broken.is_none()), "{}", world.describe());
+    });
+}
+
+/// Four operators behind whom bitcoin stands alone, with loss, a crash, and one who votes twice at each checkpoint.
+fn bitcoin_life(seed: u64) -> World {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut world = World::seeded(seed).bitcoin_only().with(Equivocator::of_checkpoints(TREASON), 1).loss(30).begin();
+    let honest: Vec<usize> = world.honest().collect();
+    let victim = honest[random.gen_range(0..honest.len())];
+    world.sim.run_for(Millis::new(random.gen_range(2_000..25_000)));
+    world.sim.crash(victim);
+    world.sim.run_for(Millis::new(random.gen_range(0..10_000)));
+    world.sim.restart(victim);
+    let settled = |world: &World| world.everybody(is_settled) && world.bitcoin_final() >= Height::new(40);
+    assert!(world.run_until(300, settled), "{}", world.describe());
+    world
+}
+
+#[test]
+fn r22_an_equivocator_at_a_checkpoint_loses_his_bitcoin_and_nobody_else_anything() {
+    each(0..worlds(), |seed| {
+        let mut world = bitcoin_life(seed);
+        world.sim.lose(0);
+        let until = Height::new(world.height().get() + 15);
+        assert!(world.run_until(120, |world| world.bitcoin_final() >= until), "{}", world.describe());
+        world.agree();
+        let villains = world.names(world.villains());
+        world.guilty_are(&villains, &BTreeSet::new());
+        for operator in world.sim.nodes() {
+            let cases: Vec<_> = operator.ledger().cases().collect();
+            assert_eq!(cases.iter().map(|case| case.operator).collect::<Vec<_>>(), Vec::from_iter(villains.clone()));
+            let taken = |status: &OrderStatus| matches!(status, OrderStatus::Final(taken) if taken.amount > 0);
+            assert!(!cases[0].orders.is_empty() && cases[0].orders.iter().all(|order| taken(&order.status)));
+        }
+    });
+}
+
+#[test]
+fn r22_the_same_seed_is_the_same_world_of_bitcoin() {
+    let run = |seed| {
+        let world = bitcoin_life(seed);
+        (world.trace(), world.height())
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1).0, run(2).0);
+}
+
+#[test]
+fn r22_a_run_that_nobody_can_go_on_with_ends_and_starts_again_for_all_to_see() {
+    // Nobody promises nonces before the last are used: an epoch is drawn without weight, and its checkpoints stay open.
+    let mut world = World::seeded(6).bitcoin_only().promising(Promises { slots: 4, least: 1 }).begin();
+    let restarted = |world: &World| {
+        world.everybody(|ledger| ledger.finality().run.is_some_and(|run| run.broken.is_some_and(|at| at < run.first)))
+    };
+    assert!(world.run_until(300, restarted), "{}", world.describe());
+    world.agree();
+    world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
+    for operator in world.sim.nodes() {
+        let run = operator.ledger().finality().run.unwrap();
+        assert!(run.broken.unwrap().get() + 5 < run.first.get(), "there was a gap");
+        assert!(operator.notices.iter().any(|notice| notice.contains("starts again")), "{:?}", operator.notices);
+    }
+}
+
+#[test]
+fn r19_one_who_was_down_until_his_nonces_ran_out_promises_more_and_votes_again() {
+    let mut world = World::seeded(8).promising(Promises { slots: 12, least: 6 }).begin();
+    assert!(world.run_until(120, |world| world.bitcoin_final() >= Height::new(20)), "{}", world.describe());
+    let away = world.sim.node(0).operator();
+    world.sim.crash(0);
+    let left = |world: &World, index: usize| {
+        let ledger = world.sim.node(index).ledger();
+        let last = ledger.commitments(&away).map(|promise| promise.commitment.last(5)).max();
+        last.unwrap_or_default().get().saturating_sub(ledger.head().height.get())
+    };
+    assert!(world.run_until(300, |world| left(world, 1) == 0), "{}", world.describe());
+    world.sim.run_for(Millis::new(10_000));
+    world.sim.restart(0);
+    let back = world.sim.node(1).ledger().head().height;
+    let votes = |world: &World| {
+        (back.get()..back.get() + 200).any(|slot| world.sim.node(0).signer.has_voted(Height::new(slot)))
+    };
+    assert!(world.run_until(120, votes), "{}", world.describe());
+    world.agree();
+    let promises: Vec<_> = world.sim.node(0).ledger().commitments(&away).map(|promise| promise.commitment).collect();
+    assert!(promises.len() > 1);
+    assert!(promises.windows(2).all(|pair| pair[0].last(5) < pair[1].first), "{promises:?}");
+    let ahead = |world: &World| world.sim.node(0).core.eots_slots_left() > Some(6);
+    assert!(world.run_until(60, ahead), "{}", world.describe());
+}
+
+#[test]
+fn r19_who_is_jailed_and_has_no_seat_goes_on_promising_nonces() {
+    let mut world =
+        World::seeded(2).with(Equivocator::of_ballots(12), 1).promising(Promises { slots: 12, least: 6 }).begin();
+    let villain = *world.names(world.villains()).first().unwrap();
+    let gone = |world: &World| world.everybody(|ledger| ledger.committee().seat(&villain).is_none());
+    assert!(world.run_until(120, gone), "{}", world.describe());
+    let until = Height::new(world.height().get() + 80);
+    assert!(world.run_until(120, |world| world.height() >= until), "{}", world.describe());
+    world.guilty_are(&BTreeSet::new(), &BTreeSet::from([villain]));
+    assert!(world.sim.node(world.villains()[0]).core.eots_slots_left() >= Some(5), "{}", world.describe());
 }

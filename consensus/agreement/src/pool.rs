@@ -74,13 +74,14 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use palisade_types::ids::{OperatorId, SchnorrSignature};
+    use palisade_types::ids::{OperatorId, SchnorrKey, SchnorrSignature};
     use palisade_types::randomness::{Commitment, RandomnessCommitment};
     use palisade_types::units::Height;
 
     fn item(first: u64) -> Item {
         Item::Randomness(RandomnessCommitment {
             operator: OperatorId::ZERO,
+            key: SchnorrKey::ZERO,
             commitment: Commitment { first: Height::new(first), count: 1, root: Hash::ZERO },
             signature: SchnorrSignature::ZERO,
         })

@@ -5,6 +5,7 @@ use crate::{operators, weights};
 use palisade_types::certificate::{Committee, MAX_MEMBERS, Member};
 use palisade_types::chain::ChainKind;
 use palisade_types::operator::KeyRow;
+use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::{Epoch, Genesis, Hash, Height, List, Operator};
 use std::cmp::Reverse;
 
@@ -38,12 +39,13 @@ pub(crate) fn draw(state: State<'_>, height: Height) -> Committee {
         .filter(|operator| operators::is_eligible(operator))
         .filter_map(|operator| seat(state, operator, height))
         .collect();
+    let value = |member: &Member| bond(genesis, member.ether, member.bitcoin);
     if members.len() > MAX_MEMBERS {
-        members.sort_by_key(|member| (Reverse(member.ether), member.operator));
+        members.sort_by_key(|member| (Reverse(value(member)), member.operator));
         members.truncate(MAX_MEMBERS);
         members.sort_by_key(|member| member.operator);
     }
-    let total: u128 = members.iter().map(|member| u128::from(member.ether)).sum();
+    let total: u128 = members.iter().map(|member| u128::from(value(member))).sum();
     let members = if members.is_empty() || total < u128::from(genesis.parameters.min_total.get()) {
         kept(state)
     } else {
@@ -65,10 +67,10 @@ fn seat(state: State<'_>, operator: &Operator, height: Height) -> Option<Member>
     let keys = operator.keys_at(snapshot)?;
     let end = snapshot.saturating_add(parameters.ethereum_window());
     let ether = weights::ether(state, &operator.id, end);
-    if ether < parameters.min_bond.get().max(1) {
+    let (bitcoin, randomness) = bitcoin(state, operator, keys, height);
+    if bond(state.ledger.genesis_of(), ether, bitcoin) < parameters.min_bond.get().max(1) {
         return None;
     }
-    let (bitcoin, randomness) = bitcoin(state, operator, keys, height);
     Some(Member {
         operator: operator.id,
         key: keys.id,
@@ -82,14 +84,27 @@ fn seat(state: State<'_>, operator: &Operator, height: Height) -> Option<Member>
     })
 }
 
-/// Satoshis and the nonces they vote with: no nonces for the first checkpoint ahead, no weight (R19).
+/// Micro-dollars that decide whether a seat, or a committee, is there at all (R6): the ETH-side stake; where bitcoin
+/// stands alone, its value (R22).
+fn bond(genesis: &Genesis, ether: u64, bitcoin: u64) -> u64 {
+    if genesis.is_bitcoin_only() { worth(genesis, bitcoin) } else { ether }
+}
+
+/// What satoshis are worth, in micro-dollars, rounded down.
+fn worth(genesis: &Genesis, sats: u64) -> u64 {
+    weights::worth(sats.into(), genesis.parameters.bitcoin_price, weights::BITCOIN)
+}
+
+/// Satoshis and the nonces they vote with: no nonces of this key for the first checkpoint ahead, no weight (R19).
 fn bitcoin(state: State<'_>, operator: &Operator, keys: &KeyRow, height: Height) -> (u64, Hash) {
     let interval = state.ledger.domains().interval;
     let Some(checkpoint) = next_checkpoint(height, interval) else {
         return (0, Hash::ZERO);
     };
-    let promise =
-        state.commitments(&operator.id).find(|promise| promise.commitment.leaf(checkpoint, interval).is_some());
+    let covers = |promise: &&RandomnessCommitment| {
+        promise.key == keys.eots && promise.commitment.leaf(checkpoint, interval).is_some()
+    };
+    let promise = state.commitments(&operator.id).find(covers);
     let Some(promise) = promise else {
         return (0, Hash::ZERO);
     };
@@ -103,12 +118,16 @@ pub(crate) fn next_checkpoint(height: Height, interval: u64) -> Option<Height> {
     number.checked_mul(interval).map(Height::new)
 }
 
-/// Gives the seats their power in the engine (R23).
+/// Gives the seats their power in the engine: of both stakes (R23), or of bitcoin where it stands alone (R22).
 fn empower(state: State<'_>, mut members: Vec<Member>) -> Vec<Member> {
-    let price = state.ledger.genesis_of().parameters.bitcoin_price;
-    let worth = |sats: u64| weights::worth(sats.into(), price, weights::BITCOIN);
-    let values: Vec<_> = members.iter().map(|member| (member.ether, worth(member.bitcoin))).collect();
-    for (member, power) in members.iter_mut().zip(weights::engine(&values)) {
+    let genesis = state.ledger.genesis_of();
+    let values = members.iter().map(|member| (member.ether, worth(genesis, member.bitcoin)));
+    let powers = if genesis.is_bitcoin_only() {
+        weights::engine_of_bitcoin(&values.map(|(_, bitcoin)| bitcoin).collect::<Vec<_>>())
+    } else {
+        weights::engine(&values.collect::<Vec<_>>())
+    };
+    for (member, power) in members.iter_mut().zip(powers) {
         member.engine = power;
     }
     members

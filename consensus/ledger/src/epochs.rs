@@ -2,7 +2,8 @@
 //!
 //! The boundary block is the first at which the end is due. Its state draws the next committee and its header
 //! names it. The epoch goes on until a block holds the boundary block's certificate: that block is its last. In
-//! an epoch without weight nobody could certify, and the boundary block itself is the last (R6).
+//! an epoch without weight nobody could certify (R6), and in a BTC-only network the engine's commit certificate stands in
+//! (R22): there the boundary block itself is the last.
 
 use crate::changes::Draft;
 use crate::state::{Rows, State};
@@ -33,8 +34,9 @@ pub(crate) fn close(draft: &mut Draft<'_>) -> Hash {
     if epoch.boundary.is_none() && epoch.epoch < Epoch::MAX && is_due(draft) {
         named = set_boundary(draft, &mut epoch);
     }
-    let without_weight = !draft.state().committee().has_weight();
-    if epoch.boundary.is_some() && (draft.boundary_certified || without_weight) {
+    let is_bitcoin_only = draft.parent.genesis_of().is_bitcoin_only();
+    let by_commit = is_bitcoin_only || !draft.state().committee().has_weight();
+    if epoch.boundary.is_some() && (draft.boundary_certified || by_commit) {
         advance(draft, epoch.epoch.next());
     }
     named
@@ -75,6 +77,12 @@ fn is_due(draft: &Draft<'_>) -> bool {
 pub(crate) fn ages(state: State<'_>, committee: &Committee) -> (u64, u64) {
     let since = |chain, snapshot| state.anchor(chain).number.saturating_sub(snapshot);
     (since(ChainKind::Ethereum, committee.ethereum.number), since(ChainKind::Bitcoin, committee.bitcoin.number))
+}
+
+/// Whether the committee can only hand over any more (R10), by the anchors of `state`.
+pub(crate) fn is_past_age(state: State<'_>, committee: &Committee) -> bool {
+    let (ethereum, bitcoin) = ages(state, committee);
+    ethereum.max(bitcoin) > state.ledger.genesis_of().parameters.max_age_blocks
 }
 
 /// Whether a member with weight is convicted. A seat without weight has nothing to lose and waits for the

@@ -3,7 +3,7 @@
 
 use crate::changes::Draft;
 use crate::invalid::Invalid;
-use crate::{committee, epochs, operators, weights};
+use crate::{epochs, operators, run, weights};
 use palisade_types::certificate::{BitcoinCertificate, Committee, QuorumCertificate, Worthless};
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::{FinalBlock, Finality};
@@ -12,10 +12,13 @@ use palisade_types::{Digest, Height, OperatorId, Row, RowKey};
 /// Takes in a certificate of a block of this epoch (R3).
 pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> Result<(), Invalid> {
     let parent = draft.parent;
+    if parent.genesis_of().is_bitcoin_only() {
+        return Err(Invalid::Refused("a BLS certificate where bitcoin stands alone"));
+    }
     if certificate.domain != parent.domains().ledger {
         return Err(Invalid::Refused("a certificate of another domain"));
     }
-    let block = certified(draft, certificate.slot, &certificate.digest)?;
+    let block = certified(draft, parent.epoch().first, certificate.slot, &certificate.digest)?;
     let finality = *draft.state().finality();
     let is_boundary = parent.epoch().boundary.is_some_and(|boundary| boundary.height == block.height);
     let is_newer = finality.ether.is_none_or(|newest| newest.height < block.height);
@@ -27,7 +30,7 @@ pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> R
     if !committee.has_weight() {
         return Err(Invalid::Refused("a certificate in an epoch without weight"));
     }
-    let is_late = is_past_age(draft, committee);
+    let is_late = epochs::is_past_age(parent.state(), committee);
     if is_late && !is_boundary {
         return Err(Invalid::Late("a certificate of a committee past its age, not of its hand-over"));
     }
@@ -48,8 +51,9 @@ pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> R
     Ok(())
 }
 
-/// Takes in a certificate of a checkpoint: the next of an unbroken run, or the epoch's first, with which a run
-/// starts again at a certified boundary (R2).
+/// Takes in a certificate of a checkpoint: the next of an unbroken run, or an epoch's first, with which a run starts
+/// again at a certified boundary (R2). What certifies the block before is its BLS certificate, in a BTC-only network that
+/// it was decided (R22).
 pub(crate) fn bitcoin(draft: &mut Draft<'_>, certificate: &BitcoinCertificate) -> Result<(), Invalid> {
     let parent = draft.parent;
     let domains = parent.domains();
@@ -57,42 +61,38 @@ pub(crate) fn bitcoin(draft: &mut Draft<'_>, certificate: &BitcoinCertificate) -
     if certificate.domain != domains.bitcoin || !certificate.slot.is_multiple_of(interval) {
         return Err(Invalid::Refused("a certificate of no checkpoint"));
     }
-    let block = certified(draft, certificate.slot, &certificate.digest)?;
+    let block = certified(draft, run::first_open(parent.state()), certificate.slot, &certificate.digest)?;
     let finality = *draft.state().finality();
-    if finality.ether.is_none_or(|newest| newest.height < block.height) {
+    let is_decided_enough = parent.genesis_of().is_bitcoin_only();
+    if !is_decided_enough && finality.ether.is_none_or(|newest| newest.height < block.height) {
         return Err(Invalid::Early("a checkpoint that is not ether-final"));
     }
-    check_run(draft, &finality, block.height)?;
-    let committee = parent.committee();
-    if is_past_age(draft, committee) {
+    let run = run::extend(parent.state(), &finality, block.height)?;
+    let committee = run::committee(parent.state(), block.height)
+        .ok_or(Invalid::Refused("a certificate of a height without a committee"))?;
+    if epochs::is_past_age(parent.state(), committee) {
         return Err(Invalid::Late("a certificate of a committee past its age"));
     }
     let convicted = |operator: &OperatorId| parent.state().is_convicted(operator);
     certificate.verify(&parent.chain(), committee, interval, convicted)?;
     check_vaults(draft, committee, certificate)?;
-    put(draft, Finality { bitcoin: Some(block), ..finality });
+    put(draft, Finality { bitcoin: Some(block), run: Some(run), ..finality });
     Ok(())
 }
 
-/// The block that a certificate of this epoch speaks of, as the ledger knows it.
-fn certified(draft: &Draft<'_>, slot: u64, digest: &Digest) -> Result<FinalBlock, Invalid> {
+/// The block that a certificate of an open slot speaks of, as the ledger knows it. `first` is the lowest open one.
+fn certified(draft: &Draft<'_>, first: Height, slot: u64, digest: &Digest) -> Result<FinalBlock, Invalid> {
     let height = Height::new(slot);
     if height >= draft.height {
         return Err(Invalid::Early("a certificate of a block that is not there"));
     }
-    if height < draft.parent.epoch().first {
+    if height < first {
         return Err(Invalid::Late("a certificate of an epoch before"));
     }
     match draft.state().block_id(height) {
         Some(id) if Digest::from(id) == *digest => Ok(FinalBlock { height, id }),
         _ => Err(Invalid::Refused("a certificate of another block")),
     }
-}
-
-/// Whether the committee can only hand over any more (R10), by the parent's anchors.
-fn is_past_age(draft: &Draft<'_>, committee: &Committee) -> bool {
-    let (ethereum, bitcoin) = epochs::ages(draft.parent.state(), committee);
-    ethereum.max(bitcoin) > draft.parent.genesis_of().parameters.max_age_blocks
 }
 
 /// A late hand-over counts only signers for what can still be taken from them (R5).
@@ -133,18 +133,6 @@ fn check_vaults(draft: &Draft<'_>, committee: &Committee, certificate: &BitcoinC
 
 const fn quorum(signed: u128, total: u128) -> Result<(), Worthless> {
     if signed * 3 > total * 2 { Ok(()) } else { Err(Worthless::NoQuorum { signed, total }) }
-}
-
-fn check_run(draft: &Draft<'_>, finality: &Finality, slot: Height) -> Result<(), Invalid> {
-    let interval = draft.parent.domains().interval;
-    let before_epoch = draft.parent.epoch().first.previous();
-    let starts_epoch = committee::next_checkpoint(before_epoch, interval) == Some(slot);
-    match finality.bitcoin {
-        Some(newest) if newest.height >= slot => Err(Invalid::Late("a certificate of a checkpoint that is final")),
-        Some(newest) if newest.height.get() + interval == slot.get() => Ok(()),
-        _ if starts_epoch => Ok(()),
-        _ => Err(Invalid::Early("a checkpoint that breaks the run")),
-    }
 }
 
 fn put(draft: &mut Draft<'_>, finality: Finality) {

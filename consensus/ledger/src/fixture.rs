@@ -65,6 +65,12 @@ pub fn network(n: usize, seed: u64) -> Network {
     network_with(n, seed, |_| {})
 }
 
+/// A network of `n` operators behind whom bitcoin stands alone (R22).
+#[must_use]
+pub fn bitcoin_only(n: usize, seed: u64) -> Network {
+    network_with(n, seed, |genesis| genesis.assets = palisade_types::List::new())
+}
+
 /// A network whose genesis is changed before it is hashed.
 #[must_use]
 pub fn network_with(n: usize, seed: u64, change: impl FnOnce(&mut Genesis)) -> Network {
@@ -251,15 +257,14 @@ impl Network {
         }
     }
 
-    /// Everybody registers and stakes [`SHARES`], just after the start anchor.
+    /// Everybody registers and stakes [`SHARES`], just after the start anchor. In a BTC-only network there is nothing to
+    /// stake there.
     #[must_use]
     pub fn joining_facts(&self) -> Vec<Fact> {
         let all = 0..self.operators.len();
         let from = self.genesis.ethereum_start.number + 1;
-        all.clone()
-            .map(|index| self.keys_fact(index, from))
-            .chain(all.map(|index| self.stake_fact(index, SHARES)))
-            .collect()
+        let stakes = if self.genesis.is_bitcoin_only() { 0..0 } else { all.clone() };
+        all.map(|index| self.keys_fact(index, from)).chain(stakes.map(|index| self.stake_fact(index, SHARES))).collect()
     }
 
     /// An item that moves `ledger`'s anchor of a chain to block `upto`.
@@ -411,8 +416,7 @@ impl Network {
         }
     }
 
-    fn nonces(&self, index: usize, first: Height, count: u32) -> Vec<eots::SecretNonce> {
-        let keys = &self.operators[index];
+    fn nonces(&self, keys: &OperatorKeys, first: Height, count: u32) -> Vec<eots::SecretNonce> {
         let interval = self.genesis.parameters.checkpoint_interval;
         let slot = |leaf: u32| first.get() + u64::from(leaf) * interval;
         (0..count)
@@ -426,15 +430,22 @@ impl Network {
     /// Operator `index`'s promise of `count` nonces from checkpoint `first` on.
     #[must_use]
     pub fn randomness(&self, index: usize, first: u64, count: u32) -> RandomnessCommitment {
+        self.randomness_of(&self.operators[index], first, count)
+    }
+
+    /// The promise of `count` nonces of `keys` from checkpoint `first` on: also for keys that are not in
+    /// [`Network::operators`].
+    #[must_use]
+    pub fn randomness_of(&self, keys: &OperatorKeys, first: u64, count: u32) -> RandomnessCommitment {
         let first = Height::new(first);
-        let nonces = self.nonces(index, first, count.clamp(1, 1_000));
+        let nonces = self.nonces(keys, first, count.clamp(1, 1_000));
         let public: Vec<_> = nonces.iter().map(eots::SecretNonce::public).collect();
         let tree = eots::commit(&public).expect("at least one nonce");
         let commitment = Commitment { first, count, root: Hash::new(tree.root()) };
-        let keys = &self.operators[index];
         let message = RandomnessCommitment::message(&self.chain, &self.bitcoin_domain, &keys.id, &commitment);
         RandomnessCommitment {
             operator: keys.id,
+            key: SchnorrKey::new(keys.eots.public().to_bytes()),
             commitment,
             signature: SchnorrSignature::new(keys.eots.sign_schnorr(&message)),
         }
@@ -445,7 +456,7 @@ impl Network {
     pub fn finality_vote(&self, index: usize, slot: u64, digest: Digest, first: u64, count: u32) -> FinalityVote {
         let statement = Statement { domain: self.bitcoin_domain, slot, digest };
         let keys = &self.operators[index];
-        let nonces = self.nonces(index, Height::new(first), count);
+        let nonces = self.nonces(keys, Height::new(first), count);
         let public: Vec<_> = nonces.iter().map(eots::SecretNonce::public).collect();
         let commitment = self.randomness(index, first, count).commitment;
         let leaf = commitment

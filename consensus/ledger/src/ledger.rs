@@ -5,7 +5,7 @@ use crate::changes::{Changes, Draft};
 use crate::invalid::Invalid;
 use crate::root::Tree;
 use crate::state::{Rows, State, UNCHANGED};
-use crate::{cases, epochs, facts, finality, randomness, suspension, vaults};
+use crate::{cases, epochs, facts, finality, randomness, run, suspension, vaults};
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
@@ -319,6 +319,19 @@ impl Ledger {
         self.state().finality()
     }
 
+    /// The checkpoints of which one may become bitcoin-final next: the one that the run goes on with, else those with which
+    /// a new run can start (R2, R22).
+    #[must_use]
+    pub fn due_checkpoints(&self) -> Vec<Height> {
+        run::due(self.state())
+    }
+
+    /// The first height whose checkpoints can still be certified (R3, R22).
+    #[must_use]
+    pub fn first_open(&self) -> Height {
+        run::first_open(self.state())
+    }
+
     /// One operator.
     #[must_use]
     pub fn operator(&self, id: &OperatorId) -> Option<&Operator> {
@@ -357,7 +370,7 @@ impl Ledger {
         self.state().cases()
     }
 
-    /// An operator's promises of nonces, by first slot ascending.
+    /// An operator's promises of nonces, by key and first slot ascending.
     pub fn commitments(&self, operator: &OperatorId) -> impl Iterator<Item = &RandomnessCommitment> {
         self.state().commitments(operator)
     }

@@ -20,6 +20,7 @@ mod ledger;
 mod operators;
 mod randomness;
 mod root;
+mod run;
 mod slashing;
 mod state;
 mod suspension;

@@ -1,12 +1,11 @@
-//! Finality providers' promises of nonces (R19): block items, signed by the finality key, never overlapping.
+//! Finality providers' promises of nonces (R19): block items, signed by the finality key; those of one key never overlap.
 
 use crate::changes::Draft;
 use crate::invalid::Invalid;
 use palisade_crypto::eots;
-use palisade_types::operator::KeyRow;
 use palisade_types::randomness::{Commitment, MAX_COMMITTED, RandomnessCommitment};
 use palisade_types::row::RandomnessId;
-use palisade_types::{Height, Row, RowKey};
+use palisade_types::{Height, Operator, Row, RowKey, SchnorrKey};
 
 /// Takes a commitment in.
 pub(crate) fn commit(draft: &mut Draft<'_>, promise: &RandomnessCommitment) -> Result<(), Invalid> {
@@ -17,12 +16,16 @@ pub(crate) fn commit(draft: &mut Draft<'_>, promise: &RandomnessCommitment) -> R
     }
     let interval = state.ledger.domains().interval;
     check_range(&promise.commitment, interval, draft.height)?;
-    if state.commitments(&promise.operator).any(|other| overlap(&other.commitment, &promise.commitment, interval)) {
+    let overlaps = |other: &RandomnessCommitment| {
+        other.key == promise.key && overlap(&other.commitment, &promise.commitment, interval)
+    };
+    if state.commitments(&promise.operator).any(overlaps) {
         return Err(Invalid::Late("a commitment that overlaps another"));
     }
-    let keys = operator.keys_now().ok_or(Invalid::Early("a commitment without a standing key"))?;
-    check_signature(draft, promise, keys)?;
-    let id = RandomnessId { operator: promise.operator, first: promise.commitment.first };
+    check_signature(draft, promise)?;
+    check_key(operator, &promise.key)?;
+    let RandomnessCommitment { operator, key, commitment: Commitment { first, .. }, .. } = *promise;
+    let id = RandomnessId { operator, key, first };
     draft.put(RowKey::Randomness(id), Row::Randomness(*promise));
     Ok(())
 }
@@ -49,11 +52,24 @@ fn overlap(one: &Commitment, other: &Commitment, interval: u64) -> bool {
     one.first <= other.last(interval) && other.first <= one.last(interval)
 }
 
-fn check_signature(draft: &Draft<'_>, promise: &RandomnessCommitment, keys: &KeyRow) -> Result<(), Invalid> {
+/// The key stands. A key that was replaced signs nothing any more; one that is not known may be registered yet (R12).
+fn check_key(operator: &Operator, key: &SchnorrKey) -> Result<(), Invalid> {
+    if operator.keys_now().is_some_and(|keys| keys.eots == *key) {
+        return Ok(());
+    }
+    let was_replaced = operator.keys.iter().any(|row| row.eots == *key);
+    Err(if was_replaced {
+        Invalid::Late("a commitment under a key that was replaced")
+    } else {
+        Invalid::Early("a commitment without a standing key")
+    })
+}
+
+fn check_signature(draft: &Draft<'_>, promise: &RandomnessCommitment) -> Result<(), Invalid> {
     let domains = draft.parent.domains();
     let message =
         RandomnessCommitment::message(&domains.chain, &domains.bitcoin, &promise.operator, &promise.commitment);
-    eots::PublicKey::from_bytes(keys.eots.as_bytes())
+    eots::PublicKey::from_bytes(promise.key.as_bytes())
         .and_then(|key| key.verify_schnorr(&message, promise.signature.as_bytes()))
         .map_err(|_| Invalid::Refused("a commitment that the finality key did not sign"))
 }

@@ -8,7 +8,8 @@ use palisade_types::position::{Position, PositionId, StakeSource};
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::row::RandomnessId;
 use palisade_types::{
-    Address, BlockId, Case, CaseId, Epoch, Hash, Height, Operator, OperatorId, Row, RowKey, Suspension, Vault, VaultId,
+    Address, BlockId, Case, CaseId, Epoch, Hash, Height, Operator, OperatorId, Row, RowKey, SchnorrKey, Suspension,
+    Vault, VaultId,
 };
 use std::collections::BTreeMap;
 
@@ -123,6 +124,14 @@ impl<'a> State<'a> {
         }
     }
 
+    /// The first height of an epoch that has begun.
+    pub(crate) fn first_of(self, epoch: Epoch) -> Option<Height> {
+        match self.row(&RowKey::EpochFirst(epoch)) {
+            Some(Row::EpochFirst(first)) => Some(*first),
+            _ => None,
+        }
+    }
+
     pub(crate) fn block_id(self, height: Height) -> Option<BlockId> {
         match self.row(&RowKey::Block(height)) {
             Some(Row::Block(id)) => Some(*id),
@@ -183,10 +192,10 @@ impl<'a> State<'a> {
         self.vaults().filter(move |vault| vault.registration.operator == operator)
     }
 
-    /// An operator's promises of nonces, by first slot ascending.
+    /// An operator's promises of nonces, by key and first slot ascending.
     pub(crate) fn commitments(self, operator: &OperatorId) -> impl Iterator<Item = &'a RandomnessCommitment> {
         let operator = *operator;
-        let first = RandomnessId { operator, first: Height::new(0) };
+        let first = RandomnessId { operator, key: SchnorrKey::ZERO, first: Height::new(0) };
         self.rows_from(RowKey::Randomness(first)).map_while(move |(_, row)| match row {
             Row::Randomness(commitment) if commitment.operator == operator => Some(commitment),
             _ => None,

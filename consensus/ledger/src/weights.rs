@@ -100,6 +100,12 @@ pub(crate) fn engine(values: &[(u64, u64)]) -> Vec<u64> {
     normalise(&powers)
 }
 
+/// Powers in the engine of a BTC-only network, from micro-dollars of bitcoin at risk per seat (R22): the sum is at most
+/// 2^60 with no seat at zero. Division rounds down.
+pub(crate) fn engine_of_bitcoin(values: &[u64]) -> Vec<u64> {
+    normalise(&values.iter().copied().map(u128::from).collect::<Vec<_>>())
+}
+
 fn sums(values: &[(u128, u128)]) -> (u128, u128) {
     values.iter().fold((0, 0), |sums, value| (sums.0 + value.0, sums.1 + value.1))
 }
@@ -132,6 +138,19 @@ mod tests {
             prop_assert!(powers.iter().all(|power| *power > 0));
             let sum: u128 = powers.iter().map(|power| u128::from(*power)).sum();
             prop_assert!(sum <= u128::from(MAX_ENGINE_POWER));
+        }
+
+        #[test]
+        fn r22_bitcoin_alone_keeps_the_shares_of_its_values(values in prop::collection::vec(any::<u64>(), 1..256)) {
+            let powers = engine_of_bitcoin(&values);
+            let sum: u128 = powers.iter().copied().map(u128::from).sum();
+            prop_assert!(powers.iter().all(|power| *power > 0));
+            prop_assert!(sum <= u128::from(MAX_ENGINE_POWER));
+            let total: u128 = values.iter().copied().map(u128::from).sum();
+            for (value, power) in values.iter().zip(&powers) {
+                // No seat weighs more than its share but for the one unit that nobody is without.
+                prop_assert!(*power == 1 || u128::from(*power) * total.max(1) <= u128::from(*value) * sum.max(total));
+            }
         }
 
         #[test]

@@ -165,3 +165,29 @@ fn r19_promises_of_one_operator_never_overlap() {
         run.ledger.commitments(&run.network.operators[0].id).map(|promise| promise.commitment.first.get()).collect();
     assert_eq!(firsts, [10, 20, 35]);
 }
+
+#[test]
+fn r19_promises_belong_to_a_key_and_end_with_it() {
+    let mut run = registered(9);
+    let ours = run.network.operators[0].clone();
+    let mut stranger = network(1, 99).operators[0].clone();
+    stranger.id = ours.id;
+    let first = run.network.randomness(0, 20, 20);
+    let early = run.network.randomness_of(&stranger, 20, 20);
+    assert!(matches!(run.refusal(Item::Randomness(early)), Invalid::Early(_)), "its key may be registered yet");
+    run.produce(vec![Item::Randomness(first)]);
+    let registration = run.network.registration(&stranger, 2, 110);
+    run.observe(Ethereum, 115, vec![registration]);
+    let late = run.network.randomness(0, 200, 3);
+    assert!(matches!(run.refusal(Item::Randomness(late)), Invalid::Late(_)), "its key was replaced");
+    let mut forged = run.network.randomness(0, 200, 3);
+    forged.key = early.key;
+    assert!(matches!(run.refusal(Item::Randomness(forged)), Invalid::Refused(_)));
+    // The same slots again: nonces of another key are others.
+    run.produce(vec![Item::Randomness(early)]);
+    let keys: Vec<_> = run.ledger.commitments(&ours.id).map(|promise| promise.key).collect();
+    assert_eq!(keys.len(), 2);
+    assert!(keys.contains(&early.key) && keys.contains(&first.key));
+    let again = run.network.randomness_of(&stranger, 25, 2);
+    assert!(matches!(run.refusal(Item::Randomness(again)), Invalid::Late(_)));
+}

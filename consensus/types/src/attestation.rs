@@ -2,9 +2,11 @@
 //! (domain, slot), ever.
 
 use crate::canonical::canonical;
+use crate::certificate::verify_eots;
 use crate::ids::{BlsSignature, ChainId, Digest, Domain, Hash, OperatorId};
 use crate::operator::Operator;
 use crate::randomness::Opening;
+use crate::units::Height;
 use palisade_crypto::bls;
 use palisade_crypto::hash::{keccak256, sha256};
 
@@ -87,3 +89,15 @@ pub struct FinalityVote {
     pub opening: Opening,
 }
 canonical!(FinalityVote { statement, operator, nonce, signature, opening });
+
+impl FinalityVote {
+    /// Whether any key that `operator` ever registered made the signature, with the nonce it opens; whether that was
+    /// promised in the ledger is another question. `interval` is R2's N.
+    #[must_use]
+    pub fn signed_by(&self, chain: &ChainId, operator: &Operator, interval: u64) -> bool {
+        let message = self.statement.eots_message(chain);
+        self.operator == operator.id
+            && self.opening.opens(&self.nonce, Height::new(self.statement.slot), interval)
+            && operator.keys.iter().any(|row| verify_eots(&row.eots, &self.nonce, &message, &self.signature).is_ok())
+    }
+}

@@ -107,10 +107,11 @@ impl Committee {
         self.members.iter().map(|member| u128::from(member.bitcoin)).sum()
     }
 
-    /// Whether a BLS certificate of this committee can mean anything (R6).
+    /// Whether a certificate of this committee can mean anything (R6): BLS where there is ETH-side weight, which no
+    /// bitcoin is without in a mixed network; else EOTS (R22).
     #[must_use]
     pub fn has_weight(&self) -> bool {
-        self.total_ether() > 0
+        self.total_ether() > 0 || self.total_bitcoin() > 0
     }
 
     /// The seat of `operator`.

@@ -29,12 +29,24 @@ canonical!(Boundary { height, next_committee });
 /// What of the ledger is final, as certificates in blocks show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Finality {
-    /// The newest ether-final block.
+    /// The newest ether-final block; none ever in a BTC-only network (R22).
     pub ether: Option<FinalBlock>,
     /// The newest bitcoin-final checkpoint of the unbroken run (R2).
     pub bitcoin: Option<FinalBlock>,
+    /// That run; whoever relies on it sees where it starts.
+    pub run: Option<Run>,
 }
-canonical!(Finality { ether, bitcoin });
+canonical!(Finality { ether, bitcoin, run });
+
+/// An unbroken run of bitcoin-final checkpoints (R2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The checkpoint it starts with: the first of its epoch, behind a certified boundary.
+    pub first: Height,
+    /// The last checkpoint of the run before, which a gap ended (R22); `None` in a network's first run.
+    pub broken: Option<Height>,
+}
+canonical!(Run { first, broken });
 
 /// A block known to be final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub struct Genesis {
     pub bitcoin_start: ChainPoint,
     /// Our contracts, as predicted from the deployer's nonces, and EigenLayer's.
     pub contracts: Contracts,
-    /// The kinds of ETH-side stake that count.
+    /// The kinds of ETH-side stake that count; none in a BTC-only network (R22), which is declared so and in no other way.
     pub assets: List<Asset, 16>,
     /// The terms of vaults, one version after the other; none when bitcoin does not count.
     pub vaults: List<VaultTerms, MAX_TERMS>,
@@ -154,9 +154,10 @@ pub struct Parameters {
     pub checkpoint_interval: u64,
     /// R7's L: no attestation while an anchor lags the own final view by more, blocks.
     pub attest_lag_blocks: u64,
-    /// The least ETH-side stake of an epoch with weight (R6).
+    /// The least ETH-side stake of an epoch with weight (R6); in a BTC-only network the least value of what a fault
+    /// takes from its bitcoin (R22).
     pub min_total: MicroUsd,
-    /// The least ETH-side stake of one member.
+    /// The same of one member.
     pub min_bond: MicroUsd,
     /// What one bitcoin is worth.
     pub bitcoin_price: MicroUsd,
@@ -247,6 +248,12 @@ impl Genesis {
         }
     }
 
+    /// Whether bitcoin alone stands behind the network (R22): no ETH-side stake is listed, and vaults are.
+    #[must_use]
+    pub fn is_bitcoin_only(&self) -> bool {
+        self.assets.is_empty() && !self.vaults.is_empty()
+    }
+
     /// Checks R4's inequalities and that every number makes sense. Every node does this before anything else.
     ///
     /// # Errors
@@ -254,7 +261,8 @@ impl Genesis {
     /// [`Unsafe`] names the first number that does not hold.
     pub fn check(&self) -> Result<(), Unsafe> {
         let p = &self.parameters;
-        if p.ethereum_window() > p.deallocation_delay {
+        // Where nothing is staked on Ethereum, nothing leaves from there.
+        if !self.assets.is_empty() && p.ethereum_window() > p.deallocation_delay {
             return Err(Unsafe::EthereumWindow { window: p.ethereum_window(), delay: p.deallocation_delay });
         }
         if p.checkpoint_interval == 0 || p.epoch_heights == 0 {
@@ -270,6 +278,9 @@ impl Genesis {
             || self.assets.windows(2).any(|pair| pair[0].strategy >= pair[1].strategy)
         {
             return Err(Unsafe::Senseless("a list of assets that is not ascending or takes more than the whole"));
+        }
+        if self.assets.is_empty() && self.vaults.is_empty() {
+            return Err(Unsafe::Senseless("a network without any kind of stake"));
         }
         if self.vaults.windows(2).any(|pair| pair[0].activation >= pair[1].activation) {
             return Err(Unsafe::Senseless("a list of vaults' terms that is not ascending by activation"));

@@ -2,7 +2,7 @@
 //! slots (R2, R19). A vote with a nonce that was not promised counts for nothing.
 
 use crate::canonical::{List, canonical};
-use crate::ids::{ChainId, Domain, Hash, OperatorId, SchnorrSignature};
+use crate::ids::{ChainId, Domain, Hash, OperatorId, SchnorrKey, SchnorrSignature};
 use crate::units::Height;
 use palisade_crypto::eots::MerkleProof;
 use palisade_crypto::hash::Tag;
@@ -54,12 +54,14 @@ impl Commitment {
 pub struct RandomnessCommitment {
     /// Whose nonces.
     pub operator: OperatorId,
+    /// The EOTS key that they belong to and that signs: nonces of a key that was replaced are no use to the next.
+    pub key: SchnorrKey,
     /// Which.
     pub commitment: Commitment,
-    /// BIP-340 by the EOTS key over [`Self::message`].
+    /// BIP-340 by the key over [`Self::message`].
     pub signature: SchnorrSignature,
 }
-canonical!(RandomnessCommitment { operator, commitment, signature });
+canonical!(RandomnessCommitment { operator, key, commitment, signature });
 
 impl RandomnessCommitment {
     /// What the EOTS key signs.

@@ -5,7 +5,7 @@ use crate::canonical::{Canonical, canonical, canonical_enum};
 use crate::certificate::Committee;
 use crate::chain::{ChainKind, ChainPoint};
 use crate::epoch::{EpochState, Finality};
-use crate::ids::{BlockId, CaseId, OperatorId, VaultId};
+use crate::ids::{BlockId, CaseId, OperatorId, SchnorrKey, VaultId};
 use crate::operator::Operator;
 use crate::position::{Position, PositionId};
 use crate::randomness::RandomnessCommitment;
@@ -34,7 +34,7 @@ pub enum RowKey {
     Position(PositionId),
     /// A vault.
     Vault(VaultId),
-    /// An operator's nonces, by first slot.
+    /// An operator's nonces, by key and first slot.
     Randomness(RandomnessId),
     /// A fault.
     Case(CaseId),
@@ -53,10 +53,12 @@ canonical_enum!(RowKey {
 pub struct RandomnessId {
     /// Whose.
     pub operator: OperatorId,
+    /// Of which of his keys.
+    pub key: SchnorrKey,
     /// Its first slot.
     pub first: Height,
 }
-canonical!(RandomnessId { operator, first });
+canonical!(RandomnessId { operator, key, first });
 
 /// A row's value; its variant is its key's.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::{Node, node_error};
 use crate::rpc::PalisadeClient;
-use crate::rpc::views::{BlockName, ChainView, StatusView};
+use crate::rpc::views::{BlockName, ChainView, RunView, StatusView};
 
 #[derive(Debug, clap::Args)]
 pub struct Status {
@@ -33,8 +33,13 @@ fn table(status: &StatusView) -> Vec<(&'static str, String)> {
         ("chain id", status.chain_id.clone()),
         ("operator", status.operator.clone()),
         ("head", block(Some(&status.head))),
-        ("ether-final", block(status.ether_final.as_ref())),
+        ("ether-final", if status.bitcoin_only { NEVER.to_owned() } else { block(status.ether_final.as_ref()) }),
         ("bitcoin-final", block(status.bitcoin_final.as_ref())),
+        ("bitcoin run", run(status.bitcoin_run.as_ref())),
+        (
+            "nonces",
+            status.eots_slots_left.map_or_else(|| "no keys".to_owned(), |left| format!("for {left} checkpoints ahead")),
+        ),
         ("confirmed", format!("{}, attested {}", status.confirmed, status.attested)),
         ("epoch", format!("{}, committee of {} ({seat}{weight})", status.epoch, status.committee_size)),
         ("ethereum", chain(&status.ethereum)),
@@ -62,6 +67,16 @@ fn block(name: Option<&BlockName>) -> String {
     name.map_or_else(|| "none yet".to_owned(), |name| format!("{}  {}", name.height, name.id))
 }
 
+fn run(run: Option<&RunView>) -> String {
+    run.map_or_else(
+        || "none yet".to_owned(),
+        |run| match run.broken {
+            None => format!("unbroken since {}", run.first),
+            Some(broken) => format!("since {}; the run before it ended at {broken}", run.first),
+        },
+    )
+}
+
 fn chain(view: &ChainView) -> String {
     let own = view.own_final.as_ref().map_or_else(|| "not seen yet".to_owned(), |point| point.number.to_string());
     format!("taken in up to {}, final at our endpoint: {own}", view.anchor.number)
@@ -74,3 +89,5 @@ fn signer(status: &StatusView) -> String {
         (Some(block), false) => format!("history broken, waits for an epoch that starts above Ethereum block {block}"),
     }
 }
+
+const NEVER: &str = "never: bitcoin stands alone behind this network";

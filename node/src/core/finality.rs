@@ -2,8 +2,11 @@
 //!
 //! Certificates are made anew from the tally whenever a block is drafted: what counts may have changed since the
 //! first quorum (R9). The boundary block comes before every other, because only its certificate ends the epoch (R10).
+//!
+//! In a BTC-only network (R22) there are no attestations and no BLS certificates: a block is final enough to vote for once
+//! it is decided and our own followers confirm it, and what bitcoin certified needs no comparing any more.
 
-use super::{Action, Attest, CHAINS, Core, REPEATED, Unconfirmed};
+use super::{Action, Attest, CHAINS, Core, Promises, REPEATED, Unconfirmed};
 use crate::message::Message;
 use palisade_agreement::anchors::Known;
 use palisade_agreement::guard::Ancestry;
@@ -12,21 +15,23 @@ use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::ChainKind;
-use palisade_types::epoch::FinalBlock;
+use palisade_types::epoch::{FinalBlock, Run};
 use palisade_types::ids::{BlockId, OperatorId};
-use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::randomness::{Commitment, RandomnessCommitment};
 use palisade_types::row::RowKey;
 use palisade_types::units::{Epoch, Height};
 
 /// How many committed blocks above the newest certified one keep what their attestation needs; the boundary block
 /// is kept besides.
 const RECENT: usize = 256;
-/// How many checkpoint slots one promise of nonces covers.
-const COMMITTED_SLOTS: u32 = 2_048;
-/// A new promise is made when fewer slots than this are left: long before they run out (R19).
-const SLOTS_LEFT: u64 = 512;
 /// How many heights past the head a promise starts, so that it is in a block before it is needed.
 const COMMIT_AHEAD: u64 = 5;
+/// How many heights a promise may take into a block before the signer is asked for it again.
+const COMMIT_PATIENCE: u64 = 20;
+/// How many own messages are kept to be said again where a late vote may fill a gap (R22).
+const KEPT_LATE: usize = 1_024;
+/// How many certificates of a run one block may catch up with.
+const CAUGHT_UP: usize = 8;
 
 /// What a committed block needs to be attested later.
 #[derive(Clone, Debug)]
@@ -82,6 +87,9 @@ impl Core {
 
     /// Keeps what the new head's attestation needs.
     pub(super) fn keep_recent(&mut self, header: Header) {
+        if self.is_bitcoin_only() {
+            return; // nobody attests
+        }
         self.recent.insert(header.height, Recent { header, tree: Some(self.ledger.tree().clone()) });
         let boundary = self.boundary();
         while self.recent.len() > RECENT {
@@ -93,14 +101,16 @@ impl Core {
     /// The newest height up to which our own followers agree with every block since the last certified one.
     pub(super) fn confirmed(&self) -> Height {
         if self.unchecked.is_some() {
-            return self.ledger.finality().ether.map_or(Height::new(0), |block| block.height);
+            let finality = self.ledger.finality();
+            let certified = if self.is_bitcoin_only() { finality.bitcoin } else { finality.ether };
+            return certified.map_or(Height::new(0), |block| block.height);
         }
         self.unconfirmed.first_key_value().map_or(self.ledger.head().height, |(height, _)| height.previous())
     }
 
     /// Does whatever the last event made possible.
     pub(super) fn proceed(&mut self) {
-        let certified = self.certified_height();
+        let certified = self.settled();
         if self.unchecked.is_some_and(|height| height <= certified) {
             self.unchecked = None;
         }
@@ -112,7 +122,9 @@ impl Core {
             self.told = confirmed;
             self.actions.push(Action::Confirmed(FinalBlock { height: confirmed, id }));
         }
-        self.certify_bitcoin(self.next_checkpoint());
+        for due in self.ledger.due_checkpoints() {
+            self.certify_bitcoin(due);
+        }
         self.attest(confirmed);
         self.vote();
         self.promise();
@@ -164,59 +176,117 @@ impl Core {
         })
     }
 
-    /// Votes for every checkpoint of this epoch that is ether-certified and not voted for. While Bitcoin is suspended none: what
-    /// is left out is voted for afterwards, so that the run may go on (R2).
+    /// Votes, in order, for every checkpoint with an open slot that was not voted for since the start: ether-certified
+    /// ones, in a BTC-only network those our own followers confirm (R7, R22). A node that was away so fills its late slots
+    /// in; its guard knows which of them it signed before. While Bitcoin is suspended there is no vote: what is left out is
+    /// voted for afterwards, so that the run may go on (R2).
     fn vote(&mut self) {
-        let Some((_, seat)) = self.ledger.committee().seat(&self.own) else { return };
-        if seat.bitcoin == 0 || !self.speaks() || self.ledger.suspension(ChainKind::Bitcoin).is_some() {
+        if !self.speaks() || self.ledger.suspension(ChainKind::Bitcoin).is_some() {
             return;
         }
-        let randomness = seat.randomness;
-        let promise = self.ledger.commitments(&self.own).find(|promise| promise.commitment.id() == randomness);
-        let Some(promise) = promise.map(|promise| promise.commitment) else { return };
+        let limit = if self.is_bitcoin_only() { self.confirmed() } else { self.certified_height() };
         let interval = self.interval();
         let done = self.ledger.finality().bitcoin.map_or(Height::new(0), |block| block.height).max(self.voted);
-        let mut slot = self.ledger.epoch().first.max(done.next()).get().div_ceil(interval) * interval;
-        while slot <= self.certified_height().get() {
-            let Some(id) = self.ledger.block_id(Height::new(slot)) else { break };
-            // Past the promise that the committee's row names, a vote counts for nothing until the next epoch.
-            if promise.leaf(Height::new(slot), interval).is_some() {
-                self.actions.push(Action::Vote {
-                    checkpoint: FinalBlock { height: Height::new(slot), id },
-                    epoch_start: self.ledger.committee().ethereum.number,
-                });
+        let mut slot = self.ledger.first_open().max(done.next()).get().div_ceil(interval) * interval;
+        while slot <= limit.get() {
+            let height = Height::new(slot);
+            let Some(id) = self.ledger.block_id(height) else { break };
+            if let Some((promise, epoch_start)) = self.promise_for(height) {
+                self.actions.push(Action::Vote { checkpoint: FinalBlock { height, id }, promise, epoch_start });
             }
-            self.voted = Height::new(slot);
+            self.voted = height;
             slot += interval;
         }
+    }
+
+    /// The promise that our seat of a slot's epoch names, if it has bitcoin and covers the slot, and the Ethereum anchor
+    /// of that epoch's committee. Past the promise a vote counts for nothing until the next epoch.
+    fn promise_for(&self, slot: Height) -> Option<(Commitment, u64)> {
+        let committee = self.ledger.committee_of(self.ledger.epoch_of(slot)?)?;
+        let (_, seat) = committee.seat(&self.own).filter(|(_, seat)| seat.bitcoin > 0)?;
+        let mut promises = self.ledger.commitments(&self.own).map(|promise| promise.commitment);
+        let promise = promises.find(|promise| promise.id() == seat.randomness)?;
+        promise.leaf(slot, self.interval())?;
+        Some((promise, committee.ethereum.number))
     }
 
     fn interval(&self) -> u64 {
         self.ledger.genesis_of().parameters.checkpoint_interval
     }
 
-    /// Promises nonces long before they run out (R19).
+    pub(super) fn is_bitcoin_only(&self) -> bool {
+        self.ledger.genesis_of().is_bitcoin_only()
+    }
+
+    /// The newest height whose block stake has certified: what lies below is compared with our own followers no more
+    /// (R7).
+    fn settled(&self) -> Height {
+        if !self.is_bitcoin_only() {
+            return self.certified_height();
+        }
+        let own = self.bitcoin_certified.last_key_value().map_or(0, |(slot, _)| *slot);
+        Height::new(self.ledger.finality().bitcoin.map_or(own, |block| own.max(block.height.get())))
+    }
+
+    /// How many checkpoints above the head our standing key has promised nonces for in the ledger; `None` without keys.
+    #[must_use]
+    pub fn eots_slots_left(&self) -> Option<u64> {
+        let key = self.ledger.operator(&self.own)?.keys_now()?.eots;
+        let (interval, head) = (self.interval(), self.ledger.head().height.get());
+        let ahead = |promise: &Commitment| {
+            let (first, last) = (promise.first.get(), promise.last(interval).get());
+            let passed = (head + 1).saturating_sub(first).div_ceil(interval);
+            ((last - first) / interval + 1).saturating_sub(passed)
+        };
+        let promises = self.ledger.commitments(&self.own).filter(|promise| promise.key == key);
+        Some(promises.map(|promise| ahead(&promise.commitment)).sum())
+    }
+
+    /// Promises nonces long before they run out (R19): for whoever has a standing key, whether or not he sits in the
+    /// committee, also while he is jailed. What does not reach a block in time is asked for again; the signer repeats
+    /// itself.
     fn promise(&mut self) {
-        let registered = self.ledger.operator(&self.own).is_some_and(|operator| operator.keys_now().is_some());
-        if !registered || self.convicted(&self.own) {
+        let Some(left) = self.eots_slots_left().filter(|_| !self.convicted(&self.own)) else { return };
+        let Promises { slots, least } = self.promises;
+        if left >= least {
+            (self.promising, self.told_low) = (None, false);
             return;
         }
         let (interval, head) = (self.interval(), self.ledger.head().height.get());
-        let last = self.ledger.commitments(&self.own).map(|promise| promise.commitment.last(interval)).max();
-        let covered = last.unwrap_or(Height::new(0)).max(self.promised).get();
-        if covered.saturating_sub(head) / interval >= SLOTS_LEFT {
+        let overdue = self.promising.map(|asked| head >= asked.get() + COMMIT_PATIENCE);
+        if overdue == Some(true) && left < least / 4 && !self.told_low {
+            self.told_low = true;
+            self.actions.push(Action::Alarm(format!(
+                "{left} checkpoints are left for which this operator has promised nonces, and a new promise reaches no block: \
+                 without one his bitcoin does not count"
+            )));
+        }
+        if overdue == Some(false) {
             return;
         }
+        let key = self.ledger.operator(&self.own).and_then(|operator| operator.keys_now()).map(|keys| keys.eots);
+        let ours = self.ledger.commitments(&self.own).filter(|promise| Some(promise.key) == key);
+        let covered = ours.map(|promise| promise.commitment.last(interval).get()).max().unwrap_or(0);
         let first = (covered + 1).max(head + COMMIT_AHEAD).div_ceil(interval) * interval;
-        self.promised = Height::new(first + u64::from(COMMITTED_SLOTS - 1) * interval);
-        self.actions.push(Action::CommitRandomness { first: Height::new(first), count: COMMITTED_SLOTS });
+        self.promising = Some(self.ledger.head().height);
+        self.actions.push(Action::CommitRandomness { first: Height::new(first), count: slots });
     }
 
     /// The signer promised nonces, now or before a restart.
     pub fn committed_randomness(&mut self, commitment: RandomnessCommitment) {
-        self.promised = commitment.commitment.last(self.interval());
         self.wait_in_pool(Item::Randomness(commitment));
-        self.say(self.promised.get(), Message::Randomness(commitment));
+        self.say(commitment.commitment.last(self.interval()).get(), Message::Randomness(commitment));
+    }
+
+    /// Tells when a run of checkpoints has ended and another has begun (R22).
+    pub(super) fn tell_run(&mut self, before: Option<Run>) {
+        if let Some(Run { first, broken: Some(ended) }) = self.ledger.finality().run
+            && before.is_some_and(|before| before.first != first)
+        {
+            self.actions.push(Action::Notice(format!(
+                "the run of bitcoin-final checkpoints ended at {ended} and starts again at {first}"
+            )));
+        }
     }
 
     /// The signer attested. It may be a repetition of what it said before a restart.
@@ -248,9 +318,14 @@ impl Core {
 
     fn say(&mut self, slot: u64, message: Message) {
         self.actions.push(Action::Publish(message.clone()));
+        if self.said.iter().any(|(_, said)| *said == message) {
+            return;
+        }
         self.said.push((slot, message));
         let boundary = self.boundary().map(Height::get);
-        if self.said.len() > 2 * REPEATED
+        // Where a gap can be filled, the oldest vote is what the run waits for.
+        let kept = if self.is_bitcoin_only() { KEPT_LATE } else { 2 * REPEATED };
+        if self.said.len() > kept
             && let Some(oldest) = self.said.iter().position(|(slot, _)| Some(*slot) != boundary)
         {
             self.said.remove(oldest);
@@ -283,6 +358,9 @@ impl Core {
     }
 
     pub(super) fn count(&mut self, attestation: &Attestation) -> bool {
+        if self.is_bitcoin_only() {
+            return false; // nobody attests there (R22)
+        }
         let Some(epoch) = self.open_epoch(attestation.statement.slot) else { return true };
         let Some(committee) = self.ledger.committee_of(epoch) else { return true };
         if attestation.statement.domain != self.ledger.domains().ledger {
@@ -341,13 +419,14 @@ impl Core {
     }
 
     fn bitcoin_certificate(&self, height: Height) -> Option<BitcoinCertificate> {
-        if height < self.ledger.epoch().first || self.ledger.suspension(ChainKind::Bitcoin).is_some() {
+        if height < self.ledger.first_open() || self.ledger.suspension(ChainKind::Bitcoin).is_some() {
             return None;
         }
+        let committee = self.ledger.committee_of(self.ledger.epoch_of(height)?)?;
         let digest = self.ledger.block_id(height)?.into();
         let statement = Statement { domain: self.ledger.domains().bitcoin, slot: height.get(), digest };
         let gone = |operator: &OperatorId| self.convicted(operator);
-        self.tally.bitcoin_certificate(self.ledger.domains(), self.ledger.committee(), &statement, gone)
+        self.tally.bitcoin_certificate(self.ledger.domains(), committee, &statement, gone)
     }
 
     fn certify_bitcoin(&mut self, height: Height) {
@@ -374,19 +453,22 @@ impl Core {
         })
     }
 
-    pub(super) fn bitcoin_candidate(&self) -> Option<Item> {
-        let next = self.next_checkpoint();
-        let made = self.bitcoin_certified.get(&next.get()).cloned();
-        let mut candidates = self.bitcoin_certificate(next).into_iter().chain(made).map(Item::BitcoinFinal);
-        candidates.find(|item| self.ledger.admits(item).is_ok())
-    }
-
-    /// The checkpoint that the run goes on with, or restarts at in this epoch (R2).
-    fn next_checkpoint(&self) -> Height {
+    /// Certificates of checkpoints that the next block should hold: of the first due one that the ledger admits, and of those
+    /// that follow it.
+    pub(super) fn bitcoin_candidates(&self) -> Vec<Item> {
+        let candidates = |slot: Height| {
+            let made = self.bitcoin_certified.get(&slot.get()).cloned();
+            self.bitcoin_certificate(slot).into_iter().chain(made).map(Item::BitcoinFinal)
+        };
+        let first = self.ledger.due_checkpoints().into_iter().find_map(|slot| {
+            let item = candidates(slot).find(|item| self.ledger.admits(item).is_ok())?;
+            Some((slot, item))
+        });
+        let Some((slot, item)) = first else { return Vec::new() };
         let interval = self.interval();
-        let first = self.ledger.epoch().first.get().div_ceil(interval) * interval;
-        let after = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get() + interval);
-        Height::new(first.max(after))
+        let later =
+            (1..CAUGHT_UP as u64).map_while(|step| candidates(Height::new(slot.get() + step * interval)).next());
+        std::iter::once(item).chain(later).collect()
     }
 
     /// Drops what the new head has settled.
@@ -401,7 +483,8 @@ impl Core {
         let (certified, boundary) = (self.certified_height().min(self.ledger.head().height), self.boundary());
         self.recent.retain(|height, _| *height >= certified || Some(*height) == boundary);
         let final_bitcoin = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get());
-        self.bitcoin_certified.retain(|slot, _| *slot > final_bitcoin && *slot >= epoch.first.get());
+        let first_vote = self.ledger.first_open().get();
+        self.bitcoin_certified.retain(|slot, _| *slot > final_bitcoin && *slot >= first_vote);
         let of_this_epoch = |certificate: &Option<QuorumCertificate>| {
             certificate.clone().filter(|certificate| certificate.slot >= epoch.first.get())
         };
@@ -414,10 +497,10 @@ impl Core {
     pub(super) fn forget_said(&mut self, final_bitcoin: u64) {
         let (first, certified) = (self.ledger.epoch().first.get(), self.certified_height().get());
         let boundary = self.boundary().map(Height::get);
-        let ledger = &self.ledger;
+        let (ledger, first_vote) = (&self.ledger, self.ledger.first_open().get());
         self.said.retain(|(slot, message)| match message {
             Message::Attestation(_) => *slot >= first && (*slot > certified || Some(*slot) == boundary),
-            Message::Vote(_) => *slot >= first && *slot > final_bitcoin,
+            Message::Vote(_) => *slot >= first_vote && *slot > final_bitcoin,
             Message::Randomness(commitment) => {
                 !ledger.commitments(&commitment.operator).any(|known| known.commitment == commitment.commitment)
             }
@@ -429,7 +512,7 @@ impl Core {
     pub(super) fn say_again(&mut self) {
         let final_bitcoin = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get());
         self.forget_said(final_bitcoin);
-        for (_, message) in &self.said {
+        for (_, message) in self.said.iter().take(2 * REPEATED) {
             self.actions.push(Action::Publish(message.clone()));
         }
     }
@@ -464,9 +547,13 @@ impl Core {
     /// operator, and he has two places a slot for each kind, the second of which is a fault already.
     fn keep_early(&mut self, place: (u64, OperatorId), message: Message) -> bool {
         let Some(operator) = self.ledger.operator(&place.1) else { return true };
-        if let Message::Attestation(attestation) = &message
-            && !attestation.signed_by(&self.ledger.chain(), operator)
-        {
+        let chain = self.ledger.chain();
+        let is_his = match &message {
+            Message::Attestation(attestation) => !self.is_bitcoin_only() && attestation.signed_by(&chain, operator),
+            Message::Vote(vote) => vote.signed_by(&chain, operator, self.interval()),
+            _ => false,
+        };
+        if !is_his {
             return false;
         }
         let held = self.early.entry(place).or_default();

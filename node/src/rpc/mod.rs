@@ -41,8 +41,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use views::{
     BitcoinCertificateView, BlockName, BlockView, CaseView, CertificateView, ChainView, CommitteeView,
-    EtherCertificateView, EvidenceAccepted, OperatorView, PointView, PositionView, ProofView, RootView, SignerView,
-    StatusView, VaultAccepted, VaultView,
+    EtherCertificateView, EvidenceAccepted, OperatorView, PointView, PositionView, ProofView, RootView, RunView,
+    SignerView, StatusView, VaultAccepted, VaultView,
 };
 
 pub use errors::REASONS;
@@ -434,10 +434,13 @@ fn status(core: &Core, operator: &OperatorId, peers: Vec<String>, history: &Hist
         committee_size: committee.members.len(),
         seated: committee.seat(operator).is_some(),
         has_weight: committee.has_weight(),
+        bitcoin_only: ledger.genesis_of().is_bitcoin_only(),
         confirmed: own.confirmed.get(),
         attested: own.attested.get(),
         ether_final: newest(finality.ether, own.certified).as_ref().map(BlockName::from),
         bitcoin_final: newest(finality.bitcoin, own.bitcoin_certified).as_ref().map(BlockName::from),
+        bitcoin_run: finality.run.map(|run| RunView { first: run.first.get(), broken: run.broken.map(Height::get) }),
+        eots_slots_left: own.eots_slots_left,
         ethereum: chain(ChainKind::Ethereum),
         bitcoin: chain(ChainKind::Bitcoin),
         contradicted: own.contradicted.iter().map(|kind| views::chain_name(*kind).to_owned()).collect(),
@@ -498,11 +501,11 @@ fn root(core: &Core, height: Option<Height>) -> Result<RootView, Refusal> {
 
 type ProvenRow = (Height, Option<palisade_types::Row>, palisade_types::proof::RowProof, bool);
 
-/// The row with its proof under the newest block, and whether that block's epoch has weight.
+/// The row with its proof under the newest block, and whether BLS certificates weigh in that block's epoch.
 fn row_with_proof(core: &Core, key: &RowKey) -> ProvenRow {
     let ledger = core.ledger();
     let height = ledger.head().height;
-    let weighs = committee_at(core, height).is_some_and(|committee| committee.has_weight());
+    let weighs = committee_at(core, height).is_some_and(|committee| committee.total_ether() > 0);
     (height, ledger.row(key).cloned(), ledger.prove(key), weighs)
 }
 

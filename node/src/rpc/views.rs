@@ -42,6 +42,8 @@ pub struct StatusView {
     pub seated: bool,
     /// Whether certificates of this epoch mean anything (R6).
     pub has_weight: bool,
+    /// Whether bitcoin stands alone behind the network: nothing is ever ether-final (R22).
+    pub bitcoin_only: bool,
     /// The newest height up to which our own followers confirm every block (R7).
     pub confirmed: u64,
     /// The newest height this operator attested.
@@ -50,6 +52,10 @@ pub struct StatusView {
     pub ether_final: Option<BlockName>,
     /// The newest bitcoin-final checkpoint, likewise.
     pub bitcoin_final: Option<BlockName>,
+    /// The unbroken run of checkpoints that the ledger shows as bitcoin-final (R2).
+    pub bitcoin_run: Option<RunView>,
+    /// For how many checkpoints above the head this operator has promised nonces; `null` while he has no keys (R19).
+    pub eots_slots_left: Option<u64>,
     /// How far Ethereum is taken in.
     pub ethereum: ChainView,
     /// How far Bitcoin is taken in.
@@ -66,6 +72,15 @@ pub struct StatusView {
     pub cases_open: usize,
     /// Cases whose every order is final or escaped.
     pub cases_final: usize,
+}
+
+/// A run of bitcoin-final checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// The checkpoint it starts with.
+    pub first: u64,
+    /// Where the run before it ended, when a gap ended one (R22).
+    pub broken: Option<u64>,
 }
 
 /// A block by height and id.

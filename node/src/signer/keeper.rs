@@ -7,13 +7,14 @@ use crate::keys::{OperatorKeys, PublicKeys};
 use palisade_agreement::ballot::Ballot;
 use palisade_agreement::guard::{Ancestry, Danger, Guard, Known, Request, Verdict, ballot_digest};
 use palisade_crypto::eots;
+use palisade_crypto::hash::sha256_all;
 use palisade_storage::{Place, Record, SignatureStore, StoreError, Wait};
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::Header;
 use palisade_types::canonical::Canonical;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{
-    BlockId, BlsSignature, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature,
+    BlockId, BlsSignature, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
 };
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::units::Height;
@@ -25,6 +26,8 @@ pub(super) struct Keeper {
     domains: Domains,
     keys: OperatorKeys,
     eots: eots::SecretKey,
+    /// What the promises of this key are recorded under.
+    promises: Domain,
     guard: Guard,
     nonces: Nonces,
     store: SignatureStore,
@@ -47,12 +50,15 @@ impl Keeper {
             tracing::warn!(cause = %wait.cause, wake_up = wait.wake_up, "the guard's history is not unbroken: it attests in epochs that start above this Ethereum block");
         }
         let eots = keys.eots(&domains.chain, &domains.bitcoin);
-        let nonces = Nonces::new(eots.clone(), domains, store.commitments(&domains.bitcoin)?);
+        let key = SchnorrKey::new(eots.public().to_bytes());
+        let promises = promises_of(&domains.bitcoin, &key);
+        let nonces = Nonces::new(eots.clone(), domains, store.commitments(&promises)?);
         Ok(Self {
             operator: config.operator,
             domains,
             keys,
             eots,
+            promises,
             guard: Guard::new(domains),
             nonces,
             store,
@@ -131,16 +137,17 @@ impl Keeper {
     }
 
     pub(super) fn commit_randomness(&mut self, first: Height, count: u32) -> Result<RandomnessCommitment, Refused> {
-        let Domains { chain, bitcoin, .. } = self.domains;
+        let (Domains { chain, bitcoin, .. }, promises) = (self.domains, self.promises);
         if self.read(|store| store.stopped(&chain))?.is_some() {
             return Err(Danger::Stopped.into());
         }
         let commitment = self.nonces.promise(first, count)?;
-        self.write(|store| store.keep_commitment(&bitcoin, &commitment))?;
+        self.write(|store| store.keep_commitment(&promises, &commitment))?;
         self.nonces.keep(commitment);
         let message = RandomnessCommitment::message(&chain, &bitcoin, &self.operator, &commitment);
         let signature = SchnorrSignature::new(self.eots.sign_schnorr(&message));
-        Ok(RandomnessCommitment { operator: self.operator, commitment, signature })
+        let key = SchnorrKey::new(self.eots.public().to_bytes());
+        Ok(RandomnessCommitment { operator: self.operator, key, commitment, signature })
     }
 
     pub(super) fn attested_last(&mut self) -> Result<Option<(Height, BlockId)>, Refused> {
@@ -235,4 +242,9 @@ impl Keeper {
 
 const fn record(statement: &Statement) -> Record {
     Record { place: Place::Slot { domain: statement.domain, slot: statement.slot }, digest: statement.digest }
+}
+
+/// Nonces belong to a key: what another key in this directory promised is no promise of this one.
+fn promises_of(bitcoin: &Domain, key: &SchnorrKey) -> Domain {
+    Domain::new(sha256_all(&[b"promises", bitcoin.as_bytes(), key.as_bytes()]))
 }

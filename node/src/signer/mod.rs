@@ -116,9 +116,6 @@ pub enum Refused {
     /// The range of nonces is empty, too long, or does not start at a checkpoint.
     #[error("this is no range of checkpoints that can be promised")]
     BadRange,
-    /// Nonces are promised for a part of the range already, and promises never overlap (R19).
-    #[error("nonces are promised for a part of this range already")]
-    Overlap,
     /// A record could not be made durable or read: the node stops.
     #[error("the signer's disk failed")]
     Failed,
@@ -162,19 +159,36 @@ type Reply<T> = oneshot::Sender<Result<T, Refused>>;
 /// [`OpenError::Exists`] when there is anything yet; otherwise [`OpenError`] says what failed, and the directory is of no
 /// use.
 pub fn create(dir: &Path, incarnation: &Path) -> Result<OperatorKeys, OpenError> {
+    let mut store = fresh(dir, incarnation)?;
+    let keys = OperatorKeys::generate();
+    store.bear(&keys.names())?;
+    history::renew(&mut store, incarnation)?;
+    keys.write(&dir.join(KEYS))?;
+    Ok(keys)
+}
+
+/// Puts an operator's keys that were made elsewhere, as from a seed, into a new directory. Nothing says that they never
+/// signed, so no birth is recorded and the guard waits (R15).
+///
+/// # Errors
+///
+/// As [`create`].
+pub fn import(dir: &Path, incarnation: &Path, keys: &OperatorKeys) -> Result<(), OpenError> {
+    let mut store = fresh(dir, incarnation)?;
+    history::renew(&mut store, incarnation)?;
+    Ok(keys.write(&dir.join(KEYS))?)
+}
+
+fn fresh(dir: &Path, incarnation: &Path) -> Result<SignatureStore, OpenError> {
     history::check_outside(dir, incarnation)?;
-    let mut store = SignatureStore::open(&dir.join(RECORDS))?;
+    let store = SignatureStore::open(&dir.join(RECORDS))?;
     if store.incarnation()?.is_some() {
         return Err(OpenError::Exists { path: dir.to_owned() });
     }
     if incarnation.exists() {
         return Err(OpenError::Exists { path: incarnation.to_owned() });
     }
-    let keys = OperatorKeys::generate();
-    store.bear(&keys.names())?;
-    history::renew(&mut store, incarnation)?;
-    keys.write(&dir.join(KEYS))?;
-    Ok(keys)
+    Ok(store)
 }
 
 /// Ends the wait of a guard (R15). A person says by it that these keys signed nothing above `above` in this network that
@@ -281,11 +295,12 @@ impl Signer {
     }
 
     /// Promises the nonces of `count` checkpoints from `first` on (R19). The same range again gives the same promise, also
-    /// into records that lost it. Nothing else is signed meanwhile: about 15 µs a nonce.
+    /// into records that lost it; one that overlaps what is promised already gives the lowest such promise instead. Nothing
+    /// else is signed meanwhile: about 15 µs a nonce.
     ///
     /// # Errors
     ///
-    /// [`Refused::BadRange`] or [`Refused::Overlap`]; on [`Refused::Failed`] the node stops.
+    /// [`Refused::BadRange`]; on [`Refused::Failed`] the node stops.
     pub async fn commit_randomness(&self, first: Height, count: u32) -> Result<RandomnessCommitment, Refused> {
         self.ask(|reply| Request::Commit((first, count), reply)).await
     }

@@ -35,17 +35,14 @@ impl Nonces {
         eots::nonce(&self.key, chain.as_bytes(), bitcoin.as_bytes(), slot.get())
     }
 
-    /// The promise of a range: a new one, or the recorded one that covers `first`, because a range asked for after a
-    /// crash or on another head need not be the one asked for before.
+    /// The promise of a range: a new one, or the lowest recorded one that overlaps it, because a range asked for after a crash
+    /// or on another head need not be the one asked for before, and promises never overlap (R19).
     pub(super) fn promise(&mut self, first: Height, count: u32) -> Result<Commitment, Refused> {
         let last = last(first, count, self.domains.interval).ok_or(Refused::BadRange)?;
         let interval = self.domains.interval;
-        let covers = |known: &&Commitment| known.first <= first && first <= known.last(interval);
-        if let Some(known) = self.promised.iter().find(covers) {
+        let overlaps = |known: &&Commitment| known.first <= last && first <= known.last(interval);
+        if let Some(known) = self.promised.iter().filter(overlaps).min_by_key(|known| known.first) {
             return Ok(*known);
-        }
-        if self.promised.iter().any(|known| known.first <= last && first <= known.last(interval)) {
-            return Err(Refused::Overlap);
         }
         let root = Hash::new(self.tree(first, count).root());
         Ok(Commitment { first, count, root })

@@ -402,8 +402,6 @@ async fn r19_promises_are_ranges_of_checkpoints_that_never_overlap() {
     let promise = async |first, count| signer.commit_randomness(Height::new(first), count).await.err();
     assert_eq!(promise(10, 3).await, None); // 10, 15, 20
     for (first, count, expected) in [
-        (5, 2, Some(Refused::Overlap)),
-        (5, 9, Some(Refused::Overlap)),
         (5, 1, None),
         (25, 1, None),
         (0, 1, Some(Refused::BadRange)),
@@ -418,6 +416,64 @@ async fn r19_promises_are_ranges_of_checkpoints_that_never_overlap() {
         let known = signer.commit_randomness(Height::new(first), count).await.unwrap().commitment;
         assert_eq!((known.first.get(), known.count), (10, 3), "what was promised covers {first} already");
     }
+    let known = signer.commit_randomness(Height::new(5), 9).await.unwrap().commitment;
+    assert_eq!((known.first.get(), known.count), (5, 1), "the lowest that overlaps");
+}
+
+/// The signer dies at any point between the request and the answer: what is on the disk is what it may sign again.
+#[tokio::test]
+async fn r19_a_crash_between_the_record_of_a_vote_and_its_signature_gives_that_signature_and_no_other() {
+    let home = Home::new();
+    let signer = home.open();
+    signer.commit_randomness(Height::new(5), 3).await.unwrap();
+    let twin = {
+        // What the signature must be: the same key signs the same vote in another store.
+        let other = Home::new();
+        copy_all(&home.signer().join(KEYS), &other.signer().join("copied"));
+        std::fs::remove_dir_all(other.signer().join(KEYS)).unwrap();
+        std::fs::rename(other.signer().join("copied"), other.signer().join(KEYS)).unwrap();
+        let signer = other.open();
+        signer.commit_randomness(Height::new(5), 3).await.unwrap();
+        signer.finality_vote(Height::new(10), named(1), HEAD + 1).await.unwrap()
+    };
+    signer.close().await;
+    // The record is durable, the signature was never made.
+    let place = Place::Slot { domain: DOMAINS.bitcoin, slot: 10 };
+    let digest = Digest::from(named(1));
+    home.records().remember(&Record { place, digest }).unwrap();
+    let signer = home.open();
+    assert_eq!(signer.recorded(DOMAINS.bitcoin, 10).await, Ok(Some(digest)));
+    let vote = signer.finality_vote(Height::new(10), named(1), 0).await.unwrap();
+    assert_voted(&signer, &vote);
+    assert_eq!(vote, twin, "nonces follow from key and slot, so a signature that was lost is made again");
+    let other = signer.finality_vote(Height::new(10), named(2), 0).await;
+    assert_eq!(other, Err(Danger::Conflict.into()));
+    let any = signer.finality_vote(Height::new(15), named(1), 0).await;
+    assert_eq!(any, Err(Danger::Stopped.into()), "and a person must look");
+    // Before the record there is nothing: either digest may be signed, and only one.
+    signer.close().await;
+    resume(&home.signer(), &CHAIN).unwrap();
+    let signer = home.open();
+    assert_eq!(signer.recorded(DOMAINS.bitcoin, 15).await, Ok(None));
+    signer.finality_vote(Height::new(15), named(2), 0).await.unwrap();
+    assert_eq!(signer.recorded(DOMAINS.bitcoin, 15).await, Ok(Some(named(2).into())));
+}
+
+#[tokio::test]
+async fn r19_promises_of_another_key_in_the_same_directory_are_none_of_this_key() {
+    let home = Home::new();
+    let signer = home.open();
+    let old = signer.commit_randomness(Height::new(10), 5).await.unwrap();
+    signer.close().await;
+    std::fs::remove_file(home.signer().join(KEYS).join("eots.key")).unwrap();
+    keys::write_secret(&home.signer().join(KEYS).join("eots.key"), &keys::random()).unwrap();
+    let signer = home.open();
+    let vote = signer.finality_vote(Height::new(10), named(1), HEAD + 1).await;
+    assert_eq!(vote, Err(Refused::NotCommitted));
+    let new = signer.commit_randomness(Height::new(10), 5).await.unwrap();
+    assert_ne!((new.key, new.commitment.root), (old.key, old.commitment.root));
+    let vote = signer.finality_vote(Height::new(10), named(1), HEAD + 1).await.unwrap();
+    assert_voted(&signer, &vote);
 }
 
 #[tokio::test]
