@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The devnet's door: brings what is missing, builds, and hands over to the program palisade-devnet.
 #   ./deploy/devnet.sh up                     4 operators on real chains; ready when everything is final on both
+#   ./deploy/devnet.sh up --bitcoin-only      the same with nothing staked on Ethereum: bitcoin stands alone
 #   ./deploy/devnet.sh join                   a fifth operator
 #   ./deploy/devnet.sh scenario equivocation  one of them signs twice and loses his stake on both chains
 #   ./deploy/devnet.sh status | logs [NAME] [-f] | down | reset

@@ -94,6 +94,8 @@ pub const TOKEN_PRICE_MICRO_USD: u64 = 3_000_000_000;
 pub const EQUIVOCATION_WAD: u64 = 100_000_000_000_000_000;
 /// Ether-side value at risk without which an epoch has no weight (R6): two operators' worth.
 pub const MIN_TOTAL_MICRO_USD: u64 = 600_000_000_000;
+/// The least value at risk of a committee behind which bitcoin stands alone: two operators' vaults (R22).
+pub const MIN_TOTAL_BITCOIN_MICRO_USD: u64 = 12_000_000_000;
 /// The least of one member: a thousand dollars.
 pub const MIN_BOND_MICRO_USD: u64 = 1_000_000_000;
 

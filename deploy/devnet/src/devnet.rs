@@ -47,6 +47,7 @@ const DEPLOYER: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d
 pub struct Devnet {
     layout: Layout,
     ports: Ports,
+    bitcoin_only: bool,
 }
 
 /// How a start went.
@@ -70,7 +71,14 @@ impl Devnet {
             true => read_json::<NetworkFile>(&layout.network())?.ports()?,
             false => ports,
         };
-        Ok(Self { layout, ports })
+        Ok(Self { layout, ports, bitcoin_only: false })
+    }
+
+    /// Bitcoin is to stand alone behind the network that a first start founds (R22).
+    #[must_use]
+    pub const fn bitcoin_only(mut self) -> Self {
+        self.bitcoin_only = true;
+        self
     }
 
     /// Its files.
@@ -152,6 +160,10 @@ impl Devnet {
     pub async fn up(&self) -> anyhow::Result<Up> {
         let began = Instant::now();
         let first = !self.layout.network().exists();
+        if !first {
+            let was = self.genesis()?.is_bitcoin_only();
+            ensure!(was || !self.bitcoin_only, "this devnet was founded with stake on both chains; reset it first");
+        }
         if first && self.layout.marker().exists() {
             say(format!("an earlier first start in {} was interrupted; beginning again", self.layout.root().display()));
             self.reset().await?;
@@ -265,10 +277,16 @@ impl Devnet {
         staker.mine_first_coins(&client).await?;
         let genesis = self.found(&operators, &core, &deployer).await?;
         say(format!("the network's chain id is {}", genesis.chain_id()));
-        say("registering keys, staking and allocating on EigenLayer");
+        say(match self.bitcoin_only {
+            false => "registering keys, staking and allocating on EigenLayer",
+            true => "registering keys; nothing is staked on Ethereum",
+        });
         let adapter = Address::from(*genesis.contracts.eigenlayer_adapter.as_bytes());
         let entries = operators.iter().map(async |operator: &Operator| {
             operator.register(&url, &genesis).await?;
+            if self.bitcoin_only {
+                return Ok(());
+            }
             operator.stake(&url, &core).await?;
             operator.allocate(&url, &core, adapter).await
         });
@@ -303,6 +321,7 @@ impl Devnet {
             core: core.clone(),
             covenant: covenant.collect::<anyhow::Result<_>>()?,
             seats: operators.iter().map(Operator::seat).collect::<anyhow::Result<_>>()?,
+            bitcoin_only: self.bitcoin_only,
         })?;
         genesis.check()?;
         fs::write(self.layout.genesis(), genesis_file::to_json(&genesis))?;
@@ -404,21 +423,25 @@ impl Devnet {
     /// Not before the deadline.
     pub async fn await_final_above(&self, operator: &Operator, height: u64, deadline: Duration) -> anyhow::Result<()> {
         let client = operator.client()?;
-        until(&format!("finality above height {height} on {}", operator.name()), deadline, async || {
-            let status = match client.status().await {
-                Ok(status) => status,
-                Err(error) => return Ok(self.unless_dead(operator, short(&error))),
-            };
-            let above = |block: &Option<palisade_node::rpc::views::BlockName>| {
-                block.as_ref().is_some_and(|block| block.height > height)
-            };
-            Ok(match above(&status.ether_final) && above(&status.bitcoin_final) {
-                true => Seen::There(()),
-                false => Seen::NotYet(stands(&status)),
+        let bitcoin_only =
+            until(&format!("finality above height {height} on {}", operator.name()), deadline, async || {
+                let status = match client.status().await {
+                    Ok(status) => status,
+                    Err(error) => return Ok(self.unless_dead(operator, short(&error))),
+                };
+                let above = |block: &Option<palisade_node::rpc::views::BlockName>| {
+                    block.as_ref().is_some_and(|block| block.height > height)
+                };
+                // Where bitcoin stands alone, nothing is ever ether-final (R22).
+                let ether = status.bitcoin_only || above(&status.ether_final);
+                Ok(match ether && above(&status.bitcoin_final) {
+                    true => Seen::There(status.bitcoin_only),
+                    false => Seen::NotYet(stands(&status)),
+                })
             })
-        })
-        .await?;
-        say(format!("{}: final on both sides above height {height}", operator.name()));
+            .await?;
+        let sides = if bitcoin_only { "bitcoin-final" } else { "final on both sides" };
+        say(format!("{}: {sides} above height {height}", operator.name()));
         Ok(())
     }
 
@@ -501,6 +524,10 @@ impl Devnet {
     pub async fn join(&self) -> anyhow::Result<Duration> {
         self.network()?;
         ensure!(self.chains_run(), "the devnet does not run; start it with: up");
+        ensure!(
+            !self.genesis()?.is_bitcoin_only(),
+            "a latecomer brings stake on Ethereum, and here bitcoin stands alone"
+        );
         let began = Instant::now();
         let operator = self.operator(LATECOMER)?;
         let mut network = self.network()?;

@@ -6,7 +6,7 @@ use crate::eigenlayer::EigenLayer;
 use bitcoin::hashes::Hash as _;
 use palisade_types::chain::ChainPoint;
 use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, VaultTerms};
-use palisade_types::{Address, BasisPoints, Hash, Malformed, MicroUsd, Sats, SchnorrKey, Wad};
+use palisade_types::{Address, BasisPoints, Hash, List, Malformed, MicroUsd, Sats, SchnorrKey, Wad};
 
 /// What is only known on the day.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Day {
     pub covenant: Vec<SchnorrKey>,
     /// The founders, in any order.
     pub seats: Vec<Seat>,
+    /// Whether bitcoin is to stand alone behind the network (R22).
+    pub bitcoin_only: bool,
 }
 
 /// Makes the genesis of a devnet.
@@ -49,16 +51,20 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
             allocation_manager: address(core.allocation_manager),
             delegation_manager: address(core.delegation_manager),
         },
-        assets: vec![Asset {
-            strategy: address(core.strategy),
-            price: MicroUsd::new(TOKEN_PRICE_MICRO_USD),
-            equivocation: Wad::new(EQUIVOCATION_WAD),
-        }]
-        .try_into()?,
+        assets: if day.bitcoin_only { List::new() } else { vec![token(&core)].try_into()? },
         vaults: vec![vault_terms(covenant)?].try_into()?,
-        parameters: parameters(),
+        parameters: if day.bitcoin_only { parameters_of_bitcoin() } else { parameters() },
         seats: seats.try_into()?,
     })
+}
+
+/// The one kind of ETH-side stake.
+fn token(core: &EigenLayer) -> Asset {
+    Asset {
+        strategy: address(core.strategy),
+        price: MicroUsd::new(TOKEN_PRICE_MICRO_USD),
+        equivocation: Wad::new(EQUIVOCATION_WAD),
+    }
 }
 
 /// The terms of the devnet's vaults, with the covenant ascending.
@@ -99,6 +105,12 @@ pub fn parameters() -> Parameters {
     }
 }
 
+/// The same where bitcoin stands alone: vaults weigh less than the founders' stake on Ethereum.
+#[must_use]
+pub fn parameters_of_bitcoin() -> Parameters {
+    Parameters { min_total: MicroUsd::new(MIN_TOTAL_BITCOIN_MICRO_USD), ..parameters() }
+}
+
 /// Regtest's own genesis block, internal byte order.
 fn regtest() -> Hash {
     let block = bitcoin::constants::genesis_block(bitcoin::Network::Regtest);
@@ -114,7 +126,7 @@ mod tests {
     use super::*;
     use palisade_types::{Ed25519Key, OperatorId};
 
-    fn sample() -> Genesis {
+    fn sample(bitcoin_only: bool) -> Genesis {
         let number = |number: u8| alloy::primitives::Address::repeat_byte(number);
         let point = |number| ChainPoint { number, hash: Hash::ZERO, log: u32::MAX, time: 0 };
         let seat = |number: u8| Seat {
@@ -139,13 +151,15 @@ mod tests {
             },
             covenant: vec![SchnorrKey::new([3; 32]), SchnorrKey::new([1; 32]), SchnorrKey::new([2; 32])],
             seats: vec![seat(3), seat(1), seat(4), seat(2)],
+            bitcoin_only,
         };
         genesis(day).unwrap()
     }
 
     #[test]
     fn r04_the_devnets_numbers_keep_every_window_inside_its_delay() {
-        sample().check().unwrap();
+        sample(false).check().unwrap();
+        sample(true).check().unwrap();
         assert_eq!(parameters().ethereum_window(), 100);
         assert_eq!(parameters().bitcoin_window(), 96);
     }
@@ -158,6 +172,9 @@ mod tests {
         assert!(at_risk < u128::from(MIN_TOTAL_MICRO_USD) && 2 * at_risk >= u128::from(MIN_TOTAL_MICRO_USD));
         let vault = u128::from(VAULT_SATS) * u128::from(VAULT_SLASH_BASIS_POINTS) / 10_000;
         let vault = vault * u128::from(BITCOIN_PRICE_MICRO_USD) / 100_000_000;
+        assert!(vault >= u128::from(MIN_BOND_MICRO_USD), "R22: a vault alone is a bond");
+        let least = u128::from(MIN_TOTAL_BITCOIN_MICRO_USD);
+        assert!(vault < least && 2 * vault >= least, "and two are weight enough");
         assert!(vault * 2 < at_risk, "R23: bitcoin stays below a third of the power");
     }
 

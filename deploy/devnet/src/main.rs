@@ -31,7 +31,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Start everything; returns when everything is final on both chains
-    Up,
+    Up {
+        /// Found a network behind which bitcoin stands alone; a later start goes on with what was founded
+        #[arg(long)]
+        bitcoin_only: bool,
+    },
     /// Stop everything; the state stays
     Down,
     /// Show what runs and how far it is
@@ -104,7 +108,8 @@ async fn main() -> ExitCode {
 async fn act(arguments: Arguments) -> anyhow::Result<()> {
     let devnet = Devnet::open(&arguments.dir, Ports::chosen()?)?;
     match arguments.action {
-        Action::Up => {
+        Action::Up { bitcoin_only } => {
+            let devnet = if bitcoin_only { devnet.bitcoin_only() } else { devnet };
             let up = devnet.up().await;
             let up = up.context("the devnet is not ready; see `status` and `logs`, stop it with `down`")?;
             println!("\n{}\n", devnet.addresses()?);
