@@ -3,6 +3,7 @@
 //! A file that others may read is refused, because it may have been read. A file is only ever created, never written
 //! over: a lost key is lost stake. Keys do not pass through arguments, logs or `Debug`.
 
+use palisade_crypto::seed::NoKey;
 use palisade_crypto::{bls, ed25519, eots};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{
@@ -157,6 +158,22 @@ impl OperatorKeys {
         }
     }
 
+    /// The keys of an operator's seed: BIP-32 at m/26100'/0' (BLS), /1' (Ed25519) and /2' (the seed of the finality
+    /// provider's keys), each the 32 bytes of a seed of its own kind. Whoever has the seed has them all, so it is kept
+    /// offline. They are not born here: a guard in front of them waits (R15).
+    ///
+    /// # Errors
+    ///
+    /// [`NoKey`]: one seed in 2^127.
+    pub fn from_seed(seed: &Secret) -> Result<Self, NoKey> {
+        let derive = |kind| palisade_crypto::seed::derive(seed.as_slice(), &[PURPOSE, kind]);
+        Ok(Self {
+            bls: bls::SecretKey::from_seed(&*derive(0)?),
+            ed25519: ed25519::SecretKey::from_seed(&*derive(1)?),
+            eots_seed: derive(2)?,
+        })
+    }
+
     /// Reads `bls.key`, `ed25519.key` and `eots.key`.
     ///
     /// # Errors
@@ -266,6 +283,8 @@ pub fn read_covenant(dir: &Path) -> Result<Option<eots::SecretKey>, KeyError> {
 
 /// The most that is read of a key file, in bytes: hex with a prefix and an end of line, and some room.
 const MAX_KEY_FILE: usize = 128;
+/// The first step of every path of ours (BIP-43's purpose; no other scheme has this number).
+const PURPOSE: u32 = 26_100;
 const BLS: &str = "bls.key";
 const ED25519: &str = "ed25519.key";
 const EOTS: &str = "eots.key";
@@ -344,6 +363,16 @@ mod tests {
         };
         assert_eq!(holds(&operator), [true; 3]);
         assert_eq!(holds(&OperatorId::new([8; 20])), [false; 3]);
+    }
+
+    #[test]
+    fn r19_a_seed_gives_the_same_keys_again_and_none_gives_another_away() {
+        let seed = |byte| OperatorKeys::from_seed(&Zeroizing::new([byte; 32])).unwrap();
+        assert_eq!(seed(7).names(), seed(7).names());
+        assert!(seed(7).names().iter().all(|name| !seed(8).names().contains(name)));
+        let expected = palisade_crypto::seed::derive(&[7; 32], &[26_100, 2]).unwrap();
+        assert_eq!(seed(7).eots_seed, expected);
+        assert_eq!(seed(7).bls.to_bytes().len(), 32);
     }
 
     #[test]

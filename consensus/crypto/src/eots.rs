@@ -550,6 +550,47 @@ mod tests {
         assert_eq!(*nonce(&key(1), &CHAIN, &DOMAIN, 7).0.to_bytes(), expected);
     }
 
+    /// Made by a program of its own, from the text of R19 and BIP-340: chain id 01…, domain 02…, the SHA-256 of "message", for
+    /// every parity of key and nonce.
+    #[test]
+    fn r19_known_answers_bind_key_chain_domain_and_slot() {
+        let message = crate::sha256(b"message");
+        for (seed, slot, randomness, signature) in [
+            (
+                1,
+                7,
+                "c2666aab2b869120568dddbff3cd9c15eb86811d29b031b642434dc5b7db58f1",
+                "34ac4d96dc22e82bac20f7186630f7c8dfa07bf9878e3c4e5601ba4cfc2b5f0c",
+            ),
+            (
+                2,
+                0,
+                "1a1a3f70ff983a4c89857f1ccb297a7818e9ff70e19d212d93bfc47b352bf655",
+                "681f5edaa9568f2018bfcb84ea8312a682158ae6f01340d2be42b81b501958a6",
+            ),
+            (
+                3,
+                60,
+                "2d4a8e2931156b098ede808efee968a483d54018d44005b5c92e816314c1c6d6",
+                "82302d11dc903fe373a319848ecffb6ad85e1302888f3937ef848fcc70e20ef2",
+            ),
+            (
+                6,
+                u64::MAX,
+                "318d16240bd4f01b87dace529da9567898cd0e35662d1aa4032c8889c341dfa2",
+                "afae2610cb4a2252ecb68496a355e301b4e704fb4d26fa557bd19aff3fbe5a99",
+            ),
+        ] {
+            let nonce = nonce(&key(seed), &CHAIN, &DOMAIN, slot);
+            assert_eq!(hex(&nonce.public().0), randomness);
+            assert_eq!(hex(&sign(&key(seed), &nonce, &message).0), signature);
+        }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     #[test]
     fn r19_each_domain_has_a_key_of_its_own() {
         let seed = [5; 32];

@@ -17,5 +17,6 @@ pub mod bls;
 pub mod ed25519;
 pub mod eots;
 pub mod hash;
+pub mod seed;
 
 pub use hash::{Hash32, Tag, keccak256, keccak256_all, sha256, sha256_all, tagged_hash};

@@ -25,6 +25,10 @@ pub struct Init {
     /// File outside everything that is backed up, for the signer's incarnation; below XDG_STATE_HOME by default
     #[arg(long, value_name = "FILE")]
     incarnation: Option<PathBuf>,
+    /// File with 32 bytes of hex, closed to others, from which the operator's keys follow (BIP-32, m/26100'/…) instead of
+    /// from this machine's randomness. The guard then waits as for any imported key
+    #[arg(long, value_name = "FILE")]
+    seed_file: Option<PathBuf>,
     /// Make a covenant member's key, too
     #[arg(long)]
     covenant: bool,
@@ -55,7 +59,14 @@ impl Init {
     fn make(&self) -> anyhow::Result<Made> {
         fs::create_dir_all(&self.home).with_context(|| self.home.display().to_string())?;
         let signer_dir = self.home.join("signer");
-        let made = signer::create(&signer_dir, &self.incarnation()?)?;
+        let made = match &self.seed_file {
+            None => signer::create(&signer_dir, &self.incarnation()?)?,
+            Some(seed) => {
+                let keys = keys::OperatorKeys::from_seed(&keys::read_secret(seed)?)?;
+                signer::import(&signer_dir, &self.incarnation()?, &keys)?;
+                keys
+            }
+        };
         let covenant = self.covenant.then(|| keys::create_covenant(&signer_dir.join("keys"))).transpose()?;
         let peer = identity::create(&self.home.join("data").join("node.key"))?;
         Ok(Made { keys: made.public(&ChainId::ZERO, &Domain::ZERO), covenant, peer })
@@ -161,6 +172,7 @@ mod tests {
             home: dir.path().join("home"),
             operator: OperatorId::new([9; 20]),
             incarnation: Some(dir.path().join("state/incarnation")),
+            seed_file: None,
             covenant: true,
             json: false,
         };
@@ -169,5 +181,24 @@ mod tests {
         assert_eq!(peer, made.peer);
         assert!(made.covenant.is_some());
         assert!(init().make().is_err());
+    }
+
+    #[test]
+    fn r19_one_seed_makes_the_same_operator_in_any_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let seed = dir.path().join("seed");
+        keys::write_secret(&seed, &keys::random()).unwrap();
+        let make = |place: &str, seed_file: Option<PathBuf>| {
+            let home = dir.path().join(place);
+            let incarnation = Some(dir.path().join("state").join(place));
+            let operator = OperatorId::new([9; 20]);
+            Init { home, operator, incarnation, seed_file, covenant: false, json: false }.make().unwrap().keys
+        };
+        let first = make("one", Some(seed.clone()));
+        assert_eq!(first, make("two", Some(seed)));
+        assert_ne!(first, make("three", None));
+        let store = palisade_storage::SignatureStore::open(&dir.path().join("one/signer/records")).unwrap();
+        let keys = keys::OperatorKeys::read(&dir.path().join("one/signer/keys")).unwrap();
+        assert!(keys.names().iter().all(|name| store.origin(name).unwrap().is_none()), "not born here (R15)");
     }
 }
