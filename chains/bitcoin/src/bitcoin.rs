@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Block, BlockHash, Network, OutPoint, Transaction, Txid};
@@ -20,7 +21,7 @@ use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, Vault
 use tokio::sync::Mutex;
 
 use crate::client::{Client, Endpoint, RpcError};
-use crate::headers::{Extension, HeaderChain, MAX_HEADERS};
+use crate::headers::{Extension, HeaderChain, HeaderError, MAX_HEADERS};
 use crate::inclusion::MerkleProof;
 use crate::registration::{self, Presigned};
 use crate::slash;
@@ -634,9 +635,9 @@ async fn check_genesis(client: &Client, expected: &Hash) -> Result<(), ChainErro
 fn network(genesis: &Hash) -> Result<Network, ChainError> {
     let wanted = BlockHash::from_byte_array(*genesis.as_bytes());
     let of = |network: &Network| bitcoin::constants::genesis_block(*network).block_hash() == wanted;
-    [Network::Bitcoin, Network::Signet, Network::Regtest].into_iter().find(of).ok_or_else(|| {
-        ChainError::Refused(format!("genesis block {wanted} is of no network whose work can be followed"))
-    })
+    let known = [Network::Bitcoin, Network::Testnet, Network::Testnet4, Network::Signet, Network::Regtest];
+    let unknown = || ChainError::Refused(format!("genesis block {wanted} is of no network we know"));
+    known.into_iter().find(of).ok_or_else(unknown)
 }
 
 /// The chain of headers from the start anchor on, or from the beginning of the difficulty period it lies in: then what lies in
@@ -668,7 +669,7 @@ async fn start_at(
         HeaderChain::new(network, first, header).map_err(|error| ChainError::Refused(error.to_string()))?;
     for height in first + 1..=anchor {
         let header = header_at(client, height).await.map_err(unavailable)?;
-        headers.extend(&[header]).map_err(|error| ChainError::Lied(error.to_string()))?;
+        headers.extend(&[header], now()).map_err(header_error)?;
     }
     match headers.hash(anchor) {
         Some(found) if found == wanted => Ok(headers),
@@ -698,7 +699,7 @@ async fn follow(client: &Client, headers: &mut HeaderChain) -> Result<Extension,
         // On top of our own tip headers are taken as they come; a fork must be whole before it is weighed.
         let on_top = shared == headers.tip() || outcome != Extension::Unchanged;
         if branch.len() == MAX_HEADERS || (on_top && branch.len() == BATCH) || height == info.blocks {
-            outcome = headers.extend(&branch).map_err(|error| ChainError::Lied(error.to_string()))?;
+            outcome = headers.extend(&branch, now()).map_err(header_error)?;
             branch.clear();
         }
     }
@@ -748,6 +749,21 @@ fn hash(txid: Txid) -> Hash {
 
 fn narrow(number: u64) -> Result<u32, ChainError> {
     u32::try_from(number).map_err(|_| ChainError::NotThere { number })
+}
+
+/// A header from the future is no lie yet: it is asked for again, and our own clock may be slow.
+fn header_error(error: HeaderError) -> ChainError {
+    match error {
+        HeaderError::TooFarAhead { .. } => {
+            ChainError::Unavailable { doing: "following headers".to_owned(), source: Box::new(error) }
+        }
+        other => ChainError::Lied(other.to_string()),
+    }
+}
+
+/// This machine's clock, in seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn chain_error(doing: &str, error: RpcError) -> ChainError {

@@ -5,6 +5,10 @@
 //! `2^siblings`. A transaction of 64 bytes reads like an inner node, so that a made-up leaf could be proven below it. And
 //! Bitcoin pairs an odd last node with itself, so that the same transaction has a second position that does not exist:
 //! a left sibling equal to the node is no sibling.
+//!
+//! A made-up leaf below a 64-byte transaction lies deeper than its block's real ones. Who cannot see the whole transaction, or wants to be
+//! sure without looking at lengths, asks for the coinbase's path too ([`CoinbaseProof`]): the coinbase starts with an input
+//! of zeros, so that it cannot be ground to hold another's hash, and all transactions of a block lie equally deep.
 
 use bitcoin::block::Header;
 use bitcoin::hashes::{Hash as _, sha256d};
@@ -48,6 +52,17 @@ pub enum InclusionError {
     /// Index zero is the coinbase, which cannot stake.
     #[error("index 0 is the block's coinbase")]
     Coinbase,
+    /// What is shown as the block's coinbase is an ordinary transaction.
+    #[error("the transaction shown as the block's coinbase is none")]
+    NoCoinbase,
+    /// The transaction's path is not as long as the coinbase's.
+    #[error("a path of {transaction} siblings in a block whose coinbase has {coinbase}")]
+    OtherDepth {
+        /// The length of the transaction's path.
+        transaction: usize,
+        /// The length of the coinbase's path.
+        coinbase: usize,
+    },
 }
 
 impl MerkleProof {
@@ -105,6 +120,56 @@ impl MerkleProof {
         }
         self.verify_id(transaction.compute_txid(), header.merkle_root)
     }
+
+    /// As [`Self::verify`], and that the path ends as deep as the block's coinbase lies.
+    ///
+    /// # Errors
+    ///
+    /// [`InclusionError`].
+    pub fn verify_with_coinbase(
+        &self,
+        transaction: &Transaction,
+        coinbase: &CoinbaseProof,
+        header: &Header,
+    ) -> Result<(), InclusionError> {
+        coinbase.bounds(self, header)?;
+        self.verify(transaction, header)
+    }
+}
+
+/// A block's coinbase and its path: what says how deep the block's tree is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoinbaseProof {
+    /// The coinbase, whole.
+    pub transaction: Transaction,
+    /// Its siblings, leaf first, in internal byte order; its index is zero.
+    pub siblings: Vec<[u8; 32]>,
+}
+
+impl CoinbaseProof {
+    /// The coinbase of a whole block; `None` when the block has no transactions.
+    pub fn of(block: &Block) -> Option<Self> {
+        let MerkleProof { siblings, .. } = MerkleProof::of(block, 0)?;
+        Some(Self { transaction: block.txdata.first()?.clone(), siblings })
+    }
+
+    /// Checks that the coinbase stands first in the block with this header, and that `proof` is as long as its path.
+    fn bounds(&self, proof: &MerkleProof, header: &Header) -> Result<(), InclusionError> {
+        if !self.transaction.is_coinbase() {
+            return Err(InclusionError::NoCoinbase);
+        }
+        if self.transaction.base_size() == NODE_BYTES {
+            return Err(InclusionError::LooksLikeNode);
+        }
+        let path = MerkleProof { index: 0, siblings: self.siblings.clone() };
+        path.verify_id(self.transaction.compute_txid(), header.merkle_root)?;
+        match (proof.siblings.len(), self.siblings.len()) {
+            (transaction, coinbase) if transaction != coinbase => {
+                Err(InclusionError::OtherDepth { transaction, coinbase })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The length of an inner node before it is hashed.
@@ -150,6 +215,62 @@ mod tests {
             prop_assert_eq!(elsewhere.verify(transaction, &block.header).is_ok(), other == at);
             let longer = MerkleProof { siblings: [proof.siblings.clone(), vec![[0; 32]]].concat(), ..proof };
             prop_assert_eq!(longer.verify(transaction, &block.header), Err(InclusionError::OtherRoot));
+        }
+    }
+
+    #[test]
+    fn a_leaf_below_a_real_transaction_is_deeper_than_the_coinbase() {
+        // 64 bytes that are a transaction of the block, and two hashes of which the second is that of a made-up one
+        let mut block = block(3);
+        let made_up = block.txdata[1].clone();
+        block.txdata.remove(1);
+        block.txdata[1].output[0].script_pubkey = bitcoin::ScriptBuf::from_bytes(vec![0x51; 4]);
+        let real = bitcoin::consensus::serialize(&block.txdata[1]);
+        let (left, right): ([u8; 32], [u8; 32]) = (real[..32].try_into().unwrap(), real[32..].try_into().unwrap());
+        block.header.merkle_root = block.compute_merkle_root().unwrap();
+        let coinbase = CoinbaseProof::of(&block).unwrap();
+        let above = MerkleProof::of(&block, 1).unwrap();
+        let below = MerkleProof { index: 3, siblings: [vec![left], above.siblings.clone()].concat() };
+        // the attacker grinds `made_up` until its id is `right`; the path is right then, and only its length is not
+        assert_eq!(below.verify_id(Txid::from_byte_array(right), block.header.merkle_root), Ok(()));
+        let deeper = Err(InclusionError::OtherDepth { transaction: 3, coinbase: 2 });
+        assert_eq!(below.verify_with_coinbase(&made_up, &coinbase, &block.header), deeper);
+    }
+
+    #[test]
+    fn a_coinbase_bounds_the_depth_only_when_it_is_the_block_s_own() {
+        let block = block(5);
+        let (proof, transaction) = (MerkleProof::of(&block, 4).unwrap(), &block.txdata[4]);
+        let coinbase = CoinbaseProof::of(&block).unwrap();
+        let check = |coinbase: &CoinbaseProof| proof.verify_with_coinbase(transaction, coinbase, &block.header);
+        assert_eq!(check(&coinbase), Ok(()));
+        let mut other = coinbase.clone();
+        other.transaction.lock_time = bitcoin::absolute::LockTime::from_consensus(1);
+        assert_eq!(check(&other), Err(InclusionError::OtherRoot));
+        let ordinary = CoinbaseProof { transaction: transaction.clone(), ..coinbase.clone() };
+        assert_eq!(check(&ordinary), Err(InclusionError::NoCoinbase));
+        let shorter = CoinbaseProof { siblings: coinbase.siblings[1..].to_vec(), ..coinbase.clone() };
+        assert_eq!(check(&shorter), Err(InclusionError::OtherRoot));
+        let longer = CoinbaseProof { siblings: vec![[0; 32]; MAX_SIBLINGS + 1], ..coinbase };
+        assert_eq!(check(&longer), Err(InclusionError::TooLong(MAX_SIBLINGS + 1)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+        #[test]
+        fn no_made_up_path_is_believed_and_none_panics(
+            index in any::<u32>(),
+            siblings in prop::collection::vec(any::<[u8; 32]>(), 0..40),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let block = block(9);
+            let proof = MerkleProof { index, siblings: siblings.clone() };
+            prop_assert!(proof.verify(&block.txdata[3], &block.header).is_err());
+            let coinbase = CoinbaseProof { transaction: block.txdata[0].clone(), siblings };
+            prop_assert!(proof.verify_with_coinbase(&block.txdata[3], &coinbase, &block.header).is_err());
+            if let Ok(transaction) = bitcoin::consensus::deserialize::<Transaction>(&bytes) {
+                prop_assert!(proof.verify(&transaction, &block.header).is_err());
+            }
         }
     }
 

@@ -14,7 +14,6 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::secp256k1::XOnlyPublicKey;
 use bitcoin::{Address, Amount, Block, BlockHash, Network, ScriptBuf, Transaction, TxMerkleNode, TxOut, Txid};
 use palisade_bitcoin::block;
-use palisade_bitcoin::headers::{Extension, HeaderChain, HeaderError};
 use palisade_bitcoin::inclusion::{InclusionError, MerkleProof};
 use palisade_bitcoin::scripts::{Leaf, StakingTerms};
 use palisade_bitcoin::vault::{CheckedVault, Held, VaultRules, babylon_slash};
@@ -331,85 +330,6 @@ fn proofs_out_of_whole_blocks_verify_against_their_headers() {
         }
         assert_eq!(MerkleProof::of(&block, u32::try_from(block.txdata.len()).unwrap()), None);
     }
-}
-
-/// `height,header` rows.
-fn rows(name: &str) -> Option<Vec<(u32, Header)>> {
-    let content = std::fs::read_to_string(beside(name)?).unwrap();
-    let row = |line: &str| {
-        let (height, header) = line.split_once(',').unwrap();
-        (height.parse().unwrap(), deserialize_hex(header).unwrap())
-    };
-    Some(content.lines().skip(1).map(row).collect())
-}
-
-fn chain(network: Network, rows: &[(u32, Header)]) -> HeaderChain {
-    let mut chain = HeaderChain::new(network, rows[0].0, rows[0].1).unwrap();
-    let headers: Vec<Header> = rows[1..].iter().map(|row| row.1).collect();
-    let extension = chain.extend(&headers).unwrap();
-    assert_eq!(extension, Extension::Heavier { shared: rows[0].0, replaced: 0 });
-    assert_eq!(chain.tip(), rows[rows.len() - 1].0);
-    chain
-}
-
-#[test]
-fn real_headers_with_retargets_are_followed_and_a_stale_one_changes_nothing() {
-    let Some(rows) = rows("btc-headers/mainnet-822528-828575.csv") else {
-        return;
-    };
-    let mut real = chain(Network::Bitcoin, &rows);
-    let (height, stale) = self::rows("btc-headers/mainnet-stale-823226.csv").unwrap()[0];
-    assert_eq!(real.height(&stale.prev_blockhash), Some(height - 1));
-    assert_eq!(real.extend(&[stale]), Ok(Extension::Unchanged), "less work than the chain it forks off");
-    let headers: Vec<Header> = rows.iter().map(|row| row.1).collect();
-    assert_eq!(real.extend(&headers), Ok(Extension::Unchanged), "all known");
-    assert_eq!(HeaderChain::new(Network::Bitcoin, height, stale).map(drop), Err(HeaderError::Start(height)));
-    assert_eq!(HeaderChain::new(Network::Testnet, 0, stale).map(drop), Err(HeaderError::Network(Network::Testnet)));
-
-    // the first block of a period with the difficulty of the one before
-    let retarget = usize::try_from(824_544 - 822_528).unwrap();
-    let mut fresh = chain(Network::Bitcoin, &rows[..retarget]);
-    let mut wrong = rows[retarget].1;
-    wrong.bits = rows[retarget - 1].1.bits;
-    assert_eq!(fresh.extend(&[wrong]), Err(HeaderError::Difficulty(824_544)));
-    let mut lazy = rows[retarget].1;
-    lazy.nonce ^= 1;
-    assert_eq!(fresh.extend(&[lazy]), Err(HeaderError::NoWork(824_544)));
-    assert_eq!(fresh.extend(&[rows[retarget + 1].1]), Err(HeaderError::Unlinked(rows[retarget + 1].1.prev_blockhash)));
-    assert!(fresh.extend(&[rows[retarget].1]).is_ok());
-}
-
-#[test]
-fn the_first_headers_of_mainnet_and_signet_are_followed_with_their_work() {
-    let Some(first) = rows("btc-headers/mainnet-0-10236.csv") else {
-        return;
-    };
-    let real = chain(Network::Bitcoin, &first[..=2_016]);
-    let work = hex::encode(real.work().to_be_bytes());
-    assert_eq!(work, "000000000000000000000000000000000000000000000000000007e107e107e1");
-    chain(Network::Bitcoin, &first);
-    chain(Network::Signet, &rows("btc-headers/signet-0-2015.csv").unwrap());
-}
-
-#[test]
-fn a_fork_wins_by_work_alone_and_only_whole() {
-    let Some(data) = beside_json("babylon/headers_regtest.json") else {
-        return;
-    };
-    let of = |value: &Value| {
-        let height = u32::try_from(number(&value["height"])).unwrap();
-        (height, deserialize_hex::<Header>(text(&value["header"])).unwrap())
-    };
-    let main: Vec<_> = list(&data["main_chain"]).iter().map(of).collect();
-    let fork: Vec<Header> = list(&data["fork"]).iter().map(|value| of(value).1).collect();
-    let mut real = chain(Network::Regtest, &main);
-    assert_eq!(real.final_height(3), Some(97));
-    let equal = real.clone().extend(&fork[..10]);
-    assert_eq!(equal, Ok(Extension::Unchanged), "ten against ten: ours was first");
-    assert_eq!(real.extend(&fork), Ok(Extension::Heavier { shared: 90, replaced: 10 }));
-    assert_eq!((real.tip(), real.hash(101)), (101, Some(fork[10].block_hash())));
-    assert_eq!(real.height(&main[99].1.block_hash()), None, "only the heaviest chain is held");
-    assert!(matches!(real.extend(&fork[5..7].iter().rev().copied().collect::<Vec<_>>()), Ok(Extension::Unchanged)));
 }
 
 #[test]
