@@ -8,7 +8,6 @@ use super::{File, Outcome, has};
 pub(super) fn skipped(file: &File) -> Option<Outcome> {
     let reason = match file {
         File::Json(value) => json(value)?,
-        File::Table(table) if table.has(&["height"]) => "headers: chains/bitcoin checks them",
         File::Other(ending) if ending == "io" => "JSON-RPC pairs: chains/ethereum checks them",
         File::Table(_) | File::Other(_) => return None,
     };

@@ -8,8 +8,14 @@
 mod adaptor;
 mod bip340;
 mod bls;
+mod chainwork;
+mod checkpoints;
 mod elsewhere;
 mod eots;
+mod forks;
+mod headers;
+mod relay;
+mod spv;
 mod wycheproof;
 
 use std::fmt;
@@ -133,10 +139,13 @@ impl Table {
         self.header.iter().position(|column| column == name)
     }
 
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.rows.iter().map(|cells| Row { table: self, cells })
+    }
+
     /// Checks every row; `check` says whether the row applies to our code.
     fn check(&self, check: impl Fn(&Row<'_>) -> Result<bool>) -> Result<Tally> {
-        let rows = self.rows.iter().map(|cells| Row { table: self, cells });
-        tally(rows, |row| row.text("index").unwrap_or("?").to_owned(), |row| check(&row))
+        tally(self.rows(), |row| row.text("index").unwrap_or("?").to_owned(), |row| check(&row))
     }
 }
 
@@ -191,6 +200,15 @@ const KINDS: &[Kind] = &[
     adaptor::delegations,
     wycheproof::ed25519,
     wycheproof::ecdsa,
+    headers::table,
+    chainwork::table,
+    checkpoints::list,
+    forks::table,
+    forks::blocks,
+    forks::works,
+    relay::stretch,
+    spv::summa,
+    spv::core,
     elsewhere::skipped,
 ];
 
