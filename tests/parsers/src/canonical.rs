@@ -1,17 +1,19 @@
-//! Values in our own encoding, which peers and callers send.
+//! Values in our own encoding that stand in blocks or come over RPC.
 
 use std::fmt::Debug;
 
-use palisade_bitcoin::covenant::Answer;
-use palisade_types::{Canonical, Evidence, VaultRegistration};
+use palisade_types::vault::{Inclusion, Slashing, Vault};
+use palisade_types::{Block, Canonical, Evidence};
 
 /// One byte for the kind, then the value.
 pub(crate) fn values(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 3 {
-        0 => same::<VaultRegistration>(bytes),
-        1 => same::<Answer>(bytes),
-        _ => same::<Evidence>(bytes),
+    match kind % 5 {
+        0 => same::<Block>(bytes),
+        1 => same::<Evidence>(bytes),
+        2 => same::<Vault>(bytes),
+        3 => same::<Slashing>(bytes),
+        _ => same::<Inclusion>(bytes),
     }
 }
 

@@ -15,6 +15,11 @@ mod canonical;
 mod headers;
 mod inclusion;
 pub mod seeds;
+mod vaults;
+
+#[allow(clippy::unwrap_used)] // a fixture, for tests like this crate
+#[path = "../../../chains/bitcoin/tests/stake/mod.rs"]
+mod stake;
 
 /// A parser under test.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +37,9 @@ pub const PARSERS: &[Parser] = &[
     Parser { name: "inclusion", feed: inclusion::path },
     Parser { name: "block", feed: blocks::block },
     Parser { name: "transaction", feed: blocks::transaction },
+    Parser { name: "registration", feed: vaults::registration },
+    Parser { name: "answer", feed: vaults::answer },
+    Parser { name: "spend", feed: vaults::spend },
     Parser { name: "canonical", feed: canonical::values },
 ];
 

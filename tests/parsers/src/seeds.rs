@@ -9,6 +9,8 @@ use bitcoin::consensus::{deserialize, serialize};
 use palisade_bitcoin::inclusion::MerkleProof;
 use serde_json::Value;
 
+use crate::vaults;
+
 /// The seeds of the parser with this name, each small.
 ///
 /// # Errors
@@ -31,7 +33,8 @@ pub fn of(name: &str) -> Result<Vec<Vec<u8>>> {
         "inclusion" => blocks.iter().flat_map(paths).chain(summa()?).collect(),
         "block" => blocks.iter().map(serialize).collect(),
         "transaction" => blocks.iter().flat_map(|block| block.txdata.iter().map(serialize)).collect(),
-        "canonical" => (0..3).map(|kind| vec![kind; 400]).collect(),
+        "registration" | "answer" | "spend" => vaults::seeds(name),
+        "canonical" => (0..5).flat_map(|kind| [vec![kind; 400], [vec![kind], vec![0; 400]].concat()]).collect(),
         other => anyhow::bail!("{other} has no seeds"),
     })
 }
