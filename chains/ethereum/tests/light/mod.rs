@@ -2,7 +2,7 @@
 
 use crate::council::{self, Council};
 use crate::sender::Sender;
-use crate::world::{Member, World};
+use crate::world::{Member, World, applied, case, execution};
 use alloy::network::TransactionBuilder;
 use alloy::primitives::{Address, B256, Bytes};
 use alloy::providers::Provider;
@@ -12,11 +12,16 @@ use palisade_ethereum::bindings::vaults::BitcoinVaults;
 use palisade_ethereum::light::{self, Certified, LastBoundary};
 use palisade_types::attestation::Statement;
 use palisade_types::block::{HEADER_VERSION, Header};
-use palisade_types::canonical::Canonical;
-use palisade_types::chain::Chain;
+use palisade_types::canonical::{Canonical, List};
+use palisade_types::chain::{Chain, Progress, Watch};
+use palisade_types::evidence::{AncestorFault, Evidence};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{self, BlockId, Digest, DomainKind, Hash};
+use palisade_types::observation::Fact;
+use palisade_types::proof::{self, RowProof, Terminal};
+use palisade_types::slash::{Case, OrderStatus, SlashOrder, SlashTarget};
 use palisade_types::units::{Epoch, Height};
+use palisade_types::{Row, RowKey};
 
 /// Who deployed Palisade.sol, and whose third creation is the light client.
 const DEPLOYER: usize = 0;
@@ -90,6 +95,60 @@ async fn r10_the_light_client_follows_hand_overs_and_a_service_counts_the_vaults
     let tip = ethereum.tip().await.unwrap();
     let last = LastBoundary { epoch: Epoch::new(3), block: boundaries[2].id(), height: Height::new(60), frozen: false };
     assert_eq!(ethereum.last_boundary(&tip).await.unwrap(), Some(last));
+}
+
+#[tokio::test]
+async fn r01_an_attestation_against_an_ancestor_convicts_on_ethereum_too() {
+    let world = World::without_stake().await;
+    let genesis = &*world.genesis;
+    let ethereum = world.connect().await;
+    let member = Member::new(1);
+    ethereum.register_keys(&member.account(), &member.keys(genesis)).await.unwrap();
+    world.finalize().await;
+    let seen = ethereum.tip().await.unwrap();
+    let mut watch = Watch::default();
+    let facts = ethereum.observe(&genesis.ethereum_start, &seen, &watch).await.unwrap();
+    applied(&mut watch, &facts);
+
+    let order = SlashOrder {
+        target: SlashTarget::EigenLayer(ids::Address::new([3; 20])),
+        asked: 1,
+        status: OrderStatus::Ordered,
+    };
+    let fault = ancestor_fault(genesis, &member);
+    let evidence = Evidence::Ancestor(Box::new(fault.clone()));
+    evidence.prove(&genesis.domains(), &watch.operators[&member.id()], |_| false).unwrap();
+    let case = Case { evidence: Some(evidence), slot: fault.slot, ..case(genesis, &member, order) };
+    assert!(matches!(ethereum.execute(&execution(&case, &watch)).await.unwrap(), Progress::Sent(_)));
+    world.finalize().await;
+    world.finalize().await;
+    let tip = ethereum.tip().await.unwrap();
+    let facts = ethereum.observe(&seen, &tip, &watch).await.unwrap();
+    let [Fact::Convicted(convicted)] = facts[..] else { panic!("{facts:?}") };
+    assert_eq!((convicted.case, convicted.operator, convicted.slot), (case.id, member.id(), 7));
+}
+
+/// A block at height 7 is attested, and one at height 8 whose state, a single row, names another at 7.
+fn ancestor_fault(genesis: &Genesis, member: &Member) -> AncestorFault {
+    let named = BlockId::new([5; 32]);
+    let (key, row) = (RowKey::Block(Height::new(7)), Row::Block(named));
+    let state_root = proof::leaf(&key.path(), &row.value_hash());
+    let later = Header { state_root, ..header(genesis, 8, 1, Hash::ZERO) };
+    let digest = Digest::new([6; 32]);
+    let sign = |statement: Statement| {
+        ids::BlsSignature::new(member.bls.sign(&statement.bls_message(&genesis.chain_id())).to_bytes())
+    };
+    let domain = genesis.domain(DomainKind::Ledger);
+    AncestorFault {
+        operator: member.id(),
+        domain,
+        slot: 7,
+        first: (digest, sign(Statement { domain, slot: 7, digest })),
+        header: later,
+        second: sign(of_block(genesis, &later)),
+        named: Hash::new(*named.as_bytes()),
+        proof: RowProof { siblings: List::new(), terminal: Terminal::Found },
+    }
 }
 
 /// The registered members as a committee.
