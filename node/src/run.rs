@@ -234,16 +234,21 @@ async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Re
 }
 
 async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Bitcoin> {
-    let auth = match &config.bitcoin.login {
+    let auth = bitcoin_auth(&config.bitcoin.login)?;
+    let endpoint = Endpoint { url: config.bitcoin.rpc.as_str().to_owned(), auth };
+    let config = palisade_bitcoin::Config { endpoints: vec![endpoint], genesis: genesis.clone() };
+    Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
+}
+
+/// What Bitcoin Core is shown; a password is read from its file here.
+pub(crate) fn bitcoin_auth(login: &BitcoinLogin) -> anyhow::Result<Auth> {
+    Ok(match login {
         BitcoinLogin::Cookie(path) => Auth::Cookie(path.clone()),
         BitcoinLogin::Password { user, password_file } => {
             let password = std::fs::read_to_string(password_file).context("bitcoin.password_file")?;
             Auth::Password { user: user.clone(), password: password.trim_end().to_owned() }
         }
-    };
-    let endpoint = Endpoint { url: config.bitcoin.rpc.as_str().to_owned(), auth };
-    let config = palisade_bitcoin::Config { endpoints: vec![endpoint], genesis: genesis.clone() };
-    Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
+    })
 }
 
 /// The ledger as it was committed last, or genesis.

@@ -632,7 +632,12 @@ async fn check_genesis(client: &Client, expected: &Hash) -> Result<(), ChainErro
     }
 }
 
-fn network(genesis: &Hash) -> Result<Network, ChainError> {
+/// The network that starts with this block, internal byte order.
+///
+/// # Errors
+///
+/// [`ChainError::Refused`] for one whose work cannot be followed.
+pub fn network(genesis: &Hash) -> Result<Network, ChainError> {
     let wanted = BlockHash::from_byte_array(*genesis.as_bytes());
     let of = |network: &Network| bitcoin::constants::genesis_block(*network).block_hash() == wanted;
     let known = [Network::Bitcoin, Network::Testnet, Network::Testnet4, Network::Signet, Network::Regtest];

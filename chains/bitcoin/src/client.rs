@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode;
-use bitcoin::{Address, Amount, Block, BlockHash, Denomination, OutPoint, Script, Transaction, Txid};
+use bitcoin::{Address, Amount, Block, BlockHash, Denomination, OutPoint, Script, ScriptBuf, Transaction, TxOut, Txid};
 use jsonrpsee::core::client::{ClientT as _, Error as JsonRpcError};
 use jsonrpsee::core::params::ArrayParams;
 use jsonrpsee::core::traits::ToRpcParams;
@@ -150,6 +150,23 @@ pub struct Unspent {
     pub bestblock: BlockHash,
     /// Zero while it is in the mempool only.
     pub confirmations: u32,
+    /// Bitcoins.
+    value: f64,
+    #[serde(rename = "scriptPubKey")]
+    script_pubkey: UnspentScript,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct UnspentScript {
+    hex: String,
+}
+
+impl Unspent {
+    /// The output itself; `None` when the endpoint's numbers make none.
+    pub fn output(&self) -> Option<TxOut> {
+        let script_pubkey = ScriptBuf::from_hex(&self.script_pubkey.hex).ok()?;
+        Some(TxOut { value: Amount::from_btc(self.value).ok()?, script_pubkey })
+    }
 }
 
 /// A transaction in the mempool.
@@ -385,6 +402,13 @@ pub struct FoundCoin {
     pub height: u32,
     /// A coinbase can be spent after a hundred blocks.
     pub coinbase: bool,
+}
+
+impl FoundCoin {
+    /// Whether it can be spent at height `tip`.
+    pub fn is_ripe(&self, tip: u32) -> bool {
+        !self.coinbase || tip.saturating_sub(self.height) >= 100
+    }
 }
 
 #[derive(Deserialize)]

@@ -13,8 +13,12 @@ pub mod covenant;
 pub mod expansion;
 pub mod registration;
 pub mod slash;
-pub mod staker;
 pub mod watch;
+
+pub mod descriptor;
+pub mod plan;
+pub mod psbt;
+pub mod staker;
 
 pub mod block;
 pub mod headers;
@@ -26,6 +30,12 @@ pub mod bitcoin;
 pub mod client;
 
 pub use crate::bitcoin::{Bitcoin, Config, Newest};
+pub use ::bitcoin::{Amount, Network, Psbt, Transaction};
 pub use client::{Auth, Client, Endpoint};
 pub use registration::{RegistrationError, check_registration};
 pub use vault::{VaultRules, Versions};
+
+/// A transaction as Bitcoin's tools take it.
+pub fn transaction_hex(transaction: &Transaction) -> String {
+    ::bitcoin::consensus::encode::serialize_hex(transaction)
+}

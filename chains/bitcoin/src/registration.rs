@@ -204,7 +204,7 @@ impl Draft {
 
     /// The vault's name in the ledger.
     pub fn id(&self) -> VaultId {
-        name(self.vault.outpoint())
+        self.vault.id()
     }
 
     /// Where the staker says his transaction stands; `None` before his coins are locked.
@@ -233,7 +233,7 @@ impl Draft {
     }
 }
 
-fn name(outpoint: bitcoin::OutPoint) -> VaultId {
+pub(crate) fn name(outpoint: bitcoin::OutPoint) -> VaultId {
     VaultId { txid: Hash::new(outpoint.txid.to_byte_array()), output: outpoint.vout }
 }
 

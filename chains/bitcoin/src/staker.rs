@@ -4,8 +4,6 @@
 //! tweak), spent by the key path. The same key is the staker's key in the scripts. A staker with a wallet of his own needs only the
 //! staking output's address and the sighashes; nothing here is in the way of that.
 
-use std::collections::BTreeMap;
-
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash as _;
 use bitcoin::key::TapTweak as _;
@@ -18,11 +16,13 @@ use bitcoin::{
     Witness,
 };
 use palisade_crypto::eots;
+use palisade_types::SchnorrSignature;
 
+use crate::psbt::Request;
 use crate::registration::Presigned;
-use crate::scripts::{Leaf, StakingTerms};
+use crate::scripts::StakingTerms;
 use crate::vault::{CheckedVault, Held};
-use crate::witness::{self, Signatures, only_sighash};
+use crate::witness;
 
 /// A coin of the wallet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,15 +188,8 @@ impl Wallet {
     pub fn unbond(&self, presigned: &Presigned) -> Result<Transaction, StakerError> {
         let vault = presigned.vault();
         self.owns(vault)?;
-        let quorum = usize::from(vault.terms().quorum());
-        let covenant: BTreeMap<_, _> =
-            presigned.unbonding().iter().take(quorum).map(|(member, signature)| (*member, *signature)).collect();
-        let mut transaction = vault.unbonding_transaction().clone();
-        transaction.input[0].witness = Signatures::new()
-            .slots(vault.terms().covenant(), &covenant)
-            .one(&witness::sign(&self.secret, vault.unbonding_sighash()))
-            .leaf(&vault.staking_output().unbonding);
-        Ok(transaction)
+        let request = Request::unbonding(presigned);
+        Ok(request.complete(&self.answer(&request)?))
     }
 
     /// The expansion's transaction, complete: the covenant signed it when it was registered. The wallet's own coin pays.
@@ -226,12 +219,8 @@ impl Wallet {
         fee: Amount,
     ) -> Result<Transaction, StakerError> {
         self.owns(vault)?;
-        let (leaf, blocks) = vault.timelock_leaf(held);
-        let from = match held {
-            Held::Staked => vault.outpoint(),
-            Held::Unbonding => vault.unbonded_outpoint(),
-        };
-        self.unlock(from, &vault.spent(held), leaf, blocks, to, fee)
+        let request = Request::withdrawal(vault, held, to, fee)?;
+        Ok(request.complete(&self.answer(&request)?))
     }
 
     /// Takes back what slashing transaction `index` left, once its lock has run out.
@@ -247,32 +236,20 @@ impl Wallet {
         fee: Amount,
     ) -> Result<Transaction, StakerError> {
         self.owns(vault)?;
-        let slashing = vault.slashings().get(index).ok_or(StakerError::NoSuchSlashing(index))?;
-        let from = OutPoint { txid: slashing.transaction.compute_txid(), vout: 1 };
-        let leaf = &vault.change_output().timelock;
-        self.unlock(from, &slashing.transaction.output[1], leaf, vault.terms().unbonding_time(), to, fee)
+        let request = Request::change(vault, index, to, fee)?;
+        Ok(request.complete(&self.answer(&request)?))
     }
 
-    fn unlock(
-        &self,
-        from: OutPoint,
-        spent: &TxOut,
-        leaf: &Leaf,
-        blocks: u16,
-        to: ScriptBuf,
-        fee: Amount,
-    ) -> Result<Transaction, StakerError> {
-        let rest = spent.value.checked_sub(fee).filter(|rest| *rest >= to.minimal_non_dust());
-        let value = rest.ok_or(StakerError::FeeTakesAll { value: spent.value, fee })?;
-        let mut transaction = Transaction {
-            version: Version::TWO,
-            lock_time: LockTime::ZERO,
-            input: vec![spend(from, Sequence::from_height(blocks))],
-            output: vec![TxOut { value, script_pubkey: to }],
-        };
-        let sighash = only_sighash(&transaction, spent, leaf);
-        transaction.input[0].witness = Signatures::new().one(&witness::sign(&self.secret, &sighash)).leaf(leaf);
-        Ok(transaction)
+    /// The staker's signature that a request asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`StakerError::NotTheStaker`].
+    pub fn answer(&self, request: &Request) -> Result<SchnorrSignature, StakerError> {
+        match request.staker() == self.key() {
+            true => Ok(witness::sign(&self.secret, request.sighash())),
+            false => Err(StakerError::NotTheStaker),
+        }
     }
 
     fn owns(&self, vault: &CheckedVault) -> Result<(), StakerError> {

@@ -14,8 +14,9 @@ use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Weight, Witness};
 use palisade_types::genesis::VaultTerms;
 use palisade_types::vault::MAX_RUNGS;
-use palisade_types::{BasisPoints, ChainId, Genesis, VaultRegistration};
+use palisade_types::{BasisPoints, ChainId, Genesis, VaultId, VaultRegistration};
 
+use crate::registration::name;
 use crate::scripts::{ChangeOutput, Leaf, StakingOutput, StakingTerms, TermsError, UnbondingOutput};
 use crate::witness::only_sighash;
 
@@ -418,6 +419,11 @@ impl CheckedVault {
     /// Who stakes, behind whom, for how long.
     pub fn terms(&self) -> &StakingTerms {
         &self.terms
+    }
+
+    /// Its name in the ledger.
+    pub fn id(&self) -> VaultId {
+        name(self.outpoint)
     }
 
     /// Where the stake lies.

@@ -69,7 +69,7 @@ impl Staker {
     ) -> anyhow::Result<Vec<SentVault>> {
         let tip = client.info().await?.blocks;
         let found = client.coins(&self.wallet.script_pubkey()).await?;
-        let ripe = found.into_iter().filter(|found| !found.coinbase || tip.saturating_sub(found.height) >= 100);
+        let ripe = found.into_iter().filter(|found| found.is_ripe(tip));
         let mut coins: Vec<Coin> = ripe.map(|found| found.coin).collect();
         let mut sent = Vec::with_capacity(operators.len());
         for (operator, provider) in operators {

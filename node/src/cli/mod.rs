@@ -53,7 +53,7 @@ enum Action {
     Signer(signer::Signer),
     /// Look at vaults, and at the transactions that make and take them apart
     #[command(subcommand)]
-    Vault(vault::Vault),
+    Vault(Box<vault::Vault>),
 }
 
 /// Which node is asked.

@@ -1,0 +1,88 @@
+//! `palisade vault list` and `status`
+
+use crate::cli::{Node, node_error};
+use crate::rpc::PalisadeClient;
+use crate::rpc::views::VaultView;
+use palisade_types::ids::OperatorId;
+
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// Only vaults behind this operator
+    #[arg(long, value_name = "ACCOUNT")]
+    operator: Option<OperatorId>,
+    /// Only vaults of this staker, x-only key
+    #[arg(long, value_name = "KEY")]
+    staker: Option<String>,
+    #[command(flatten)]
+    node: Node,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub async fn act(self) -> anyhow::Result<()> {
+        let mut vaults = self.node.client()?.vaults().await.map_err(node_error)?;
+        let operator = self.operator.map(|operator| operator.to_string());
+        vaults.retain(|vault| operator.as_ref().is_none_or(|operator| *operator == vault.operator));
+        vaults.retain(|vault| self.staker.as_ref().is_none_or(|staker| is_same_key(staker, &vault.staker)));
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&vaults)?);
+            return Ok(());
+        }
+        println!("{:<67} {:<9} {:>14} {:>8}  OPERATOR", "VAULT", "STATUS", "SATOSHIS", "UNTIL");
+        for vault in &vaults {
+            let until = vault.end.map_or_else(|| "-".to_owned(), |end| end.to_string());
+            println!("{:<67} {:<9} {:>14} {until:>8}  {}", vault.id, vault.status, vault.amount, vault.operator);
+        }
+        Ok(())
+    }
+}
+
+fn is_same_key(typed: &str, shown: &str) -> bool {
+    typed.trim_start_matches("0x").eq_ignore_ascii_case(shown.trim_start_matches("0x"))
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// The vault, `txid:output`
+    vault: String,
+    #[command(flatten)]
+    node: Node,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub async fn act(self) -> anyhow::Result<()> {
+        let vault = self.node.client()?.vault(self.vault).await.map_err(node_error)?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&vault)?);
+        } else {
+            table(&vault).iter().for_each(|(name, value)| println!("{name:<16}{value}"));
+        }
+        Ok(())
+    }
+}
+
+fn table(vault: &VaultView) -> Vec<(&'static str, String)> {
+    let height = |height: Option<u64>| height.map_or_else(|| "not known yet".to_owned(), |height| height.to_string());
+    let mut rows = vec![
+        ("vault", vault.id.clone()),
+        ("status", vault.status.clone()),
+        ("operator", vault.operator.clone()),
+        ("staker", vault.staker.clone()),
+        ("satoshis", vault.amount.clone()),
+        ("terms", format!("version {}", vault.terms)),
+        ("registered", format!("at Bitcoin height {}", vault.registered)),
+        ("start", height(vault.start)),
+        ("weightless from", height(vault.expires)),
+        ("unlocked at", height(vault.end)),
+        ("confirmations", vault.confirmations.to_string()),
+    ];
+    rows.extend(vault.providers.iter().map(|provider| ("provider", provider.clone())));
+    let more = [("grows out of", &vault.parent), ("spent by", &vault.transaction), ("satoshis taken", &vault.taken)];
+    rows.extend(more.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    rows
+}
