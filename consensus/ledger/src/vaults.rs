@@ -209,9 +209,15 @@ pub(crate) fn confirm(draft: &mut Draft<'_>, confirmed: &VaultConfirmed) {
     }
 }
 
-/// The coins moved, k deep. What cannot follow from the status changes nothing.
+/// The coins moved, k deep. What cannot follow from the status changes nothing: coins that were not locked cannot move, and out
+/// of the unbonding output they neither unbond nor expand.
 pub(crate) fn spend(draft: &mut Draft<'_>, spent: &VaultSpent) {
-    let Some(vault) = draft.state().vault(&spent.id).filter(|vault| !is_over(vault)) else {
+    let follows = |vault: &&Vault| match vault.status {
+        VaultStatus::Active => true,
+        VaultStatus::Unbonding(_) => !matches!(spent.spend, Spend::Unbonded(_) | Spend::Expanded(_)),
+        _ => false,
+    };
+    let Some(vault) = draft.state().vault(&spent.id).filter(follows) else {
         return;
     };
     let vault = vault.clone();
