@@ -428,29 +428,45 @@ impl Bitcoin {
         outcome
     }
 
-    /// Sends the slashing transaction of `held` that is due now: the first rung, or the next one when the last has waited.
+    /// What a transaction pays today, as the first endpoint that answers says; zero when none does: then the cheapest rung is tried.
+    async fn market_rate(&self) -> u64 {
+        for client in &self.clients {
+            match client.market_rate().await {
+                Ok(rate) => return rate,
+                Err(error) => tracing::debug!(?client, %error, "a Bitcoin endpoint knows no fee rate"),
+            }
+        }
+        0
+    }
+
+    /// Sends the slashing transaction of `held` that is due now: the cheapest rung that meets the market, or a dearer one when
+    /// the market has left the last behind or the last has waited (R28). A slash that a reorganisation took out is sent again.
     async fn climb(
         &self,
         presigned: &Presigned,
         held: Held,
         secret: &palisade_crypto::eots::SecretKey,
+        market: u64,
     ) -> Result<Climbed, ChainError> {
         let unavailable = |error| chain_error("slashing", error);
-        let slashings = presigned.vault().slashings();
+        let vault = presigned.vault();
+        let slashings = vault.slashings();
+        let rate = |index: &usize| vault.rate(&slashings[*index]);
         let mut rungs: Vec<usize> = (0..slashings.len()).filter(|index| slashings[*index].held == held).collect();
         let waiting = match self.stands(presigned, held).await.map_err(unavailable)? {
             Stands::OnChain(txid) => return Ok(Climbed::There(Progress::Executed(hash(txid)))),
             Stands::Pooled { txid, waited, index } => {
                 rungs.retain(|rung| *rung > index);
-                if waited < PATIENCE_BLOCKS || rungs.is_empty() {
+                if rungs.is_empty() || (waited < PATIENCE_BLOCKS && rate(&index) >= market) {
                     return Ok(Climbed::There(Progress::Sent(hash(txid))));
                 }
                 Some(Progress::Sent(hash(txid)))
             }
             Stands::NotSent => None,
         };
+        let rates: Vec<u64> = rungs.iter().map(rate).collect();
         let mut refusal = None;
-        for index in rungs {
+        for index in rungs.into_iter().skip(first_rung(&rates, market)) {
             let transaction = presigned.slash(index, secret).map_err(|error| ChainError::Refused(error.to_string()))?;
             match self.send(&transaction).await {
                 Ok(txid) => return Ok(Climbed::There(Progress::Sent(hash(txid)))),
@@ -461,7 +477,7 @@ impl Bitcoin {
         }
         match (waiting, refusal) {
             (Some(progress), _) => Ok(Climbed::There(progress)), // a dearer rung is refused while the cheaper one still waits
-            (None, Some(refusal)) => Err(ChainError::Refused(refusal)),
+            (None, Some(refusal)) => Ok(Climbed::Refused(refusal)),
             (None, None) => Ok(Climbed::Gone),
         }
     }
@@ -509,16 +525,34 @@ impl Chain for Bitcoin {
         self.point_at(narrow(number)?).await
     }
 
-    /// Completes and sends the slashing transaction of the staking output, or, when the stake is unbonding, of that one.
+    /// Completes and sends the slashing transaction of the staking output, or, when the staker was faster, of the unbonding output:
+    /// also while his transaction is in the mempool only and pays more than ours may.
     async fn execute(&self, execution: &Execution) -> Result<Progress, ChainError> {
         let (presigned, secret) = self.armed(execution)?;
+        let market = self.market_rate().await;
+        let mut refusal = None;
         for held in [Held::Staked, Held::Unbonding] {
-            if let Climbed::There(progress) = self.climb(&presigned, held, &secret).await? {
-                return Ok(progress);
+            match self.climb(&presigned, held, &secret, market).await? {
+                Climbed::There(progress) => return Ok(progress),
+                Climbed::Refused(reason) => refusal = Some(reason),
+                Climbed::Gone => {}
             }
         }
-        Err(ChainError::Refused("both outputs of the vault are gone".to_owned()))
+        match (refusal, &execution.vault) {
+            (Some(reason), _) => Err(ChainError::Refused(reason)),
+            // Its coins may never be locked; should they be, they can be taken then.
+            (None, Some(vault)) if vault.status == VaultStatus::Verified => {
+                Err(ChainError::NotThere { number: vault.registered.saturating_add(1) })
+            }
+            (None, _) => Err(ChainError::Refused("both outputs of the vault are gone".to_owned())),
+        }
     }
+}
+
+/// Which of the rungs with these `rates`, ascending, to begin with: the cheapest that meets the market, or the dearest.
+fn first_rung(rates: &[u64], market: u64) -> usize {
+    let meets = rates.iter().position(|rate| *rate >= market);
+    meets.unwrap_or_else(|| rates.len().saturating_sub(1))
 }
 
 /// What is looked for in the blocks of a gap.
@@ -589,6 +623,8 @@ enum Stands {
 /// What sending the slashing transactions of one output came to.
 enum Climbed {
     There(Progress),
+    /// The network does not take any: something that pays more spends the output already.
+    Refused(String),
     /// The output is not there to be taken.
     Gone,
 }
@@ -793,3 +829,16 @@ const PATIENCE_BLOCKS: u32 = 6;
 
 /// Core: an input is spent or never was.
 const MISSING_INPUTS: i32 = -25;
+
+#[cfg(test)]
+mod tests {
+    use super::first_rung;
+
+    #[test]
+    fn r28_the_first_rung_is_the_cheapest_that_meets_the_market() {
+        for (market, rung) in [(0, 0), (1_000, 0), (1_001, 1), (5_000, 1), (25_000, 2), (25_001, 2)] {
+            assert_eq!(first_rung(&[1_000, 5_000, 25_000], market), rung, "{market}");
+        }
+        assert_eq!(first_rung(&[], 1), 0);
+    }
+}

@@ -176,6 +176,18 @@ pub struct Pooled {
     pub height: u32,
 }
 
+/// What `estimatesmartfee` says: bitcoin per 1000 virtual bytes; nothing while the node has seen too little.
+#[derive(Clone, Debug, Deserialize)]
+struct Estimate {
+    feerate: Option<f64>,
+}
+
+/// What `getmempoolinfo` says, as far as we look: bitcoin per 1000 virtual bytes.
+#[derive(Clone, Debug, Deserialize)]
+struct Mempool {
+    mempoolminfee: f64,
+}
+
 /// What a bitcoind would do with a transaction.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Acceptance {
@@ -301,6 +313,21 @@ impl Client {
             Err(error) if error.is_not_found() => Ok(None),
             other => other.map(Some),
         }
+    }
+
+    /// What a transaction pays today to be mined within two blocks, satoshis per 1000 weight units, rounded up: the node's
+    /// estimate, and at least what its mempool asks. A node without an estimate says the latter.
+    ///
+    /// # Errors
+    ///
+    /// [`RpcError`].
+    pub async fn market_rate(&self) -> Result<u64, RpcError> {
+        let estimate: Estimate = self.call("estimatesmartfee", rpc_params![SOON_BLOCKS]).await?;
+        let mempool: Mempool = self.call("getmempoolinfo", rpc_params![]).await?;
+        let senseless = |_| RpcError::Senseless { method: "estimatesmartfee" };
+        let per_kilobyte = [estimate.feerate.unwrap_or_default(), mempool.mempoolminfee];
+        let rates = per_kilobyte.map(|rate| Amount::from_btc(rate).map(|rate| rate.to_sat().div_ceil(4)));
+        Ok(rates.into_iter().collect::<Result<Vec<_>, _>>().map_err(senseless)?.into_iter().max().unwrap_or(0))
     }
 
     /// Every confirmed coin under a script, by a scan of the whole UTXO set: slow on mainnet, meant for devnets.
@@ -481,6 +508,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The most coins one scan may find.
 const MAX_COINS: usize = 20_000;
+
+/// In how many blocks a slash is wanted.
+const SOON_BLOCKS: u32 = 2;
 
 /// `maxfeerate` that allows any.
 const ANY_FEE_RATE: u32 = 0;

@@ -12,9 +12,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use bitcoin::hashes::Hash as _;
-use bitcoin::{Amount, FeeRate, Network, Transaction, Txid};
+use bitcoin::{Amount, FeeRate, Network, Transaction, TxOut, Txid};
 use bitcoind::{Bitcoind, Lifetime};
 use palisade_bitcoin::client::Client;
+use palisade_bitcoin::expansion::{self, FundingCoin};
 use palisade_bitcoin::registration::Presigned;
 use palisade_bitcoin::staker::{Coin, Wallet};
 use palisade_bitcoin::vault::{Held, Versions};
@@ -26,7 +27,7 @@ use palisade_types::genesis::{Contracts, Parameters};
 use palisade_types::observation::{Fact, VaultConfirmed, VaultSpent};
 use palisade_types::randomness::{Commitment, Opening};
 use palisade_types::slash::{Case, OrderStatus, SlashOrder, SlashTarget};
-use palisade_types::vault::{Spend, Vault, VaultLoss, VaultRegistration, VaultStatus};
+use palisade_types::vault::{Phase, Spend, Vault, VaultLoss, VaultRegistration, VaultStatus};
 use palisade_types::{
     Address, CaseId, Digest, Evidence, Genesis, Hash, Height, List, MicroUsd, Operator, OperatorId, Sats, Statement,
 };
@@ -99,14 +100,57 @@ impl Regtest {
         self.chain.observe(&after, &upto, &watch(vault)).await.unwrap()
     }
 
+    /// The staker's coins that can be spent, largest first.
+    async fn coins(&self) -> Vec<Coin> {
+        let found = self.client().coins(&self.people.wallet.script_pubkey()).await.unwrap();
+        let tip = self.height().await;
+        let mature = found.iter().filter(|found| !found.coinbase || found.height + 100 <= tip);
+        let mut coins: Vec<Coin> = mature.map(|found| found.coin).collect();
+        coins.sort_unstable_by_key(|coin| (std::cmp::Reverse(coin.value), coin.outpoint));
+        coins
+    }
+
+    /// Has the covenant sign for a stake that is not sent: the staker's transaction, and the vault it will be.
+    async fn sign_ahead(&self, staking_time: u16) -> (Transaction, Vault) {
+        let (people, versions) = (&self.people, self.chain.versions());
+        let rules = versions.at(0).unwrap();
+        let terms = people.staking_terms(rules, staking_time);
+        let (amount, rate) = (Amount::from_sat(100_000_000), FeeRate::from_sat_per_vb_u32(5));
+        let staking = people.wallet.stake(&self.coins().await, &terms, amount, rate).unwrap();
+        let draft = people.register(&staking, &people.vault(&staking, rules, staking_time), (None, None));
+        let registration = people.presign(&draft, None, None, versions, 2);
+        let id = Presigned::check(&registration, None, versions).unwrap().draft().id();
+        let registered = self.chain.tip().await.unwrap().number;
+        (staking, Vault { id, registration, registered, start: None, status: VaultStatus::Verified })
+    }
+
+    /// Has the covenant sign for `parent` to grow by half a bitcoin: the complete transaction, unsent, and the child.
+    async fn expand(&self, parent: &Vault) -> (Transaction, Vault) {
+        let (people, versions) = (&self.people, self.chain.versions());
+        let rules = versions.at(0).unwrap();
+        let coin = self.coins().await[0];
+        let output = TxOut { value: coin.value, script_pubkey: people.wallet.script_pubkey() };
+        let funding = FundingCoin { outpoint: coin.outpoint, output };
+        let old = Presigned::held(&parent.registration, versions).unwrap();
+        let terms = people.staking_terms(rules, 1_000);
+        let rest = Some((Amount::from_sat(150_000_000), people.wallet.script_pubkey()));
+        let rate = FeeRate::from_sat_per_vb_u32(5);
+        let transaction = expansion::build(old.vault(), &terms, &funding, rest, rate).unwrap();
+        let how = (None, Some(expansion::write(parent.id, &funding).unwrap()));
+        let draft = people.register(&transaction, &people.vault(&transaction, rules, 1_000), how);
+        let before = Some(&parent.registration);
+        let registration = people.presign(&draft, before, None, versions, 2);
+        let presigned = Presigned::check(&registration, before, versions).unwrap();
+        let complete = people.wallet.expand(&presigned).unwrap();
+        let (id, registered) = (presigned.draft().id(), self.chain.tip().await.unwrap().number);
+        (complete, Vault { id, registration, registered, start: None, status: VaultStatus::Verified })
+    }
+
     /// Stakes for `staking_time` blocks and has two of three covenant members sign: a registration the ledger may hold.
     async fn stake(&self, staking_time: u16) -> (VaultRegistration, Vault) {
         let (people, versions) = (&self.people, self.chain.versions());
         let rules = versions.at(0).unwrap();
-        let found = self.client().coins(&people.wallet.script_pubkey()).await.unwrap();
-        let tip = self.height().await;
-        let mature = found.iter().filter(|found| !found.coinbase || found.height + 100 <= tip);
-        let coins: Vec<Coin> = mature.map(|found| found.coin).collect();
+        let coins = self.coins().await;
         let terms = people.staking_terms(rules, staking_time);
         let amount = Amount::from_sat(100_000_000);
         let staking = people.wallet.stake(&coins, &terms, amount, FeeRate::from_sat_per_vb_u32(5)).unwrap();
@@ -174,7 +218,20 @@ async fn connect(bitcoind: &Bitcoind, genesis: &Arc<Genesis>) -> Result<Bitcoin,
 }
 
 fn watch(vault: &Vault) -> Watch {
-    Watch { vaults: BTreeMap::from([(vault.id, vault.clone())]), ..Watch::default() }
+    watch_all(&[vault])
+}
+
+fn watch_all(vaults: &[&Vault]) -> Watch {
+    let vaults = vaults.iter().map(|vault| (vault.id, (*vault).clone()));
+    Watch { vaults: BTreeMap::from_iter(vaults), ..Watch::default() }
+}
+
+fn spent(vault: &Vault, spend: Spend) -> Fact {
+    Fact::VaultSpent(VaultSpent { id: vault.id, spend })
+}
+
+fn locked(vault: &Vault, height: u32) -> Fact {
+    Fact::VaultConfirmed(VaultConfirmed { id: vault.id, height: u64::from(height) })
 }
 
 /// The fact that a vault's coins are locked where its registration says.
@@ -343,6 +400,174 @@ async fn r28_a_slash_that_waits_climbs_to_the_next_rung() {
     assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(dear));
     assert_eq!(ladder().len(), 2);
 }
+
+#[tokio::test]
+async fn a_vault_signed_for_ahead_is_found_by_its_transaction_and_so_is_its_spend() {
+    let net = Regtest::start().await;
+    let (staking, vault) = net.sign_ahead(1_000).await;
+    let quiet = net.settle().await;
+    assert_eq!(net.observe(net.start_point(), quiet, &vault).await, []);
+    net.send(&staking).await;
+    net.mine(1).await;
+    let height = net.height().await;
+    let upto = net.settle().await;
+    assert_eq!(net.observe(quiet, upto, &vault).await, [locked(&vault, height)]);
+    // Whoever registers it after that looked away: it names its block then.
+    let late = Vault { registered: upto.number, ..vault.clone() };
+    let next = net.settle().await;
+    assert_eq!(net.observe(upto, next, &late).await, []);
+
+    // The staker unbonds in the block that locks his coins: one gap holds both, in the order of the chain.
+    let (staking, vault) = net.sign_ahead(1_000).await;
+    let presigned = Presigned::held(&vault.registration, net.chain.versions()).unwrap();
+    let unbonding = net.people.wallet.unbond(&presigned).unwrap();
+    net.send(&staking).await;
+    net.send(&unbonding).await;
+    net.mine(1).await;
+    let height = net.height().await;
+    let last = net.settle().await;
+    let facts = [locked(&vault, height), spent(&vault, Spend::Unbonded(id(&unbonding)))];
+    assert_eq!(net.observe(next, last, &vault).await, facts);
+}
+
+#[tokio::test]
+async fn r28_an_active_stake_is_expanded_and_its_child_is_slashed() {
+    let net = Regtest::start().await;
+    let (_, mut parent) = net.stake(1_000).await;
+    let first = net.settle().await;
+    parent.status = VaultStatus::Active;
+    let (complete, mut child) = net.expand(&parent).await;
+    // Nobody can take what is not locked yet, and that is no refusal for ever.
+    let early = net.chain.execute(&net.equivocate(&child, &net.people.providers[0])).await;
+    assert!(matches!(early, Err(ChainError::NotThere { .. })));
+
+    net.send(&complete).await;
+    net.mine(1).await;
+    let height = net.height().await;
+    let second = net.settle().await;
+    let both = watch_all(&[&parent, &child]);
+    let moved = spent(&parent, Spend::Expanded(id(&complete)));
+    let facts = net.chain.observe(&first, &second, &both).await.unwrap();
+    assert_eq!(facts, [moved, locked(&child, height)]);
+    let unknown = net.chain.observe(&first, &second, &watch(&parent)).await.unwrap();
+    assert_eq!(
+        unknown,
+        [spent(&parent, Spend::Unexpected(id(&complete)))],
+        "r27: without a registration it is a breach"
+    );
+
+    // The parent's coins are gone; the child's are taken.
+    let gone = net.chain.execute(&net.equivocate(&parent, &net.people.providers[0])).await;
+    assert!(matches!(gone, Err(ChainError::Refused(_))));
+    child.status = VaultStatus::Active;
+    let execution = net.equivocate(&child, &net.people.providers[0]);
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
+    let last = net.settle().await;
+    let spend = Spend::Slashed(VaultLoss { txid: sent, taken: Sats::new(15_000_000) });
+    assert_eq!(net.observe(second, last, &child).await, [spent(&child, spend)]);
+}
+
+/// GHSA-4rm2-cj74-f62h: the child unbonds before anybody has said that the parent is closed.
+#[tokio::test]
+async fn a_child_that_unbonds_at_once_is_seen_to_grow_and_to_unbond_in_one_gap() {
+    let net = Regtest::start().await;
+    let (_, mut parent) = net.stake(1_000).await;
+    let first = net.settle().await;
+    parent.status = VaultStatus::Active;
+    let (complete, child) = net.expand(&parent).await;
+    net.send(&complete).await;
+    net.mine(1).await;
+    let height = net.height().await;
+    let presigned = Presigned::held(&child.registration, net.chain.versions()).unwrap();
+    let unbonding = net.people.wallet.unbond(&presigned).unwrap();
+    net.send(&unbonding).await;
+    let upto = net.settle().await;
+    let facts = net.chain.observe(&first, &upto, &watch_all(&[&parent, &child])).await.unwrap();
+    let unbonded = spent(&child, Spend::Unbonded(id(&unbonding)));
+    assert_eq!(facts, [spent(&parent, Spend::Expanded(id(&complete))), locked(&child, height), unbonded]);
+}
+
+#[tokio::test]
+async fn an_expired_vault_weighs_nothing_and_is_slashed_all_the_same_until_its_coins_are_spent() {
+    let net = Regtest::start().await;
+    let terms = net.genesis.terms(0).unwrap();
+    let (_, mut vault) = net.stake(12).await;
+    let start = vault.registration.inclusion.as_ref().unwrap().height;
+    vault.start = Some(start);
+    vault.status = VaultStatus::Active;
+    // Locked for 12 blocks, unbonding takes 6: at the sixth there is no time left to answer a fault.
+    assert_eq!((vault.phase(terms, start + 5), vault.phase(terms, start + 6)), (Phase::Active, Phase::Expired));
+    net.mine(9).await;
+    let anchor = net.chain.tip().await.unwrap();
+    assert_eq!(vault.phase(terms, anchor.number), Phase::Expired);
+    let execution = net.equivocate(&vault, &net.people.providers[0]);
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
+    let last = net.settle().await;
+    let spend = Spend::Slashed(VaultLoss { txid: sent, taken: Sats::new(10_000_000) });
+    assert_eq!(net.observe(anchor, last, &vault).await, [spent(&vault, spend)]);
+}
+
+#[tokio::test]
+async fn a_staker_who_races_with_the_unbonding_transaction_is_outbid_in_the_mempool() {
+    let net = Regtest::start().await;
+    let (registration, vault) = net.stake(1_000).await;
+    let presigned = Presigned::held(&registration, net.chain.versions()).unwrap();
+    net.send(&net.people.wallet.unbond(&presigned).unwrap()).await;
+    let execution = net.equivocate(&vault, &net.people.providers[0]);
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
+    let dear = presigned.vault().slashings().iter().find(|one| one.held == Held::Staked && one.rung == 1).unwrap();
+    assert_eq!(sent, id(&dear.transaction), "the cheapest rung pays less than he does");
+    net.mine(1).await;
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(sent));
+}
+
+#[tokio::test]
+async fn r30_a_slash_that_a_reorganisation_took_out_is_carried_out_again() {
+    let net = Regtest::start().await;
+    let (_, vault) = net.stake(1_000).await;
+    let execution = net.equivocate(&vault, &net.people.providers[0]);
+    let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
+    net.mine(1).await;
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(sent));
+    let block = net.client().block_hash(net.height().await).await.unwrap();
+    net.client().invalidate(block).await.unwrap();
+    mine_empty(&net, 2).await;
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Sent(sent), "it is on its way again");
+    net.mine(1).await;
+    assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(sent));
+}
+
+#[tokio::test]
+async fn r28_a_slash_starts_at_the_rung_that_the_market_asks() {
+    let net = Regtest::start().await;
+    let (_, vault) = net.stake(1_000).await;
+    let presigned = Presigned::held(&vault.registration, net.chain.versions()).unwrap();
+    let [cheap, dear] = [0, 1].map(|rung| presigned.vault().rate(&presigned.vault().slashings()[rung]));
+    let quiet = net.client().market_rate().await.unwrap();
+    assert!(quiet < cheap, "{quiet}");
+    // Everybody pays ten times that, until the node believes it.
+    let rate = FeeRate::from_sat_per_vb_u32(40);
+    for _ in 0..MANY_BLOCKS {
+        if net.client().market_rate().await.unwrap() > cheap {
+            break;
+        }
+        for coin in net.coins().await.into_iter().take(6) {
+            let half = TxOut { value: coin.value / 2, script_pubkey: net.people.wallet.script_pubkey() };
+            net.send(&net.people.wallet.pay(&[coin], half, rate).unwrap()).await;
+        }
+        net.mine(1).await;
+    }
+    let market = net.client().market_rate().await.unwrap();
+    assert!((cheap..=dear).contains(&market), "{cheap} {market} {dear}");
+    let Progress::Sent(sent) = net.chain.execute(&net.equivocate(&vault, &net.people.providers[0])).await.unwrap()
+    else {
+        panic!("not mined yet")
+    };
+    assert_eq!(sent, id(&presigned.vault().slashings()[1].transaction));
+}
+
+/// After so many busy blocks a node has an estimate.
+const MANY_BLOCKS: u32 = 40;
 
 /// Blocks that leave the mempool as it is.
 async fn mine_empty(net: &Regtest, blocks: u32) {

@@ -351,6 +351,30 @@ fn a_covenant_member_signs_only_what_he_checked_himself() {
     assert!(Draft::check(&draft, None, &versions).unwrap().check_inclusion(&block.header).is_ok());
 }
 
+/// R32's other side: a staker locks his coins only when everything that can take them is signed.
+#[test]
+fn a_member_signs_before_the_coins_are_locked_and_the_block_is_named_later() {
+    let (people, versions) = worlds().remove(0);
+    let rules = versions.at(5).unwrap();
+    let mut unsigned = people.stake(rules, 128);
+    let signed = unsigned.clone();
+    unsigned.input[0].witness.clear(); // the staker keeps his signature until then
+    let ahead = people.register(&unsigned, &people.vault(&unsigned, rules, 128), (None, None));
+    let whole = people.presign(&ahead, None, None, &versions, 2);
+    let presigned = Presigned::check(&whole, None, &versions).unwrap();
+    assert_eq!(presigned.draft().inclusion(), None);
+    let block = stake::block_with(signed);
+    assert_eq!(presigned.draft().check_inclusion(&block.header), Err(RegistrationError::Unseen));
+    assert_eq!(block.txdata[1].compute_txid(), unsigned.compute_txid());
+    // With a block it is another registration, and endorsed anew.
+    let mut known = whole.clone();
+    let proof = MerkleProof::of(&block, 1).unwrap();
+    known.inclusion = Some(palisade_bitcoin::registration::inclusion(&proof, block.block_hash(), 5).unwrap());
+    assert!(matches!(Presigned::check(&known, None, &versions), Err(RegistrationError::Endorsement(_))));
+    let known = people.presign(&known, None, Some(&block.header), &versions, 2);
+    assert!(Presigned::check(&known, None, &versions).is_ok());
+}
+
 #[test]
 fn a_session_counts_good_answers_once_and_bad_ones_never() {
     let (people, versions) = worlds().remove(0);
