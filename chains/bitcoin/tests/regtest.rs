@@ -121,7 +121,7 @@ impl Regtest {
         let registration = people.presign(&draft, None, None, versions, 2);
         let id = Presigned::check(&registration, None, versions).unwrap().draft().id();
         let registered = self.chain.tip().await.unwrap().number;
-        (staking, Vault { id, registration, registered, start: None, status: VaultStatus::Verified })
+        (staking, Vault { id, registration, registered, start: None, status: VaultStatus::Verified, since: registered })
     }
 
     /// Has the covenant sign for `parent` to grow by half a bitcoin: the complete transaction, unsent, and the child.
@@ -143,7 +143,10 @@ impl Regtest {
         let presigned = Presigned::check(&registration, before, versions).unwrap();
         let complete = people.wallet.expand(&presigned).unwrap();
         let (id, registered) = (presigned.draft().id(), self.chain.tip().await.unwrap().number);
-        (complete, Vault { id, registration, registered, start: None, status: VaultStatus::Verified })
+        (
+            complete,
+            Vault { id, registration, registered, start: None, status: VaultStatus::Verified, since: registered },
+        )
     }
 
     /// Stakes for `staking_time` blocks and has two of three covenant members sign: a registration the ledger may hold.

@@ -257,27 +257,29 @@ fn has_child(state: State<'_>, parent: &VaultId, txid: &Hash) -> bool {
 pub(crate) fn lapse(draft: &mut Draft<'_>) {
     let state = draft.state();
     let anchor = state.anchor(ChainKind::Bitcoin).number;
-    let lapsed: Vec<Vault> = state.vaults().filter(|vault| has_lapsed(state, vault, anchor)).cloned().collect();
-    for vault in lapsed {
-        if draft.state().is_convicted(&vault.registration.operator) {
+    let waiting = state.vaults().filter(|vault| vault.status == VaultStatus::Verified);
+    let hopeless: Vec<(Vault, u64)> =
+        waiting.filter_map(|vault| Some((vault.clone(), hopeless_from(state, vault)?))).collect();
+    for (vault, from) in hopeless {
+        let forgotten = anchor > from.saturating_add(LAPSE_BLOCKS);
+        let convicted = draft.state().is_convicted(&vault.registration.operator);
+        if convicted && (forgotten || vault.parent().is_some()) {
             settle(draft, &vault, OrderStatus::Escaped);
-        } else {
+        } else if forgotten && !convicted {
             draft.take_away(RowKey::Vault(vault.id));
         }
     }
 }
 
-/// What the covenant signed for an expansion lets the parent's coins go for as long as they lie there: it waits as long
-/// as that, so that it is known when it comes. A parent is only verified after its chain took its coins back (R30).
-fn has_lapsed(state: State<'_>, vault: &Vault, anchor: u64) -> bool {
-    if vault.status != VaultStatus::Verified {
-        return false;
-    }
-    match vault.parent() {
-        None => anchor > vault.registered.saturating_add(LAPSE_BLOCKS),
-        Some(parent) => state
-            .vault(parent)
-            .is_none_or(|parent| !matches!(parent.status, VaultStatus::Active | VaultStatus::Verified)),
+/// From which anchor on nothing is expected of a vault that is only verified: what comes later still may, for a while. What the
+/// covenant signed for an expansion lets the parent's coins go for as long as they lie there, and again when their chain takes
+/// their end back (R30): it waits as long as that, so that it is known when it comes.
+fn hopeless_from(state: State<'_>, vault: &Vault) -> Option<u64> {
+    let Some(parent) = vault.parent() else { return Some(vault.registered) };
+    match state.vault(parent) {
+        Some(parent) if matches!(parent.status, VaultStatus::Active | VaultStatus::Verified) => None,
+        Some(parent) => Some(parent.since),
+        None => Some(vault.registered),
     }
 }
 

@@ -293,6 +293,10 @@ fn of_several_expansions_one_comes_and_the_others_lapse() {
     run.observe(Bitcoin, 210 + LAPSE_BLOCKS, vec![]);
     assert_eq!(run.ledger.vaults().count(), 1 + MAX_EXPANSIONS);
     run.observe(Bitcoin, 215 + LAPSE_BLOCKS, expanded(parent.id, first, 212 + LAPSE_BLOCKS));
+    // r30: should Bitcoin take that back, another one may come.
+    run.observe(Bitcoin, 215 + 2 * LAPSE_BLOCKS, vec![]);
+    assert_eq!(run.ledger.vaults().count(), 1 + MAX_EXPANSIONS);
+    run.observe(Bitcoin, 216 + 2 * LAPSE_BLOCKS, vec![]);
     let left: Vec<_> = run.ledger.vaults().map(|vault| vault.id).collect();
     assert!(left.len() == 2 && left.contains(&parent.id) && left.contains(&first));
 }
@@ -303,7 +307,8 @@ fn a_parents_other_end_ends_its_expansion() {
         let (mut run, parent) = active(15);
         let child = hold(&mut run, |run| run.network.expanded(&parent, 0, 2, BTC));
         run.observe(Bitcoin, 210, vec![spent(parent.id, spend), Network::confirmed(child, 208)]);
-        assert_eq!(status(&run, &parent.id), over);
+        assert_eq!((status(&run, &parent.id), status(&run, &child)), (over, VaultStatus::Verified));
+        run.observe(Bitcoin, 210 + LAPSE_BLOCKS + 1, vec![]);
         assert!(run.ledger.vault(&child).is_none());
         run.ledger.audit().unwrap();
     };
