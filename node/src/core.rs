@@ -8,6 +8,7 @@
 //! [`Core::commit`] → confirmed by our own followers (R7) → attested (BLS) → certificate → finality votes (EOTS). In a
 //! BTC-only network confirmation is followed by the votes at once (R22).
 
+mod claims;
 mod finality;
 
 use crate::handle::RegistrationRefused;
@@ -26,6 +27,7 @@ use palisade_ledger::{Changes, Invalid, Ledger};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::{ChainKind, ChainPoint, Execution};
+use palisade_types::claim::Claim;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Evidence, Unproven, VotePair};
 use palisade_types::genesis::Genesis;
@@ -57,6 +59,9 @@ pub enum Action {
     Observe(Wanted),
     /// Ask the signer to attest; the answer is [`Core::attested`] or [`Core::unattested`].
     Attest(Box<Attest>),
+    /// Ask the signer to attest a claim about a vault; the answer is [`Core::attested`]. A refusal needs no answer: the next
+    /// epoch claims again.
+    AttestClaim(Box<AttestClaim>),
     /// Ask the signer for a finality vote; the answer is [`Core::voted`].
     Vote {
         /// The checkpoint and its block.
@@ -81,6 +86,10 @@ pub enum Action {
     Certified(QuorumCertificate),
     /// Keep a checkpoint's certificate for whoever asks.
     BitcoinCertified(BitcoinCertificate),
+    /// Keep a vault claim's certificate for whoever asks; it takes the place of an earlier one.
+    ClaimCertified(QuorumCertificate),
+    /// Certificates of claims below this number are worth nothing any more.
+    ForgetClaims(u64),
     /// Every block up to this one agrees with what our own followers saw: durable before it is relied on (R7).
     Confirmed(FinalBlock),
     /// Keep an item that waits, so that a restart does not lose it.
@@ -117,6 +126,17 @@ pub struct Attest {
     /// Shows in the header's state which block stands at the height attested before (R16).
     pub ancestry: Option<Ancestry>,
     /// The Ethereum anchor of the epoch's boundary block, which a waiting guard compares (R15).
+    pub epoch_start: u64,
+}
+
+/// What the signer needs to attest a claim.
+#[derive(Clone, Debug)]
+pub struct AttestClaim {
+    /// What the ledger says of a vault, in an ether-final block.
+    pub claim: Claim,
+    /// The first height of its epoch, below which nobody can have signed it.
+    pub first: Height,
+    /// As in [`Attest`].
     pub epoch_start: u64,
 }
 
@@ -244,6 +264,7 @@ pub struct Core {
     certified: Option<QuorumCertificate>,
     boundary_certificate: Option<QuorumCertificate>,
     bitcoin_certified: BTreeMap<u64, BitcoinCertificate>,
+    claims: claims::Claims,
     sessions: Sessions,
     early: BTreeMap<(u64, OperatorId), Vec<Message>>,
     said: Vec<(u64, Message)>,
@@ -294,6 +315,7 @@ impl Core {
             certified: None,
             boundary_certificate: None,
             bitcoin_certified: BTreeMap::new(),
+            claims: claims::Claims::of(&ledger),
             sessions: Sessions::new(versions),
             early: BTreeMap::new(),
             said: Vec::new(),
@@ -469,6 +491,7 @@ impl Core {
             )));
         }
         let run = self.ledger.finality().run;
+        self.claims.keep(height, changes.rows());
         self.ledger.apply(changes);
         self.tell_run(run);
         self.previews.clear();
@@ -482,6 +505,7 @@ impl Core {
         self.forget();
         self.proceed();
         self.hear_early();
+        self.hear_early_claims();
     }
 
     /// Whether `block` applies to the head; what it changes is kept.
@@ -719,7 +743,11 @@ impl Core {
     /// Hears a message of another operator. False when it was worthless: the sender pays, and it is not passed on.
     pub fn hear(&mut self, now: Millis, message: Message) -> bool {
         match message {
+            Message::Attestation(attestation) if attestation.statement.domain == self.ledger.domains().claim => {
+                self.hear_claim(attestation)
+            }
             message @ (Message::Attestation(_) | Message::Vote(_)) => self.hear_final(message),
+            Message::ClaimCertificate(certificate) => self.hear_claim_certificate(*certificate),
             Message::Evidence(evidence) => match self.submit_evidence(*evidence) {
                 Ok(_) | Err(Unproven::AlreadyConvicted) => true,
                 Err(_) => false,

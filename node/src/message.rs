@@ -3,6 +3,7 @@
 use palisade_bitcoin::covenant::Answer;
 use palisade_types::attestation::{Attestation, FinalityVote};
 use palisade_types::canonical::{Canonical, Malformed, Reader};
+use palisade_types::certificate::QuorumCertificate;
 use palisade_types::evidence::Evidence;
 use palisade_types::ids::Hash;
 use palisade_types::randomness::RandomnessCommitment;
@@ -14,7 +15,7 @@ pub const MAX_MESSAGE: usize = 512 << 10;
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// What an operator says of a block.
+    /// What an operator says of a block, or of a vault.
     Attestation(Attestation),
     /// What a finality provider says of a checkpoint.
     Vote(Box<FinalityVote>),
@@ -26,6 +27,8 @@ pub enum Message {
     Presigned(Box<Presigned>),
     /// A promise of nonces that asks to be put into a block.
     Randomness(RandomnessCommitment),
+    /// A vault claim's certificate, for somebody who still asks for it by saying the claim again.
+    ClaimCertificate(Box<QuorumCertificate>),
 }
 
 /// One covenant member's answer to one registration.
@@ -68,6 +71,10 @@ impl Canonical for Message {
                 presigned.write(out);
             }
             Self::Randomness(commitment) => (5_u8, *commitment).write(out),
+            Self::ClaimCertificate(certificate) => {
+                out.push(14);
+                certificate.write(out);
+            }
         }
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -78,6 +85,7 @@ impl Canonical for Message {
             3 => Self::Registration(Canonical::read(input)?),
             4 => Self::Presigned(Canonical::read(input)?),
             5 => Self::Randomness(Canonical::read(input)?),
+            14 => Self::ClaimCertificate(Canonical::read(input)?),
             tag => return Err(Malformed::UnknownTag { of: "Message", tag }),
         })
     }

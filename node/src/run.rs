@@ -284,6 +284,11 @@ fn resume(core: &mut Core, store: &Store, genesis: &Arc<Genesis>, attested: Opti
     {
         core.resume_certificate(certificate);
     }
+    for number in core.open_claims() {
+        if let Some(certificate) = store.claim_certificate(number)? {
+            core.resume_claim(&certificate);
+        }
+    }
     let head = core.ledger().head().height;
     let unsaid = boundary.filter(|height| *height < head && attested.is_none_or(|last| last.height < *height));
     let tree = match (core.unchecked(), unsaid) {
@@ -681,6 +686,7 @@ impl Actor {
                     }
                 }
                 Action::Attest(attest) => self.ask(Task::Attest(attest)),
+                Action::AttestClaim(asked) => self.ask(Task::Claim(asked)),
                 Action::Vote { checkpoint, promise, epoch_start } => {
                     self.ask(Task::Vote { checkpoint, promise, epoch_start });
                 }
@@ -700,6 +706,11 @@ impl Actor {
                     tracing::debug!(height = certificate.slot, "certified by bitcoin");
                     self.kept_for_readers(self.store.put_bitcoin_certificate(&certificate));
                 }
+                Action::ClaimCertified(certificate) => {
+                    tracing::debug!(number = certificate.slot, "a vault claim is certified");
+                    self.kept_for_readers(self.store.put_claim_certificate(&certificate));
+                }
+                Action::ForgetClaims(first) => self.kept_for_readers(self.store.forget_claim_certificates(first)),
                 Action::Confirmed(block) => self.kept_for_readers(self.store.put_confirmed(&block)),
                 Action::Keep(item) => {
                     self.kept_for_readers(self.store.keep_pending(&Pool::name(&item), &item.to_bytes()))

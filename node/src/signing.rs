@@ -1,7 +1,7 @@
 //! One task that asks the signer for what the core wants signed, one thing after the other and in order; and another
 //! that presigns vaults where this operator is a member of the covenant.
 
-use crate::core::Attest;
+use crate::core::{Attest, AttestClaim};
 use crate::message::Presigned;
 use crate::sessions::Asked;
 use crate::signer::{Refused, Signer};
@@ -22,6 +22,8 @@ use tokio::sync::mpsc;
 pub enum Task {
     /// A block.
     Attest(Box<Attest>),
+    /// A claim about a vault.
+    Claim(Box<AttestClaim>),
     /// A checkpoint.
     Vote {
         /// The checkpoint and its block.
@@ -64,6 +66,10 @@ pub async fn sign(signer: Signer, mut tasks: mpsc::UnboundedReceiver<Task>, sign
     while let Some(task) = tasks.recv().await {
         let result = match task {
             Task::Attest(attest) => attested(&signer, *attest).await,
+            Task::Claim(asked) => signer
+                .attest_claim(asked.claim, asked.first, asked.epoch_start)
+                .await
+                .map_or_else(|refused| refusal("a vault claim", &refused), Signed::Attested),
             Task::Vote { checkpoint, promise, epoch_start } => voted(&signer, checkpoint, promise, epoch_start)
                 .await
                 .map_or_else(|refused| refusal("a finality vote", &refused), Signed::Voted),

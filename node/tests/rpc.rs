@@ -254,6 +254,15 @@ async fn what_is_not_there_is_named() {
     assert_eq!(code(&client.case("0x01".to_owned()).await.unwrap_err()), 1002);
     assert_eq!(code(&client.vault(format!("{}:0", "00".repeat(32))).await.unwrap_err()), 1304);
     assert_eq!(code(&client.certificate(1).await.unwrap_err()), 1305);
+    assert_eq!(code(&client.vault_claim(format!("{}:0", "00".repeat(32))).await.unwrap_err()), 1307);
+    assert_eq!(code(&client.attestation_certificate("ledger".to_owned(), 1).await.unwrap_err()), 1305);
+    assert_eq!(code(&client.attestation_certificate("vault-claim".to_owned(), 1).await.unwrap_err()), 1305);
+    assert_eq!(code(&client.attestation_status("bitcoin".to_owned(), 1).await.unwrap_err()), 1306);
+    let status = client.attestation_status("ledger".to_owned(), 1).await.unwrap();
+    let block = client.block(1).await.unwrap();
+    assert_eq!((status.digest, status.epoch, status.certified), (Some(block.id), Some(0), false));
+    let status = client.attestation_status("vault-claim".to_owned(), 1).await.unwrap();
+    assert_eq!((status.digest, status.epoch, status.said.len()), (None, None, 0));
     // R6: nobody attests in an epoch without weight, so there is no proof to wait for.
     let key = text::hex_bytes(&RowKey::Epoch.to_bytes());
     assert_eq!(code(&client.proof(key).await.unwrap_err()), 1305);

@@ -245,6 +245,37 @@ impl Store {
         self.read(CERTIFICATES, &certificate_key(1, height), "a Bitcoin certificate")
     }
 
+    /// Keeps the quorum certificate of a vault claim; a later one, with more signers, takes its place. Not synced.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn put_claim_certificate(&self, certificate: &QuorumCertificate) -> Result<(), StoreError> {
+        let key = certificate_key(2, Height::new(certificate.slot));
+        let put = self.db().put_cf(self.family(CERTIFICATES), key, certificate.to_bytes());
+        put.map_err(failed("keeping a claim's certificate"))
+    }
+
+    /// The quorum certificate of the vault claim with this number.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
+    pub fn claim_certificate(&self, number: u64) -> Result<Option<QuorumCertificate>, StoreError> {
+        self.read(CERTIFICATES, &certificate_key(2, Height::new(number)), "a claim's certificate")
+    }
+
+    /// Forgets the certificates of claims below `first`: no contract takes them any more.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn forget_claim_certificates(&self, first: u64) -> Result<(), StoreError> {
+        let (start, end) = (certificate_key(2, Height::new(0)), certificate_key(2, Height::new(first)));
+        let forgotten = self.db().delete_range_cf(self.family(CERTIFICATES), start, end);
+        forgotten.map_err(failed("forgetting certificates of claims"))
+    }
+
     /// Remembers up to which block our own followers agree (R7). Not synced by itself: the next commit's sync makes it
     /// durable too, since the log keeps the order.
     ///

@@ -39,6 +39,7 @@ use palisade_types::block::{Block, Item};
 use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::{ChainError, ChainKind};
+use palisade_types::claim::Claim;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Domains, VotePair};
 use palisade_types::genesis::VaultTerms;
@@ -331,7 +332,9 @@ impl World {
             let (head, _) = operator.disk.blocks.last().expect("everybody has a block");
             assert_eq!(head.header.state_root, operator.ledger().root(), "{index} has another root");
             operator.ledger().audit().expect("a ledger is sound");
-            for (slot, digest) in &operator.disk.certified {
+            // What is claimed of vaults is counted by numbers, not by heights.
+            let claims = operator.ledger().domains().claim;
+            for (slot, digest) in operator.disk.certified.iter().filter(|((domain, _), _)| *domain != claims) {
                 let block = usize::try_from(slot.1).ok().and_then(|slot| longest.disk.blocks.get(slot - 1));
                 let id = block.map(|(block, _)| Digest::from(block.id()));
                 assert_eq!(id, Some(*digest), "a certificate of another block\n{}", self.describe());
@@ -564,6 +567,7 @@ impl Operator {
         match action {
             Action::Observe(wanted) => self.asked.push_back(wanted),
             Action::Attest(attest) => self.tasks.push_back(Task::Attest(attest)),
+            Action::AttestClaim(asked) => self.tasks.push_back(Task::Claim(asked)),
             Action::Vote { checkpoint, promise, epoch_start } => {
                 self.tasks.push_back(Task::Vote { checkpoint, promise, epoch_start });
             }
@@ -576,6 +580,8 @@ impl Operator {
             Action::Publish(message) => self.publish(&message),
             Action::Certified(certificate) => self.disk.certify(&certificate),
             Action::BitcoinCertified(certificate) => self.disk.certify_bitcoin(&certificate),
+            Action::ClaimCertified(certificate) => self.disk.certify_claim(&certificate),
+            Action::ForgetClaims(first) => self.disk.claims.retain(|number, _| *number >= first),
             Action::Confirmed(block) => self.disk.confirmed = Some(block),
             Action::Keep(item) => drop(self.disk.pending.insert(Pool::name(&item), item)),
             Action::Drop(item) => drop(self.disk.pending.remove(&Pool::name(&item))),
@@ -643,6 +649,11 @@ impl Operator {
                 Ok(attestation) => self.core.attested(attestation),
                 Err(_) => self.core.unattested(attest.header.height),
             },
+            Task::Claim(asked) => {
+                if let Some(attestation) = self.signer.attest_claim(&asked.claim) {
+                    self.core.attested(attestation);
+                }
+            }
             Task::Vote { checkpoint, .. } => {
                 if let Some(vote) = self.signer.vote(&checkpoint) {
                     self.core.voted(vote);
@@ -728,6 +739,11 @@ fn load(network: &Network, versions: &Versions, disk: &Disk, signer: &Signer) ->
     let boundary = core.boundary();
     if let Some(certificate) = boundary.and_then(|height| disk.certificates.get(&height)) {
         core.resume_certificate(certificate.clone());
+    }
+    for number in core.open_claims() {
+        if let Some(certificate) = disk.claims.get(&number) {
+            core.resume_claim(certificate);
+        }
     }
     let head = core.ledger().head().height;
     let unsaid = boundary.filter(|height| *height < head && attested.is_none_or(|last| last.height < *height));
@@ -876,6 +892,7 @@ impl Node for Operator {
         while self.random.r#gen() {
             match self.tasks.pop_front() {
                 Some(Task::Attest(attest)) => drop(self.signer.attest(&attest)),
+                Some(Task::Claim(asked)) => drop(self.signer.attest_claim(&asked.claim)),
                 Some(Task::Vote { checkpoint, .. }) => drop(self.signer.vote(&checkpoint)),
                 Some(Task::Commit { first, count }) => drop(self.signer.commit(first, count)),
                 None => break,
@@ -901,6 +918,8 @@ pub struct Disk {
     undecided: Vec<Block>,
     pending: BTreeMap<Hash, Item>,
     certificates: BTreeMap<Height, QuorumCertificate>,
+    /// What is certified of vaults, by number.
+    pub claims: BTreeMap<u64, QuorumCertificate>,
     confirmed: Option<FinalBlock>,
     /// What was certified, by domain and slot.
     pub certified: BTreeMap<(Domain, u64), Digest>,
@@ -933,6 +952,11 @@ impl Disk {
 
     fn certify(&mut self, certificate: &QuorumCertificate) {
         self.certificates.insert(Height::new(certificate.slot), certificate.clone());
+        self.insert(certificate.domain, certificate.slot, certificate.digest);
+    }
+
+    fn certify_claim(&mut self, certificate: &QuorumCertificate) {
+        self.claims.insert(certificate.slot, certificate.clone());
         self.insert(certificate.domain, certificate.slot, certificate.digest);
     }
 
@@ -1004,6 +1028,16 @@ impl Signer {
         self.statements.insert((statement.domain, slot), statement.digest);
         let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
         Ok(Attestation { statement, operator: self.keys.id, signature: BlsSignature::new(signature.to_bytes()) })
+    }
+
+    fn attest_claim(&mut self, claim: &Claim) -> Option<Attestation> {
+        let statement = claim.statement(self.domains.claim);
+        let (slot, here) = (statement.slot, self.statements.get(&(statement.domain, statement.slot)).copied());
+        let known = Known { stopped: self.stopped.is_some(), here, ..Known::default() };
+        self.judge(&Request::Claim(claim), &known).ok()?;
+        self.statements.insert((statement.domain, slot), statement.digest);
+        let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
+        Some(Attestation { statement, operator: self.keys.id, signature: BlsSignature::new(signature.to_bytes()) })
     }
 
     fn vote(&mut self, checkpoint: &FinalBlock) -> Option<FinalityVote> {

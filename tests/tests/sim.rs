@@ -3,12 +3,16 @@
 use palisade_agreement::sim::Node;
 use palisade_ledger::fixture::SHARES;
 use palisade_node::core::Promises;
+use palisade_node::message::Message;
 use palisade_tests::cast::Equivocator;
 use palisade_tests::world::{Operator, World, is_settled};
+use palisade_types::attestation::Attestation;
 use palisade_types::block::{Block, Item};
 use palisade_types::chain::ChainKind;
+use palisade_types::claim::Claim;
+use palisade_types::ids::BlsSignature;
 use palisade_types::slash::OrderStatus;
-use palisade_types::units::{Epoch, Height, Millis};
+use palisade_types::units::{Epoch, Height, Millis, Sats};
 use palisade_types::vault::VaultStatus;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -274,6 +278,81 @@ fn a_quiet_world_loses_nobody_anything() {
     world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
     assert!(world.epoch() >= Epoch::new(3));
     assert!(world.everybody(|ledger| ledger.cases().count() == 0 && ledger.vaults().count() == 4));
+}
+
+/// Whether everybody has the certificate of the newest claim about every vault, and each is `revoked` or not.
+fn claims_are_certified(world: &World, revoked: bool) -> bool {
+    world.sim.nodes().all(|one| {
+        let (ledger, held) = (one.ledger(), &one.disk.claims);
+        ledger.claims().count() == 4
+            && ledger.claims().all(|claim| {
+                let certificate = held.get(&claim.number);
+                let statement = claim.statement(ledger.domains().claim);
+                claim.revoked == revoked && certificate.is_some_and(|found| found.statement() == statement)
+            })
+    })
+}
+
+#[test]
+fn r03_vaults_are_claimed_and_certified_in_every_epoch_also_by_one_who_was_away() {
+    each(0..worlds().div_ceil(2), |seed| {
+        let mut world = World::seeded(seed).loss(30).begin();
+        assert!(world.run_until(120, |world| claims_are_certified(world, false)), "{}", world.describe());
+        world.sim.crash(1);
+        world.sim.run_for(Millis::new(15_000));
+        world.sim.restart(1);
+        let epoch = world.epoch();
+        let done = |world: &World| world.epoch() > epoch.next() && claims_are_certified(world, false);
+        assert!(world.run_until(180, done), "{}", world.describe());
+        for one in world.sim.nodes() {
+            let ledger = one.ledger();
+            for claim in ledger.claims() {
+                let committee = ledger.committee_of(claim.epoch).unwrap();
+                one.disk.claims[&claim.number].verify(&ledger.chain(), committee, |_| false).unwrap();
+                assert_eq!(claim.sats.get(), committee.seat(&claim.operator).unwrap().1.bitcoin);
+            }
+            let numbers = ledger.claim_numbers();
+            assert!(one.disk.claims.keys().all(|number| *number >= numbers.before), "old certificates are forgotten");
+        }
+        world.agree();
+        world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
+    });
+}
+
+#[test]
+fn r16_two_attestations_under_one_claims_number_convict_their_signer_in_every_ledger() {
+    let mut world = World::seeded(11).begin();
+    assert!(world.run_until(120, |world| claims_are_certified(world, false)), "{}", world.describe());
+    let (liar, now) = (world.sim.node(2).signer.keys.clone(), world.sim.now());
+    let ledger = world.sim.node(0).ledger();
+    let (chain, domain) = (ledger.chain(), ledger.domains().claim);
+    let claim = *ledger.claims().next().unwrap();
+    let statement = Claim { sats: Sats::new(claim.sats.get() + 1), ..claim }.statement(domain);
+    let signature = BlsSignature::new(liar.bls.sign(&statement.bls_message(&chain)).to_bytes());
+    let lie = Attestation { statement, operator: liar.id, signature };
+    // It goes to somebody who has counted what he said before.
+    assert!(world.sim.node_mut(0).core.hear(now, Message::Attestation(lie)), "no fault of whoever passes it on");
+    let convicted = |ledger: &palisade_ledger::Ledger| {
+        let mut cases = ledger.cases();
+        cases.any(|case| (case.operator, case.domain, case.slot) == (liar.id, domain, claim.number))
+    };
+    assert!(world.run_until(60, |world| world.everybody(convicted)), "{}", world.describe());
+    // His vault's claim is taken back.
+    let revoked = |ledger: &palisade_ledger::Ledger| {
+        ledger.claims().filter(|claim| claim.operator == liar.id).all(|claim| claim.revoked)
+    };
+    assert!(world.everybody(revoked));
+    let stranger = Attestation { operator: world.sim.node(1).signer.keys.id, ..lie };
+    assert!(!world.sim.node_mut(0).core.hear(now, Message::Attestation(stranger)), "not by his key");
+}
+
+#[test]
+fn r30_a_suspended_bitcoin_takes_every_claim_back_and_that_is_certified() {
+    let mut world = World::seeded(12).begin();
+    assert!(world.run_until(120, |world| claims_are_certified(world, false)), "{}", world.describe());
+    let anchor = settled(&mut world);
+    world.reorganise_bitcoin(anchor - 2);
+    assert!(world.run_until(120, |world| claims_are_certified(world, true)), "{}", world.describe());
 }
 
 /// Runs until Bitcoin's stake counts and some checkpoints are final; gives the agreed anchor's number.

@@ -7,6 +7,8 @@
 //!   it is, together with it, evidence against us (R1). Nothing below the block attested last is signed any more.
 //! - A contradiction in a finality domain stops signing for the whole chain id until a person has looked (R16). A refusal
 //!   for want of a proof does not: nothing was contradicted.
+//! - Vault claims have a domain of their own, where a slot is a number and nothing builds on anything: one digest each,
+//!   in whatever order.
 //! - Ballots never go back to a lower height, so that records of decided heights need not be kept.
 //!
 //! Whether the records are all there ever were is not known here (R15); the signer asks that first.
@@ -15,6 +17,7 @@ use crate::ballot::Ballot;
 use palisade_crypto::hash::keccak256;
 use palisade_types::attestation::Statement;
 use palisade_types::block::Header;
+use palisade_types::claim::Claim;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{BlockId, Digest};
 use palisade_types::proof::RowProof;
@@ -44,6 +47,8 @@ pub enum Request<'a> {
         /// Needed once anything was attested.
         ancestry: Option<&'a Ancestry>,
     },
+    /// BLS, the domain of vault claims: the ledger says this of a vault.
+    Claim(&'a Claim),
     /// EOTS, the Bitcoin finality domain: this block stands at its checkpoint (R2).
     FinalityVote(&'a Statement),
     /// Ed25519: a vote or proposal of the engine (R18).
@@ -140,7 +145,9 @@ impl Guard {
             {
                 Verdict::NotSafe(Danger::Conflict)
             }
+            (Request::Claim(claim), Some(here)) if here != claim.digest() => Verdict::NotSafe(Danger::Conflict),
             (_, Some(_)) => Verdict::Same,
+            (Request::Claim(_), None) => Verdict::Safe,
             (Request::Attestation { statement, header, ancestry }, None) => {
                 extends(statement.slot, header, *ancestry, known)
             }
@@ -160,6 +167,7 @@ impl Guard {
             Request::FinalityVote(statement) => {
                 statement.domain == self.domains.bitcoin && statement.slot.checked_rem(self.domains.interval) == Some(0)
             }
+            Request::Claim(claim) => claim.number > 0,
             Request::Ballot(ballot) => ballot.chain == self.domains.chain,
         }
     }
@@ -208,8 +216,13 @@ mod tests {
     use palisade_types::units::Epoch;
 
     const CHAIN: ChainId = ChainId::new([1; 32]);
-    const DOMAINS: Domains =
-        Domains { chain: CHAIN, ledger: Domain::new([2; 32]), bitcoin: Domain::new([3; 32]), interval: 5 };
+    const DOMAINS: Domains = Domains {
+        chain: CHAIN,
+        ledger: Domain::new([2; 32]),
+        bitcoin: Domain::new([3; 32]),
+        claim: Domain::new([4; 32]),
+        interval: 5,
+    };
     const A: BlockId = BlockId::new([0xa; 32]);
     const B: BlockId = BlockId::new([0xb; 32]);
 
@@ -278,6 +291,31 @@ mod tests {
         assert_eq!(vote(bitcoin, 10, Known { beside: Some(B.into()), ..nothing }), Verdict::NotSafe(Danger::Conflict));
         let later = Known { newest: Some((20, B.into())), ..nothing };
         assert_eq!(vote(bitcoin, 10, later), Verdict::Safe, "a late slot may be filled in (R22)");
+    }
+
+    #[test]
+    fn r16_a_claims_number_holds_one_digest_and_numbers_may_come_in_any_order() {
+        let claim = Claim {
+            number: 7,
+            epoch: Epoch::new(1),
+            vault: palisade_types::ids::VaultId { txid: Hash::new([1; 32]), output: 0 },
+            operator: OperatorId::new([2; 20]),
+            sats: palisade_types::units::Sats::new(9),
+            until: 10,
+            block: Hash::new([3; 32]),
+            height: 4,
+            revoked: false,
+        };
+        let check = |claim: &Claim, known| Guard::new(DOMAINS).check(&Request::Claim(claim), &known);
+        let signed = |digest| Known { here: Some(digest), ..Known::default() };
+        assert_eq!(check(&claim, Known::default()), Verdict::Safe);
+        assert_eq!(check(&claim, Known { newest: Some((8, B.into())), ..Known::default() }), Verdict::Safe);
+        assert_eq!(check(&claim, signed(claim.digest())), Verdict::Same);
+        let revoked = Claim { revoked: true, ..claim };
+        assert_eq!(check(&revoked, signed(claim.digest())), Verdict::NotSafe(Danger::Conflict));
+        assert_eq!(check(&Claim { number: 0, ..claim }, Known::default()), Verdict::NotSafe(Danger::Misfit));
+        let stopped = Known { stopped: true, ..Known::default() };
+        assert_eq!(check(&claim, stopped), Verdict::NotSafe(Danger::Stopped));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Attestations in, certificates out; a second digest of one operator in one slot leaves as evidence.
 //!
-//! Only slots that can still be certified are kept (R32): from the first slot of the epoch before up to
-//! [`AHEAD`] past the head; two digests per operator and slot, of which the second is already a fault.
+//! It serves every BLS domain: blocks by height, vault claims by number. Only slots that can still be certified are kept
+//! (R32): the caller brings those from the first slot of the epoch before up to [`AHEAD`] past the newest, each with the
+//! committee of its epoch, and says what to forget; two digests per operator and slot, of which the second is already a
+//! fault.
 
 use palisade_crypto::bls;
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
@@ -168,9 +170,13 @@ impl Tally {
         slot.into_iter().flat_map(|slot| slot.iter().map(|(operator, (digest, _))| (operator, digest)))
     }
 
-    /// Forgets slots below `first`: nothing there can be certified any more.
-    pub fn forget_below(&mut self, first: Height) {
-        self.attestations.retain(|(_, slot), _| *slot >= first.get());
+    /// Forgets slots of a BLS domain below `first`: nothing there can be certified any more.
+    pub fn forget_below(&mut self, domain: &Domain, first: u64) {
+        self.attestations.retain(|(of, slot), _| of != domain || *slot >= first);
+    }
+
+    /// The same for checkpoints.
+    pub fn forget_votes_below(&mut self, first: Height) {
         self.votes = self.votes.split_off(&first.get());
     }
 }

@@ -37,6 +37,12 @@ pub(crate) fn check(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
             return Err(Unsound::Contradicts(RowKey::Case(case.id)));
         }
     }
+    let counted = state.claims();
+    for claim in state.all_claims() {
+        if claim.number == 0 || claim.number >= counted.next || claim.epoch > counted.epoch {
+            return Err(Unsound::Contradicts(RowKey::Claim(claim.vault)));
+        }
+    }
     let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
     if Tree::build(hashed.collect()).root() == ledger.root() { Ok(()) } else { Err(Unsound::Tree) }
 }
@@ -50,7 +56,8 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         | (RowKey::Finality, Row::Finality(_))
         | (RowKey::Position(_), Row::Position(_))
         | (RowKey::EpochFirst(_), Row::EpochFirst(_))
-        | (RowKey::Suspension(_), Row::Suspension(_)) => true,
+        | (RowKey::Suspension(_), Row::Suspension(_))
+        | (RowKey::Claims, Row::Claims(_)) => true,
         (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,
         (RowKey::Operator(id), Row::Operator(operator)) => operator.id == *id,
         (RowKey::Vault(id), Row::Vault(vault)) => vault.id == *id,
@@ -58,6 +65,7 @@ fn fits(key: &RowKey, row: &Row) -> bool {
             (promise.operator, promise.commitment.first) == (id.operator, id.first)
         }
         (RowKey::Case(id), Row::Case(case)) => case.id == *id,
+        (RowKey::Claim(id), Row::Claim(claim)) => claim.vault == *id,
         _ => false,
     }
 }

@@ -86,6 +86,11 @@ impl<'a> Draft<'a> {
         self.changed.insert(key, None);
     }
 
+    /// The rows written so far.
+    pub(crate) fn changed_keys(&self) -> impl Iterator<Item = &RowKey> {
+        self.changed.keys()
+    }
+
     /// The rows that really differ from the parent's, and the tree with them.
     pub(crate) fn finish(self) -> (Vec<(RowKey, Option<Row>)>, Tree) {
         let mut tree = self.parent.tree().clone();

@@ -5,7 +5,7 @@ use crate::changes::{Changes, Draft};
 use crate::invalid::Invalid;
 use crate::root::Tree;
 use crate::state::{Rows, State, UNCHANGED};
-use crate::{cases, epochs, facts, finality, randomness, run, suspension, vaults};
+use crate::{cases, claims, epochs, facts, finality, randomness, run, suspension, vaults};
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
@@ -15,9 +15,9 @@ use palisade_types::position::{Position, PositionId};
 use palisade_types::proof::RowProof;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::{
-    Block, BlockId, Canonical, Case, CaseId, ChainId, Epoch, Evidence, Genesis, Hash, Header, Height, Item, List,
-    Observation, Operator, OperatorId, ProvenFault, Row, RowKey, Suspended, Suspension, Unproven, Vault, VaultId,
-    VaultRegistration,
+    Block, BlockId, Canonical, Case, CaseId, ChainId, Claim, Claims, Epoch, Evidence, Genesis, Hash, Header, Height,
+    Item, List, Observation, Operator, OperatorId, ProvenFault, Row, RowKey, Suspended, Suspension, Unproven, Vault,
+    VaultId, VaultRegistration,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -136,8 +136,9 @@ impl Ledger {
         (Block { header, items }, changes, refused)
     }
 
-    /// Ends the block: draws the next committee if it is due, changes the epoch, hashes.
+    /// Ends the block: says of vaults what is not said yet, draws the next committee if it is due, changes the epoch, hashes.
     fn close(&self, mut draft: Draft<'_>, items: &List<Item, MAX_ITEMS>) -> (Header, Changes) {
+        claims::close(&mut draft);
         let next_committee = epochs::close(&mut draft);
         let epoch = self.epoch().epoch;
         let (rows, tree) = draft.finish();
@@ -357,6 +358,23 @@ impl Ledger {
     /// Every vault, also those that are over, by outpoint ascending.
     pub fn vaults(&self) -> impl Iterator<Item = &Vault> {
         self.state().vaults()
+    }
+
+    /// The newest claim about a vault, for contracts on Ethereum; `None` while it never counted.
+    #[must_use]
+    pub fn claim(&self, vault: &VaultId) -> Option<&Claim> {
+        self.state().claim(vault)
+    }
+
+    /// The newest claim about every vault that ever had one, by outpoint ascending.
+    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.state().all_claims()
+    }
+
+    /// How far claims are counted, and which numbers belong to the newest epochs (R3).
+    #[must_use]
+    pub fn claim_numbers(&self) -> Claims {
+        self.state().claims()
     }
 
     /// One case.

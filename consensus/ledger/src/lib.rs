@@ -11,6 +11,7 @@
 mod audit;
 mod cases;
 mod changes;
+mod claims;
 mod committee;
 mod epochs;
 mod facts;

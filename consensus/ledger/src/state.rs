@@ -44,7 +44,7 @@ impl<'a> State<'a> {
     }
 
     /// Every row from `start` on, by key ascending.
-    fn rows_from(self, start: RowKey) -> impl Iterator<Item = (&'a RowKey, &'a Row)> {
+    pub(crate) fn rows_from(self, start: RowKey) -> impl Iterator<Item = (&'a RowKey, &'a Row)> {
         let mut settled = self.ledger.settled_from(start).map(|(key, row)| (key, Some(row))).peekable();
         let mut changed = self.changed.range(start..).map(|(key, row)| (key, row.as_ref())).peekable();
         let merged = std::iter::from_fn(move || {

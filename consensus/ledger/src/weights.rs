@@ -7,7 +7,7 @@ use palisade_types::chain::ChainKind;
 use palisade_types::operator::KeyRow;
 use palisade_types::position::{PositionId, StakeSource, mul_div};
 use palisade_types::vault::{Phase, VaultStatus};
-use palisade_types::{MicroUsd, OperatorId, Vault, Wad};
+use palisade_types::{MicroUsd, OperatorId, SchnorrKey, Vault, Wad};
 use std::collections::BTreeMap;
 
 /// Micro-dollars that an equivocation takes from `operator` on Ethereum at block `at` or any block before it,
@@ -34,18 +34,28 @@ pub(crate) fn of_vault(state: State<'_>, vault: &Vault) -> u64 {
 /// unbonding time at least and so for the whole window (R4), and that name the seat's finality key, since only that key's
 /// fault unlocks them. A vault and the one it expands into never are active together (R8). None while Bitcoin is suspended (R30).
 pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, now: u64) -> u64 {
-    if suspension::is_active(state, ChainKind::Bitcoin) {
-        return 0;
-    }
-    let genesis = state.ledger.genesis_of();
-    let is_active = |vault: &&Vault| {
-        genesis.terms(vault.registration.terms).is_some_and(|terms| vault.phase(terms, now) == Phase::Active)
-    };
     state
         .vaults_of(operator)
-        .filter(is_active)
-        .filter(|vault| vault.registration.providers.contains(&keys.eots))
+        .filter(|vault| counts(state, vault, &keys.eots, now))
         .fold(0, |sum: u64, vault| sum.saturating_add(of_vault(state, vault)))
+}
+
+/// Whether a vault counts at Bitcoin height `now` for a seat with finality key `key`.
+pub(crate) fn counts(state: State<'_>, vault: &Vault, key: &SchnorrKey, now: u64) -> bool {
+    if suspension::is_active(state, ChainKind::Bitcoin) {
+        return false;
+    }
+    let terms = state.ledger.genesis_of().terms(vault.registration.terms);
+    let is_active = terms.is_some_and(|terms| vault.phase(terms, now) == Phase::Active);
+    is_active && vault.registration.providers.contains(key)
+}
+
+/// The first Bitcoin height at which an active vault does not count any more: one unbonding time before its coins can
+/// move.
+pub(crate) fn counts_until(state: State<'_>, vault: &Vault) -> u64 {
+    let terms = state.ledger.genesis_of().terms(vault.registration.terms);
+    let unbonding_time = terms.map_or(u64::MAX, |terms| terms.unbonding_time.into());
+    vault.end_height().unwrap_or(0).saturating_sub(unbonding_time)
 }
 
 /// Satoshis that can still be taken for each seat by the key it votes with, also from vaults that unbond, and at most

@@ -172,6 +172,8 @@ pub struct Domains {
     pub ledger: Domain,
     /// Its Bitcoin finality domain.
     pub bitcoin: Domain,
+    /// Its domain of vault claims.
+    pub claim: Domain,
     /// R2's N.
     pub interval: u64,
 }

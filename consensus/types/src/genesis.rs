@@ -244,6 +244,7 @@ impl Genesis {
             chain: self.chain_id(),
             ledger: self.domain(DomainKind::Ledger),
             bitcoin: self.domain(DomainKind::Bitcoin),
+            claim: self.domain(DomainKind::VaultClaim),
             interval: self.parameters.checkpoint_interval,
         }
     }

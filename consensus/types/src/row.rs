@@ -4,6 +4,7 @@
 use crate::canonical::{Canonical, canonical, canonical_enum};
 use crate::certificate::Committee;
 use crate::chain::{ChainKind, ChainPoint};
+use crate::claim::{Claim, Claims};
 use crate::epoch::{EpochState, Finality};
 use crate::ids::{BlockId, CaseId, OperatorId, SchnorrKey, VaultId};
 use crate::operator::Operator;
@@ -42,10 +43,15 @@ pub enum RowKey {
     EpochFirst(Epoch),
     /// A chain's last suspension (R30).
     Suspension(ChainKind),
+    /// The newest claim about a vault.
+    Claim(VaultId),
+    /// How far claims are counted.
+    Claims,
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
     6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id), 10 => EpochFirst(epoch), 13 => Suspension(chain),
+    14 => Claim(id), 15 => Claims,
 });
 
 /// Names a commitment.
@@ -87,11 +93,15 @@ pub enum Row {
     EpochFirst(Height),
     /// See [`RowKey::Suspension`].
     Suspension(Suspension),
+    /// See [`RowKey::Claim`].
+    Claim(Claim),
+    /// See [`RowKey::Claims`].
+    Claims(Claims),
 }
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
     5 => Operator(operator), 6 => Position(position), 7 => Vault(vault), 8 => Randomness(commitment), 9 => Case(case), 10 => EpochFirst(height),
-    13 => Suspension(suspension),
+    13 => Suspension(suspension), 14 => Claim(claim), 15 => Claims(claims),
 });
 
 impl RowKey {

@@ -126,12 +126,13 @@ impl Core {
             self.certify_bitcoin(due);
         }
         self.attest(confirmed);
+        self.attest_claims();
         self.vote();
         self.promise();
     }
 
     /// Whether this operator may say anything about finality now (R7, R9).
-    fn speaks(&self) -> bool {
+    pub(super) fn speaks(&self) -> bool {
         self.contradicted.is_empty() && !self.lags() && !self.convicted(&self.own)
     }
 
@@ -291,6 +292,9 @@ impl Core {
 
     /// The signer attested. It may be a repetition of what it said before a restart.
     pub fn attested(&mut self, attestation: Attestation) {
+        if attestation.statement.domain == self.ledger.domains().claim {
+            return self.attested_claim(attestation);
+        }
         let Statement { slot, digest, .. } = attestation.statement;
         let block = FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) };
         if self.attested.is_none_or(|last| last.height < block.height) {
@@ -479,7 +483,10 @@ impl Core {
             Some(palisade_types::row::Row::EpochFirst(first)) => Some(*first),
             _ => None,
         });
-        self.tally.forget_below(first_open.unwrap_or(epoch.first));
+        let first_open = first_open.unwrap_or(epoch.first);
+        self.tally.forget_below(&self.ledger.domains().ledger, first_open.get());
+        self.tally.forget_votes_below(first_open);
+        self.forget_claims();
         let (certified, boundary) = (self.certified_height().min(self.ledger.head().height), self.boundary());
         self.recent.retain(|height, _| *height >= certified || Some(*height) == boundary);
         let final_bitcoin = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get());
@@ -515,6 +522,7 @@ impl Core {
         for (_, message) in self.said.iter().take(2 * REPEATED) {
             self.actions.push(Action::Publish(message.clone()));
         }
+        self.say_claims_again();
     }
 
     /// Whether everything up to and including a decided block agrees with what our own followers saw.

@@ -18,6 +18,8 @@
 //! | 1303 | `unknown_case` | there is no such case |
 //! | 1304 | `unknown_vault` | there is no such vault |
 //! | 1305 | `not_certified` | no certificate for this block is known (yet) |
+//! | 1306 | `unknown_domain` | the network attests nothing in a domain of that name |
+//! | 1307 | `unknown_claim` | nothing was ever claimed of this vault |
 //! | 1401 | `busy` | too many submissions at once; try again |
 //! | 1402 | `stopping` | the node is going down |
 //! | -32603 | `internal` | our own disk failed; the reason is in our log |
@@ -63,6 +65,15 @@ pub enum Refusal {
     /// A block without certificate.
     #[error("no certificate for height {0} is known")]
     NotCertified(Height),
+    /// A domain that is not there.
+    #[error("the domains are `ledger` and `vault-claim`")]
+    UnknownDomain,
+    /// A vault that never counted.
+    #[error("nothing was ever claimed of vault {0}")]
+    UnknownClaim(VaultId),
+    /// A claim without certificate.
+    #[error("no certificate of claim {0} is known")]
+    ClaimNotCertified(u64),
     /// Too many submissions at once.
     #[error("too many submissions at once, try again")]
     Busy,
@@ -75,7 +86,7 @@ pub enum Refusal {
 }
 
 /// The names of all reasons, as metrics and `data.reason` have them.
-pub const REASONS: [&str; 19] = [
+pub const REASONS: [&str; 21] = [
     "malformed",
     "not_hex",
     "unknown_operator",
@@ -92,6 +103,8 @@ pub const REASONS: [&str; 19] = [
     "unknown_case",
     "unknown_vault",
     "not_certified",
+    "unknown_domain",
+    "unknown_claim",
     "busy",
     "stopping",
     "internal",
@@ -120,7 +133,9 @@ impl Refusal {
             Self::UnknownEpoch(_) => (1302, "unknown_epoch"),
             Self::UnknownCase(_) => (1303, "unknown_case"),
             Self::UnknownVault(_) => (1304, "unknown_vault"),
-            Self::NotCertified(_) => (1305, "not_certified"),
+            Self::NotCertified(_) | Self::ClaimNotCertified(_) => (1305, "not_certified"),
+            Self::UnknownDomain => (1306, "unknown_domain"),
+            Self::UnknownClaim(_) => (1307, "unknown_claim"),
             Self::Busy => (1401, "busy"),
             Self::Stopping(_) => (1402, "stopping"),
             Self::Internal => (-32_603, "internal"),
@@ -183,6 +198,8 @@ mod tests {
             Refusal::UnknownCase(CaseId::new([9; 32])),
             Refusal::UnknownVault(VaultId { txid: palisade_types::Hash::ZERO, output: 0 }),
             Refusal::NotCertified(Height::new(9)),
+            Refusal::UnknownDomain,
+            Refusal::UnknownClaim(VaultId { txid: palisade_types::Hash::ZERO, output: 0 }),
             Refusal::Busy,
             Stopped.into(),
             Refusal::Internal,

@@ -6,6 +6,7 @@
 //! in calls of a batch, in connections and in submissions that are checked at one time. The `Host` header must be
 //! one of ours (else a web page could rebind its name to loopback), and a page in a browser must be allowed.
 
+pub mod claims;
 pub mod errors;
 mod origin;
 pub mod views;
@@ -16,6 +17,7 @@ use crate::handle::CoreHandle;
 use crate::metrics::Metrics;
 use crate::signer::History;
 use crate::text::parse_hex_bytes;
+use claims::{AttestationStatusView, VaultClaimView};
 use errors::Refusal;
 use jsonrpsee::core::async_trait;
 use jsonrpsee::proc_macros::rpc;
@@ -48,7 +50,7 @@ use views::{
 pub use errors::REASONS;
 
 /// Every method, as metrics and the OpenRPC document name them.
-pub const METHODS: [&str; 14] = [
+pub const METHODS: [&str; 17] = [
     "palisade_status",
     "ledger_block",
     "ledger_certificate",
@@ -59,6 +61,9 @@ pub const METHODS: [&str; 14] = [
     "vault_register",
     "vault_list",
     "vault_get",
+    "vault_claim",
+    "attestation_status",
+    "attestation_certificate",
     "evidence_submit",
     "evidence_case",
     "evidence_cases",
@@ -117,6 +122,18 @@ pub trait Palisade {
     /// One vault with its registration.
     #[method(name = "vault_get")]
     async fn vault(&self, vault: String) -> Result<VaultView, ErrorObjectOwned>;
+
+    /// The newest claim about a vault, for contracts on Ethereum, with its certificate.
+    #[method(name = "vault_claim")]
+    async fn vault_claim(&self, vault: String) -> Result<VaultClaimView, ErrorObjectOwned>;
+
+    /// Who attested what in a slot of a domain.
+    #[method(name = "attestation_status")]
+    async fn attestation_status(&self, kind: String, slot: u64) -> Result<AttestationStatusView, ErrorObjectOwned>;
+
+    /// The certificate of a slot of a domain.
+    #[method(name = "attestation_certificate")]
+    async fn attestation_certificate(&self, kind: String, slot: u64) -> Result<EtherCertificateView, ErrorObjectOwned>;
 
     /// Hands in evidence.
     #[method(name = "evidence_submit")]
@@ -356,6 +373,18 @@ impl PalisadeServer for Api {
             view.ok_or(Refusal::UnknownVault(id))
         };
         self.answer("vault_get", found).await
+    }
+
+    async fn vault_claim(&self, vault: String) -> Result<VaultClaimView, ErrorObjectOwned> {
+        self.answer("vault_claim", self.read_claim(&vault)).await
+    }
+
+    async fn attestation_status(&self, kind: String, slot: u64) -> Result<AttestationStatusView, ErrorObjectOwned> {
+        self.answer("attestation_status", self.read_attestations(&kind, slot)).await
+    }
+
+    async fn attestation_certificate(&self, kind: String, slot: u64) -> Result<EtherCertificateView, ErrorObjectOwned> {
+        self.answer("attestation_certificate", self.read_attested(&kind, slot)).await
     }
 
     async fn submit_evidence(&self, evidence: String) -> Result<EvidenceAccepted, ErrorObjectOwned> {

@@ -872,6 +872,7 @@ mod tests {
             chain: ChainId::new([1; 32]),
             ledger: Domain::new([2; 32]),
             bitcoin: Domain::new([3; 32]),
+            claim: Domain::new([4; 32]),
             interval: 5,
         }
     }

@@ -12,6 +12,7 @@ use palisade_storage::{Place, Record, SignatureStore, StoreError, Wait};
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::Header;
 use palisade_types::canonical::Canonical;
+use palisade_types::claim::Claim;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{
     BlockId, BlsSignature, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
@@ -87,9 +88,23 @@ impl Keeper {
         let slot = header.height.get();
         let statement = Statement { domain: self.domains.ledger, slot, digest: header.id().into() };
         self.check_history(header.height, epoch_start)?;
-        let known = self.known(&statement, self.domains.bitcoin)?;
+        let known = self.known(&statement, Some(self.domains.bitcoin))?;
         let request = Request::Attestation { statement: &statement, header, ancestry };
         self.judge(&request, &known, &record(&statement))?;
+        let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
+        Ok(Attestation { statement, operator: self.operator, signature: BlsSignature::new(signature.to_bytes()) })
+    }
+
+    pub(super) fn attest_claim(
+        &mut self,
+        claim: &Claim,
+        first: Height,
+        epoch_start: u64,
+    ) -> Result<Attestation, Refused> {
+        let statement = claim.statement(self.domains.claim);
+        self.check_history(first, epoch_start)?;
+        let known = self.known(&statement, None)?;
+        self.judge(&Request::Claim(claim), &known, &record(&statement))?;
         let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
         Ok(Attestation { statement, operator: self.operator, signature: BlsSignature::new(signature.to_bytes()) })
     }
@@ -102,7 +117,7 @@ impl Keeper {
     ) -> Result<FinalityVote, Refused> {
         let statement = Statement { domain: self.domains.bitcoin, slot: checkpoint.get(), digest: block.into() };
         self.check_history(checkpoint, epoch_start)?;
-        let known = self.known(&statement, self.domains.ledger)?;
+        let known = self.known(&statement, Some(self.domains.ledger))?;
         let opening = self.nonces.opening(checkpoint)?;
         self.judge(&Request::FinalityVote(&statement), &known, &record(&statement))?;
         let nonce = self.nonces.nonce(checkpoint);
@@ -187,14 +202,14 @@ impl Keeper {
         Ok(())
     }
 
-    /// What the records hold around a statement; `beside` is the other finality domain.
-    fn known(&mut self, statement: &Statement, beside: Domain) -> Result<Known, Refused> {
+    /// What the records hold around a statement; `beside` is the other finality domain, for statements of finality.
+    fn known(&mut self, statement: &Statement, beside: Option<Domain>) -> Result<Known, Refused> {
         let (chain, slot, domain) = (self.domains.chain, statement.slot, statement.domain);
         self.read(|store| {
             Ok(Known {
                 stopped: store.stopped(&chain)?.is_some(),
                 here: store.find(&Place::Slot { domain, slot })?,
-                beside: store.find(&Place::Slot { domain: beside, slot })?,
+                beside: beside.map(|domain| store.find(&Place::Slot { domain, slot })).transpose()?.flatten(),
                 newest: store.newest(&domain)?,
             })
         })

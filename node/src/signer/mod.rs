@@ -25,6 +25,7 @@ use palisade_crypto::eots;
 use palisade_storage::{SignatureStore, StoreError};
 use palisade_types::attestation::{Attestation, FinalityVote};
 use palisade_types::block::Header;
+use palisade_types::claim::Claim;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{BlockId, ChainId, Digest, Domain, Ed25519Signature, OperatorId};
 use palisade_types::randomness::RandomnessCommitment;
@@ -142,6 +143,7 @@ struct Facts {
 /// One request and where its answer goes.
 enum Request {
     Attest(Box<(Header, Option<Ancestry>, u64)>, Reply<Attestation>),
+    Claim(Box<(Claim, Height, u64)>, Reply<Attestation>),
     FinalityVote((Height, BlockId, u64), Reply<FinalityVote>),
     Ballot(Ballot, Reply<Ed25519Signature>),
     Commit((Height, u32), Reply<RandomnessCommitment>),
@@ -270,6 +272,16 @@ impl Signer {
         self.ask(|reply| Request::Attest(Box::new((header, ancestry, epoch_start)), reply)).await
     }
 
+    /// Attests a claim that stands in an ether-final block of the own ledger. `first` is the first height of the claim's
+    /// epoch, below which it cannot have been signed, `epoch_start` as in [`Self::attest`] (R15).
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]; on [`Refused::Failed`] the node stops.
+    pub async fn attest_claim(&self, claim: Claim, first: Height, epoch_start: u64) -> Result<Attestation, Refused> {
+        self.ask(|reply| Request::Claim(Box::new((claim, first, epoch_start)), reply)).await
+    }
+
     /// Signs a checkpoint for Bitcoin finality, once it has its BLS certificate (R2). `epoch_start` as in
     /// [`Self::attest`].
     ///
@@ -362,6 +374,10 @@ fn serve(mut keeper: Keeper, mut requests: mpsc::Receiver<Request>) {
             Request::Attest(request, reply) => {
                 let (header, ancestry, epoch_start) = *request;
                 let _ = reply.send(keeper.attest(&header, ancestry.as_ref(), epoch_start));
+            }
+            Request::Claim(request, reply) => {
+                let (claim, first, epoch_start) = *request;
+                let _ = reply.send(keeper.attest_claim(&claim, first, epoch_start));
             }
             Request::FinalityVote((checkpoint, block, epoch_start), reply) => {
                 let _ = reply.send(keeper.finality_vote(checkpoint, block, epoch_start));

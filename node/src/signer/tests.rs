@@ -15,8 +15,13 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 
 const CHAIN: ChainId = ChainId::new([1; 32]);
-const DOMAINS: Domains =
-    Domains { chain: CHAIN, ledger: Domain::new([2; 32]), bitcoin: Domain::new([3; 32]), interval: 5 };
+const DOMAINS: Domains = Domains {
+    chain: CHAIN,
+    ledger: Domain::new([2; 32]),
+    bitcoin: Domain::new([3; 32]),
+    claim: Domain::new([4; 32]),
+    interval: 5,
+};
 const OPERATOR: OperatorId = OperatorId::new([4; 20]);
 /// The newest Ethereum block at every start.
 const HEAD: u64 = 1_000;

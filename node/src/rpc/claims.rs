@@ -1,0 +1,184 @@
+//! What is attested and certified, and what is claimed of vaults for contracts on Ethereum. These methods only tell:
+//! nothing from outside asks for a signature (R14).
+
+use super::Api;
+use super::errors::Refusal;
+use super::views::EtherCertificateView;
+use super::{broken, committee_at};
+use crate::core::Core;
+use crate::text::hex_bytes;
+use palisade_types::attestation::Statement;
+use palisade_types::canonical::Canonical;
+use palisade_types::certificate::{Committee, QuorumCertificate};
+use palisade_types::claim::Claim;
+use palisade_types::ids::VaultId;
+use palisade_types::units::{Epoch, Height};
+use serde::{Deserialize, Serialize};
+
+/// A BLS domain of the network's own, as requests name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Blocks; the slot is a height.
+    Ledger,
+    /// Vault claims; the slot is a number.
+    VaultClaim,
+}
+
+impl Kind {
+    fn named(name: &str) -> Result<Self, Refusal> {
+        match name {
+            "ledger" => Ok(Self::Ledger),
+            "vault-claim" => Ok(Self::VaultClaim),
+            _ => Err(Refusal::UnknownDomain),
+        }
+    }
+}
+
+/// `attestation_status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttestationStatusView {
+    /// The domain.
+    pub domain: String,
+    /// The slot.
+    pub slot: u64,
+    /// The epoch whose committee attests it, as far as the ledger knows it.
+    pub epoch: Option<u32>,
+    /// What the ledger holds there; null when it holds nothing, or for a claim that a newer one replaced.
+    pub digest: Option<String>,
+    /// Who said what, while the slot is open.
+    pub said: Vec<SaidView>,
+    /// Whether a certificate is kept.
+    pub certified: bool,
+}
+
+/// One operator's attestation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaidView {
+    /// Who.
+    pub operator: String,
+    /// What.
+    pub digest: String,
+}
+
+/// `vault_claim`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultClaimView {
+    /// The claim's number.
+    pub number: u64,
+    /// Whose committee certifies it.
+    pub epoch: u32,
+    /// The vault.
+    pub vault: String,
+    /// Whose equivocation takes the coins.
+    pub operator: String,
+    /// What it takes, in satoshis.
+    pub sats: String,
+    /// The first Bitcoin height at which it does not count any more.
+    pub until: u64,
+    /// The Bitcoin block as of which it is true, as Bitcoin writes it.
+    pub block: String,
+    /// Its height.
+    pub height: u64,
+    /// Whether it takes back what was said before.
+    pub revoked: bool,
+    /// What contracts are told: 125 bytes.
+    pub bytes: String,
+    /// Its certificate, once there is one.
+    pub certificate: Option<EtherCertificateView>,
+}
+
+impl VaultClaimView {
+    fn of(claim: &Claim, certificate: Option<&QuorumCertificate>, committee: Option<&Committee>) -> Self {
+        Self {
+            number: claim.number,
+            epoch: claim.epoch.get(),
+            vault: claim.vault.to_string(),
+            operator: claim.operator.to_string(),
+            sats: claim.sats.to_string(),
+            until: claim.until,
+            block: crate::text::bitcoin_hash(&claim.block),
+            height: claim.height,
+            revoked: claim.revoked,
+            bytes: hex_bytes(&claim.to_bytes()),
+            certificate: certificate.map(|certificate| EtherCertificateView::of(certificate, committee)),
+        }
+    }
+}
+
+impl Api {
+    pub(super) async fn read_attestations(&self, kind: &str, slot: u64) -> Result<AttestationStatusView, Refusal> {
+        let kind = Kind::named(kind)?;
+        let certified = self.kept_certificate(kind, slot)?.is_some();
+        self.read(move |core| {
+            let (statement, epoch) = standing(core, kind, slot);
+            let domains = core.ledger().domains();
+            let domain = match kind {
+                Kind::Ledger => domains.ledger,
+                Kind::VaultClaim => domains.claim,
+            };
+            let said = core.said(&domain, slot).into_iter();
+            let said = said.map(|(who, what)| SaidView { operator: who.to_string(), digest: what.to_string() });
+            AttestationStatusView {
+                domain: domain.to_string(),
+                slot,
+                epoch: epoch.map(Epoch::get),
+                digest: statement.map(|statement| statement.digest.to_string()),
+                said: said.collect(),
+                certified,
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn read_attested(&self, kind: &str, slot: u64) -> Result<EtherCertificateView, Refusal> {
+        let kind = Kind::named(kind)?;
+        let missing = match kind {
+            Kind::Ledger => Refusal::NotCertified(Height::new(slot)),
+            Kind::VaultClaim => Refusal::ClaimNotCertified(slot),
+        };
+        let certificate = self.kept_certificate(kind, slot)?.ok_or(missing)?;
+        let committee = self.read(move |core| {
+            let (_, epoch) = standing(core, kind, slot);
+            core.ledger().committee_of(epoch?).cloned()
+        });
+        Ok(EtherCertificateView::of(&certificate, committee.await?.as_ref()))
+    }
+
+    fn kept_certificate(&self, kind: Kind, slot: u64) -> Result<Option<QuorumCertificate>, Refusal> {
+        let kept = match kind {
+            Kind::Ledger => self.sources.store.certificate(Height::new(slot)),
+            Kind::VaultClaim => self.sources.store.claim_certificate(slot),
+        };
+        kept.map_err(broken)
+    }
+
+    pub(super) async fn read_claim(&self, vault: &str) -> Result<VaultClaimView, Refusal> {
+        let id: VaultId = vault.parse()?;
+        let found = self.read(move |core| {
+            let claim = *core.ledger().claim(&id)?;
+            Some((claim, core.ledger().committee_of(claim.epoch).cloned()))
+        });
+        let (claim, committee) = found.await?.ok_or(Refusal::UnknownClaim(id))?;
+        let certificate = self.sources.store.claim_certificate(claim.number).map_err(broken)?;
+        Ok(VaultClaimView::of(&claim, certificate.as_ref(), committee.as_ref()))
+    }
+}
+
+/// What the ledger holds in a slot, and whose committee attests it.
+fn standing(core: &Core, kind: Kind, slot: u64) -> (Option<Statement>, Option<Epoch>) {
+    let ledger = core.ledger();
+    match kind {
+        Kind::Ledger => {
+            let height = Height::new(slot);
+            let id = ledger.block_id(height);
+            let statement =
+                |id: palisade_types::BlockId| Statement { domain: ledger.domains().ledger, slot, digest: id.into() };
+            (id.map(statement), committee_at(core, height).map(|committee| committee.epoch))
+        }
+        Kind::VaultClaim => {
+            let claim = ledger.claims().find(|claim| claim.number == slot);
+            let epoch = claim.map(|claim| claim.epoch).or_else(|| ledger.claim_numbers().epoch_of(slot));
+            (claim.map(|claim| claim.statement(ledger.domains().claim)), epoch)
+        }
+    }
+}
