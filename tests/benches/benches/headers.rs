@@ -10,7 +10,7 @@ use bitcoin::block::{Header, Version};
 use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{CompactTarget, Network, TxMerkleNode};
-use palisade_benches::{Race, Run, timed};
+use palisade_benches::{Effort, Race, Run, bench, timed};
 use palisade_bitcoin::headers::{Extension, HeaderChain, MAX_HEADERS, MAX_SIDE_HEADERS, read};
 
 /// As many headers as mainnet has had by 2026.
@@ -20,10 +20,13 @@ const MANY: u32 = 950_000;
 const NOW: u64 = u32::MAX as u64;
 
 fn main() -> Result<()> {
-    // `cargo test --benches` only wants to know that it runs.
-    let quick = !std::env::args().any(|argument| argument == "--bench");
-    let (many, rounds) = if quick { (4_000, 2) } else { (MANY, 5) };
+    bench("headers", |effort| match effort {
+        Effort::Whole => races(MANY, 5, 100_000),
+        Effort::Short => races(4_000, 2, 1_000),
+    })
+}
 
+fn races(many: u32, rounds: usize, light: u32) -> Result<()> {
     let chain = branch(&genesis_block(Network::Regtest).header, many, 1);
     let race = sync("regtest, validated and stored from genesis", Network::Regtest, &chain);
     race.run(rounds)?;
@@ -37,7 +40,7 @@ fn main() -> Result<()> {
     for depth in [1, 100, 2_016] {
         reorganise(depth, &chain[..3_000])?.run(5 * rounds)?;
     }
-    flood(if quick { 2_000 } else { 100_000 }, &chain[..100])?.run(rounds)
+    flood(light, &chain[..100])?.run(rounds)
 }
 
 /// A chain from genesis on, taken in pieces as a node gets them.

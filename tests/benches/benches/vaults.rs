@@ -7,7 +7,7 @@
 mod stake;
 
 use anyhow::{Context as _, Result, ensure};
-use palisade_benches::{Race, Run, timed};
+use palisade_benches::{Effort, Race, Run, bench, timed};
 use palisade_bitcoin::registration::check_registration;
 use palisade_bitcoin::slash::exposed;
 use palisade_crypto::eots;
@@ -22,11 +22,11 @@ use stake::{People, core_accepts, secret, versions};
 const CHAIN: ChainId = ChainId::new([3; 32]);
 
 fn main() -> Result<()> {
-    // `cargo test --benches` only wants to know that it runs.
-    let quick = !std::env::args().any(|argument| argument == "--bench");
-    let (many, rounds) = if quick { (1, 2) } else { (50, 9) };
-    registrations(many, rounds)?;
-    slashings(many, rounds)
+    bench("vaults", |effort| {
+        let (many, rounds) = if effort == Effort::Whole { (50, 9) } else { (1, 2) };
+        registrations(many, rounds)?;
+        slashings(many, rounds)
+    })
 }
 
 /// A covenant of nine of which six answered, one provider, a ladder of two fees.

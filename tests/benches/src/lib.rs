@@ -12,6 +12,33 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use rustix::time::{ClockId, clock_gettime};
 
+/// The `main` of a bench: whole under `cargo bench`. Test runners are told of one test, which is a short run: that it works.
+///
+/// # Errors
+///
+/// The bench's own.
+pub fn bench(name: &str, run: impl FnOnce(Effort) -> Result<()>) -> Result<()> {
+    let asked = |wanted: &str| std::env::args().skip(1).any(|argument| argument == wanted);
+    match (asked("--list"), asked("--bench")) {
+        (true, _) if asked("--ignored") => Ok(()),
+        (true, _) => {
+            println!("{name}: test");
+            Ok(())
+        }
+        (false, true) => run(Effort::Whole),
+        (false, false) => run(Effort::Short),
+    }
+}
+
+/// How much a bench does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Just enough to see that everybody finds the same.
+    Short,
+    /// Enough to measure.
+    Whole,
+}
+
 /// What one run of a contender took, and what it found: facts by name.
 #[derive(Debug)]
 pub struct Run {
