@@ -268,6 +268,16 @@ impl Client {
         }
     }
 
+    /// The bytes of a transaction named by text, for those who only explain it.
+    ///
+    /// # Errors
+    ///
+    /// [`RpcError`]; [`RpcError::Senseless`] when the text is no id.
+    pub async fn transaction_bytes(&self, txid: &str) -> Result<Vec<u8>, RpcError> {
+        let txid = txid.parse().map_err(|_| RpcError::Senseless { method: "getrawtransaction" })?;
+        Ok(encode::serialize(&self.transaction(txid, None).await?))
+    }
+
     /// Hands a transaction to the network. A burn is meant when it is one: the sink of a slash may be an `OP_RETURN`,
     /// and the top rung may pay more than Core's limit for absent-minded wallets.
     ///

@@ -249,13 +249,17 @@ impl ChangeOutput {
     }
 }
 
+/// The internal key of every output.
+pub(crate) fn unspendable() -> XOnlyPublicKey {
+    XOnlyPublicKey::from_slice(&UNSPENDABLE).expect("BIP-341's point is on the curve")
+}
+
 fn tree(leaves: &[(u8, &ScriptBuf)]) -> TaprootSpendInfo {
-    let unspendable = XOnlyPublicKey::from_slice(&UNSPENDABLE).expect("BIP-341's point is on the curve");
     leaves
         .iter()
         .try_fold(TaprootBuilder::new(), |builder, (depth, script)| builder.add_leaf(*depth, (*script).clone()))
         .expect("the depths of our three trees are those of complete trees")
-        .finalize(SECP256K1, unspendable)
+        .finalize(SECP256K1, unspendable())
         .expect("a complete tree")
 }
 
