@@ -1,65 +1,237 @@
 //! `palisade vault inspect`
 
-use std::io::Read as _;
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use palisade_bitcoin::babylon::inspect::{self, InputReport, MAX_TRANSACTION_BYTES, Report};
+use palisade_bitcoin::babylon::inspect::{self, Act, Hints, Kind, MAX_TRANSACTION_BYTES, Report};
+use palisade_bitcoin::babylon::parameters::{MAX_FILE_BYTES, Table};
+use palisade_bitcoin::{Client, Endpoint};
+
+use crate::config::{self, BitcoinLogin, Overrides};
 
 /// The most text that can hold a transaction: two digits for each byte, and some white space.
-const MAX_TEXT: u64 = 2 * MAX_TRANSACTION_BYTES as u64 + 1_024;
+const MAX_TEXT: usize = 2 * MAX_TRANSACTION_BYTES + 1_024;
+
+/// The digits of an id.
+const TXID_DIGITS: usize = 64;
 
 #[derive(Debug, clap::Args)]
 pub struct Inspect {
-    /// Hex of a transaction, a file that holds such hex, or `-` for standard input
-    #[arg(value_name = "TX_HEX|FILE|-")]
+    /// Hex of a transaction, a file that holds such hex, `-` for standard input, or the id of one that Bitcoin Core is asked for
+    #[arg(value_name = "TX_HEX|FILE|-|TXID")]
     transaction: String,
+    /// Whose parameters are asked for: bbn-1, bbn-test-5, or a file of versioned parameters
+    #[arg(long, default_value = "bbn-1", value_name = "NAME|FILE")]
+    network: String,
+    /// The staker's key, x-only: a stake without identification is recognised by it and the providers
+    #[arg(long, value_name = "KEY")]
+    staker: Option<String>,
+    /// A finality provider's key, x-only; once for each
+    #[arg(long = "provider", value_name = "KEY")]
+    providers: Vec<String>,
+    /// The staking time in blocks; every one that is allowed is tried without it
+    #[arg(long, value_name = "BLOCKS")]
+    time: Option<u16>,
+    /// The height of the stake's block: only the version in force there is meant
+    #[arg(long, value_name = "HEIGHT")]
+    height: Option<u32>,
+    /// A transaction whose output is spent, as hex or file; once for each
+    #[arg(long = "previous", value_name = "TX_HEX|FILE")]
+    previous: Vec<String>,
+    #[command(flatten)]
+    core: Core,
     /// Print the explanation as JSON
     #[arg(long)]
     json: bool,
 }
 
+/// Which Bitcoin Core is asked for transactions. It needs `-txindex` for those it has no wallet for.
+#[derive(Debug, clap::Args)]
+struct Core {
+    /// A node's configuration: its Bitcoin endpoint and credentials are used
+    #[arg(long, env = "PALISADE_CONFIG", value_name = "FILE", conflicts_with = "bitcoin_rpc")]
+    config: Option<PathBuf>,
+    /// Bitcoin Core's JSON-RPC address
+    #[arg(long, value_name = "URL")]
+    bitcoin_rpc: Option<String>,
+    /// The cookie file of that Bitcoin Core
+    #[arg(long, value_name = "FILE", requires = "bitcoin_rpc", conflicts_with = "bitcoin_user")]
+    bitcoin_cookie: Option<PathBuf>,
+    /// The user of that Bitcoin Core
+    #[arg(long, value_name = "NAME", requires_all = ["bitcoin_rpc", "bitcoin_password_file"])]
+    bitcoin_user: Option<String>,
+    /// A file that holds the user's password
+    #[arg(long, value_name = "FILE", requires = "bitcoin_user")]
+    bitcoin_password_file: Option<PathBuf>,
+}
+
 impl Inspect {
     pub async fn act(self) -> anyhow::Result<()> {
-        let bytes = crate::text::parse_hex_bytes(&text_of(&self.transaction)?).context("the transaction")?;
-        let report = inspect::inspect(&bytes)?;
+        let table = table(&self.network)?;
+        let client = self.core.client()?;
+        let mut hints = Hints::of(self.staker.as_deref(), &self.providers, self.time)?.at(self.height);
+        for previous in &self.previous {
+            hints = hints.with_previous(&bytes_of(previous)?).context("--previous")?;
+        }
+        let bytes = match (is_id(&self.transaction), &client) {
+            (true, Some(client)) => client.transaction_bytes(self.transaction.trim()).await?,
+            (true, None) => bail!("an id needs --bitcoin-rpc or --config, so that somebody can be asked"),
+            (false, _) => bytes_of(&self.transaction)?,
+        };
+        if let Some(client) = &client {
+            hints = with_parents(hints, client, &bytes).await?;
+        }
+        let report = inspect::inspect(&bytes, &table, &hints)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
-            lines(&report).iter().for_each(|(name, value)| println!("{name:<16}{value}"));
+            lines(&report).iter().for_each(|line| println!("{line}"));
         }
         Ok(())
     }
 }
 
+impl Core {
+    /// Nobody, when no address was given.
+    fn client(&self) -> anyhow::Result<Option<Client>> {
+        let (url, login) = match (&self.config, &self.bitcoin_rpc) {
+            (Some(file), _) => {
+                let bitcoin = config::Config::load(file, &Overrides::default())?.0.bitcoin;
+                (bitcoin.rpc.as_str().to_owned(), bitcoin.login)
+            }
+            (None, Some(url)) => (url.clone(), self.login()?),
+            (None, None) => return Ok(None),
+        };
+        let auth = crate::run::bitcoin_auth(&login)?;
+        Ok(Some(Client::new(Endpoint { url, auth })?))
+    }
+
+    fn login(&self) -> anyhow::Result<BitcoinLogin> {
+        match (&self.bitcoin_cookie, &self.bitcoin_user, &self.bitcoin_password_file) {
+            (Some(cookie), ..) => Ok(BitcoinLogin::Cookie(cookie.clone())),
+            (None, Some(user), Some(password_file)) => {
+                Ok(BitcoinLogin::Password { user: user.clone(), password_file: password_file.clone() })
+            }
+            _ => bail!("--bitcoin-rpc needs --bitcoin-cookie, or --bitcoin-user with --bitcoin-password-file"),
+        }
+    }
+}
+
+/// Adds what the endpoint knows of the transactions whose outputs are spent. One it does not know leaves rules unknown, not broken.
+async fn with_parents(mut hints: Hints, client: &Client, bytes: &[u8]) -> anyhow::Result<Hints> {
+    for txid in inspect::parents(bytes)? {
+        match client.transaction_bytes(&txid).await {
+            Ok(previous) => hints = hints.with_previous(&previous)?,
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error).context("asking for what is spent"),
+        }
+    }
+    Ok(hints)
+}
+
+fn table(network: &str) -> anyhow::Result<Table> {
+    match network {
+        "bbn-1" => Ok(Table::bbn_1()),
+        "bbn-test-5" => Ok(Table::bbn_test_5()),
+        file => {
+            let text = read(File::open(file).with_context(|| format!("{file:.80} is no network"))?, MAX_FILE_BYTES)?;
+            Table::read(file, text.as_bytes()).with_context(|| file.to_owned())
+        }
+    }
+}
+
+fn is_id(given: &str) -> bool {
+    let given = given.trim();
+    given.len() == TXID_DIGITS && given.bytes().all(|digit| digit.is_ascii_hexdigit()) && !Path::new(given).exists()
+}
+
+fn bytes_of(given: &str) -> anyhow::Result<Vec<u8>> {
+    crate::text::parse_hex_bytes(&text_of(given)?)
+        .with_context(|| format!("{given:.40} is neither a file nor a transaction"))
+}
+
 /// The text itself, what the file of that name holds, or what comes in.
 fn text_of(given: &str) -> anyhow::Result<String> {
-    let mut text = String::new();
     if given == "-" {
-        std::io::stdin().lock().take(MAX_TEXT + 1).read_to_string(&mut text).context("standard input")?;
-    } else if Path::new(given).is_file() {
-        let file = std::fs::File::open(given).with_context(|| given.to_owned())?;
-        file.take(MAX_TEXT + 1).read_to_string(&mut text).with_context(|| given.to_owned())?;
-    } else {
-        text.push_str(given);
+        return read(std::io::stdin().lock(), MAX_TEXT).context("standard input");
     }
-    if text.len() as u64 > MAX_TEXT {
-        bail!("more text than any transaction has");
+    if given.len() < MAX_PATH && Path::new(given).is_file() {
+        let file = File::open(given).with_context(|| given.to_owned())?;
+        return read(file, MAX_TEXT).with_context(|| given.to_owned());
+    }
+    Ok(given.to_owned())
+}
+
+fn read(source: impl Read, most: usize) -> anyhow::Result<String> {
+    let mut text = String::new();
+    source.take(most as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > most {
+        bail!("more than {most} characters");
     }
     Ok(text)
 }
 
-fn lines(report: &Report) -> Vec<(&'static str, String)> {
-    let mut lines = vec![("transaction", report.txid.clone())];
-    report.inputs.iter().for_each(|input| lines.push(("input", spend(input))));
+/// The longest path that a system takes; anything longer is the transaction itself.
+const MAX_PATH: usize = 4_096;
+
+fn lines(report: &Report) -> Vec<String> {
+    let mut lines = vec![line("transaction", &report.txid)];
+    if report.acts.is_empty() {
+        lines.push(
+            "It has to do with no stake that can be recognised. A stake without identification is a hash:".to_owned(),
+        );
+        lines.push("name its staker and providers with --staker and --provider.".to_owned());
+    }
+    for act in &report.acts {
+        lines.push(String::new());
+        lines.extend(explain(act, &report.network));
+    }
     lines
 }
 
-fn spend(input: &InputReport) -> String {
-    match (input.leaf, &input.staker) {
-        (Some(leaf), Some(staker)) => format!("{} by the {leaf} leaf of staker {staker}", input.spends),
-        _ => format!("{}, by no leaf of a stake", input.spends),
-    }
+fn explain(act: &Act, network: &str) -> Vec<String> {
+    let versions: Vec<_> = act.versions.iter().map(u32::to_string).collect();
+    let does = match act.kind {
+        Kind::Staking => "makes a stake",
+        Kind::Unbonding => "unbonds a stake",
+        Kind::Slashing => "slashes a stake",
+        Kind::Withdrawal => "withdraws",
+        Kind::Expansion => "expands a stake",
+    };
+    let mut lines = vec![line("does", &format!("{does}: {}", act.outpoint))];
+    let mut add = |name: &str, value: Option<String>| lines.extend(value.map(|value| line(name, &value)));
+    let sats = |value: Option<u64>| value.map(|value| format!("{value} sat"));
+    let blocks = |value: Option<u16>| value.map(|value| format!("{value} blocks"));
+    add("spends", act.spends.clone());
+    add("parameters", Some(format!("{network}, version {}", versions.join(" or "))));
+    add("staker", Some(act.staker.clone()));
+    act.providers.iter().for_each(|provider| add("provider", Some(provider.clone())));
+    add("slashed", act.slashed.clone());
+    act.covenant.iter().for_each(|member| {
+        let signed = if act.signed_by.contains(member) { ", has signed" } else { "" };
+        add("covenant", Some(format!("{member}{signed}")));
+    });
+    add("quorum", act.quorum.map(|quorum| format!("{quorum} of {}", act.covenant.len())));
+    add("staking time", blocks(act.staking_time));
+    add("unbonding time", blocks(act.unbonding_time));
+    add("value", sats(act.value));
+    add("taken", sats(act.taken));
+    add("fee", sats(act.fee));
+    act.rules.iter().for_each(|rule| {
+        let note = match (rule.verdict, rule.note.as_deref()) {
+            ("unknown", Some(without)) => format!(" (without {without})"),
+            (_, Some(found)) => format!(": {found}"),
+            (_, None) => String::new(),
+        };
+        add(rule.verdict, Some(format!("{}{note}", rule.rule)));
+    });
+    lines
+}
+
+fn line(name: &str, value: &str) -> String {
+    format!("{name:<16}{value}")
 }
 
 #[cfg(test)]
@@ -67,11 +239,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transaction_is_given_as_text_or_as_a_file() {
+    fn a_transaction_is_given_as_text_as_a_file_or_by_its_id() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tx.hex");
         std::fs::write(&file, "0200\n").unwrap();
-        assert_eq!(text_of("0200").unwrap(), "0200");
-        assert_eq!(text_of(file.to_str().unwrap()).unwrap(), "0200\n");
+        assert_eq!(bytes_of("0200").unwrap(), [2, 0]);
+        assert_eq!(bytes_of(file.to_str().unwrap()).unwrap(), [2, 0]);
+        assert!(bytes_of("nowhere.hex").unwrap_err().to_string().contains("neither a file nor a transaction"));
+        assert!(is_id(&"0".repeat(64)) && !is_id(&"0".repeat(66)) && !is_id(&"g".repeat(64)));
+        assert!(read(&[b'0'; 9][..], 8).is_err());
+    }
+
+    #[test]
+    fn networks_are_named_or_read() {
+        assert_eq!(table("bbn-1").unwrap().versions().len(), 5);
+        assert_eq!(table("bbn-test-5").unwrap().versions().len(), 7);
+        assert!(table("bbn-2").unwrap_err().to_string().contains("is no network"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("parameters.json");
+        std::fs::write(&file, "{}").unwrap();
+        assert!(table(file.to_str().unwrap()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_known_is_said() {
+        let report = Report { txid: "00".to_owned(), network: "bbn-1".to_owned(), acts: vec![] };
+        assert!(lines(&report).iter().any(|line| line.contains("--staker")));
     }
 }
