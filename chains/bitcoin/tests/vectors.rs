@@ -1,4 +1,4 @@
-//! Public data about Bitcoin staking, run against our code. What may be copied lies in `tests/vectors`; the rest is read from
+//! Public data about Bitcoin staking, run against our code. What may be copied lies in `tests/vectors` of the repository; the rest is read from
 //! `shared/vectors` beside the checkout, and a test that finds none says so.
 
 #![allow(clippy::unwrap_used)]
@@ -27,7 +27,7 @@ use stake::core_accepts;
 
 /// A file of ours.
 fn ours(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/babylon").join(name);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 

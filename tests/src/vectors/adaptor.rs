@@ -1,13 +1,12 @@
-//! Adaptor signatures: Babylon's tables, our own derived cases, and those of whole delegations.
+//! Adaptor signatures: Babylon's tables and our own derived cases. Those of whole delegations are checked with the delegations.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use bitcoin::secp256k1;
-use palisade_crypto::Hash32;
 use palisade_crypto::adaptor::{self, AdaptorSignature};
 use palisade_crypto::eots::{PublicKey, SecretKey};
 use serde_json::Value;
 
-use super::{File, Outcome, Row, Tally, array, bytes, has, list, tally_list};
+use super::{File, Outcome, Row, array, bytes, has, tally_list};
 
 /// The three tables: verify, complete, recover. Rows whose encryption point is odd are left out: a key is
 /// always its even point.
@@ -110,60 +109,5 @@ fn check_derived(case: &Value) -> Result<()> {
     signer.public().verify_schnorr(&message, &whole)?;
     let recovered = signature.recover(&whole)?;
     ensure!(*recovered.to_bytes() == array(case, "decryption_key")?, "another secret");
-    Ok(())
-}
-
-/// Whole delegations: every covenant signature over the sighashes that stand beside them. The transactions
-/// and scripts themselves are checked in `chains/bitcoin`.
-pub(super) fn delegations(file: &File) -> Option<Outcome> {
-    let file = file
-        .json()
-        .filter(|value| has(&value["vectors"][0], &["covenant_slashing", "covenant_unbonding", "computed"]))?;
-    Some(Outcome::of(list(file, "vectors").and_then(|delegations| {
-        delegations.iter().try_fold(Tally::default(), |tally, delegation| {
-            let checked = tally.checked + check_delegation(delegation)?;
-            Ok(Tally { checked, ..tally })
-        })
-    })))
-}
-
-fn check_delegation(delegation: &Value) -> Result<usize> {
-    let computed = &delegation["computed"];
-    let unbonding = array(computed, "sighash_unbonding")?;
-    let mut checked = 0;
-    for (members, sighash) in
-        [("covenant_slashing", "sighash_slashing"), ("covenant_unbonding_slashing", "sighash_unbonding_slashing")]
-    {
-        let sighash = array(computed, sighash)?;
-        for member in list(delegation, members)? {
-            let signer = PublicKey::from_bytes(&array(member, "cov_pk")?)?;
-            for part in list(member, "adaptor_sigs")? {
-                check_part(delegation, &signer, part, &sighash).with_context(|| format!("{members} of {signer:?}"))?;
-                checked += 1;
-            }
-        }
-    }
-    for member in list(delegation, "covenant_unbonding")? {
-        let signer = PublicKey::from_bytes(&array(member, "cov_pk")?)?;
-        signer.verify_schnorr(&unbonding, &array(member, "sig")?).context("covenant_unbonding")?;
-        checked += 1;
-    }
-    Ok(checked)
-}
-
-fn check_part(delegation: &Value, signer: &PublicKey, part: &Value, sighash: &Hash32) -> Result<()> {
-    let provider = PublicKey::from_bytes(&array(part, "fp_btc_pk")?)?;
-    let signature = AdaptorSignature::from_bytes(&bytes(part, "adaptor_sig")?)?;
-    if has(part, &["adaptor_sig_65"]) {
-        ensure!(signature.to_bytes() == array(part, "adaptor_sig_65")?, "another form");
-    }
-    signature.verify(signer, sighash, &provider)?;
-    let secret = &delegation["fp_secret_keys"][hex::encode(provider.to_bytes())];
-    if has(part, &["decrypted_bip340_sig"]) && has(secret, &["sk"]) {
-        let whole = signature.decrypt(&SecretKey::from_bytes(&array(secret, "sk")?)?)?;
-        ensure!(whole == array(part, "decrypted_bip340_sig")?, "another complete signature");
-        signer.verify_schnorr(sighash, &whole)?;
-        ensure!(signature.recover(&whole)?.public() == provider, "another secret");
-    }
     Ok(())
 }

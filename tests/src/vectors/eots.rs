@@ -1,13 +1,17 @@
 //! EOTS: our own derived cases, Babylon's pair, and votes with their commitments.
 
 use anyhow::{Context, Result, ensure};
+use hmac::{Hmac, Mac as _};
+use palisade_bitcoin::babylon::context::{Context as Bound, Purpose};
+use palisade_bitcoin::babylon::finality::{self, Commitment, Vote};
 use palisade_crypto::eots::{
     self, EotsError, EotsSignature, MerkleProof, PublicKey, PublicNonce, SecretKey, SecretNonce,
 };
 use palisade_crypto::{Hash32, sha256};
 use serde_json::Value;
+use sha2::Sha256;
 
-use super::{File, Outcome, Tally, array, bytes, has, list, number, sized, tally_list, unhex};
+use super::{File, Outcome, Tally, array, bytes, has, list, number, sized, tally_list, text, unhex};
 
 /// Keys and nonces of both parities, bad encodings, randomness and commitments.
 pub(super) fn derived(file: &File) -> Option<Outcome> {
@@ -27,10 +31,14 @@ fn check_derived(file: &Value) -> Result<Tally> {
             Ok(())
         })
         .context("invalid randomness")?,
-        // Which key, chain and height gives the nonce is Babylon's rule and not ours (R19).
         tally_list(&file["randomness"], |case| {
             let nonce = SecretNonce::from_bytes(&array(case, "secret_rand")?)?;
             ensure!(nonce.public().to_bytes() == array(case, "pub_rand")?, "another point");
+            let (key, chain) = (array(case, "sk")?, text(case, "chain_id")?);
+            ensure!(
+                babylon_nonce(&key, chain, number(case, "height")?)? == array(case, "secret_rand")?,
+                "another nonce"
+            );
             Ok(())
         })
         .context("randomness")?,
@@ -63,8 +71,34 @@ fn check_commitment(case: &Value) -> Result<()> {
         ensure!(proof.aunts == hashes(expected)?, "another proof of {index}");
         proof.verify(&root, &nonce.to_bytes())?;
     }
-    ensure!(sha256(&bytes(case, "commit_message")?) == array::<32>(case, "commit_hash_no_context")?, "another message");
+    let commitment = Commitment {
+        provider: SecretKey::from_bytes(&array(case, "sk")?)?.public(),
+        start: number(case, "start_height")?,
+        count: number(case, "num_pub_rand")?,
+        root,
+        signature: [0; 64],
+    };
+    let none = Bound::none_to_verify_existing_data();
+    ensure!(sha256(&bytes(case, "commit_message")?) == commitment.message(&none), "another message");
+    ensure!(commitment.message(&none) == array::<32>(case, "commit_hash_no_context")?, "another message");
+    let bound = Bound::new(Purpose::RandomnessCommitment, text(case, "chain_id")?, text(case, "context_address")?);
+    ensure!(bound.as_str() == text(case, "signing_context_ascii")?, "another context");
+    ensure!(commitment.message(&bound) == array::<32>(case, "commit_hash_with_context")?, "another message in context");
     Ok(())
+}
+
+/// Babylon's own nonce of a height: a function of key, height and chain, and of nothing else. Ours binds more (R19), and nothing of ours
+/// signs with this one.
+fn babylon_nonce(key: &[u8; 32], chain: &str, height: u64) -> Result<[u8; 32]> {
+    for iteration in 0_u64..=8 {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key)?;
+        mac.update(&[&height.to_be_bytes()[..], chain.as_bytes(), &iteration.to_be_bytes()].concat());
+        let candidate: [u8; 32] = mac.finalize().into_bytes().into();
+        if SecretKey::from_bytes(&candidate).is_ok() {
+            return Ok(candidate);
+        }
+    }
+    anyhow::bail!("no scalar in nine tries")
 }
 
 /// One key, one nonce, two messages.
@@ -122,59 +156,75 @@ pub(super) fn votes(file: &File) -> Option<Outcome> {
 }
 
 fn check_votes(vector: &Value) -> Result<Tally> {
-    let (key, commit) = (PublicKey::from_bytes(&array(vector, "fp_btc_pk")?)?, &vector["commit"]);
-    let hash = sha256(&bytes(commit, "message_preimage")?);
-    ensure!(hash == array::<32>(commit, "message_hash")?, "another commitment message");
-    key.verify_schnorr(&hash, &array(commit, "sig")?).context("commitment")?;
-    let (root, start) = (array(commit, "commitment")?, number(commit, "start_height")?);
+    let (provider, commit) = (PublicKey::from_bytes(&array(vector, "fp_btc_pk")?)?, &vector["commit"]);
+    let none = Bound::none_to_verify_existing_data();
+    let commitment = Commitment {
+        provider,
+        start: number(commit, "start_height")?,
+        count: number(commit, "num_pub_rand")?,
+        root: array(commit, "commitment")?,
+        signature: array(commit, "sig")?,
+    };
+    ensure!(commitment.message(&none) == array::<32>(commit, "message_hash")?, "another commitment message");
+    commitment.verify(&none)?;
     let mut tally = tally_list(&vector["votes"], |vote| {
-        ensure!(number(&vote["proof"], "total")? == number(commit, "num_pub_rand")?, "another total");
-        check_vote(&key, vote, &bytes(vote, "message")?, &root, start)
+        check_vote(&read_vote(provider, vote, "block_app_hash")?, vote, &commitment, &none)
     })?;
     if let ([first, second], true) = (list(vector, "votes")?, has(vector, &["extracted_secret_key_even_y"])) {
-        let part = |vote: &Value| -> Result<(Hash32, EotsSignature)> {
-            Ok((sha256(&bytes(vote, "message")?), EotsSignature(array(vote, "finality_sig_s")?)))
-        };
-        let (first_part, second_part) = (part(first)?, part(second)?);
-        let extracted = eots::extract(
-            &key,
-            &PublicNonce::from_bytes(&array(first, "pub_rand")?)?,
-            (&first_part.0, &first_part.1),
-            (&second_part.0, &second_part.1),
-        )?;
-        let expected = array(vector, "extracted_secret_key_even_y")?;
-        ensure!(*extracted.to_bytes() == expected, "another scalar");
+        let read = |vote| read_vote(provider, vote, "block_app_hash");
+        let extracted = finality::extract((&read(first)?, &none), (&read(second)?, &none))?;
+        ensure!(*extracted.to_bytes() == array(vector, "extracted_secret_key_even_y")?, "another scalar");
         tally.checked += 1;
     }
     Ok(tally)
 }
 
-/// Real votes, each with the commitment its proof leads to.
+/// Real votes, each with the commitment its proof leads to and the verifier its context names.
 pub(super) fn live_votes(file: &File) -> Option<Outcome> {
     let file = file
         .json()
         .filter(|value| has(&value["votes"][0], &["fp_btc_pk", "pub_rand", "finality_sig_s", "proof", "computed"]))?;
     Some(Outcome::of(tally_list(&file["votes"], |vote| {
-        let key = PublicKey::from_bytes(&array(vote, "fp_btc_pk")?)?;
+        let provider = PublicKey::from_bytes(&array(vote, "fp_btc_pk")?)?;
         let computed = &vote["computed"];
-        let (root, start) = (array(computed, "pub_rand_commitment")?, number(computed, "commit_start_height")?);
-        check_vote(&key, vote, &bytes(computed, "message")?, &root, start)
+        let context = Bound::new(Purpose::FinalityVote, text(file, "chain_id")?, text(vote, "verifier_address")?);
+        ensure!(context.as_str() == text(computed, "signing_context_ascii")?, "another context");
+        let commitment = Commitment {
+            provider,
+            start: number(computed, "commit_start_height")?,
+            count: number(&vote["proof"], "total")?,
+            root: array(computed, "pub_rand_commitment")?,
+            signature: [0; 64], // not in the file
+        };
+        let read = read_vote(provider, vote, "block_hash")?;
+        ensure!(sha256(&bytes(computed, "message")?) == read.message(&context), "another message");
+        check_vote(&read, vote, &commitment, &context)
     })))
 }
 
+fn read_vote(provider: PublicKey, vote: &Value, block: &str) -> Result<Vote> {
+    Ok(Vote {
+        provider,
+        height: number(vote, "height")?,
+        block: array(vote, block)?,
+        randomness: PublicNonce::from_bytes(&array(vote, "pub_rand")?)?,
+        proof: MerkleProof {
+            index: number(&vote["proof"], "index")?,
+            total: number(&vote["proof"], "total")?,
+            aunts: hashes(&vote["proof"]["aunts"])?,
+        },
+        signature: EotsSignature(array(vote, "finality_sig_s")?),
+    })
+}
+
 /// A vote: the proof is of this height's leaf, leads to the root, and the signature uses that leaf.
-fn check_vote(key: &PublicKey, vote: &Value, message: &[u8], root: &Hash32, start: u64) -> Result<()> {
-    let proof = MerkleProof {
-        index: number(&vote["proof"], "index")?,
-        total: number(&vote["proof"], "total")?,
-        aunts: hashes(&vote["proof"]["aunts"])?,
-    };
-    ensure!(start.checked_add(proof.index) == Some(number(vote, "height")?), "another height's leaf");
-    let randomness = PublicNonce::from_bytes(&array(vote, "pub_rand")?)?;
-    proof.verify(root, &randomness.to_bytes())?;
-    let signature = EotsSignature(array(vote, "finality_sig_s")?);
-    eots::verify(key, &randomness, &sha256(message), &signature)?;
-    ensure!(eots::verify(key, &randomness, &sha256(b""), &signature).is_err(), "signs anything");
+fn check_vote(read: &Vote, vote: &Value, commitment: &Commitment, context: &Bound) -> Result<()> {
+    if has(vote, &["message"]) {
+        ensure!(sha256(&bytes(vote, "message")?) == read.message(context), "another message");
+    }
+    read.verify(commitment, context)?;
+    let other = Bound::new(Purpose::FinalityVote, "elsewhere", "nobody");
+    ensure!(read.verify(commitment, &other).is_err(), "signs in any context");
     Ok(())
 }
 

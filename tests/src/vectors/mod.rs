@@ -6,16 +6,28 @@
 //! are skipped with that reason.
 
 mod adaptor;
+mod babylon_checkpoints;
+mod babylon_headers;
 mod bip340;
+mod bip341;
 mod bls;
 mod chainwork;
 mod checkpoints;
+mod delegations;
 mod elsewhere;
 mod eots;
 mod forks;
 mod headers;
+mod inclusion;
+mod parameters;
+mod parsed;
+mod possession;
 mod relay;
+mod scripts;
+mod spends;
 mod spv;
+mod stakes;
+mod tbv;
 mod wycheproof;
 
 use std::fmt;
@@ -197,7 +209,26 @@ const KINDS: &[Kind] = &[
     eots::live_votes,
     adaptor::tables,
     adaptor::derived,
-    adaptor::delegations,
+    parameters::tables,
+    parameters::first_phase,
+    parameters::committee,
+    scripts::staking,
+    scripts::derived,
+    delegations::made,
+    delegations::registered,
+    stakes::unbonded,
+    stakes::identified,
+    stakes::wallet,
+    spends::complete,
+    inclusion::proofs,
+    inclusion::blocks,
+    babylon_checkpoints::pairs,
+    babylon_headers::bases,
+    babylon_headers::bip54,
+    possession::hashing,
+    possession::bip322,
+    bip341::wallet,
+    tbv::psbt,
     wycheproof::ed25519,
     wycheproof::ecdsa,
     headers::table,
