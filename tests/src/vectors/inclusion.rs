@@ -32,7 +32,7 @@ pub(super) fn proofs(file: &File) -> Option<Outcome> {
 }
 
 pub(super) fn proof(bytes: &[u8], index: u64) -> Result<MerkleProof> {
-    ensure!(bytes.len() % 32 == 0, "siblings of 32 bytes");
+    ensure!(bytes.len().is_multiple_of(32), "siblings of 32 bytes");
     let siblings = bytes.chunks(32).map(sized).collect::<Result<_>>()?;
     Ok(MerkleProof { index: u32::try_from(index)?, siblings })
 }

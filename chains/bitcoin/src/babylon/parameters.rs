@@ -9,7 +9,9 @@ use std::str::FromStr as _;
 
 use bitcoin::secp256k1::XOnlyPublicKey;
 use bitcoin::{Amount, ScriptBuf, TxOut};
-use palisade_types::vault::MAX_COVENANT;
+use palisade_types::genesis::VaultTerms;
+use palisade_types::vault::{MAX_COVENANT, MAX_PROVIDERS};
+use palisade_types::{BasisPoints, Sats};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -23,23 +25,51 @@ pub const MAX_FILE_BYTES: usize = 1 << 20;
 pub const MAX_VERSIONS: usize = 1_000;
 
 /// The part of a stake that a slash takes, in ten-thousandths: Babylon allows four decimals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SlashingRate(u16);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlashingRate {
+    part: u16,
+    rounding: Rounding,
+}
+
+/// Who rounds a slash, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rounding {
+    /// Babylon: a float product, half up; more may be taken.
+    HalfUp,
+    /// A vault of ours: down, and exactly that is taken (R8).
+    Down,
+}
 
 impl SlashingRate {
-    /// More than nothing and less than everything; `None` otherwise.
+    /// Babylon's rate: more than nothing and less than everything; `None` otherwise.
     pub fn new(ten_thousandths: u16) -> Option<Self> {
-        (1..WHOLE).contains(&ten_thousandths).then_some(Self(ten_thousandths))
+        (1..WHOLE).contains(&ten_thousandths).then_some(Self { part: ten_thousandths, rounding: Rounding::HalfUp })
+    }
+
+    /// The rate of a vault of ours.
+    pub fn palisade(rate: BasisPoints) -> Option<Self> {
+        Self::new(rate.get()).map(|same| Self { rounding: Rounding::Down, ..same })
     }
 
     /// Ten-thousandths.
     pub fn get(self) -> u16 {
-        self.0
+        self.part
     }
 
-    /// What is taken from `value`, as Babylon's nodes round it.
+    /// What is taken from `value`: as Babylon's nodes round it, or rounded down from a vault of ours.
     pub fn of(self, value: Amount) -> Amount {
-        babylon_slash(value, self.0)
+        match (self.rounding, BasisPoints::new(self.part)) {
+            (Rounding::Down, Some(rate)) => Amount::from_sat(Sats::new(value.to_sat()).slashed_by(rate).get()),
+            _ => babylon_slash(value, self.part),
+        }
+    }
+
+    /// Whether a slashing transaction that takes `taken` from `value` takes what it must.
+    pub fn is_taken(self, taken: Amount, value: Amount) -> bool {
+        match self.rounding {
+            Rounding::HalfUp => taken >= self.of(value),
+            Rounding::Down => taken == self.of(value),
+        }
     }
 
     /// Reads a decimal such as `0.001`, with any number of zeros behind it.
@@ -54,7 +84,7 @@ impl SlashingRate {
 
 impl fmt::Display for SlashingRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(format!("0.{:04}", self.0).trim_end_matches('0'))
+        f.write_str(format!("0.{:04}", self.part).trim_end_matches('0'))
     }
 }
 
@@ -194,6 +224,36 @@ impl Parameters {
         StakingTerms::new(staker, providers, self.covenant.clone(), self.quorum, staking_time, self.unbonding_time)
     }
 
+    /// One version of a network of ours, so that its vaults are explained like any other stake.
+    ///
+    /// # Errors
+    ///
+    /// [`ParametersRule`].
+    pub fn palisade(version: u32, terms: &VaultTerms) -> Result<Self, ParametersRule> {
+        let key = |(at, key): (usize, &palisade_types::SchnorrKey)| {
+            XOnlyPublicKey::from_slice(key.as_bytes()).map_err(|_| ParametersRule::Key(at))
+        };
+        let mut covenant = terms.covenant.iter().enumerate().map(key).collect::<Result<Vec<_>, _>>()?;
+        covenant.sort_unstable_by_key(XOnlyPublicKey::serialize);
+        Ok(Self {
+            version,
+            activation: u32::try_from(terms.activation).map_err(|_| ParametersRule::Number)?,
+            covenant,
+            quorum: u16::from(terms.quorum),
+            min_stake: Amount::from_sat(terms.min_stake.get()),
+            max_stake: Amount::MAX_MONEY,
+            min_time: terms.min_staking_time,
+            max_time: terms.max_staking_time,
+            sink: ScriptBuf::from_bytes(terms.slash_script.to_vec()),
+            min_slashing_fee: Amount::from_sat(terms.min_slash_fee.get()),
+            rate: SlashingRate::palisade(terms.slash_rate).ok_or(ParametersRule::Rate)?,
+            unbonding_time: terms.unbonding_time,
+            unbonding_fee: Amount::from_sat(terms.unbonding_fee.get()),
+            max_providers: u32::try_from(MAX_PROVIDERS).map_err(|_| ParametersRule::Number)?,
+            allow_list_until: 0,
+        })
+    }
+
     /// Every rule that one version must obey by itself.
     ///
     /// # Errors
@@ -324,6 +384,18 @@ impl Table {
             table.tag = Some(tag);
         }
         Ok(table)
+    }
+
+    /// The table of a network of ours.
+    ///
+    /// # Errors
+    ///
+    /// [`ParametersError`].
+    pub fn palisade(terms: &[VaultTerms]) -> Result<Self, ParametersError> {
+        let version = |(terms, version): (&VaultTerms, u32)| {
+            Parameters::palisade(version, terms).map_err(|rule| ParametersError::Rule { version, rule })
+        };
+        Self::new("palisade", terms.iter().zip(0..).map(version).collect::<Result<_, _>>()?)
     }
 
     /// A table of versions that were made elsewhere.
@@ -557,7 +629,7 @@ mod tests {
         let read = |text: &str| SlashingRate::read(text).map(SlashingRate::get);
         for (text, rate) in [("0.001", 10), ("0.0010000", 10), ("0.1", 1_000), ("0.9999", 9_999), ("0.05", 500)] {
             assert_eq!(read(text), Some(rate));
-            assert_eq!(read(&SlashingRate(rate).to_string()), Some(rate));
+            assert_eq!(read(&SlashingRate::new(rate).unwrap().to_string()), Some(rate));
         }
         for text in ["0", "0.", "0.0", "1", "1.0", "0.00001", "0.12345", "-0.1", "0.1e1", ".1", "0.+1", "0,1", ""] {
             assert_eq!(read(text), None, "{text}");

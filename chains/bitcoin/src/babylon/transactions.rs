@@ -167,10 +167,10 @@ pub fn slashing(parameters: &Parameters, known: &Known, transaction: &Transactio
     let taken = sink.map_or(Amount::ZERO, |output| output.value);
     checks.given(
         Rule::Slash,
-        known.value.map(|value| parameters.rate.of(value)),
+        known.value,
         "the value slashed",
-        |slash| taken >= *slash && taken > Amount::ZERO,
-        |slash| format!("{taken} instead of {slash}"),
+        |value| parameters.rate.is_taken(taken, *value) && taken > Amount::ZERO,
+        |value| format!("{taken} instead of {}", parameters.rate.of(*value)),
     );
     checks.given(
         Rule::Change,

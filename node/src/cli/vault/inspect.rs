@@ -22,7 +22,7 @@ pub struct Inspect {
     /// Hex of a transaction, a file that holds such hex, `-` for standard input, or the id of one that Bitcoin Core is asked for
     #[arg(value_name = "TX_HEX|FILE|-|TXID")]
     transaction: String,
-    /// Whose parameters are asked for: bbn-1, bbn-test-5, or a file of versioned parameters
+    /// Whose rules are asked for: bbn-1, bbn-test-5, a file of Babylon's versioned parameters, or a genesis of ours
     #[arg(long, default_value = "bbn-1", value_name = "NAME|FILE")]
     network: String,
     /// The staker's key, x-only: a stake without identification is recognised by it and the providers
@@ -137,7 +137,12 @@ fn table(network: &str) -> anyhow::Result<Table> {
         "bbn-test-5" => Ok(Table::bbn_test_5()),
         file => {
             let text = read(File::open(file).with_context(|| format!("{file:.80} is no network"))?, MAX_FILE_BYTES)?;
-            Table::read(file, text.as_bytes()).with_context(|| file.to_owned())
+            let value: serde_json::Value = serde_json::from_str(&text).with_context(|| file.to_owned())?;
+            if value.get("versions").is_some() {
+                return Table::read(file, text.as_bytes()).with_context(|| file.to_owned());
+            }
+            let genesis = crate::genesis_file::read(Path::new(file)).with_context(|| file.to_owned())?;
+            Table::palisade(&genesis.vaults).with_context(|| file.to_owned())
         }
     }
 }
