@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::{Script, Transaction};
-use palisade_bitcoin::babylon::inspect::inspect;
+use palisade_bitcoin::babylon::inspect::{Hints, inspect};
 use palisade_bitcoin::babylon::leaf::LeafScript;
+use palisade_bitcoin::babylon::parameters::Table;
 use palisade_bitcoin::covenant::{Answer, Presigning};
 use palisade_bitcoin::registration::{self, Presigned};
 use palisade_bitcoin::vault::{Held, Versions};
@@ -29,6 +30,9 @@ static STAND: LazyLock<Stand> = LazyLock::new(|| {
     let (presigned, whole) = people.presigned(&versions, 1_000, 2);
     Stand { people, versions, presigned, whole }
 });
+
+/// The rules that strangers' transactions are explained by.
+static BBN_1: LazyLock<Table> = LazyLock::new(Table::bbn_1);
 
 /// A registration: whatever of the real one is changed, it is refused, or means the same vault in the same block for the same operator.
 pub(crate) fn registration(bytes: &[u8]) {
@@ -59,7 +63,7 @@ pub(crate) fn answer(bytes: &[u8]) {
 /// One byte for the output that is spent, then the spending transaction: everything that looks at spends, and at transactions of strangers.
 pub(crate) fn spend(bytes: &[u8]) {
     let Some((held, bytes)) = bytes.split_first() else { return };
-    if let Ok(report) = inspect(bytes) {
+    if let Ok(report) = inspect(bytes, &BBN_1, &Hints::none()) {
         assert!(!report.txid.is_empty());
     }
     let Ok(mut transaction) = deserialize::<Transaction>(bytes) else { return };
