@@ -94,6 +94,8 @@ pub struct Bitcoin {
     pub rpc: HttpUrl,
     /// How to log in: key `cookie`, or `user` with `password_file`.
     pub login: BitcoinLogin,
+    /// How old the endpoint's newest block may be, in seconds, before nothing new is taken from it (R30). Default: three hours.
+    pub max_tip_age: Duration,
 }
 
 /// How Bitcoin Core lets us in.
@@ -479,6 +481,13 @@ struct BitcoinTable {
     cookie: Option<PathBuf>,
     user: Option<String>,
     password_file: Option<PathBuf>,
+    #[serde(default = "max_tip_age_s")]
+    max_tip_age_s: u64,
+}
+
+/// Bitcoin takes so long for one block once in a thousand years.
+const fn max_tip_age_s() -> u64 {
+    3 * 3_600
 }
 
 impl TryFrom<BitcoinTable> for Bitcoin {
@@ -489,7 +498,10 @@ impl TryFrom<BitcoinTable> for Bitcoin {
             (None, Some(user), Some(password_file)) => BitcoinLogin::Password { user, password_file },
             _ => return Err("needs either `cookie`, or `user` and `password_file`"),
         };
-        Ok(Self { rpc: table.rpc, login })
+        if table.max_tip_age_s == 0 {
+            return Err("needs a `max_tip_age_s` above zero");
+        }
+        Ok(Self { rpc: table.rpc, login, max_tip_age: Duration::from_secs(table.max_tip_age_s) })
     }
 }
 

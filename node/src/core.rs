@@ -569,6 +569,11 @@ impl Core {
         self.proceed();
     }
 
+    /// Our follower's own final points are gone from its chain, whatever the ledger took in (R30).
+    pub fn rewound(&mut self, chain: ChainKind) {
+        self.anchors.rewound(chain);
+    }
+
     /// Our follower's chain is deep past the beginning of a gap, an agreed anchor, and does not hold it (R30).
     pub fn lost(&mut self, now: Millis, gap: &Gap) {
         let (chain, anchor) = (gap.chain, gap.after);

@@ -24,6 +24,8 @@ pub enum Seen {
     Unobserved(Gap),
     /// A gap whose beginning, an agreed anchor, is not on the chain any more (R30).
     Lost(Gap),
+    /// A final point that was told is no longer on the chain: what was seen of it counts for nothing (R30).
+    Rewound(ChainKind),
     /// The chain could not be read; said once per outage.
     Failing(ChainKind),
     /// It can be read again.
@@ -39,7 +41,7 @@ pub async fn follow<C: Chain>(
 ) {
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = false;
+    let (mut failing, mut stood) = (false, None);
     loop {
         let told = tokio::select! {
             _ = poll.tick() => match chain.tip().await {
@@ -47,6 +49,11 @@ pub async fn follow<C: Chain>(
                     if std::mem::take(&mut failing) {
                         tracing::info!(chain = ?kind, "chain endpoint answers again");
                         if seen.send(Seen::Recovered(kind)).await.is_err() { return; }
+                    }
+                    if is_gone(chain.as_ref(), stood.replace(tip), &tip).await
+                        && seen.send(Seen::Rewound(kind)).await.is_err()
+                    {
+                        return;
                     }
                     Some(Seen::Stands(kind, tip))
                 }
@@ -71,6 +78,12 @@ pub async fn follow<C: Chain>(
             return;
         }
     }
+}
+
+/// Whether the chain that stands at `now` shows another block where it stood before.
+async fn is_gone<C: Chain>(chain: &C, before: Option<ChainPoint>, now: &ChainPoint) -> bool {
+    let Some(before) = before.filter(|before| before != now) else { return false };
+    matches!(chain.point(before.number).await, Ok(point) if point.hash != before.hash)
 }
 
 /// Observes a gap, or as much of its beginning as one observation can hold (R32).

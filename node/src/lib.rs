@@ -11,6 +11,7 @@ pub mod run;
 pub mod sessions;
 pub mod signing;
 
+pub mod elsewhere;
 pub mod executor;
 pub mod follower;
 pub mod network;

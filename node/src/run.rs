@@ -7,6 +7,7 @@
 use crate::acceptance;
 use crate::config::{BitcoinLogin, Config};
 use crate::core::{Action, Core};
+use crate::elsewhere;
 use crate::executor;
 use crate::follower::{self, MAX_WANTED, Seen};
 use crate::handle::{Command, CoreHandle};
@@ -62,6 +63,8 @@ const MAX_PRESIGN: usize = 32;
 const QUIET: Duration = Duration::from_secs(120);
 /// A ledger that does not move for this long makes the node unwell.
 const STUCK: Duration = Duration::from_secs(60);
+/// For how long a peer may know a heavier Bitcoin than our own endpoint before nothing new is taken from that (R30).
+const GRACE: Duration = Duration::from_secs(60);
 
 /// Runs a node until it is told to stop, or until it must.
 ///
@@ -84,6 +87,9 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let mut core = Core::new(config.operator, versions, ledger, store.confirmed()?, attested);
     resume(&mut core, &store, &genesis, attested)?;
     let waiting = store.pending().context("reading what waits for a block")?;
+    if let Some(suspension) = core.ledger().suspension(ChainKind::Bitcoin) {
+        tracing::error!(since = %suspension.since, gone = suspension.anchor.number, "Bitcoin is SUSPENDED; see palisade bitcoin accept");
+    }
     core.remember(waiting.iter().filter_map(|(_, bytes)| Item::from_bytes(bytes).ok()));
 
     let metrics = Metrics::new();
@@ -137,6 +143,8 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         tokio::spawn(executor::execute(ChainKind::Ethereum, ethereum, handle.clone()));
     }
     tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
+    tokio::spawn(elsewhere::serve(network.asks, bitcoin.clone()));
+    tokio::spawn(elsewhere::compare(network.network.clone(), bitcoin.clone()));
     tokio::spawn(acceptance::watch(config.data_dir.clone(), bitcoin.clone(), handle.clone()));
     let (tasks, signing_tasks) = mpsc::unbounded_channel();
     let (signed, signatures) = mpsc::channel(MAX_GOSSIP);
@@ -236,7 +244,9 @@ async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Re
 async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Bitcoin> {
     let auth = bitcoin_auth(&config.bitcoin.login)?;
     let endpoint = Endpoint { url: config.bitcoin.rpc.as_str().to_owned(), auth };
-    let config = palisade_bitcoin::Config { endpoints: vec![endpoint], genesis: genesis.clone() };
+    let max_tip_age = config.bitcoin.max_tip_age;
+    let config =
+        palisade_bitcoin::Config { endpoints: vec![endpoint], genesis: genesis.clone(), max_tip_age, grace: GRACE };
     Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
 }
 
@@ -567,6 +577,11 @@ impl Actor {
         self.network.admit(admission(&self.core));
         self.measure();
         tracing::debug!(height = %block.header.height, items = block.items.len(), "committed");
+        for item in &block.items {
+            if let Item::Resumed(seen) = item {
+                tracing::warn!(chain = ?seen.chain, anchor = seen.upto.number, "a suspended chain goes on from a new start");
+            }
+        }
         if block.header.next_committee != palisade_types::ids::Hash::ZERO {
             tracing::info!(height = %block.header.height, epoch = %block.header.epoch, "boundary block");
         }
@@ -619,6 +634,7 @@ impl Actor {
             Seen::Observed(gap, facts) => self.core.observed(gap, facts),
             Seen::Unobserved(gap) => self.core.unobserved(&gap),
             Seen::Lost(gap) => self.core.lost(now, &gap),
+            Seen::Rewound(chain) => self.core.rewound(chain),
             Seen::Failing(chain) => self.metrics.follower_failed(chain),
             Seen::Recovered(_) => {}
         }

@@ -7,8 +7,8 @@
 //! (those whose staking transaction is final now), and which were spent, in the order of the chain.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Block, BlockHash, Network, OutPoint, Transaction, Txid};
@@ -21,6 +21,7 @@ use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, Vault
 use tokio::sync::Mutex;
 
 use crate::client::{Client, Endpoint, RpcError};
+use crate::elsewhere::{Claim, newest};
 use crate::headers::{Extension, HeaderChain, HeaderError, MAX_HEADERS};
 use crate::inclusion::MerkleProof;
 use crate::registration::{self, Presigned};
@@ -39,6 +40,10 @@ pub struct Config {
     pub endpoints: Vec<Endpoint>,
     /// The network.
     pub genesis: Arc<Genesis>,
+    /// How old the endpoints' newest block may be before the anchor stands still (R30).
+    pub max_tip_age: Duration,
+    /// For how long another operator may know a heavier chain than our endpoints before the anchor stands still.
+    pub grace: Duration,
 }
 
 /// Bitcoin, through the operator's own endpoints.
@@ -52,6 +57,9 @@ pub struct Bitcoin {
     versions: Versions,
     blocks: StdMutex<VecDeque<Arc<Block>>>,
     vaults: StdMutex<BTreeMap<VaultId, Arc<CheckedVault>>>,
+    claim: StdMutex<Option<Claim>>,
+    max_tip_age: Duration,
+    grace: Duration,
 }
 
 /// The newest block of the heaviest chain.
@@ -101,6 +109,9 @@ impl Bitcoin {
             versions,
             blocks: StdMutex::default(),
             vaults: StdMutex::default(),
+            claim: StdMutex::default(),
+            max_tip_age: config.max_tip_age,
+            grace: config.grace,
         })
     }
 
@@ -122,13 +133,7 @@ impl Bitcoin {
     pub async fn newest(&self) -> Result<Newest, ChainError> {
         self.sync().await?;
         let headers = self.headers.lock().await;
-        let tip = headers.tip();
-        match (headers.hash(tip), headers.header(tip)) {
-            (Some(hash), Some(header)) => {
-                Ok(Newest { point: point(tip, hash, header.time), work: headers.work().to_be_bytes() })
-            }
-            _ => Err(ChainError::NotThere { number: u64::from(tip) }),
-        }
+        newest(&headers).ok_or(ChainError::NotThere { number: u64::from(headers.tip()) })
     }
 
     /// The header our own chain shows at `height`: what a covenant member checks an inclusion against.
@@ -211,6 +216,22 @@ impl Bitcoin {
             Some(error) if !answered => Err(error),
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn headers(&self) -> &Mutex<HeaderChain> {
+        &self.headers
+    }
+
+    pub(crate) fn claim(&self) -> MutexGuard<'_, Option<Claim>> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn max_tip_age(&self) -> Duration {
+        self.max_tip_age
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
     }
 
     async fn point_at(&self, height: u32) -> Result<ChainPoint, ChainError> {
@@ -486,6 +507,8 @@ impl Bitcoin {
 impl Chain for Bitcoin {
     async fn tip(&self) -> Result<ChainPoint, ChainError> {
         self.sync().await?;
+        self.check_elsewhere().await?;
+        self.check_age(now()).await?;
         let (last, start) = {
             let headers = self.headers.lock().await;
             (headers.final_height(self.depth), headers.start())
@@ -498,6 +521,7 @@ impl Chain for Bitcoin {
     /// by a transaction that was registered before, and spends. An expansion is a spend of the parent and then the child's confirmation.
     async fn observe(&self, after: &ChainPoint, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
         self.sync().await?;
+        self.check_elsewhere().await?;
         self.check_points(after, upto).await?;
         let facts = self.facts(after, upto, watch, &BTreeSet::new()).await?;
         self.check_points(after, upto).await?; // other tasks follow headers too: no fact is of another chain
@@ -775,7 +799,7 @@ fn report(extension: Extension, depth: u32) {
     }
 }
 
-fn point(height: u32, hash: BlockHash, time: u32) -> ChainPoint {
+pub(crate) fn point(height: u32, hash: BlockHash, time: u32) -> ChainPoint {
     ChainPoint {
         number: u64::from(height),
         hash: Hash::new(hash.to_byte_array()),
@@ -793,7 +817,7 @@ fn narrow(number: u64) -> Result<u32, ChainError> {
 }
 
 /// A header from the future is no lie yet: it is asked for again, and our own clock may be slow.
-fn header_error(error: HeaderError) -> ChainError {
+pub(crate) fn header_error(error: HeaderError) -> ChainError {
     match error {
         HeaderError::TooFarAhead { .. } => {
             ChainError::Unavailable { doing: "following headers".to_owned(), source: Box::new(error) }
@@ -803,7 +827,7 @@ fn header_error(error: HeaderError) -> ChainError {
 }
 
 /// This machine's clock, in seconds since 1970.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

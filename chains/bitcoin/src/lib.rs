@@ -1,6 +1,6 @@
 //! Bitcoin: stake that its owner keeps, and the transactions that take a part of it when an operator equivocates.
 //!
-//! Everything but [`client`] and [`bitcoin`] is pure. Nothing an endpoint, a staker or a covenant member says is believed:
+//! Everything but [`client`], [`bitcoin`] and [`elsewhere`] is pure. Nothing an endpoint, a staker or a covenant member says is believed:
 //! headers are weighed by their work, blocks are hashed again, transactions are rebuilt from terms and compared. No key here
 //! is ever in a log, and no coin is ever in our hands: the worst that every operator and the whole covenant can do together is named in
 //! [`covenant`] and [`watch`].
@@ -28,6 +28,7 @@ pub mod babylon;
 
 pub mod bitcoin;
 pub mod client;
+pub mod elsewhere;
 
 pub use crate::bitcoin::{Bitcoin, Config, Newest};
 pub use ::bitcoin::{Amount, Network, Psbt, Transaction};

@@ -10,11 +10,13 @@ mod stake;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, FeeRate, Network, Transaction, TxOut, Txid};
 use bitcoind::{Bitcoind, Lifetime};
 use palisade_bitcoin::client::Client;
+use palisade_bitcoin::elsewhere::{Frozen, Heard};
 use palisade_bitcoin::expansion::{self, FundingCoin};
 use palisade_bitcoin::registration::Presigned;
 use palisade_bitcoin::staker::{Coin, Wallet};
@@ -217,7 +219,8 @@ async fn connect(bitcoind: &Bitcoind, genesis: &Arc<Genesis>) -> Result<Bitcoin,
     let auth = Auth::Password { user: "nobody".to_owned(), password: "none".to_owned() };
     let silent = Endpoint { url: format!("http://127.0.0.1:{}", free_port()), auth };
     let endpoints = vec![silent, bitcoind.endpoint().clone()];
-    Bitcoin::connect(Config { endpoints, genesis: genesis.clone() }).await
+    let (max_tip_age, grace) = (Duration::from_secs(3_600), Duration::ZERO);
+    Bitcoin::connect(Config { endpoints, genesis: genesis.clone(), max_tip_age, grace }).await
 }
 
 fn watch(vault: &Vault) -> Watch {
@@ -741,6 +744,67 @@ async fn r30_a_chain_that_took_back_final_blocks_is_told_anew_from_the_newest_an
     let facts = net.chain.resume(&end, &watch).await.unwrap();
     assert_eq!(facts[0], Fact::Rewound(tip));
     assert!(facts.contains(&confirmed) && facts.iter().any(slashed), "{facts:?}");
+}
+
+#[tokio::test]
+async fn r30_a_heavier_chain_elsewhere_freezes_the_anchor_until_our_own_endpoint_shows_it() {
+    let net = Regtest::start().await;
+    net.mine(6).await;
+    let before = net.chain.tip().await.unwrap();
+    let ours = net.chain.best().await.unwrap();
+    assert_eq!(ours, net.chain.newest().await.unwrap());
+    let locator = net.chain.locator().await;
+    assert_eq!(locator[0], ours.point.hash);
+    assert_eq!(locator.last(), Some(&net.start_point().hash));
+
+    // What a peer with another endpoint would send: one block more on another branch.
+    let (height, fork) = (net.height().await, net.height().await - 1);
+    let own = net.client().block_hash(fork).await.unwrap();
+    net.client().invalidate(own).await.unwrap();
+    mine_empty(&net, 3).await;
+    let mut headers = Vec::new();
+    for at in fork..=height + 1 {
+        let header = net.client().header(net.client().block_hash(at).await.unwrap()).await.unwrap();
+        headers.extend(bitcoin::consensus::encode::serialize(&header));
+    }
+    let theirs = net.client().block_hash(fork).await.unwrap();
+    net.client().invalidate(theirs).await.unwrap();
+    net.client().reconsider(own).await.unwrap();
+    assert_eq!(net.chain.tip().await.unwrap(), before);
+
+    assert!(net.chain.hear(&headers[..79], Instant::now()).await.is_err());
+    let mut forged = headers.clone();
+    forged[4] ^= 1;
+    assert!(matches!(net.chain.hear(&forged, Instant::now()).await, Err(ChainError::Lied(_))));
+    assert_eq!(net.chain.hear(&headers[..160], Instant::now()).await.unwrap(), Heard::Known, "no more work than ours");
+    assert_eq!(net.chain.tip().await.unwrap(), before);
+    assert_eq!(net.chain.hear(&headers, Instant::now()).await.unwrap(), Heard::Heavier);
+    assert!(matches!(net.chain.tip().await, Err(ChainError::Unavailable { .. })), "it stands still");
+    let frozen = net.chain.observe(&net.start_point(), &before, &Watch::default()).await;
+    assert!(matches!(frozen, Err(ChainError::Unavailable { .. })), "also for what others propose: {frozen:?}");
+    assert_eq!(net.chain.best().await.unwrap(), ours, "our chain is what our own endpoint shows");
+
+    net.client().reconsider(theirs).await.unwrap();
+    assert_eq!(net.chain.tip().await.unwrap().number, u64::from(height + 1 - DEPTH));
+    assert_eq!(net.chain.hear(&headers, Instant::now()).await.unwrap(), Heard::Known);
+    let sent = net.chain.headers_after(&locator).await;
+    assert!(sent.ends_with(&headers), "and it is told on");
+    assert_eq!(net.chain.headers_after(&[Hash::ZERO]).await, [0; 0]);
+}
+
+#[tokio::test]
+async fn r30_a_tip_far_behind_the_clock_freezes_the_anchor() {
+    let dir = tempfile::tempdir().unwrap();
+    let binary = bitcoind::locate().unwrap();
+    let bitcoind = Bitcoind::start(&binary, dir.path(), free_port(), Lifetime::Handle).await.unwrap();
+    let people = People::new(3, 1);
+    let genesis = Arc::new(genesis(&bitcoind, &people, 0).await);
+    let chain = connect(&bitcoind, &genesis).await.unwrap();
+    // Regtest's genesis is of 2011.
+    let Err(ChainError::Unavailable { source, .. }) = chain.tip().await else { panic!("an old tip says nothing") };
+    assert!(matches!(source.downcast_ref(), Some(Frozen::Stale { age_s }) if *age_s > 400_000_000), "{source}");
+    bitcoind.client().mine(DEPTH + 1, &people.wallet.address(Network::Regtest)).await.unwrap();
+    assert_eq!(chain.tip().await.unwrap().number, 1);
 }
 
 #[tokio::test]

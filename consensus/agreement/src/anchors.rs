@@ -146,6 +146,12 @@ impl Anchors {
         }
     }
 
+    /// Our own final points are no longer on our chain: what we saw of it is forgotten. An agreed anchor may still stand.
+    pub fn rewound(&mut self, chain: ChainKind) {
+        let view = self.views.entry(chain).or_default();
+        *view = View { gone: view.gone, ..View::default() };
+    }
+
     /// Our chain is deep past `anchor` and does not hold it (R30). What we saw before is of a chain that is gone. True when
     /// that is news.
     pub fn lost(&mut self, chain: ChainKind, anchor: ChainPoint, now: Millis) -> bool {
@@ -255,6 +261,17 @@ mod tests {
         assert!(!anchors.contradicts(CHAIN, &point(5, 1)));
         assert!(anchors.contradicts(CHAIN, &point(5, 2)));
         assert!(!anchors.contradicts(CHAIN, &point(6, 2)));
+    }
+
+    #[test]
+    fn r30_own_points_that_a_reorganisation_took_back_contradict_nobody() {
+        let mut anchors = Anchors::default();
+        anchors.stand(CHAIN, point(5, 1), Millis::new(0));
+        anchors.saw(gap(5), vec![]);
+        anchors.rewound(CHAIN);
+        assert!(!anchors.contradicts(CHAIN, &point(5, 2)));
+        assert_eq!(anchors.proposable(CHAIN, &point(1, 1), &Hash::ZERO, Millis::new(9_000)), None);
+        assert!(anchors.stand(CHAIN, point(5, 2), Millis::new(1)), "it stands anew, also lower");
     }
 
     #[test]
