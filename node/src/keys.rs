@@ -76,22 +76,34 @@ pub fn random() -> Secret {
 ///
 /// [`KeyError`]; [`KeyError::Missing`] may be fine for an optional key.
 pub fn read_secret(path: &Path) -> Result<Secret, KeyError> {
-    let disk = |source| KeyError::Disk { path: path.to_owned(), source };
-    let file = File::open(path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => KeyError::Missing { path: path.to_owned() },
-        _ => disk(source),
-    })?;
-    let mode = file.metadata().map_err(disk)?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Open { path: path.to_owned(), mode });
-    }
-    let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE));
-    file.take(MAX_KEY_FILE as u64).read_to_string(&mut text).map_err(disk)?;
+    let text = read_closed(path, MAX_KEY_FILE)?;
     let text = text.trim();
     let mut bytes = Zeroizing::new([0; 32]);
     hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), bytes.as_mut_slice())
         .map_err(|_| KeyError::Malformed { path: path.to_owned() })?;
     Ok(bytes)
+}
+
+/// Reads at most `limit` bytes of a text file that is closed to group and others.
+///
+/// # Errors
+///
+/// [`KeyError`].
+pub fn read_closed(path: &Path, limit: u64) -> Result<Zeroizing<String>, KeyError> {
+    let disk = |source| KeyError::Disk { path: path.to_owned(), source };
+    let file = File::open(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => KeyError::Missing { path: path.to_owned() },
+        _ => disk(source),
+    })?;
+    let metadata = file.metadata().map_err(disk)?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Open { path: path.to_owned(), mode });
+    }
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0) + 1));
+    file.take(limit).read_to_string(&mut text).map_err(disk)?;
+    Ok(text)
 }
 
 /// Writes a new key file with mode 0600, durably. Its directory is made with mode 0700 when it is not there.
@@ -100,16 +112,25 @@ pub fn read_secret(path: &Path) -> Result<Secret, KeyError> {
 ///
 /// [`KeyError::Exists`], or the disk fails.
 pub fn write_secret(path: &Path, secret: &Secret) -> Result<(), KeyError> {
+    let text = Zeroizing::new(hex::encode(secret.as_slice()) + "\n");
+    write_new(path, text.as_bytes())
+}
+
+/// Writes a new file with mode 0600, durably. Its directory is made with mode 0700 when it is not there.
+///
+/// # Errors
+///
+/// [`KeyError::Exists`], or the disk fails.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
     let disk = |source| KeyError::Disk { path: path.to_owned(), source };
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(disk)?;
     let file = File::options().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(|source| match source.kind() {
         ErrorKind::AlreadyExists => KeyError::Exists { path: path.to_owned() },
         _ => disk(source),
     })?;
-    let text = Zeroizing::new(hex::encode(secret.as_slice()) + "\n");
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(disk)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(disk)?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(disk)
 }
 
@@ -282,7 +303,7 @@ pub fn read_covenant(dir: &Path) -> Result<Option<eots::SecretKey>, KeyError> {
 }
 
 /// The most that is read of a key file, in bytes: hex with a prefix and an end of line, and some room.
-const MAX_KEY_FILE: usize = 128;
+const MAX_KEY_FILE: u64 = 128;
 /// The first step of every path of ours (BIP-43's purpose; no other scheme has this number).
 const PURPOSE: u32 = 26_100;
 const BLS: &str = "bls.key";

@@ -18,6 +18,7 @@ pub mod network;
 
 pub mod identity;
 pub mod keys;
+pub mod keystore;
 pub mod signer;
 
 pub mod acceptance;
