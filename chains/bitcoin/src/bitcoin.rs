@@ -163,6 +163,37 @@ impl Bitcoin {
             .ok_or(ChainError::NotThere { number: height })
     }
 
+    /// Whether an output that stands in block `height` of our chain is unspent there: what a covenant member looks at before
+    /// signing. One endpoint of the same chain that holds it spent is enough for no; the mempool does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Unavailable`] when none answers, [`ChainError::NotThere`] while none has come to that block.
+    pub async fn unspent(&self, output: &VaultId, height: u64) -> Result<bool, ChainError> {
+        let outpoint = OutPoint { txid: Txid::from_byte_array(*output.txid.as_bytes()), vout: output.output };
+        let mut outcome = Err(ChainError::NotThere { number: height });
+        for client in &self.clients {
+            let found = match client.unspent(outpoint, false).await {
+                Ok(found) => found,
+                Err(error) => {
+                    outcome = outcome.or(Err(chain_error("looking for an output", error)));
+                    continue;
+                }
+            };
+            let tip = match &found {
+                Some(unspent) => unspent.bestblock,
+                None => client.info().await.map_err(|error| chain_error("looking for an output", error))?.bestblockhash,
+            };
+            let seen = self.headers.lock().await.height(&tip).is_some_and(|tip| u64::from(tip) >= height);
+            match (found, seen) {
+                (Some(_), true) => outcome = Ok(true),
+                (None, true) => return Ok(false),
+                (_, false) => {} // it lags, or is on another chain
+            }
+        }
+        outcome
+    }
+
     /// Secrets that slashing transactions between two points gave away (R29): evidence against operators who have no
     /// case yet. `after` and `upto` as in [`Chain::observe`].
     ///
