@@ -8,8 +8,10 @@ use crate::genesis_file;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use palisade_agreement::app::Pace;
+use palisade_bitcoin::{Auth, Endpoint};
 use palisade_types::Genesis;
 use palisade_types::ids::OperatorId;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::fs;
@@ -181,15 +183,16 @@ pub struct Engine {
     pub status: Duration,
 }
 
-/// `[covenant]`
+/// `[covenant]`: by default this node signs for no vault.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Covenant {
-    /// Whether this node signs as a member of the covenant. Default: false.
+    /// Whether this node itself holds the key of a covenant member, `keys/covenant.key` in `signer_dir`, and signs with it.
+    /// Default: false.
     pub enabled: bool,
-    /// File with the member's secret key (32 bytes of hex); only its owner may read it.
-    /// Default: `keys/covenant.key` in `signer_dir`.
-    pub key: Option<PathBuf>,
+    /// The socket of a process of its own that holds the member's key (`palisade covenant run`); not together with
+    /// `enabled`, nor with a key in `signer_dir`. Default: none.
+    pub socket: Option<PathBuf>,
 }
 
 /// `[log]`
@@ -286,8 +289,7 @@ impl Config {
     ///
     /// [`ConfigError`] is one line for the person who typed it.
     pub fn load(file: &Path, overrides: &Overrides) -> Result<(Self, Genesis), ConfigError> {
-        let text = read_text(file)?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| wrong_text(file, &text, &error))?;
+        let mut config: Self = parse(file)?;
         config.override_with(overrides);
         config.place(file.parent().unwrap_or(Path::new("")), file)?;
         config.check(file)?;
@@ -302,19 +304,16 @@ impl Config {
         self.data_dir.join("node.key")
     }
 
-    /// Where the covenant member's key lies.
+    /// Where a covenant member's key lies that the node holds itself.
     #[must_use]
     pub fn covenant_key(&self) -> PathBuf {
-        let own = || self.signer_dir.join("keys").join("covenant.key");
-        self.covenant.key.clone().unwrap_or_else(own)
+        self.signer_dir.join("keys").join("covenant.key")
     }
 
     fn override_with(&mut self, overrides: &Overrides) {
-        let Overrides { rpc_listen, metrics_listen, log_format, log_filter } = overrides.clone();
-        self.rpc.listen = rpc_listen.unwrap_or(self.rpc.listen);
-        self.metrics.listen = metrics_listen.unwrap_or(self.metrics.listen);
-        self.log.format = log_format.unwrap_or(self.log.format);
-        self.log.filter = log_filter.unwrap_or(std::mem::take(&mut self.log.filter));
+        self.rpc.listen = overrides.rpc_listen.unwrap_or(self.rpc.listen);
+        self.metrics.listen = overrides.metrics_listen.unwrap_or(self.metrics.listen);
+        self.log.override_with(overrides);
     }
 
     /// Makes every path count from the file's folder.
@@ -326,12 +325,9 @@ impl Config {
                 reason: "has no default here, neither XDG_STATE_HOME nor HOME is set".to_owned(),
             })?;
         }
-        let login = match &mut self.bitcoin.login {
-            BitcoinLogin::Cookie(cookie) => cookie,
-            BitcoinLogin::Password { password_file, .. } => password_file,
-        };
+        let login = self.bitcoin.login.path_mut();
         let paths = [&mut self.genesis, &mut self.data_dir, &mut self.signer_dir, &mut self.incarnation, login];
-        let optional = [self.ethereum.sender_key.as_mut(), self.covenant.key.as_mut()];
+        let optional = [self.ethereum.sender_key.as_mut(), self.covenant.socket.as_mut()];
         for path in paths.into_iter().chain(optional.into_iter().flatten()) {
             *path = folder.join(&*path);
         }
@@ -358,9 +354,11 @@ impl Config {
         if self.p2p.listen.is_empty() {
             return wrong("p2p.listen", "names no address".to_owned());
         }
-        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
-            return wrong("log.filter", error.to_string());
+        if self.covenant.socket.is_some() && (self.covenant.enabled || self.covenant_key().exists()) {
+            let reason = "the covenant's key is in a process of its own or in `signer_dir`, never in both";
+            return wrong("covenant.socket", reason.to_owned());
         }
+        self.log.check(file)?;
         let limits = [
             ("rpc.max_body_bytes", self.rpc.max_body_bytes),
             ("rpc.max_response_bytes", self.rpc.max_response_bytes),
@@ -380,10 +378,71 @@ impl Config {
         if self.covenant.enabled {
             check_secret(&self.covenant_key(), "covenant.key")?;
         }
-        match &self.bitcoin.login {
+        self.bitcoin.check_files()
+    }
+}
+
+impl Bitcoin {
+    /// Checks that we can log in with what the file names.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::File`].
+    pub fn check_files(&self) -> Result<(), ConfigError> {
+        match &self.login {
             BitcoinLogin::Cookie(cookie) => check_readable(cookie, "bitcoin.cookie (is bitcoind running?)"),
             BitcoinLogin::Password { password_file, .. } => check_secret(password_file, "bitcoin.password_file"),
         }
+    }
+
+    /// The endpoint as the reader of Bitcoin takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::File`]: the password cannot be read.
+    pub fn endpoint(&self) -> Result<Endpoint, ConfigError> {
+        Ok(Endpoint { url: self.rpc.as_str().to_owned(), auth: self.login.auth()? })
+    }
+}
+
+impl BitcoinLogin {
+    /// What Bitcoin Core is shown; a password is read from its file here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::File`]: the password cannot be read.
+    pub fn auth(&self) -> Result<Auth, ConfigError> {
+        Ok(match self {
+            Self::Cookie(path) => Auth::Cookie(path.clone()),
+            Self::Password { user, password_file } => {
+                let password = fs::read_to_string(password_file)
+                    .map_err(|error| wrong_file(password_file, "bitcoin.password_file", error))?;
+                Auth::Password { user: user.clone(), password: password.trim_end().to_owned() }
+            }
+        })
+    }
+
+    /// The file it names.
+    pub(crate) fn path_mut(&mut self) -> &mut PathBuf {
+        match self {
+            Self::Cookie(cookie) => cookie,
+            Self::Password { password_file, .. } => password_file,
+        }
+    }
+}
+
+impl Log {
+    /// Takes what the command line says instead.
+    pub(crate) fn override_with(&mut self, overrides: &Overrides) {
+        self.format = overrides.log_format.unwrap_or(self.format);
+        if let Some(filter) = &overrides.log_filter {
+            self.filter.clone_from(filter);
+        }
+    }
+
+    pub(crate) fn check(&self, file: &Path) -> Result<(), ConfigError> {
+        let wrong = |reason| ConfigError::Value { file: file.to_owned(), key: "log.filter", reason };
+        EnvFilter::try_new(&self.filter).map(drop).map_err(|error| wrong(error.to_string()))
     }
 }
 
@@ -414,6 +473,12 @@ impl Engine {
     }
 }
 
+/// Reads a TOML file.
+pub(crate) fn parse<T: DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
+    let text = read_text(file)?;
+    toml::from_str(&text).map_err(|error| wrong_text(file, &text, &error))
+}
+
 fn read_text(file: &Path) -> Result<String, ConfigError> {
     let unreadable = |error: std::io::Error| wrong_file(file, "configuration", error);
     if fs::metadata(file).map_err(unreadable)?.len() > MAX_CONFIG_FILE {
@@ -431,7 +496,7 @@ fn check_readable(file: &Path, what: &'static str) -> Result<(), ConfigError> {
 }
 
 /// A secret that others can read is no secret.
-fn check_secret(file: &Path, what: &'static str) -> Result<(), ConfigError> {
+pub(crate) fn check_secret(file: &Path, what: &'static str) -> Result<(), ConfigError> {
     check_readable(file, what)?;
     let mode = fs::metadata(file).map_err(|error| wrong_file(file, what, error))?.permissions().mode();
     if mode & 0o077 == 0 {
@@ -744,6 +809,19 @@ filter = "palisade=debug,info"
         }
         let line = Config::load(Path::new("/nowhere/palisade.toml"), &Overrides::default()).unwrap_err().to_string();
         assert!(line.starts_with("/nowhere/palisade.toml: configuration: "), "{line}");
+    }
+
+    #[test]
+    fn the_covenants_key_is_in_one_place() {
+        let with = |covenant: &str| format!("{}\n[covenant]\n{covenant}\n", file());
+        let (config, _) = load(&with("socket = \"run/covenant.sock\"")).unwrap();
+        assert!(config.covenant.socket.unwrap().is_absolute());
+        let both = refusal(&with("enabled = true\nsocket = \"run/covenant.sock\""));
+        assert!(both.contains("key `covenant.socket`") && both.contains("never in both"), "{both}");
+        let left = load_after(&with("socket = \"run/covenant.sock\""), |folder| {
+            crate::keys::create_covenant(&folder.join("signer/keys")).unwrap();
+        });
+        assert!(left.unwrap_err().to_string().contains("never in both"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! [`run`] builds the parts and owns the loop; [`core`] decides, without IO; the rest are edges: chains are followed
 //! and slashed by [`follower`] and [`executor`], other operators are heard over [`network`], people over [`rpc`] and
-//! [`cli`]. Keys are used by [`signer`] alone. JSON exists here and nowhere else.
+//! [`cli`]. Keys are used by [`signer`] alone; a covenant member's may live in a process of its own ([`covenant`]). JSON exists here and nowhere else.
 
 pub mod core;
 pub mod handle;
@@ -16,6 +16,7 @@ pub mod executor;
 pub mod follower;
 pub mod network;
 
+pub mod covenant;
 pub mod identity;
 pub mod keys;
 pub mod keystore;

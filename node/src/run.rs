@@ -5,8 +5,10 @@
 //! before the core commits it and the engine hears of it; if the disk fails the process aborts.
 
 use crate::acceptance;
-use crate::config::{BitcoinLogin, Config};
+use crate::config::Config;
 use crate::core::{Action, Core};
+use crate::covenant;
+use crate::covenant::protocol::Asked;
 use crate::elsewhere;
 use crate::executor;
 use crate::follower::{self, MAX_WANTED, Seen};
@@ -19,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::network::admission::{Admission, Standing};
 use crate::network::{self, Gossip, Network, Topic};
 use crate::rpc;
-use crate::sessions::Asked;
+use crate::sessions;
 use crate::signer::{self, Signer};
 use crate::signing::{self, Signed, Task};
 use anyhow::{Context, bail};
@@ -33,7 +35,6 @@ use palisade_agreement::parts::Proposed;
 use palisade_agreement::pool::Pool;
 use palisade_agreement::wire::wire;
 use palisade_bitcoin::Bitcoin;
-use palisade_bitcoin::client::{Auth, Endpoint};
 use palisade_bitcoin::vault::Versions;
 use palisade_ethereum::{Account, Ethereum};
 use palisade_ledger::{Ledger, Tree};
@@ -84,6 +85,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let signer = open_signer(&config, &genesis, &ethereum).await?;
     let attested = signer.attested_last().await.context("reading the signer's records")?;
     let attested = attested.map(|(height, id)| FinalBlock { height, id });
+    let member_versions = versions.clone();
     let mut core = Core::new(config.operator, versions, ledger, store.confirmed()?, attested);
     resume(&mut core, &store, &genesis, attested)?;
     let waiting = store.pending().context("reading what waits for a block")?;
@@ -149,8 +151,15 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let (tasks, signing_tasks) = mpsc::unbounded_channel();
     let (signed, signatures) = mpsc::channel(MAX_GOSSIP);
     let (presign, registrations) = mpsc::channel(MAX_PRESIGN);
-    if let Some(secret) = signer.covenant() {
-        tokio::spawn(signing::presign(secret.clone(), bitcoin, registrations, signed.clone()));
+    let own = signer.covenant().filter(|_| config.covenant.enabled);
+    match (&config.covenant.socket, own) {
+        (Some(socket), _) => {
+            tokio::spawn(covenant::ask::run(socket.clone(), member_versions, registrations, signed.clone()));
+        }
+        (None, Some(secret)) => {
+            tokio::spawn(signing::presign(secret.clone(), bitcoin, registrations, signed.clone()));
+        }
+        (None, None) => {}
     }
     tokio::spawn(signing::sign(signer.clone(), signing_tasks, signed));
 
@@ -217,7 +226,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
 }
 
 /// Waits for SIGINT or SIGTERM.
-async fn stop_asked() {
+pub(crate) async fn stop_asked() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;
@@ -242,23 +251,10 @@ async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Re
 }
 
 async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Bitcoin> {
-    let auth = bitcoin_auth(&config.bitcoin.login)?;
-    let endpoint = Endpoint { url: config.bitcoin.rpc.as_str().to_owned(), auth };
+    let endpoints = vec![config.bitcoin.endpoint()?];
     let max_tip_age = config.bitcoin.max_tip_age;
-    let config =
-        palisade_bitcoin::Config { endpoints: vec![endpoint], genesis: genesis.clone(), max_tip_age, grace: GRACE };
+    let config = palisade_bitcoin::Config { endpoints, genesis: genesis.clone(), max_tip_age, grace: GRACE };
     Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
-}
-
-/// What Bitcoin Core is shown; a password is read from its file here.
-pub(crate) fn bitcoin_auth(login: &BitcoinLogin) -> anyhow::Result<Auth> {
-    Ok(match login {
-        BitcoinLogin::Cookie(path) => Auth::Cookie(path.clone()),
-        BitcoinLogin::Password { user, password_file } => {
-            let password = std::fs::read_to_string(password_file).context("bitcoin.password_file")?;
-            Auth::Password { user: user.clone(), password: password.trim_end().to_owned() }
-        }
-    })
 }
 
 /// The ledger as it was committed last, or genesis.
@@ -707,8 +703,7 @@ impl Actor {
                     self.ask(Task::Vote { checkpoint, promise, epoch_start });
                 }
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
-                // Full, or nobody here is a member: the core asks again, others answer.
-                Action::Presign(asked) => drop(self.presign.try_send(*asked).is_ok()),
+                Action::Presign(asked) => self.presign(*asked),
                 Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,
                 Action::Certified(certificate) => {
                     if let Some(proposed) = self.progress.certifying.remove(&certificate.slot) {
@@ -735,6 +730,15 @@ impl Actor {
                 Action::Notice(notice) => tracing::warn!(notice, "a person should know"),
                 Action::Alarm(alarm) => tracing::error!(alarm, "a person must look"),
             }
+        }
+    }
+
+    /// Asks the covenant's member among us. When he has too much to do, or there is none, others answer, and the core asks again.
+    fn presign(&self, asked: sessions::Asked) {
+        let (ledger, chain) = (self.core.ledger(), self.core.genesis().chain_id());
+        let sessions::Asked { registration, parent } = asked;
+        if let Some(keys) = ledger.operator(&registration.operator).and_then(|operator| operator.keys_now()) {
+            drop(self.presign.try_send(Asked { chain, provider: keys.eots, registration, parent }));
         }
     }
 

@@ -2,8 +2,8 @@
 //! that presigns vaults where this operator is a member of the covenant.
 
 use crate::core::{Attest, AttestClaim};
+use crate::covenant::protocol::Asked;
 use crate::message::Presigned;
-use crate::sessions::Asked;
 use crate::signer::{Refused, Signer};
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::covenant::Member;

@@ -2,6 +2,7 @@
 
 mod bitcoin;
 mod config;
+mod covenant;
 mod evidence;
 mod genesis;
 mod init;
@@ -54,6 +55,9 @@ enum Action {
     /// Look at vaults, and at the transactions that make and take them apart
     #[command(subcommand)]
     Vault(Box<vault::Vault>),
+    /// A covenant member's key in a process of its own
+    #[command(subcommand)]
+    Covenant(covenant::Covenant),
 }
 
 /// Which node is asked.
@@ -97,6 +101,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Bitcoin(bitcoin) => wait(bitcoin.act()),
         Action::Signer(signer) => signer.act(),
         Action::Vault(vault) => wait(vault.act()),
+        Action::Covenant(covenant) => wait(covenant.act()),
     }
 }
 
@@ -139,6 +144,8 @@ mod tests {
         assert!(typed("palisade init --home x --operator 0x0909090909090909090909090909090909090909").is_ok());
         let wrong = typed("palisade init --home x --operator 0x09").unwrap_err().to_string();
         assert!(wrong.contains("expected 20 bytes of hex"), "{wrong}");
+        assert!(typed("palisade covenant unlock --config covenant.toml --passphrase-fd 3").is_ok());
+        assert!(typed("palisade covenant unlock --config covenant.toml --passphrase secret").is_err());
         assert!(typed("palisade run").is_err());
         assert!(typed("palisade dance").is_err());
     }

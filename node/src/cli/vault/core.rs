@@ -38,7 +38,7 @@ impl Core {
             (None, Some(url)) => (url.clone(), self.login()?),
             (None, None) => return Ok(None),
         };
-        let auth = crate::run::bitcoin_auth(&login)?;
+        let auth = login.auth()?;
         Ok(Some(Client::new(Endpoint { url, auth })?))
     }
 
