@@ -27,7 +27,7 @@ use std::time::Duration;
 pub const OPERATORS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 /// The one who joins later.
 pub const LATECOMER: &str = "erin";
-/// Whose nodes hold the covenant's keys. Outside a devnet a vault's operators are not its covenant (R27).
+/// Who is a member of the covenant, with the key in a process of its own beside his node. Outside a devnet a vault's operators are not its covenant (R27).
 pub const COVENANT: [&str; 3] = ["alice", "bob", "carol"];
 /// How many of the covenant must sign.
 pub const COVENANT_QUORUM: u8 = 2;

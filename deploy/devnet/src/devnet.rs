@@ -13,7 +13,7 @@ use crate::contracts;
 use crate::description::{NetworkFile, describe, read_json, write_json};
 use crate::eigenlayer::{self, EigenLayer};
 use crate::genesis::{Day, genesis};
-use crate::layout::{CHAINS, Layout, Ports, names};
+use crate::layout::{CHAINS, Layout, Ports, everybody, member, members, names};
 use crate::operator::Operator;
 use crate::process::Signal;
 use crate::progress::{Seen, say, seconds, table, until};
@@ -200,7 +200,10 @@ impl Devnet {
     fn start_nodes(&self) -> anyhow::Result<()> {
         for operator in self.operators()? {
             match operator.process().pid() {
-                Some(_) => say(format!("{} runs already", operator.name())),
+                Some(_) => {
+                    operator.start_covenant()?;
+                    say(format!("{} runs already", operator.name()));
+                }
                 None => {
                     operator.start()?;
                     say(format!("started {}", operator.name()));
@@ -470,6 +473,9 @@ impl Devnet {
         for (_, process) in &nodes {
             failed.extend(process.stop(Signal::Terminate, STOP_DEADLINE).await.err());
         }
+        for name in members() {
+            failed.extend(self.layout.process(&name).stop(Signal::Terminate, STOP_DEADLINE).await.err());
+        }
         failed.extend(self.layout.process("miner").stop(Signal::Terminate, STOP_DEADLINE).await.err());
         failed.extend(self.layout.process("bitcoind").stop(Signal::Terminate, STOP_DEADLINE).await.err());
         failed.extend(self.anvil().stop().await.err());
@@ -491,8 +497,8 @@ impl Devnet {
         if let Err(error) = self.down().await {
             say(format!("{error:#}")); // what was killed is thrown away anyhow
         }
-        for name in CHAINS.into_iter().chain(names()) {
-            ensure!(self.layout.process(name).pid().is_none(), "{name} runs on");
+        for name in everybody() {
+            ensure!(self.layout.process(&name).pid().is_none(), "{name} runs on");
         }
         let root = self.layout.root();
         if !root.exists() {
@@ -509,9 +515,9 @@ impl Devnet {
 
     /// Ends everything at once, without storing anything: for tests that failed.
     pub fn kill(&self) {
-        for name in CHAINS.into_iter().chain(names()) {
+        for name in everybody() {
             // Nobody is left to hear of a failure here.
-            let _ = self.layout.process(name).signal(Signal::Kill);
+            let _ = self.layout.process(&name).signal(Signal::Kill);
         }
     }
 
@@ -623,6 +629,11 @@ impl Devnet {
                 },
             };
             rows.push([vec![operator.name().to_owned()], how].concat());
+            if let Some(process) = operator.covenant_process() {
+                let how = if process.pid().is_some() { "runs" } else { "down" };
+                let socket = operator.files().covenant().join("run/sock").display().to_string();
+                rows.push(vec![member(operator.name()), how.to_owned(), shown(process.pid()), socket]);
+            }
         }
         rows.iter_mut().for_each(|row| row.resize_with(5, dash));
         Ok(table(&["name", "state", "pid", "listens", "ledger"], &rows))

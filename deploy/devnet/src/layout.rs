@@ -1,7 +1,7 @@
 //! Where a devnet keeps its things, and on which ports it listens.
 
 use crate::constants::{
-    BITCOIN_PORT, ETHEREUM_PORT, FIRST_PORT, LATECOMER, OPERATOR_PORT, OPERATORS, PORTS, PORTS_PER_OPERATOR,
+    BITCOIN_PORT, COVENANT, ETHEREUM_PORT, FIRST_PORT, LATECOMER, OPERATOR_PORT, OPERATORS, PORTS, PORTS_PER_OPERATOR,
 };
 use crate::process::Process;
 use anyhow::{Context, ensure};
@@ -75,7 +75,7 @@ impl Layout {
     pub fn operator(&self, name: &str) -> OperatorFiles {
         OperatorFiles { root: self.root.join("operators").join(name) }
     }
-    /// Everything `name` says: an operator, `anvil`, `bitcoind` or `miner`.
+    /// Everything `name` says: an operator, his covenant process, `anvil`, `bitcoind` or `miner`.
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         match name {
@@ -132,6 +132,11 @@ impl OperatorFiles {
     pub fn account_key(&self) -> PathBuf {
         self.keys().join("ethereum.key")
     }
+    /// The folder of his covenant process, if he is a member: its key, configuration, record and socket.
+    #[must_use]
+    pub fn covenant(&self) -> PathBuf {
+        self.root.join("covenant")
+    }
     /// The registration of his vault, as hex.
     #[must_use]
     pub fn vault(&self) -> PathBuf {
@@ -141,6 +146,22 @@ impl OperatorFiles {
 
 /// The processes that are no nodes.
 pub const CHAINS: [&str; 3] = ["anvil", "bitcoind", "miner"];
+
+/// The covenant process of an operator who is a member.
+#[must_use]
+pub fn member(operator: &str) -> String {
+    format!("{operator}-covenant")
+}
+
+/// Every covenant process.
+pub fn members() -> impl Iterator<Item = String> {
+    COVENANT.into_iter().map(member)
+}
+
+/// Every process that there may be.
+pub fn everybody() -> impl Iterator<Item = String> {
+    CHAINS.into_iter().chain(names()).map(str::to_owned).chain(members())
+}
 
 /// Every operator's name and place, the latecomer last.
 pub fn names() -> impl Iterator<Item = &'static str> {

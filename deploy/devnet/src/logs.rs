@@ -1,7 +1,7 @@
 //! What `logs` shows.
 
 use crate::devnet::Devnet;
-use crate::layout::{CHAINS, names};
+use crate::layout::everybody;
 use anyhow::{Context, ensure};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -20,11 +20,11 @@ const LOOK: Duration = Duration::from_millis(300);
 ///
 /// There is no such log.
 pub async fn show(devnet: &Devnet, name: Option<&str>, follow: bool) -> anyhow::Result<()> {
-    let all: Vec<&str> = CHAINS.into_iter().chain(names()).collect();
-    let shown: Vec<&str> = match name {
+    let all: Vec<String> = everybody().collect();
+    let shown: Vec<String> = match name {
         Some(name) => {
-            ensure!(all.contains(&name), "there is no log {name}; there are {}", all.join(", "));
-            vec![name]
+            ensure!(all.iter().any(|known| known == name), "there is no log {name}; there are {}", all.join(", "));
+            vec![name.to_owned()]
         }
         None => all,
     };
@@ -46,7 +46,7 @@ pub async fn show(devnet: &Devnet, name: Option<&str>, follow: bool) -> anyhow::
                 println!("==> {} <==\n{}\n", path.display(), last.join("\n"));
             }
         }
-        tails.push(Tail { name: (*one).to_owned(), path, end });
+        tails.push(Tail { name: one.clone(), path, end });
     }
     if follow {
         follow_all(tails, name.is_none()).await?;

@@ -3,7 +3,7 @@
 use crate::constants::{COVENANT, ENGINE_TARGET_MILLIS, STAKE_TOKENS};
 use crate::description::OperatorDescription;
 use crate::eigenlayer::{self, EigenLayer};
-use crate::layout::{Layout, OperatorFiles, OperatorPorts, Ports};
+use crate::layout::{Layout, OperatorFiles, OperatorPorts, Ports, member};
 use crate::process::Process;
 use crate::tools;
 use alloy::primitives::{Address, U256};
@@ -11,6 +11,7 @@ use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, ensure};
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use palisade_ethereum::{Account, Ethereum, Keys};
+use palisade_node::covenant;
 use palisade_node::identity;
 use palisade_node::keys::{self, OperatorKeys};
 use palisade_types::genesis::{Genesis, Seat};
@@ -74,11 +75,12 @@ impl Operator {
         command.arg("init").arg("--home").arg(self.files.root());
         command.arg("--operator").arg(account.address().to_string());
         command.arg("--incarnation").arg(self.files.incarnation());
+        make(&mut command, "palisade init")?;
         if self.in_covenant() {
-            command.arg("--covenant");
+            let mut command = Command::new(tools::ours("palisade")?);
+            command.args(["covenant", "init", "--devnet-plain-key", "--home"]).arg(self.files.covenant());
+            make(&mut command, "palisade covenant init")?;
         }
-        let made = command.stdin(Stdio::null()).output().context("palisade init cannot be started")?;
-        ensure!(made.status.success(), "palisade init failed: {}", String::from_utf8_lossy(&made.stderr).trim());
         keys::write_secret(&self.files.account_key(), &secret)?;
         Ok(())
     }
@@ -131,8 +133,11 @@ impl Operator {
     ///
     /// The key file does not do.
     pub fn covenant(&self) -> anyhow::Result<Option<SchnorrKey>> {
-        let key = keys::read_covenant(&self.files.keys())?;
-        Ok(key.map(|key| SchnorrKey::new(key.public().to_bytes())))
+        let public = || {
+            let config = covenant::Config::read(&self.files.covenant().join("covenant.toml"))?;
+            anyhow::Ok(covenant::server::public(&config)?)
+        };
+        self.in_covenant().then(public).transpose()
     }
 
     /// His node's name on the network, as multihash bytes and as text.
@@ -212,7 +217,12 @@ impl Operator {
             covenant: self.in_covenant(),
         })?;
         let path = self.files.config();
-        fs::write(&path, text).with_context(|| path.display().to_string())
+        fs::write(&path, text).with_context(|| path.display().to_string())?;
+        if self.in_covenant() {
+            let path = self.files.covenant().join("covenant.toml");
+            fs::write(&path, covenant_config(&ports.bitcoin_url())).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
     }
 
     /// Where other nodes reach his.
@@ -245,12 +255,32 @@ impl Operator {
         self.layout.process(&self.name)
     }
 
-    /// Starts his node.
+    /// His covenant process, if he is a member.
+    #[must_use]
+    pub fn covenant_process(&self) -> Option<Process> {
+        self.in_covenant().then(|| self.layout.process(&member(&self.name)))
+    }
+
+    /// Starts his covenant process, if he is a member and it does not run.
     ///
     /// # Errors
     ///
-    /// It runs already or cannot be started.
+    /// It cannot be started.
+    pub fn start_covenant(&self) -> anyhow::Result<()> {
+        let Some(process) = self.covenant_process().filter(|process| process.pid().is_none()) else { return Ok(()) };
+        let mut command = Command::new(tools::ours("palisade")?);
+        command.args(["covenant", "run", "--config"]).arg(self.files.covenant().join("covenant.toml"));
+        process.start(&mut command, &self.layout.log(&member(&self.name)))?;
+        Ok(())
+    }
+
+    /// Starts his node, and his covenant process when it does not run.
+    ///
+    /// # Errors
+    ///
+    /// The node runs already, or one of them cannot be started.
     pub fn start(&self) -> anyhow::Result<u32> {
+        self.start_covenant()?;
         let mut command = Command::new(tools::ours("palisade")?);
         command.arg("run").arg("--config").arg(self.files.config());
         self.process().start(&mut command, &self.layout.log(&self.name))
@@ -274,6 +304,28 @@ impl Operator {
     }
 }
 
+fn make(command: &mut Command, what: &str) -> anyhow::Result<()> {
+    let made = command.stdin(Stdio::null()).output().with_context(|| format!("{what} cannot be started"))?;
+    ensure!(made.status.success(), "{what} failed: {}", String::from_utf8_lossy(&made.stderr).trim());
+    Ok(())
+}
+
+/// The covenant process' configuration. Nobody is there to type a passphrase, so the key is a plain file.
+fn covenant_config(bitcoin: &str) -> String {
+    format!(
+        r#"# Written by palisade-devnet; reset makes it anew.
+genesis = "../../../genesis.json"
+devnet_plain_key = "covenant.key"
+records = "records"
+socket = "run/sock"
+
+[[bitcoin]]
+rpc = "{bitcoin}"
+cookie = "../../../bitcoin/regtest/.cookie"
+"#
+    )
+}
+
 /// What differs between two operators' configurations.
 struct ConfigText {
     operator: OperatorId,
@@ -288,6 +340,7 @@ struct ConfigText {
 fn config(text: &ConfigText) -> anyhow::Result<String> {
     let ConfigText { operator, ethereum, bitcoin, ports, peers, covenant } = text;
     let OperatorPorts { p2p, rpc, metrics } = ports;
+    let covenant = if *covenant { "[covenant]\nsocket = \"covenant/run/sock\"\n" } else { "" };
     let peers = serde_json::to_string_pretty(peers)?; // a list of strings is written alike in JSON and TOML
     Ok(format!(
         r#"# Written by palisade-devnet; reset makes it anew.
@@ -318,9 +371,7 @@ listen = "127.0.0.1:{metrics}"
 [engine]
 target_ms = {ENGINE_TARGET_MILLIS}
 
-[covenant]
-enabled = {covenant}
-"#
+{covenant}"#
     ))
 }
 
@@ -343,6 +394,17 @@ mod tests {
         let config: palisade_node::config::Config = toml::from_str(&text.unwrap()).unwrap();
         assert_eq!(config.operator, OperatorId::new([9; 20]));
         assert_eq!(config.p2p.peers.len(), 1);
-        assert!(config.covenant.enabled);
+        assert!(config.covenant.socket.is_some());
+    }
+
+    #[test]
+    fn the_covenants_file_is_a_configuration() {
+        let folder = std::env::temp_dir().join(format!("palisade-covenant-toml-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("covenant.toml");
+        fs::write(&path, covenant_config("http://127.0.0.1:1")).unwrap();
+        let config = covenant::Config::read(&path).unwrap();
+        assert!(config.devnet_plain_key.is_some() && config.socket.ends_with("run/sock"));
+        fs::remove_dir_all(folder).unwrap();
     }
 }
