@@ -826,6 +826,19 @@ impl Core {
         Ok(case)
     }
 
+    /// Takes what transactions on a chain gave away (R29). As a rule the case whose slash it was stands already.
+    pub fn exposed(&mut self, secrets: Vec<Evidence>) {
+        for secret in secrets {
+            let operator = secret.operator();
+            match self.submit_evidence(secret) {
+                Ok(_) => tracing::error!(%operator, "a slashing transaction nobody ordered gave a finality key away"),
+                Err(reason) => {
+                    tracing::debug!(%operator, %reason, "a finality key that was given away says nothing new")
+                }
+            }
+        }
+    }
+
     /// Takes a vault registration that the covenant has not signed: every operator hears of it.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! One task per chain: it says where the chain's final tip stands and answers what the core wants to know of a gap.
 
 use palisade_agreement::anchors::{Gap, Wanted};
-use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint};
+use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint, Watch};
+use palisade_types::evidence::Evidence;
 use palisade_types::observation::{Fact, MAX_FACTS};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub enum Seen {
     Stands(ChainKind, ChainPoint),
     /// What became true in a gap.
     Observed(Gap, Vec<Fact>),
+    /// Secrets that the transactions of a gap gave away (R29).
+    Exposed(Vec<Evidence>),
     /// A gap that cannot be told now.
     Unobserved(Gap),
     /// A gap whose beginning, an agreed anchor, is not on the chain any more (R30).
@@ -68,7 +71,14 @@ pub async fn follow<C: Chain>(
                 }
             },
             asked = wanted.recv() => match asked {
-                Some(asked) => Some(observe(chain.as_ref(), asked).await),
+                Some(asked) => {
+                    let watch = asked.watch.clone();
+                    let told = observe(chain.as_ref(), asked).await;
+                    if let Seen::Observed(gap, _) = &told
+                        && let Some(secrets) = exposed(chain.as_ref(), gap, &watch).await
+                        && seen.send(secrets).await.is_err() { return; }
+                    Some(told)
+                }
                 None => return,
             },
         };
@@ -107,6 +117,19 @@ async fn observe<C: Chain>(chain: &C, asked: Wanted) -> Seen {
         match chain.point(middle).await {
             Ok(upto) => gap.upto = upto,
             Err(error) => return unobserved(gap, &error),
+        }
+    }
+}
+
+/// What the gap gave away. A chain that falls silent just here is not asked again: every other operator looks too, and one of them
+/// is enough.
+async fn exposed<C: Chain>(chain: &C, gap: &Gap, watch: &Watch) -> Option<Seen> {
+    match chain.exposed(&gap.after, &gap.upto, watch).await {
+        Ok(secrets) if secrets.is_empty() => None,
+        Ok(secrets) => Some(Seen::Exposed(secrets)),
+        Err(error) => {
+            tracing::warn!(chain = ?gap.chain, error = &error as &dyn std::error::Error, "cannot look for keys given away");
+            None
         }
     }
 }

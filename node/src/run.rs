@@ -628,6 +628,7 @@ impl Actor {
                 self.core.stands(now, chain, tip);
             }
             Seen::Observed(gap, facts) => self.core.observed(gap, facts),
+            Seen::Exposed(secrets) => self.core.exposed(secrets),
             Seen::Unobserved(gap) => self.core.unobserved(&gap),
             Seen::Lost(gap) => self.core.lost(now, &gap),
             Seen::Rewound(chain) => self.core.rewound(chain),

@@ -13,6 +13,7 @@ use palisade_bitcoin::{slash, watch};
 use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture;
 use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint, Execution, Progress, Watch};
+use palisade_types::evidence::Evidence;
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, CaseId, Hash, VaultId};
 use palisade_types::observation::{ConvictedOnChain, Fact, SlashedOnChain, VaultConfirmed, VaultSpent};
@@ -37,6 +38,8 @@ pub struct History {
     headers: BTreeMap<u64, Header>,
     stakes: BTreeMap<VaultId, u64>,
     spends: BTreeMap<VaultId, (u64, Spend)>,
+    /// Secrets in slashing transactions that nobody ordered.
+    secrets: BTreeMap<u64, Evidence>,
     /// The first block of each reorganisation.
     forks: Vec<u64>,
 }
@@ -59,6 +62,7 @@ impl History {
             headers: BTreeMap::new(),
             stakes: BTreeMap::new(),
             spends: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             forks: Vec::new(),
         }
     }
@@ -75,6 +79,11 @@ impl History {
     pub fn stake(&mut self, number: u64, header: Header, vaults: impl IntoIterator<Item = VaultId>) {
         self.headers.insert(number, header);
         self.stakes.extend(vaults.into_iter().map(|vault| (vault, number)));
+    }
+
+    /// Somebody completes a slashing transaction in block `number`, whose witness gives this away.
+    pub fn give_away(&mut self, number: u64, secret: Evidence) {
+        self.secrets.insert(number, secret);
     }
 
     /// Other blocks stand from `number` on, as many as before: final or not, what happened in them on Bitcoin has not happened.
@@ -292,6 +301,12 @@ impl FakeChain {
         Ok(history.differences(after.number, upto.number, watch, self.lies.contains(&upto.number)))
     }
 
+    /// The secrets that stand in the blocks of a gap.
+    #[must_use]
+    pub fn given_away(&self, after: &ChainPoint, upto: &ChainPoint) -> Vec<Evidence> {
+        self.history().secrets.range(after.number + 1..=upto.number).map(|(_, secret)| secret.clone()).collect()
+    }
+
     /// What a suspended chain shows for the ledger to go on from `upto`.
     ///
     /// # Errors
@@ -370,6 +385,10 @@ impl Chain for FakeChain {
 
     async fn resume(&self, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
         self.seen_anew(upto, watch)
+    }
+
+    async fn exposed(&self, after: &ChainPoint, upto: &ChainPoint, _: &Watch) -> Result<Vec<Evidence>, ChainError> {
+        Ok(self.given_away(after, upto))
     }
 
     async fn point(&self, number: u64) -> Result<ChainPoint, ChainError> {

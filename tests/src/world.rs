@@ -153,6 +153,7 @@ pub struct World {
     /// What really happened on Bitcoin.
     bitcoin: Arc<Mutex<History>>,
     stakes: BTreeSet<VaultId>,
+    network: Arc<Network>,
 }
 
 impl World {
@@ -194,7 +195,13 @@ impl World {
             })
             .collect();
         let config = Config { loss: plan.loss, ..Config::seeded(plan.seed, network.chain) };
-        Self { sim: Sim::new(config, operators), villains, bitcoin, stakes }
+        Self { sim: Sim::new(config, operators), villains, bitcoin, stakes, network }
+    }
+
+    /// Bitcoin block `number` holds a slashing transaction nobody ordered; its witness gives away the key of the operator at `place`.
+    pub fn give_away(&mut self, number: u64, place: usize) {
+        let secret = self.network.exposed_key(place);
+        self.bitcoin.lock().expect("nobody panicked with it").give_away(number, secret);
     }
 
     /// Bitcoin's blocks from `number` on are replaced by others, at every endpoint, though they were final.
@@ -637,7 +644,11 @@ impl Operator {
             false => chain.seen_anew(&gap.upto, &wanted.watch),
         };
         match answer {
-            Ok(facts) => self.core.observed(gap, facts),
+            Ok(facts) => {
+                let given_away = chain.given_away(&gap.after, &gap.upto);
+                self.core.observed(gap, facts);
+                self.core.exposed(given_away);
+            }
             Err(ChainError::FinalityBroken { number }) if number == gap.after.number => self.core.lost(self.now, &gap),
             Err(_) => self.core.unobserved(&gap),
         }

@@ -145,6 +145,21 @@ fn r18_an_operator_who_votes_twice_is_jailed_in_every_ledger_and_loses_nothing()
     });
 }
 
+#[test]
+fn r29_a_key_that_a_slash_nobody_ordered_gives_away_convicts_its_owner_in_every_ledger() {
+    let mut world = World::seeded(5).begin();
+    assert!(world.run_until(60, |world| world.bitcoin_final() >= Height::new(10)), "{}", world.describe());
+    let anchor = world.sim.node(0).ledger().anchor(ChainKind::Bitcoin).number;
+    world.give_away(anchor + 3, 1);
+    let owner = world.names(&[1]);
+    let convicted = |world: &World| {
+        world.everybody(|ledger| owner.iter().all(|id| ledger.operator(id).is_some_and(|one| one.convicted.is_some())))
+    };
+    assert!(world.run_until(120, convicted), "{}", world.describe());
+    world.agree();
+    world.guilty_are(&owner, &BTreeSet::new());
+}
+
 /// Ethereum blocks in which a lying endpoint lies.
 const LYING: Range<u64> = 110..118;
 

@@ -194,38 +194,6 @@ impl Bitcoin {
         outcome
     }
 
-    /// Secrets that slashing transactions between two points gave away (R29): evidence against operators who have no
-    /// case yet. `after` and `upto` as in [`Chain::observe`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Chain::observe`].
-    pub async fn exposed(
-        &self,
-        after: &ChainPoint,
-        upto: &ChainPoint,
-        watch: &Watch,
-    ) -> Result<Vec<Evidence>, ChainError> {
-        self.check_points(after, upto).await?;
-        let places = self.places(watch.vaults.values());
-        let mut found = Vec::new();
-        for height in narrow(after.number)? + 1..=narrow(upto.number)? {
-            let block = self.block(height).await?;
-            for (id, transaction) in spends(&block, &places) {
-                let Some(vault) = watch.vaults.get(&id) else { continue };
-                let Ok(presigned) = Presigned::held(&vault.registration, &self.versions) else {
-                    continue;
-                };
-                let Some(secret) = watch::exposed(&presigned, transaction) else {
-                    continue;
-                };
-                let (operator, domain) = (vault.registration.operator, self.domain);
-                found.push(Evidence::ExposedKey(ExposedKey { operator, domain, secret: *secret.to_bytes() }));
-            }
-        }
-        Ok(found)
-    }
-
     /// Takes in what the endpoints show. One that answers nonsense is passed over; when none answers, nothing is known.
     async fn sync(&self) -> Result<(), ChainError> {
         let mut headers = self.headers.lock().await;
@@ -573,6 +541,28 @@ impl Chain for Bitcoin {
             true => Err(ChainError::TooMany { number: upto.number }),
             false => Ok(facts),
         }
+    }
+
+    /// Of slashing transactions: their witnesses hold completed covenant signatures.
+    async fn exposed(&self, after: &ChainPoint, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Evidence>, ChainError> {
+        self.check_points(after, upto).await?;
+        let places = self.places(watch.vaults.values());
+        let mut found = Vec::new();
+        for height in narrow(after.number)? + 1..=narrow(upto.number)? {
+            let block = self.block(height).await?;
+            for (id, transaction) in spends(&block, &places) {
+                let Some(vault) = watch.vaults.get(&id) else { continue };
+                let Ok(presigned) = Presigned::held(&vault.registration, &self.versions) else {
+                    continue;
+                };
+                let Some(secret) = watch::exposed(&presigned, transaction) else {
+                    continue;
+                };
+                let (operator, domain) = (vault.registration.operator, self.domain);
+                found.push(Evidence::ExposedKey(ExposedKey { operator, domain, secret: *secret.to_bytes() }));
+            }
+        }
+        Ok(found)
     }
 
     async fn point(&self, number: u64) -> Result<ChainPoint, ChainError> {

@@ -250,6 +250,16 @@ impl Chain for Ethereum {
         Err(ChainError::Refused("Ethereum does not go on from another start anchor".to_owned()))
     }
 
+    /// No transaction there gives a key away.
+    async fn exposed(
+        &self,
+        _: &ChainPoint,
+        _: &ChainPoint,
+        _: &Watch,
+    ) -> Result<Vec<palisade_types::Evidence>, ChainError> {
+        Ok(Vec::new())
+    }
+
     async fn point(&self, number: u64) -> Result<ChainPoint, ChainError> {
         self.agreed(async |endpoint: Endpoint| endpoint.point(number).await).await
     }

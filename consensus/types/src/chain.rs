@@ -2,6 +2,7 @@
 //! receipt or UTXO crosses it.
 
 use crate::canonical::{canonical, canonical_enum};
+use crate::evidence::Evidence;
 use crate::ids::{Hash, OperatorId, VaultId};
 use crate::observation::Fact;
 use crate::operator::Operator;
@@ -152,6 +153,15 @@ pub trait Chain: Send + Sync + 'static {
     /// the `watch`'s older anchors that it still holds, and after it what became true since then, given what the ledger
     /// said at that anchor: [`Watch::rewound`]. As deterministic as [`Chain::observe`].
     fn resume(&self, upto: &ChainPoint, watch: &Watch) -> impl Future<Output = Result<Vec<Fact>, ChainError>> + Send;
+
+    /// Secrets that transactions between two points gave away (R29): evidence against operators who may have no case yet.
+    /// `after`, `upto` and `watch` as in [`Chain::observe`]. Nothing that is agreed on: whoever sees one first hands it in.
+    fn exposed(
+        &self,
+        after: &ChainPoint,
+        upto: &ChainPoint,
+        watch: &Watch,
+    ) -> impl Future<Output = Result<Vec<Evidence>, ChainError>> + Send;
 
     /// The final point at `number`, for checking an anchor somebody else proposed.
     fn point(&self, number: u64) -> impl Future<Output = Result<ChainPoint, ChainError>> + Send;
