@@ -94,6 +94,11 @@ impl History {
         self.forks.push(number);
     }
 
+    /// The coins of `vault` are locked in block `number` and not before.
+    pub fn lock_later(&mut self, number: u64, vault: VaultId) {
+        self.stakes.insert(vault, number);
+    }
+
     fn point(&self, number: u64) -> ChainPoint {
         let mut point = fixture::point(self.kind, number);
         let replaced = self.forks.iter().filter(|fork| **fork <= number).count();

@@ -51,7 +51,7 @@ use palisade_types::randomness::{Commitment, Opening, RandomnessCommitment};
 use palisade_types::row::{Row, RowKey};
 use palisade_types::slash::CaseStatus;
 use palisade_types::units::{BasisPoints, Epoch, Height, Millis, Sats};
-use palisade_types::vault::VaultRegistration;
+use palisade_types::vault::{Inclusion, VaultRegistration};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -92,6 +92,7 @@ pub struct Plan {
     endpoint: Option<(usize, Trouble)>,
     bitcoin_only: bool,
     promises: Promises,
+    ahead: Option<(usize, u64)>,
 }
 
 impl Plan {
@@ -137,6 +138,14 @@ impl Plan {
         self
     }
 
+    /// The staker behind operator `index` has the covenant sign first, and locks his coins in the `block`th after genesis'. A
+    /// stranger hands in a copy of every other registration before its owner, with a block that nobody has seen.
+    #[must_use]
+    pub const fn ahead(mut self, index: usize, block: u64) -> Self {
+        self.ahead = Some((index, block));
+        self
+    }
+
     /// Starts everybody.
     #[must_use]
     pub fn begin(self) -> World {
@@ -161,7 +170,16 @@ impl World {
     #[must_use]
     pub const fn seeded(seed: u64) -> Plan {
         let promises = Promises { slots: 2_048, least: 512 };
-        Plan { seed, operators: 4, villains: Vec::new(), loss: 0, endpoint: None, bitcoin_only: false, promises }
+        Plan {
+            seed,
+            operators: 4,
+            villains: Vec::new(),
+            loss: 0,
+            endpoint: None,
+            bitcoin_only: false,
+            promises,
+            ahead: None,
+        }
     }
 
     fn new(plan: &Plan) -> Self {
@@ -169,7 +187,7 @@ impl World {
         let genesis = &network.genesis;
         let rules = Versions::of(genesis).expect("a world's terms can be met");
         let mut bitcoin = History::new(ChainKind::Bitcoin, genesis.clone());
-        let registrations = stakes(&network, &rules, plan.seed, &mut bitcoin);
+        let registrations = stakes(&network, &rules, plan, &mut bitcoin);
         let stakes = registrations.iter().map(|one| name(one, &rules)).collect();
         let mut ethereum = History::new(ChainKind::Ethereum, genesis.clone());
         for fact in network.joining_facts() {
@@ -420,7 +438,7 @@ fn member_key(seed: u64, index: usize) -> SchnorrKey {
 }
 
 /// One staker behind each operator, all in one block, and what each asks the covenant to sign.
-fn stakes(network: &Network, versions: &Versions, seed: u64, bitcoin: &mut History) -> Vec<VaultRegistration> {
+fn stakes(network: &Network, versions: &Versions, plan: &Plan, bitcoin: &mut History) -> Vec<VaultRegistration> {
     let number = network.genesis.bitcoin_start.number + JOIN;
     let rules = versions.at(number).expect("a world's genesis has vaults");
     let staked: Vec<_> = network
@@ -428,7 +446,7 @@ fn stakes(network: &Network, versions: &Versions, seed: u64, bitcoin: &mut Histo
         .iter()
         .enumerate()
         .map(|(index, keys)| {
-            let wallet = Wallet::new(secret(b"staker", seed, index));
+            let wallet = Wallet::new(secret(b"staker", plan.seed, index));
             let provider = XOnlyPublicKey::from_slice(&keys.eots.public().to_bytes()).expect("a key is a point");
             let terms = rules.terms(wallet.key(), vec![provider], 50_000).expect("the keys differ");
             let transaction = stake(&wallet, &terms);
@@ -436,7 +454,7 @@ fn stakes(network: &Network, versions: &Versions, seed: u64, bitcoin: &mut Histo
         })
         .collect();
     let block = block_with(staked.iter().map(|(.., transaction)| transaction.clone()));
-    let registrations: Vec<_> = staked
+    let mut registrations: Vec<_> = staked
         .into_iter()
         .zip(1..)
         .map(|((operator, wallet, terms, transaction), index)| {
@@ -450,6 +468,10 @@ fn stakes(network: &Network, versions: &Versions, seed: u64, bitcoin: &mut Histo
         })
         .collect();
     bitcoin.stake(number, block.header, registrations.iter().map(|one| name(one, versions)));
+    if let Some((index, late)) = plan.ahead {
+        registrations[index].inclusion = None;
+        bitcoin.lock_later(network.genesis.bitcoin_start.number + late, name(&registrations[index], versions));
+    }
     registrations
 }
 
@@ -493,6 +515,8 @@ pub struct Operator {
     member: Option<Member>,
     chains: BTreeMap<ChainKind, FakeChain>,
     registration: VaultRegistration,
+    /// Whether a stranger hands in copies of it.
+    copied: bool,
     now: Millis,
     polled: Millis,
     looked: Millis,
@@ -535,6 +559,7 @@ impl Operator {
             member,
             chains,
             registration,
+            copied: plan.ahead.is_some(),
             now: Millis::new(0),
             polled: Millis::new(0),
             looked: Millis::new(0),
@@ -708,6 +733,11 @@ impl Operator {
     fn ask_for_vault(&mut self) {
         let id = name(&self.registration, &self.versions);
         if self.ledger().vault(&id).is_none() {
+            if let (true, Some(inclusion)) = (self.copied, &self.registration.inclusion) {
+                let false_one = Inclusion { block: Hash::ZERO, ..inclusion.clone() };
+                let copy = VaultRegistration { inclusion: Some(false_one), ..self.registration.clone() };
+                let _ = self.core.register(self.now, copy);
+            }
             // Refused until the operator himself is known.
             let _ = self.core.register(self.now, self.registration.clone());
         }

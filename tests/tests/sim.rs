@@ -627,3 +627,28 @@ fn r19_who_is_jailed_and_has_no_seat_goes_on_promising_nonces() {
     world.guilty_are(&BTreeSet::new(), &BTreeSet::from([villain]));
     assert!(world.sim.node(world.villains()[0]).core.eots_slots_left() >= Some(5), "{}", world.describe());
 }
+
+/// And a stranger's copies with a false block take nobody's place: a session is named by the registration, and no member endorses them.
+#[test]
+fn r32_a_vault_signed_for_ahead_counts_once_its_coins_are_locked_and_copies_never_do() {
+    const LATE: u64 = 12;
+    let mut world = World::seeded(5).ahead(1, LATE).begin();
+    let all = |world: &World| world.everybody(|ledger| ledger.vaults().count() == 4);
+    assert!(world.run_until(40, all), "{}", world.describe());
+    let ahead = |ledger: &palisade_ledger::Ledger| {
+        let mut waiting = ledger.vaults().filter(|vault| vault.registration.inclusion.is_none());
+        waiting.next().cloned().unwrap()
+    };
+    assert!(world.everybody(|ledger| ahead(ledger).status == VaultStatus::Verified), "{}", world.describe());
+    let counts = |world: &World| {
+        world.everybody(|ledger| ledger.committee().members.iter().filter(|member| member.bitcoin > 0).count() == 4)
+    };
+    assert!(!counts(&world));
+    assert!(world.run_until(240, counts), "{}", world.describe());
+    let in_time = |ledger: &palisade_ledger::Ledger| {
+        let (vault, locked) = (ahead(ledger), ledger.genesis_of().bitcoin_start.number + LATE);
+        (vault.status, vault.start) == (VaultStatus::Active, Some(locked)) && vault.registered < locked
+    };
+    assert!(world.everybody(in_time), "{}", world.describe());
+    world.agree();
+}
