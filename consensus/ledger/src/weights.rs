@@ -151,7 +151,7 @@ mod tests {
         }
 
         #[test]
-        fn r22_bitcoin_alone_keeps_the_shares_of_its_values(values in prop::collection::vec(any::<u64>(), 1..256)) {
+        fn r22_bitcoin_alone_keeps_the_shares_of_its_values(values in prop::collection::vec(0_u64..1 << 56, 1..256)) {
             let powers = engine_of_bitcoin(&values);
             let sum: u128 = powers.iter().copied().map(u128::from).sum();
             prop_assert!(powers.iter().all(|power| *power > 0));
