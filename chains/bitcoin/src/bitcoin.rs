@@ -170,13 +170,14 @@ impl Bitcoin {
     ///
     /// [`ChainError::Unavailable`] when none answers, [`ChainError::NotThere`] while none has come to that block.
     pub async fn unspent(&self, output: &VaultId, height: u64) -> Result<bool, ChainError> {
+        self.sync().await?; // an answer as of a block we have not heard of would count for nothing
         let outpoint = OutPoint { txid: Txid::from_byte_array(*output.txid.as_bytes()), vout: output.output };
-        let mut outcome = Err(ChainError::NotThere { number: height });
+        let mut outcome = None;
         for client in &self.clients {
             let found = match client.unspent(outpoint, false).await {
                 Ok(found) => found,
                 Err(error) => {
-                    outcome = outcome.or(Err(chain_error("looking for an output", error)));
+                    outcome.get_or_insert(Err(chain_error("looking for an output", error)));
                     continue;
                 }
             };
@@ -186,12 +187,16 @@ impl Bitcoin {
             };
             let seen = self.headers.lock().await.height(&tip).is_some_and(|tip| u64::from(tip) >= height);
             match (found, seen) {
-                (Some(_), true) => outcome = Ok(true),
+                (Some(_), true) => outcome = Some(Ok(true)),
                 (None, true) => return Ok(false),
-                (_, false) => {} // it lags, or is on another chain
+                // It lags, or is on another chain.
+                (_, false) if !matches!(outcome, Some(Ok(_))) => {
+                    outcome = Some(Err(ChainError::NotThere { number: height }));
+                }
+                (_, false) => {}
             }
         }
-        outcome
+        outcome.unwrap_or(Err(ChainError::NotThere { number: height }))
     }
 
     /// Takes in what the endpoints show. One that answers nonsense is passed over; when none answers, nothing is known.
