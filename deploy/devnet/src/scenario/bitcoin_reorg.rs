@@ -10,7 +10,7 @@ use crate::progress::{Seen, say, until};
 use crate::staking::Staker;
 use crate::tools;
 use anyhow::{Context, ensure};
-use bitcoin::Network;
+use bitcoin::{Address, Network};
 use palisade_bitcoin::client::Client;
 use palisade_bitcoin::registration::Presigned;
 use palisade_bitcoin::staker::Wallet;
@@ -74,16 +74,13 @@ pub async fn bitcoin_deep_reorg(devnet: &Devnet) -> anyhow::Result<Report> {
 struct Quarry<'a> {
     scene: &'a Scene<'a>,
     client: Client,
-    wallet: Wallet,
     began: Instant,
     steps: Vec<Step>,
 }
 
 impl<'a> Quarry<'a> {
-    /// Mines to an address of nobody's, so that no block here is a copy of one that was replaced.
     fn new(scene: &'a Scene<'a>, began: Instant) -> anyhow::Result<Self> {
-        let wallet = Wallet::new(eots::SecretKey::generate());
-        Ok(Self { scene, client: scene.devnet.bitcoin()?, wallet, began, steps: Vec::new() })
+        Ok(Self { scene, client: scene.devnet.bitcoin()?, began, steps: Vec::new() })
     }
 
     fn done(&mut self, what: &'static str, waited_for: &'static str) {
@@ -92,7 +89,7 @@ impl<'a> Quarry<'a> {
     }
 
     async fn mine(&self, blocks: u32) -> anyhow::Result<()> {
-        self.client.mine(blocks, &self.wallet.address(Network::Regtest)).await?;
+        self.client.mine(blocks, &nobody()).await?;
         Ok(())
     }
 
@@ -101,7 +98,7 @@ impl<'a> Quarry<'a> {
         let tip = self.client.info().await?.blocks;
         let first = self.client.block_hash(tip + 1 - blocks).await?;
         self.client.invalidate(first).await?;
-        self.client.mine_empty(&self.wallet.address(Network::Regtest)).await?;
+        self.client.mine_empty(&nobody()).await?;
         self.mine(blocks).await?;
         say(format!("Bitcoin replaced its newest {blocks} blocks by {}", blocks + 1));
         Ok(())
@@ -296,6 +293,11 @@ impl<'a> Quarry<'a> {
         self.done("checkpoints are bitcoin-final again", "an epoch with bitcoin in its committee");
         Ok(())
     }
+}
+
+/// An address of nobody's, another one each time, so that no block is a copy of one that was replaced.
+fn nobody() -> Address {
+    Wallet::new(eots::SecretKey::generate()).address(Network::Regtest)
 }
 
 async fn accept(operator: &Operator, height: u64, block: &str) -> anyhow::Result<()> {
