@@ -36,7 +36,7 @@ use palisade_types::observation::{Fact, Observation};
 use palisade_types::randomness::Commitment;
 use palisade_types::slash::{OrderStatus, SlashTarget};
 use palisade_types::suspension::Suspended;
-use palisade_types::units::{Height, Millis};
+use palisade_types::units::{Epoch, Height, Millis};
 use palisade_types::vault::VaultRegistration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -957,6 +957,18 @@ impl Core {
     /// How many operators go before us for this case.
     fn rank(&self, case: &CaseId) -> u64 {
         let accused = self.ledger.case(case).map(|case| case.operator);
+        self.place(usize::from(case.as_bytes()[0]), accused)
+    }
+
+    /// How many operators go before us to hand over from `epoch`.
+    #[must_use]
+    pub fn turn(&self, epoch: Epoch) -> u32 {
+        let place = self.place(usize::try_from(epoch.get()).unwrap_or(0), None);
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    /// Our place in the committee without `accused`, counted from a member who is another one for each `first`.
+    fn place(&self, first: usize, accused: Option<OperatorId>) -> u64 {
         let members: Vec<OperatorId> = self
             .ledger
             .committee()
@@ -968,7 +980,7 @@ impl Core {
         let Some(own) = members.iter().position(|operator| *operator == self.own) else {
             return members.len() as u64;
         };
-        let first = usize::from(case.as_bytes()[0]) % members.len();
+        let first = first % members.len();
         ((own + members.len() - first) % members.len()) as u64
     }
 

@@ -6,6 +6,7 @@
 
 pub mod core;
 pub mod handle;
+pub mod handover;
 pub mod message;
 pub mod run;
 pub mod sessions;

@@ -13,6 +13,7 @@ use crate::elsewhere;
 use crate::executor;
 use crate::follower::{self, MAX_WANTED, Seen};
 use crate::handle::{Command, CoreHandle};
+use crate::handover;
 use crate::health::{self, Health};
 use crate::identity;
 use crate::keys;
@@ -142,7 +143,8 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     wanted.insert(ChainKind::Bitcoin, ask);
     tokio::spawn(follower::follow(ChainKind::Bitcoin, bitcoin.clone(), asked, seen));
     if config.ethereum.sender_key.is_some() {
-        tokio::spawn(executor::execute(ChainKind::Ethereum, ethereum, handle.clone()));
+        tokio::spawn(executor::execute(ChainKind::Ethereum, ethereum.clone(), handle.clone()));
+        tokio::spawn(handover::hand_over(ethereum, handle.clone(), store.clone()));
     }
     tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
     tokio::spawn(elsewhere::serve(network.asks, bitcoin.clone()));

@@ -12,6 +12,7 @@ pub mod bindings;
 mod client;
 mod endpoint;
 mod facts;
+mod handover;
 pub mod light;
 mod outbox;
 pub mod readers;
@@ -21,4 +22,5 @@ mod transport;
 
 pub use account::{Account, BadKey};
 pub use client::{Config, Ethereum};
+pub use handover::HandedOver;
 pub use registration::{Keys, Registered};

@@ -11,6 +11,7 @@ use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::transports::{RpcError, TransportError};
 use palisade_types::chain::ChainError;
 use palisade_types::ids::CaseId;
+use palisade_types::units::Epoch;
 use std::collections::BTreeMap;
 
 /// A transaction that is in no block after so many is sent again for more.
@@ -25,6 +26,15 @@ const MAX_GAS: u64 = 1 << 24;
 const MAX_RAISES: usize = 24;
 /// The most transactions we follow at once.
 const MAX_SENT: usize = 1_024;
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Errand {
+    /// Carries out the orders of a case.
+    Case(CaseId),
+    /// Hands over at Committee.sol from this epoch to the next.
+    HandOver(Epoch),
+}
 
 /// A call that is to become a transaction.
 #[derive(Clone, Debug)]
@@ -68,40 +78,40 @@ pub(crate) enum Fate {
     Replaced,
 }
 
-/// What is on its way, by case.
+/// What is on its way, by errand.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    sent: BTreeMap<CaseId, Sent>,
+    sent: BTreeMap<Errand, Sent>,
 }
 
 impl Outbox {
-    pub(crate) fn forget(&mut self, case: &CaseId) {
-        self.sent.remove(case);
+    pub(crate) fn forget(&mut self, errand: &Errand) {
+        self.sent.remove(errand);
     }
 
-    /// Looks after the transaction of a case, if there is one.
+    /// Looks after the transaction of an errand, if there is one.
     pub(crate) async fn follow(
         &mut self,
         endpoint: &Endpoint,
         account: &Account,
-        case: &CaseId,
+        errand: &Errand,
     ) -> Result<Option<Fate>, ChainError> {
-        let Some(sent) = self.sent.get_mut(case) else {
+        let Some(sent) = self.sent.get_mut(errand) else {
             return Ok(None);
         };
         let fate = sent.follow(endpoint, account).await?;
         if !matches!(fate, Fate::Waiting(_)) {
-            self.forget(case);
+            self.forget(errand);
         }
         Ok(Some(fate))
     }
 
-    /// Sends the transaction of a case, behind all of ours that are on their way.
+    /// Sends the transaction of an errand, behind all of ours that are on their way.
     pub(crate) async fn send(
         &mut self,
         endpoint: &Endpoint,
         account: &Account,
-        case: CaseId,
+        errand: Errand,
         draft: Draft,
     ) -> Result<B256, ChainError> {
         if self.sent.len() >= MAX_SENT {
@@ -110,7 +120,7 @@ impl Outbox {
         let after = self.sent.values().map(|sent| sent.nonce + 1).max();
         let sent = Sent::send(endpoint, account, draft, after.unwrap_or(0)).await?;
         let hash = sent.hash();
-        self.sent.insert(case, sent);
+        self.sent.insert(errand, sent);
         Ok(hash)
     }
 }

@@ -4,12 +4,13 @@
 //! loss (R24), so all orders of a case share it. Nothing here says that stake was taken; only an observation does.
 
 use crate::bindings::adapter::EigenLayerAdapter::{self, EigenLayerAdapterErrors};
+use crate::bindings::committee::Committee::CommitteeErrors;
 use crate::bindings::palisade::Palisade::{
     self, Ancestor, Pair, PalisadeErrors, SlashFailed, Slashed, slashAncestorCall, slashCall,
 };
 use crate::client::Ethereum;
 use crate::endpoint::{Endpoint, alloy_address, hash_of, unavailable, view_failed};
-use crate::outbox::{Draft, Fate, refused_or};
+use crate::outbox::{Draft, Errand, Fate, refused_or};
 use alloy::contract;
 use alloy::hex;
 use alloy::primitives::{B256, Bytes};
@@ -58,12 +59,12 @@ impl Ethereum {
         let case = &execution.case;
         let seen = on_chain(endpoint, &case.id, adapter).await?;
         if seen.done {
-            outbox.forget(&case.id);
+            outbox.forget(&Errand::Case(case.id));
             return Ok(Progress::Executed(transaction(endpoint, &case.id, adapter, seen.block).await?));
         }
         let account = self.account.as_ref();
         let account = account.ok_or_else(|| refused("this operator has no account that pays for slashes"))?;
-        match outbox.follow(endpoint, account, &case.id).await? {
+        match outbox.follow(endpoint, account, &Errand::Case(case.id)).await? {
             Some(Fate::Waiting(hash)) => return Ok(Progress::Sent(hash_of(hash))),
             // The block came between the two questions: ask again and it is done, or here is why it is not.
             Some(Fate::Included(receipt)) => return outcome(&receipt, &case.id, adapter),
@@ -75,7 +76,7 @@ impl Ethereum {
             rehearse(endpoint, case, adapter).await?;
         }
         let draft = Draft { to: alloy_address(&self.genesis.contracts.palisade), input: input.into(), spare_gas };
-        let hash = outbox.send(endpoint, account, case.id, draft).await?;
+        let hash = outbox.send(endpoint, account, Errand::Case(case.id), draft).await?;
         tracing::info!(case = %case.id, operator = %case.operator, transaction = %hash, "sent a slash");
         Ok(Progress::Sent(hash_of(hash)))
     }
@@ -244,6 +245,9 @@ async fn rehearse(endpoint: &Endpoint, case: &Case, adapter: &Address) -> Result
 /// A revert's data in words, as far as the contracts are ours.
 pub(crate) fn reason(data: &[u8]) -> String {
     if let Ok(error) = PalisadeErrors::abi_decode(data) {
+        return format!("{error:?}");
+    }
+    if let Ok(error) = CommitteeErrors::abi_decode(data) {
         return format!("{error:?}");
     }
     if let Ok(error) = EigenLayerAdapterErrors::abi_decode(data) {

@@ -2,12 +2,17 @@
 
 use crate::eigenlayer::EigenLayer;
 use crate::sender::Sender;
-use alloy::primitives::{Address, B256, U256};
+use alloy::network::TransactionBuilder;
+use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::providers::Provider;
+use alloy::rpc::types::TransactionRequest;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::{SolConstructor, SolEvent};
 use anyhow::{Context, ensure};
 pub use bindings::{EigenLayerAdapter, Palisade};
+use palisade_ethereum::light;
+use palisade_types::block::Header;
+use palisade_types::genesis::Genesis;
 
 /// The addresses that follow from the deployer and its next nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +23,8 @@ pub struct PredictedAddresses {
     pub eigenlayer_adapter: Address,
     /// The light client: the third, sent when the first committee with weight is known (R6).
     pub committee: Address,
+    /// What is claimed of vaults: the fourth, right after it.
+    pub bitcoin_vaults: Address,
 }
 
 /// Predicts where the contracts of a deployer come to stand whose next nonce is `nonce`.
@@ -27,6 +34,7 @@ pub fn predict(deployer: Address, nonce: u64) -> PredictedAddresses {
         palisade: deployer.create(nonce),
         eigenlayer_adapter: deployer.create(nonce + 1),
         committee: deployer.create(nonce + 2),
+        bitcoin_vaults: deployer.create(nonce + 3),
     }
 }
 
@@ -93,6 +101,61 @@ pub async fn deploy(
     let bound = Palisade::new(predicted.palisade, &sender.provider).chainId().call().await?;
     ensure!(bound == parameters.chain_id, "Palisade.sol is bound to {bound}");
     Ok(())
+}
+
+/// Deploys the light client at the address that genesis predicts, and the vaults' contract over it at the next one.
+/// `boundary` is the block whose state drew the first committee with weight (R6). What stands already is left.
+///
+/// # Errors
+///
+/// The deployer's nonce is not the one genesis was made from, or the chain refuses a transaction.
+pub async fn deploy_light_client(
+    endpoint: &str,
+    deployer: &PrivateKeySigner,
+    genesis: &Genesis,
+    boundary: &Header,
+) -> anyhow::Result<()> {
+    let sender = Sender::new(endpoint, deployer)?;
+    let committee = Address::from(*genesis.contracts.committee.as_bytes());
+    let vaults = vaults_over(deployer.address(), committee)?;
+    let mut plan = sender.plan().await?;
+    let mut expected = Vec::new();
+    if !stands(&sender.provider, committee).await? {
+        expected.push(Some(plan.create("Committee", light::deploy_committee(genesis, boundary))));
+        ensure!(expected == [Some(committee)], "the light client would stand at {expected:?}, not where genesis says");
+    }
+    if !stands(&sender.provider, vaults).await? {
+        expected.push(Some(plan.create("BitcoinVaults", light::deploy_vaults(&genesis.contracts.committee))));
+    }
+    let receipts = sender.send(plan).await?;
+    let stand: Vec<_> = receipts.iter().map(|receipt| receipt.contract_address).collect();
+    ensure!(stand == expected, "the contracts stand at {stand:?}");
+    Ok(())
+}
+
+/// Where BitcoinVaults.sol comes to stand: the creation that follows the light client's.
+///
+/// # Errors
+///
+/// The light client is none of this deployer's first transactions.
+pub fn vaults_over(deployer: Address, committee: Address) -> anyhow::Result<Address> {
+    const NONCES: u64 = 10_000;
+    let nonce = (0..NONCES).find(|nonce| deployer.create(*nonce) == committee);
+    Ok(deployer.create(nonce.context("the light client is not predicted from this deployer")? + 1))
+}
+
+/// Sends calldata that anybody may send, after a look whether the contract would take it.
+///
+/// # Errors
+///
+/// The contract refuses it.
+pub async fn send(endpoint: &str, account: &PrivateKeySigner, to: Address, input: Bytes) -> anyhow::Result<()> {
+    let sender = Sender::new(endpoint, account)?;
+    let request = TransactionRequest::default().with_from(sender.account).with_to(to).with_input(input.clone());
+    sender.provider.call(request).await.context("the contract refuses it")?;
+    let mut plan = sender.plan().await?;
+    plan.raw("calldata", to, input);
+    sender.send(plan).await.map(drop)
 }
 
 /// Registers an operator's keys and returns the id of its new row.

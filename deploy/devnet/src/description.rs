@@ -40,6 +40,8 @@ pub struct ContractsDescription {
     pub eigenlayer_adapter: Address,
     /// Nothing stands here before the first committee with weight (R6).
     pub committee: Address,
+    /// Nor here.
+    pub bitcoin_vaults: Address,
     pub allocation_manager: Address,
     pub delegation_manager: Address,
     pub strategy_manager: Address,
@@ -145,6 +147,7 @@ pub fn describe(
     ports: Ports,
     core: &EigenLayer,
     genesis: &Genesis,
+    bitcoin_vaults: Address,
     operators: Vec<OperatorDescription>,
 ) -> Description {
     let address = |address: palisade_types::Address| Address::from(*address.as_bytes());
@@ -155,6 +158,7 @@ pub fn describe(
             palisade: address(genesis.contracts.palisade),
             eigenlayer_adapter: address(genesis.contracts.eigenlayer_adapter),
             committee: address(genesis.contracts.committee),
+            bitcoin_vaults,
             allocation_manager: core.allocation_manager,
             delegation_manager: core.delegation_manager,
             strategy_manager: core.strategy_manager,

@@ -29,6 +29,7 @@ use palisade_bitcoin::vault::Versions;
 use palisade_node::genesis_file;
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::StatusView;
+use palisade_types::block::Header;
 use palisade_types::canonical::Canonical;
 use palisade_types::chain::ChainPoint;
 use palisade_types::genesis::Genesis;
@@ -176,7 +177,9 @@ impl Devnet {
             self.start(first).await?;
         }
         self.register_vaults().await?;
-        let took = self.await_finality().await.map(|()| began.elapsed())?;
+        // The light client needs a block of Ethereum, finality several: nobody waits for it.
+        let ((), ()) = tokio::try_join!(self.await_finality(), self.deploy_light_client())?;
+        let took = began.elapsed();
         self.describe()?;
         say(format!("ready after {}", seconds(took)));
         Ok(Up { first, took })
@@ -272,7 +275,7 @@ impl Devnet {
         }
         say("deploying the EigenLayer core");
         self.anvil().hurry().await?;
-        let deployer: PrivateKeySigner = DEPLOYER.parse()?;
+        let deployer = Self::deployer()?;
         let core = eigenlayer::deploy(&url, &deployer).await?;
         say("mining the staker's first bitcoins");
         let client = self.bitcoin()?;
@@ -402,6 +405,53 @@ impl Devnet {
         Ok(())
     }
 
+    /// Deploys Committee.sol as soon as the ledger has a committee with weight (R6), and BitcoinVaults.sol over it.
+    async fn deploy_light_client(&self) -> anyhow::Result<()> {
+        let (genesis, provider) = (self.genesis()?, self.anvil().provider()?);
+        if contracts::stands(&provider, self.bitcoin_vaults()?).await? {
+            return Ok(());
+        }
+        let operators = self.operators()?;
+        let client = operators.first().context("a devnet has operators")?.client()?;
+        let mut height = 1;
+        let boundary = until("the first committee with weight", READY_DEADLINE, async || {
+            while let Ok(block) = client.block(height).await {
+                if block.next_committee.is_some() {
+                    let next = client.committee(Some(block.epoch + 1)).await?;
+                    if next.total_ether != "0" {
+                        return Ok(Seen::There(block.header));
+                    }
+                }
+                height += 1;
+            }
+            Ok(Seen::NotYet(format!("none is drawn up to height {height}")))
+        })
+        .await?;
+        let boundary = Header::from_bytes(&palisade_node::text::parse_hex_bytes(&boundary)?)?;
+        contracts::deploy_light_client(&self.ports.ethereum_url(), &Self::deployer()?, &genesis, &boundary).await?;
+        say(format!("Committee.sol stands, from the boundary block {} on", boundary.height));
+        Ok(())
+    }
+
+    /// anvil's rich account, which deploys and pays for what is nobody's in particular.
+    ///
+    /// # Errors
+    ///
+    /// Never: its key is a constant.
+    pub fn deployer() -> anyhow::Result<PrivateKeySigner> {
+        Ok(DEPLOYER.parse()?)
+    }
+
+    /// Where BitcoinVaults.sol stands, or will.
+    ///
+    /// # Errors
+    ///
+    /// There is no devnet.
+    pub fn bitcoin_vaults(&self) -> anyhow::Result<Address> {
+        let committee = Address::from(*self.genesis()?.contracts.committee.as_bytes());
+        contracts::vaults_over(Self::deployer()?.address(), committee)
+    }
+
     async fn await_answer(&self, operator: &Operator) -> anyhow::Result<StatusView> {
         let client = operator.client()?;
         until(&format!("{}'s first answer", operator.name()), START_DEADLINE, async || match client.status().await {
@@ -452,7 +502,8 @@ impl Devnet {
     fn describe(&self) -> anyhow::Result<()> {
         let operators = self.operators()?.iter().map(Operator::describe).collect::<anyhow::Result<Vec<_>>>()?;
         let core = self.network()?.eigenlayer();
-        let description = describe(&self.layout, self.ports, &core, &*self.genesis()?, operators);
+        let vaults = self.bitcoin_vaults()?;
+        let description = describe(&self.layout, self.ports, &core, &*self.genesis()?, vaults, operators);
         write_json(&self.layout.description(), &description)
     }
 

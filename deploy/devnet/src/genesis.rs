@@ -138,7 +138,12 @@ mod tests {
             random: Hash::ZERO,
             ethereum_start: point(130),
             bitcoin_start: point(117),
-            contracts: PredictedAddresses { palisade: number(1), eigenlayer_adapter: number(2), committee: number(3) },
+            contracts: PredictedAddresses {
+                palisade: number(1),
+                eigenlayer_adapter: number(2),
+                committee: number(3),
+                bitcoin_vaults: number(6),
+            },
             core: EigenLayer {
                 allocation_manager: number(4),
                 delegation_manager: number(5),

@@ -85,6 +85,8 @@ enum Scenario {
     BitcoinReorg,
     /// Bitcoin replaces blocks that were final: it is suspended, ether goes on, and the operators accept a new start
     BitcoinDeepReorg,
+    /// What the ledger claims of a vault reaches a contract on Ethereum, and its revocation when the vault unbonds
+    VaultClaim,
     /// Nothing happens; nobody may lose anything
     Quiet {
         /// For how long
@@ -151,6 +153,7 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         }
         Scenario::BitcoinReorg => println!("{}\n", scenario::bitcoin_reorg(devnet).await?),
         Scenario::BitcoinDeepReorg => println!("{}\n", scenario::bitcoin_deep_reorg(devnet).await?),
+        Scenario::VaultClaim => println!("{}\n", scenario::vault_claim(devnet).await?),
         Scenario::Quiet { seconds } => {
             println!("{}\n", scenario::quiet(devnet, Duration::from_secs(seconds)).await?);
         }

@@ -2,7 +2,7 @@
 //! other, and looked at together. A devnet that mines every two seconds would else take minutes to set up.
 
 use alloy::network::{EthereumWallet, TransactionBuilder};
-use alloy::primitives::{Address, B256, TxKind};
+use alloy::primitives::{Address, B256, Bytes, TxKind};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::signers::local::PrivateKeySigner;
@@ -38,6 +38,11 @@ impl Plan {
     pub(crate) fn call(&mut self, what: &'static str, to: Address, call: &impl SolCall) {
         let request = TransactionRequest::default().with_to(to).with_input(call.abi_encode());
         self.push(what, request, 2_000_000);
+    }
+
+    /// Adds a call whose data somebody else made.
+    pub(crate) fn raw(&mut self, what: &'static str, to: Address, input: Bytes) {
+        self.push(what, TransactionRequest::default().with_to(to).with_input(input), 2_000_000);
     }
 
     fn push(&mut self, what: &'static str, request: TransactionRequest, gas: u64) {

@@ -206,7 +206,12 @@ fn network_of(covenant: Vec<SchnorrKey>, bitcoin_start: ChainPoint) -> Genesis {
         ethereum_start: ChainPoint { number: 1, hash: Hash::new([1; 32]), log: u32::MAX, time: 0 },
         bitcoin_start,
         bitcoin_only: false,
-        contracts: PredictedAddresses { palisade: zero, eigenlayer_adapter: zero, committee: zero },
+        contracts: PredictedAddresses {
+            palisade: zero,
+            eigenlayer_adapter: zero,
+            committee: zero,
+            bitcoin_vaults: zero,
+        },
         core: nowhere(),
         covenant,
         seats: vec![Seat {

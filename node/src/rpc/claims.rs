@@ -7,6 +7,7 @@ use super::views::EtherCertificateView;
 use super::{broken, committee_at};
 use crate::core::Core;
 use crate::text::hex_bytes;
+use palisade_ethereum::light::{self, Certified};
 use palisade_types::attestation::Statement;
 use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{Committee, QuorumCertificate};
@@ -85,6 +86,8 @@ pub struct VaultClaimView {
     pub bytes: String,
     /// Its certificate, once there is one.
     pub certificate: Option<EtherCertificateView>,
+    /// What anybody sends to BitcoinVaults.sol to post it.
+    pub calldata: Option<String>,
 }
 
 impl VaultClaimView {
@@ -101,8 +104,15 @@ impl VaultClaimView {
             revoked: claim.revoked,
             bytes: hex_bytes(&claim.to_bytes()),
             certificate: certificate.map(|certificate| EtherCertificateView::of(certificate, committee)),
+            calldata: certificate.zip(committee).and_then(|pair| calldata(claim, pair)),
         }
     }
+}
+
+/// With the weights: without them a conviction that only Ethereum knows would refuse it.
+fn calldata(claim: &Claim, (certificate, committee): (&QuorumCertificate, &Committee)) -> Option<String> {
+    let certified = Certified { certificate, committee, with_weights: true };
+    light::claim(&claim.to_bytes(), &certified).ok().map(|bytes| hex_bytes(&bytes))
 }
 
 impl Api {

@@ -8,7 +8,9 @@ mod equivocation;
 mod quiet;
 pub mod report;
 mod scene;
+mod vault_claim;
 
 pub use bitcoin_reorg::{bitcoin_deep_reorg, bitcoin_reorg};
 pub use equivocation::equivocation;
 pub use quiet::quiet;
+pub use vault_claim::vault_claim;
