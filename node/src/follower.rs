@@ -1,7 +1,7 @@
 //! One task per chain: it says where the chain's final tip stands and answers what the core wants to know of a gap.
 
 use palisade_agreement::anchors::{Gap, Wanted};
-use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint, Watch};
+use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint, Endpoints, Watch};
 use palisade_types::evidence::Evidence;
 use palisade_types::observation::{Fact, MAX_FACTS};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub enum Seen {
     Failing(ChainKind),
     /// It can be read again.
     Recovered(ChainKind),
+    /// How its endpoints fare now; said when it changes.
+    Endpoints(ChainKind, Endpoints),
 }
 
 /// Follows `chain` until the core is gone.
@@ -44,7 +46,7 @@ pub async fn follow<C: Chain>(
 ) {
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut failing, mut stood) = (false, None);
+    let (mut failing, mut stood, mut fared) = (false, None, None);
     loop {
         let told = tokio::select! {
             _ = poll.tick() => match chain.tip().await {
@@ -82,10 +84,12 @@ pub async fn follow<C: Chain>(
                 None => return,
             },
         };
-        if let Some(told) = told
-            && seen.send(told).await.is_err()
-        {
-            return;
+        let fare = chain.endpoints();
+        let changed = fared.replace(fare) != Some(fare);
+        for told in told.into_iter().chain(changed.then_some(Seen::Endpoints(kind, fare))) {
+            if seen.send(told).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::core::CHAINS;
 use crate::rpc::{METHODS, REASONS, views::chain_name};
-use palisade_types::chain::ChainKind;
+use palisade_types::chain::{ChainKind, Endpoints};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -74,6 +74,9 @@ pub struct Metrics {
     own_final: Family<ChainLabel, Gauge>,
     suspended: Family<ChainLabel, Gauge>,
     follower_errors: Family<ChainLabel, Counter>,
+    endpoints: Family<ChainLabel, Gauge>,
+    endpoints_well: Family<ChainLabel, Gauge>,
+    endpoint_contradictions: Family<ChainLabel, Gauge>,
     evidence_refused: Family<ReasonLabel, Counter>,
     rpc_requests: Family<RequestLabel, Counter>,
 }
@@ -111,6 +114,9 @@ impl Metrics {
             own_final: Family::default(),
             suspended: Family::default(),
             follower_errors: Family::default(),
+            endpoints: Family::default(),
+            endpoints_well: Family::default(),
+            endpoint_contradictions: Family::default(),
             evidence_refused: Family::default(),
             rpc_requests: Family::default(),
         };
@@ -142,6 +148,14 @@ impl Metrics {
         self.follower_errors.get_or_create(&label(chain)).inc();
     }
 
+    /// How the endpoints of `chain` fare.
+    pub fn endpoints(&self, chain: ChainKind, fare: Endpoints) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.endpoints.get_or_create(&label(chain)).set(count(fare.configured));
+        self.endpoints_well.get_or_create(&label(chain)).set(count(fare.well));
+        self.endpoint_contradictions.get_or_create(&label(chain)).set(signed(fare.contradictions));
+    }
+
     /// Evidence was refused for one of [`REASONS`].
     pub fn evidence_refused(&self, reason: &'static str) {
         self.evidence_refused.get_or_create(&ReasonLabel { reason }).inc();
@@ -169,6 +183,7 @@ impl Metrics {
             drop(self.own_final.get_or_create(&label(chain)));
             drop(self.suspended.get_or_create(&label(chain)));
             drop(self.follower_errors.get_or_create(&label(chain)));
+            self.endpoints(chain, Endpoints::default());
         }
         for reason in REASONS {
             drop(self.evidence_refused.get_or_create(&ReasonLabel { reason }));
@@ -201,6 +216,10 @@ impl Metrics {
         registry.register("own_final", "Newest final block our own endpoint shows", self.own_final.clone());
         let help = "Whether a chain took back what was final, and counts for nothing until people have looked";
         registry.register("suspended", help, self.suspended.clone());
+        registry.register("endpoints", "The operator's endpoints of a chain", self.endpoints.clone());
+        registry.register("endpoints_well", "Those of them that answer", self.endpoints_well.clone());
+        let help = "How often an endpoint contradicted enough others, or its chain's rules, since the start";
+        registry.register("endpoint_contradictions", help, self.endpoint_contradictions.clone());
         let help = "From the proposal of a block to its commit";
         registry.register_with_unit("commit", help, Unit::Seconds, self.commit_seconds.clone());
         let help = "From the proposal of a block to its quorum certificate";
@@ -251,6 +270,8 @@ mod tests {
             "palisade_ether_final_height 0",
             "palisade_anchor{chain=\"bitcoin\"} 0",
             "palisade_suspended{chain=\"bitcoin\"} 0",
+            "palisade_endpoints_well{chain=\"ethereum\"} 0",
+            "palisade_endpoint_contradictions{chain=\"bitcoin\"} 0",
             "palisade_follower_errors_total{chain=\"ethereum\"} 0",
             "palisade_evidence_received_total 0",
             "palisade_evidence_refused_total{reason=\"already_convicted\"} 0",

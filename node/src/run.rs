@@ -636,6 +636,7 @@ impl Actor {
             Seen::Rewound(chain) => self.core.rewound(chain),
             Seen::Failing(chain) => self.metrics.follower_failed(chain),
             Seen::Recovered(_) => {}
+            Seen::Endpoints(chain, fare) => self.metrics.endpoints(chain, fare),
         }
     }
 

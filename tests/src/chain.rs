@@ -12,7 +12,7 @@ use palisade_bitcoin::vault::Versions;
 use palisade_bitcoin::{slash, watch};
 use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture;
-use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint, Execution, Progress, Watch};
+use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint, Endpoints, Execution, Progress, Watch};
 use palisade_types::evidence::Evidence;
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, CaseId, Hash, VaultId};
@@ -380,6 +380,10 @@ impl FakeChain {
 }
 
 impl Chain for FakeChain {
+    fn endpoints(&self) -> Endpoints {
+        Endpoints { configured: 1, well: usize::from(self.answer("counting endpoints").is_ok()), contradictions: 0 }
+    }
+
     async fn tip(&self) -> Result<ChainPoint, ChainError> {
         self.newest()
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Block, BlockHash, Network, OutPoint, Transaction, Txid};
-use palisade_types::chain::{Chain, ChainError, ChainPoint, Execution, Progress, Watch};
+use palisade_types::chain::{Chain, ChainError, ChainPoint, Endpoints, Execution, Progress, Watch};
 use palisade_types::evidence::ExposedKey;
 use palisade_types::observation::{Fact, MAX_FACTS, VaultConfirmed, VaultSpent};
 use palisade_types::slash::SlashTarget;
@@ -58,6 +58,7 @@ pub struct Bitcoin {
     blocks: StdMutex<VecDeque<Arc<Block>>>,
     vaults: StdMutex<BTreeMap<VaultId, Arc<CheckedVault>>>,
     claim: StdMutex<Option<Claim>>,
+    fare: StdMutex<Endpoints>,
     max_tip_age: Duration,
     grace: Duration,
 }
@@ -99,8 +100,10 @@ impl Bitcoin {
             }
         }
         let headers = start(&clients, genesis).await?;
+        let fare = Endpoints { configured: clients.len(), well: clients.len(), contradictions: 0 };
         Ok(Self {
             clients,
+            fare: StdMutex::new(fare),
             headers: Mutex::new(headers),
             depth: u32::try_from(genesis.parameters.bitcoin_depth)
                 .map_err(|_| ChainError::Refused("Bitcoin's depth is beyond 2^32".to_owned()))?,
@@ -203,21 +206,25 @@ impl Bitcoin {
     async fn sync(&self) -> Result<(), ChainError> {
         let mut headers = self.headers.lock().await;
         let mut failure = None;
-        let mut answered = false;
+        let (mut well, mut lies) = (0, 0);
         for client in &self.clients {
             match follow(client, &mut headers).await {
                 Ok(extension) => {
-                    answered = true;
+                    well += 1;
                     report(extension, self.depth);
                 }
                 Err(error) => {
                     tracing::warn!(?client, %error, "a Bitcoin endpoint gives no headers");
+                    lies += u64::from(matches!(error, ChainError::Lied(_)));
                     failure = Some(error);
                 }
             }
         }
+        let mut fare = self.fare.lock().unwrap_or_else(PoisonError::into_inner);
+        fare.well = well;
+        fare.contradictions += lies;
         match failure {
-            Some(error) if !answered => Err(error),
+            Some(error) if well == 0 => Err(error),
             _ => Ok(()),
         }
     }
@@ -509,6 +516,10 @@ impl Bitcoin {
 }
 
 impl Chain for Bitcoin {
+    fn endpoints(&self) -> Endpoints {
+        *self.fare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn tip(&self) -> Result<ChainPoint, ChainError> {
         self.sync().await?;
         self.check_elsewhere().await?;

@@ -2,22 +2,27 @@
 
 use crate::account::Account;
 use crate::endpoint::Endpoint;
+use crate::health::{Conduct, Health};
 use crate::outbox::Outbox;
 use crate::readers::eigenlayer::Generation;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use palisade_types::chain::{Chain, ChainError, ChainPoint, Execution, Progress, Watch};
+use palisade_types::chain::{Chain, ChainError, ChainPoint, Endpoints, Execution, Progress, Watch};
 use palisade_types::genesis::Genesis;
 use palisade_types::observation::Fact;
 use serde::Deserialize;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// The most endpoints that are asked.
 pub const MAX_ENDPOINTS: usize = 16;
+/// How long we wait at least, and at most, for the others once enough endpoints have said the same: one that lies should be
+/// heard, one that is silent must not hold us up.
+const SHORTEST_GRACE: Duration = Duration::from_millis(20);
+const LONGEST_GRACE: Duration = Duration::from_millis(500);
 
 /// Which endpoints to ask.
 #[derive(Clone, Deserialize)]
@@ -158,49 +163,146 @@ impl Ethereum {
         self.first(async |endpoint: Endpoint| endpoint.check().await).await
     }
 
-    /// Asks every endpoint the same and returns the first answer that enough of them give.
+    /// Asks the endpoints the same and returns the first answer that enough of them give. Who then says otherwise is
+    /// named: a person should look, although nothing stops (R30).
     pub(crate) async fn agreed<T, F>(&self, question: impl Fn(Endpoint) -> F) -> Result<T, ChainError>
     where
         T: PartialEq,
         F: Future<Output = Result<T, ChainError>>,
     {
-        let mut asked: FuturesUnordered<F> = self.endpoints.iter().cloned().map(question).collect();
-        let mut answers: Vec<(T, usize)> = Vec::new();
-        let mut failures = Vec::new();
-        while let Some(answer) = asked.next().await {
-            let said = match answer {
-                Ok(said) => said,
-                Err(error) => {
-                    failures.push(error);
-                    continue;
-                }
+        let answers = self.ask(question, |answers| majority(answers, self.quorum).is_some()).await;
+        let Some(said) = majority(&answers, self.quorum) else {
+            return Err(self.undecided(answers));
+        };
+        for (endpoint, answer) in self.endpoints.iter().zip(&answers) {
+            let conduct = match answer {
+                Answer::NotAsked => continue,
+                Answer::Late => Conduct::Failed,
+                Answer::Said(Ok(answer)) if answer == said => Conduct::Agreed,
+                Answer::Said(Ok(_)) => Conduct::Contradicted,
+                Answer::Said(Err(error)) => Conduct::of(error),
             };
-            let known = answers.iter().position(|(known, _)| *known == said);
-            let at = known.unwrap_or_else(|| {
-                answers.push((said, 0));
-                answers.len() - 1
-            });
-            answers[at].1 += 1;
-            if answers[at].1 >= self.quorum {
-                return Ok(answers.swap_remove(at).0);
-            }
+            note(endpoint, conduct);
         }
-        Err(verdict(answers.len(), failures, self.quorum))
+        let at = answers.iter().position(|answer| matches!(answer, Answer::Said(Ok(answer)) if answer == said));
+        match at.and_then(|at| answers.into_iter().nth(at)) {
+            Some(Answer::Said(answer)) => answer,
+            _ => unreachable!("the majority is one of the answers"),
+        }
     }
 
-    /// The answer of the first endpoint that can be reached. For what the chain itself decides, not we.
+    /// The endpoints' answers in their order, complete as soon as they are `enough`, but for who then still takes longer than the
+    /// others took together. Who rests is asked only when the others are not enough.
+    async fn ask<T, F>(&self, question: impl Fn(Endpoint) -> F, enough: impl Fn(&[Answer<T>]) -> bool) -> Vec<Answer<T>>
+    where
+        F: Future<Output = Result<T, ChainError>>,
+    {
+        let started = Instant::now();
+        let mut answers: Vec<Answer<T>> = self.endpoints.iter().map(|_| Answer::NotAsked).collect();
+        let (well, mut resting): (Vec<usize>, Vec<usize>) =
+            (0..self.endpoints.len()).partition(|at| self.endpoints[*at].health().is_well(started));
+        let asking = |at: usize| {
+            let answer = question(self.endpoints[at].clone());
+            async move { (at, answer.await) }
+        };
+        let mut asked: FuturesUnordered<_> = well.into_iter().map(asking).collect();
+        while !enough(&answers) {
+            match asked.next().await {
+                Some((at, answer)) => answers[at] = Answer::Said(answer),
+                None if resting.is_empty() => return answers,
+                None => asked.extend(resting.drain(..).map(asking)),
+            }
+        }
+        let late = async {
+            while let Some((at, answer)) = asked.next().await {
+                answers[at] = Answer::Said(answer);
+            }
+        };
+        let grace = started.elapsed().clamp(SHORTEST_GRACE, LONGEST_GRACE);
+        if tokio::time::timeout(grace, late).await.is_err() {
+            let rested = |at: &usize| !resting.contains(at);
+            for at in (0..answers.len()).filter(rested) {
+                if matches!(answers[at], Answer::NotAsked) {
+                    answers[at] = Answer::Late;
+                }
+            }
+        }
+        answers
+    }
+
+    /// Why there is no answer. Who failed is noted; who of the others lied nobody can say.
+    fn undecided<T: PartialEq>(&self, answers: Vec<Answer<T>>) -> ChainError {
+        let mut said: Vec<T> = Vec::new();
+        let mut failures = Vec::new();
+        for (endpoint, answer) in self.endpoints.iter().zip(answers) {
+            match answer {
+                Answer::Said(Ok(answer)) if !said.contains(&answer) => said.push(answer),
+                Answer::Said(Err(error)) => {
+                    if Conduct::of(&error) == Conduct::Failed {
+                        note(endpoint, Conduct::Failed);
+                    }
+                    failures.push(error);
+                }
+                Answer::Said(Ok(_)) | Answer::NotAsked | Answer::Late => {}
+            }
+        }
+        verdict(said.len(), failures, self.quorum)
+    }
+
+    /// The answer of the first endpoint that can be reached, those that are well first. For what the chain itself decides, not we.
     pub(crate) async fn first<T, F>(&self, question: impl Fn(Endpoint) -> F) -> Result<T, ChainError>
     where
         F: Future<Output = Result<T, ChainError>>,
     {
+        let now = Instant::now();
+        let mut order: Vec<&Endpoint> = self.endpoints.iter().collect();
+        order.sort_by_key(|endpoint| !endpoint.health().is_well(now));
         let mut last = ChainError::Refused("no endpoint".to_owned());
-        for endpoint in &self.endpoints {
+        for endpoint in order {
             match question(endpoint.clone()).await {
-                Err(error @ ChainError::Unavailable { .. }) => last = error,
+                Err(error @ ChainError::Unavailable { .. }) => {
+                    note(endpoint, Conduct::Failed);
+                    last = error;
+                }
                 answer => return answer,
             }
         }
         Err(last)
+    }
+}
+
+/// What came of asking one endpoint.
+enum Answer<T> {
+    /// It rests, and the others were enough.
+    NotAsked,
+    /// It had not answered when the others were enough, nor soon after.
+    Late,
+    Said(Result<T, ChainError>),
+}
+
+/// The answer that at least `quorum` endpoints gave.
+fn majority<T: PartialEq>(answers: &[Answer<T>], quorum: usize) -> Option<&T> {
+    let said = || {
+        answers.iter().filter_map(|answer| match answer {
+            Answer::Said(Ok(said)) => Some(said),
+            _ => None,
+        })
+    };
+    said().find(|one| said().filter(|other| other == one).count() >= quorum)
+}
+
+/// Writes down what an endpoint did, and tells a person when it changed.
+fn note(endpoint: &Endpoint, conduct: Conduct) {
+    if !endpoint.health().note(conduct, Instant::now()) {
+        return;
+    }
+    match conduct {
+        Conduct::Agreed => tracing::info!(endpoint = endpoint.name(), "answers again"),
+        Conduct::Contradicted => tracing::error!(
+            endpoint = endpoint.name(),
+            "contradicts enough others; they count, but a person should look at this endpoint"
+        ),
+        Conduct::Failed | Conduct::Neutral => tracing::warn!(endpoint = endpoint.name(), "does not answer in time"),
     }
 }
 
@@ -227,17 +329,39 @@ fn verdict(answers: usize, failures: Vec<ChainError>, quorum: usize) -> ChainErr
     }
 }
 
+/// The tips that were told.
+fn reached(tips: &[Answer<ChainPoint>]) -> impl Iterator<Item = &ChainPoint> {
+    tips.iter().filter_map(|tip| match tip {
+        Answer::Said(Ok(tip)) => Some(tip),
+        _ => None,
+    })
+}
+
 impl Chain for Ethereum {
+    fn endpoints(&self) -> Endpoints {
+        let now = Instant::now();
+        let health = || self.endpoints.iter().map(Endpoint::health);
+        Endpoints {
+            configured: self.endpoints.len(),
+            well: health().filter(|health| health.is_well(now)).count(),
+            contradictions: health().map(Health::contradictions).sum(),
+        }
+    }
+
     async fn tip(&self) -> Result<ChainPoint, ChainError> {
         // The newest point that enough endpoints have reached.
-        let tips = futures::future::join_all(self.endpoints.iter().map(Endpoint::tip)).await;
-        let (reached, failures): (Vec<_>, Vec<_>) = tips.into_iter().partition(Result::is_ok);
-        let mut reached: Vec<ChainPoint> = reached.into_iter().flatten().collect();
-        reached.sort_by_key(|point| std::cmp::Reverse(point.number));
-        match reached.get(self.quorum - 1) {
-            Some(point) if self.endpoints.len() == 1 => Ok(*point),
-            Some(point) => self.point(point.number).await,
-            None => Err(verdict(0, failures.into_iter().filter_map(Result::err).collect(), self.quorum)),
+        let there = |answers: &[Answer<ChainPoint>]| reached(answers).count() >= self.quorum;
+        let tips = self.ask(async |endpoint: Endpoint| endpoint.tip().await, there).await;
+        for (endpoint, tip) in self.endpoints.iter().zip(&tips) {
+            if matches!(tip, Answer::Late | Answer::Said(Err(ChainError::Unavailable { .. }))) {
+                note(endpoint, Conduct::Failed);
+            }
+        }
+        let mut numbers: Vec<u64> = reached(&tips).map(|tip| tip.number).collect();
+        numbers.sort_by_key(|number| std::cmp::Reverse(*number));
+        match numbers.get(self.quorum - 1) {
+            Some(number) => self.point(*number).await,
+            None => Err(self.undecided(tips)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::bindings::palisade::Palisade;
 use crate::facts::{EVENTS, Place, lied, read};
+use crate::health::Health;
 use crate::readers::eigenlayer::{self, Generation};
 use crate::transport::{TooLarge, Transport};
 use alloy::contract;
@@ -19,11 +20,15 @@ use palisade_types::ids::{Address, Hash, OperatorId};
 use palisade_types::observation::{Fact, MAX_FACTS};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// The most blocks whose logs are asked for at once. Endpoints that grant fewer are asked again for half.
-const LOG_BLOCKS: u64 = 2_000;
+/// The most blocks whose logs are asked for at once.
+const MOST_LOG_BLOCKS: u64 = 10_000;
+/// For how many an endpoint is asked first. It is asked again for half of what it would not grant, and from then on for what it
+/// granted last and an eighth more.
+const FIRST_LOG_BLOCKS: u64 = 2_000;
 /// The most logs of a restaking protocol that one observation reads.
 const MAX_LOGS: usize = 20_000;
 
@@ -38,6 +43,9 @@ struct Inner {
     genesis: Arc<Genesis>,
     /// Set once the endpoint was seen to serve genesis' chain; nothing it says is used before.
     checked: OnceCell<Option<Generation>>,
+    health: Health,
+    /// For how many blocks' logs it is asked next.
+    log_blocks: AtomicU64,
 }
 
 impl Endpoint {
@@ -47,11 +55,23 @@ impl Endpoint {
         let url: Url = url.parse().map_err(|_| bad("is no URL"))?;
         let transport = Transport::new(url, timeout).map_err(|_| bad("cannot be spoken to"))?;
         let provider = RootProvider::new(RpcClient::new(transport, false));
-        Ok(Self(Arc::new(Inner { name, provider, genesis, checked: OnceCell::new() })))
+        let log_blocks = AtomicU64::new(FIRST_LOG_BLOCKS);
+        Ok(Self(Arc::new(Inner {
+            name,
+            provider,
+            genesis,
+            checked: OnceCell::new(),
+            health: Health::default(),
+            log_blocks,
+        })))
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.0.name
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.0.health
     }
 
     pub(crate) fn genesis(&self) -> &Genesis {
@@ -211,7 +231,7 @@ impl Endpoint {
         Ok(facts)
     }
 
-    /// All logs of a range, in order. A range that the endpoint will not answer at once is asked for in halves.
+    /// All logs of a range, in order, asked for in pieces as large as the endpoint has been seen to grant.
     ///
     /// # Errors
     ///
@@ -223,9 +243,10 @@ impl Endpoint {
         most: usize,
     ) -> Result<Vec<Log>, ChainError> {
         let (mut from, last) = (*blocks.start(), *blocks.end());
-        let mut step = LOG_BLOCKS;
+        let learned = &self.0.log_blocks;
         let mut logs: Vec<Log> = Vec::new();
         while from <= last {
+            let step = learned.load(Ordering::Relaxed);
             let to = last.min(from.saturating_add(step - 1));
             let asked = filter.clone().from_block(from).to_block(to);
             match self.0.provider.get_logs(&asked).await {
@@ -235,9 +256,14 @@ impl Endpoint {
                     }
                     check_order(&asked, from, to, &found)?;
                     logs.extend(found);
+                    if to - from + 1 == step {
+                        learned.store((step + step / 8 + 1).min(MOST_LOG_BLOCKS), Ordering::Relaxed);
+                    }
                     from = to + 1;
                 }
-                Err(error) if step > 1 && asks_for_less(&error) => step /= 2,
+                Err(error) if to > from && asks_for_less(&error) => {
+                    learned.store((to - from).div_ceil(2), Ordering::Relaxed);
+                }
                 Err(error) => {
                     return Err(unavailable(&format!("asking for logs of {from} to {to}"), error));
                 }

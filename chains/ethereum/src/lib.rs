@@ -13,6 +13,7 @@ mod client;
 mod endpoint;
 mod facts;
 mod handover;
+mod health;
 pub mod light;
 mod outbox;
 pub mod readers;

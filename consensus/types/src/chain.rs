@@ -134,8 +134,22 @@ pub enum ChainError {
     Refused(String),
 }
 
+/// How the operator's own endpoints of a chain fare. For people and alarms: what is true never depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// How many there are.
+    pub configured: usize,
+    /// How many of them answer.
+    pub well: usize,
+    /// How often one of them said what enough others, or the chain's own rules, contradict; since the start.
+    pub contradictions: u64,
+}
+
 /// A chain with stake on it. Three implementations: Ethereum, Bitcoin, and the tests' `FakeChain`.
 pub trait Chain: Send + Sync + 'static {
+    /// How the endpoints fare that it is read from.
+    fn endpoints(&self) -> Endpoints;
+
     /// The newest final point.
     fn tip(&self) -> impl Future<Output = Result<ChainPoint, ChainError>> + Send;
 
