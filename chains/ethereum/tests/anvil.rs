@@ -16,6 +16,10 @@ mod council;
 mod eigenlayer;
 #[allow(dead_code)]
 #[rustfmt::skip]
+#[path = "../../../deploy/devnet/src/relay.rs"]
+mod relay;
+#[allow(dead_code)]
+#[rustfmt::skip]
 #[path = "../../../deploy/devnet/src/sender.rs"]
 mod sender;
 mod light;
@@ -27,13 +31,14 @@ use palisade_crypto::{ed25519, eots};
 use palisade_ethereum::readers::eigenlayer::Generation;
 use palisade_ethereum::{Config, Ethereum};
 use palisade_types::canonical::List;
-use palisade_types::chain::{Chain, ChainError, ChainPoint, Execution, Progress, Watch};
+use palisade_types::chain::{Chain, ChainError, ChainPoint, Endpoints, Execution, Progress, Watch};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{self, Hash};
 use palisade_types::observation::{Fact, KeysRegistered};
 use palisade_types::position::{Position, PositionId, StakeSource};
 use palisade_types::possession;
 use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget};
+use relay::{Lie, Relay};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use world::{Member, World, applied, case, execution};
@@ -109,6 +114,48 @@ async fn r17_another_chain_is_refused() {
     let down = Config { timeout_ms: 500, ..Config::one("http://127.0.0.1:1") };
     let connected = Ethereum::connect(&down, Arc::clone(&world.genesis), None).await;
     assert!(matches!(connected, Err(ChainError::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn r30_enough_endpoints_outvote_a_liar_and_name_it_and_too_few_say_nothing() {
+    let world = World::without_stake().await;
+    let member = Member::new(1);
+    let start = world.genesis.ethereum_start;
+    world.connect().await.register_keys(&member.account(), &member.keys(&world.genesis)).await.unwrap();
+    world.finalize().await;
+    let relay = Relay::start(&world.endpoint).await.unwrap();
+    let connect = async |honest: usize| {
+        let mut endpoints = vec![world.endpoint.clone(); honest];
+        endpoints.push(relay.endpoint().to_owned());
+        let config = Config { endpoints, ..Config::one("") };
+        Ethereum::connect(&config, Arc::clone(&world.genesis), None).await.unwrap()
+    };
+    let (three, two, silent) = (connect(2).await, connect(1).await, connect(2).await);
+    let tip = three.tip().await.unwrap();
+    let told = async |ethereum: &Ethereum| ethereum.observe(&start, &tip, &Watch::default()).await;
+    let facts = told(&three).await.unwrap();
+    assert_eq!(facts.len(), 1);
+    assert_eq!(told(&two).await.unwrap(), facts);
+    assert_eq!(three.endpoints(), Endpoints { configured: 3, well: 3, contradictions: 0 });
+
+    relay.tell(Lie::NoLogs);
+    assert_eq!(told(&three).await.unwrap(), facts);
+    assert_eq!(three.endpoints(), Endpoints { configured: 3, well: 2, contradictions: 1 });
+    assert_eq!(told(&three).await.unwrap(), facts);
+    assert_eq!(three.endpoints().contradictions, 1, "it rests");
+    assert!(matches!(told(&two).await, Err(ChainError::Lied(_))));
+
+    relay.tell(Lie::Hashes);
+    assert_eq!(three.tip().await.unwrap(), tip);
+    assert!(matches!(two.tip().await, Err(ChainError::Lied(_))));
+    let other = two.point(start.number).await;
+    assert!(matches!(other, Err(ChainError::Lied(_))), "{other:?}");
+
+    relay.tell(Lie::Silence);
+    assert_eq!(silent.tip().await.unwrap(), tip);
+    assert_eq!(silent.endpoints(), Endpoints { configured: 3, well: 2, contradictions: 0 });
+    relay.tell(Lie::None);
+    assert_eq!(told(&two).await.unwrap(), facts, "an honest answer counts again at once");
 }
 
 #[tokio::test]

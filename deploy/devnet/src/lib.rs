@@ -26,4 +26,5 @@ pub mod scenario;
 pub mod logs;
 pub mod process;
 pub mod progress;
+pub mod relay;
 pub mod tools;
