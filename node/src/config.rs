@@ -11,7 +11,8 @@ use palisade_agreement::app::Pace;
 use palisade_bitcoin::{Auth, Endpoint};
 use palisade_types::Genesis;
 use palisade_types::ids::OperatorId;
-use serde::de::DeserializeOwned;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::fs;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -50,8 +52,10 @@ pub struct Config {
     pub operator: OperatorId,
     /// His own Ethereum endpoints.
     pub ethereum: Ethereum,
-    /// His own Bitcoin endpoint.
-    pub bitcoin: Bitcoin,
+    /// His own Bitcoin endpoints, at least one: a table `[bitcoin]`, or several `[[bitcoin]]`. All of them are asked, and the
+    /// heaviest chain that any shows counts, so that one honest endpoint is enough.
+    #[serde(deserialize_with = "from_one_or_more")]
+    pub bitcoin: Vec<Bitcoin>,
     /// The network of operators.
     #[serde(default)]
     pub p2p: P2p,
@@ -96,7 +100,8 @@ pub struct Bitcoin {
     pub rpc: HttpUrl,
     /// How to log in: key `cookie`, or `user` with `password_file`.
     pub login: BitcoinLogin,
-    /// How old the endpoint's newest block may be, in seconds, before nothing new is taken from it (R30). Default: three hours.
+    /// How old the newest block may be, in seconds, before nothing new is taken in (R30); the smallest of several counts.
+    /// Default: three hours.
     pub max_tip_age: Duration,
 }
 
@@ -325,10 +330,10 @@ impl Config {
                 reason: "has no default here, neither XDG_STATE_HOME nor HOME is set".to_owned(),
             })?;
         }
-        let login = self.bitcoin.login.path_mut();
-        let paths = [&mut self.genesis, &mut self.data_dir, &mut self.signer_dir, &mut self.incarnation, login];
+        let logins = self.bitcoin.iter_mut().map(|bitcoin| bitcoin.login.path_mut());
+        let paths = [&mut self.genesis, &mut self.data_dir, &mut self.signer_dir, &mut self.incarnation];
         let optional = [self.ethereum.sender_key.as_mut(), self.covenant.socket.as_mut()];
-        for path in paths.into_iter().chain(optional.into_iter().flatten()) {
+        for path in paths.into_iter().chain(optional.into_iter().flatten()).chain(logins) {
             *path = folder.join(&*path);
         }
         Ok(())
@@ -350,6 +355,9 @@ impl Config {
         }
         if self.ethereum.agreeing.is_some_and(|agreeing| agreeing == 0 || agreeing > self.ethereum.rpc.len()) {
             return wrong("ethereum.agreeing", "must be at least 1 and at most the number of endpoints".to_owned());
+        }
+        if self.bitcoin.is_empty() || self.bitcoin.len() > MAX_ENTRIES {
+            return wrong("bitcoin", "names no endpoint, or too many".to_owned());
         }
         if self.p2p.listen.is_empty() {
             return wrong("p2p.listen", "names no address".to_owned());
@@ -378,7 +386,12 @@ impl Config {
         if self.covenant.enabled {
             check_secret(&self.covenant_key(), "covenant.key")?;
         }
-        self.bitcoin.check_files()
+        // Bitcoin Core writes its cookie when it starts: one that is down must not keep us from starting with another.
+        let checks: Vec<_> = self.bitcoin.iter().map(Bitcoin::check_files).collect();
+        match checks.iter().any(Result::is_ok) {
+            true => Ok(()),
+            false => checks.into_iter().collect(),
+        }
     }
 }
 
@@ -456,6 +469,19 @@ impl Ethereum {
             agreeing: self.agreeing,
             ..palisade_ethereum::Config::one(first)
         }
+    }
+}
+
+impl Config {
+    /// The endpoints of Bitcoin as its reader takes them.
+    ///
+    /// # Errors
+    ///
+    /// A password file cannot be read.
+    pub fn bitcoin(&self, genesis: Arc<Genesis>, grace: Duration) -> Result<palisade_bitcoin::Config, ConfigError> {
+        let endpoints = self.bitcoin.iter().map(Bitcoin::endpoint).collect::<Result<Vec<_>, _>>()?;
+        let max_tip_age = self.bitcoin.iter().map(|bitcoin| bitcoin.max_tip_age).min().unwrap_or(Duration::MAX);
+        Ok(palisade_bitcoin::Config { endpoints, genesis, max_tip_age, grace })
     }
 }
 
@@ -581,6 +607,24 @@ fn from_texts<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(input: D
     }
     let parse = |text: &String| text.parse().map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")));
     texts.iter().map(parse).collect()
+}
+
+/// A table, or a list of tables.
+fn from_one_or_more<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Bitcoin>, D::Error> {
+    struct Tables;
+    impl<'de> Visitor<'de> for Tables {
+        type Value = Vec<Bitcoin>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table, or a list of tables")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Self::Value, A::Error> {
+            Bitcoin::deserialize(MapAccessDeserializer::new(table)).map(|one| vec![one])
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, tables: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(tables))
+        }
+    }
+    input.deserialize_any(Tables)
 }
 
 fn from_millis<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
@@ -796,6 +840,25 @@ filter = "palisade=debug,info"
             let line = refusal(&text);
             assert!(line.contains(said), "{line:?} does not say {said:?}");
         }
+    }
+
+    #[test]
+    fn r30_several_bitcoin_endpoints_are_a_list_of_tables_and_one_of_them_may_be_down() {
+        let second =
+            "[[bitcoin]]\nrpc = \"http://127.0.0.1:18444\"\ncookie = \"other/.cookie\"\nmax_tip_age_s = 60\n\n[p2p]";
+        let text = file().replacen("[bitcoin]", "[[bitcoin]]", 1).replacen("[p2p]", second, 1);
+        let (config, genesis) = load(&text).unwrap();
+        let bitcoin = config.bitcoin(Arc::new(genesis), Duration::ZERO).unwrap();
+        let urls: Vec<&str> = bitcoin.endpoints.iter().map(|endpoint| endpoint.url.as_str()).collect();
+        assert_eq!(urls, ["http://127.0.0.1:18443", "http://127.0.0.1:18444"]);
+        assert_eq!(bitcoin.max_tip_age, Duration::from_secs(60));
+        let down = load_after(&text, |folder| fs::remove_file(folder.join(".cookie")).unwrap());
+        assert!(down.unwrap_err().to_string().contains("is bitcoind running?"));
+        let line = refusal(&text.replacen("max_tip_age_s = 60", "max_tip_age = 60", 1));
+        assert!(line.contains("unknown field `max_tip_age`"), "{line}");
+        let none = file().replacen("[bitcoin]\nrpc = \"http://127.0.0.1:18443\"\ncookie = \".cookie\"\n", "", 1);
+        let none = format!("bitcoin = []\n{none}");
+        assert!(refusal(&none).contains("key `bitcoin`: names no endpoint"));
     }
 
     #[test]

@@ -253,10 +253,7 @@ async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Re
 }
 
 async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Bitcoin> {
-    let endpoints = vec![config.bitcoin.endpoint()?];
-    let max_tip_age = config.bitcoin.max_tip_age;
-    let config = palisade_bitcoin::Config { endpoints, genesis: genesis.clone(), max_tip_age, grace: GRACE };
-    Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
+    Bitcoin::connect(config.bitcoin(genesis.clone(), GRACE)?).await.context("connecting to Bitcoin (bitcoin.rpc)")
 }
 
 /// The ledger as it was committed last, or genesis.

@@ -137,7 +137,7 @@ operator = "{operator}"
 rpc = ["http://127.0.0.1:8545"]
 # sender_key = "ethereum.key"  # pays for slashing; 32 bytes of hex, chmod 600
 
-[bitcoin]
+[bitcoin]  # [[bitcoin]] for each, when there are several: one honest one is enough
 rpc = "http://127.0.0.1:8332"
 cookie = "/var/lib/bitcoind/.cookie"  # or user = "…" and password_file = "…"
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use palisade_bitcoin::{Client, Endpoint};
 
 use crate::config::{self, BitcoinLogin, Overrides};
@@ -32,7 +32,8 @@ impl Core {
     pub fn client(&self) -> anyhow::Result<Option<Client>> {
         let (url, login) = match (&self.config, &self.bitcoin_rpc) {
             (Some(file), _) => {
-                let bitcoin = config::Config::load(file, &Overrides::default())?.0.bitcoin;
+                let endpoints = config::Config::load(file, &Overrides::default())?.0.bitcoin;
+                let bitcoin = endpoints.into_iter().next().context("the configuration names no Bitcoin endpoint")?;
                 (bitcoin.rpc.as_str().to_owned(), bitcoin.login)
             }
             (None, Some(url)) => (url.clone(), self.login()?),
