@@ -87,6 +87,16 @@ enum Scenario {
     BitcoinDeepReorg,
     /// What the ledger claims of a vault reaches a contract on Ethereum, and its revocation when the vault unbonds
     VaultClaim,
+    /// A staker locks coins, unbonds and withdraws, by his own commands
+    VaultLife,
+    /// The operator behind a vault equivocates: its staking output is slashed. Convicts somebody
+    VaultSlashed,
+    /// The same after the staker unbonded: the unbonding output is slashed. Convicts somebody
+    VaultUnbondingRace,
+    /// A vault grows with a further coin, and at no time both or neither of the two counts
+    VaultExpansion,
+    /// A vault's time runs out: it weighs nothing, stays locked, and is withdrawn by its timelock
+    VaultExpiry,
     /// Nothing happens; nobody may lose anything
     Quiet {
         /// For how long
@@ -154,6 +164,11 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::BitcoinReorg => println!("{}\n", scenario::bitcoin_reorg(devnet).await?),
         Scenario::BitcoinDeepReorg => println!("{}\n", scenario::bitcoin_deep_reorg(devnet).await?),
         Scenario::VaultClaim => println!("{}\n", scenario::vault_claim(devnet).await?),
+        Scenario::VaultLife => println!("{}\n", scenario::vault_life(devnet).await?),
+        Scenario::VaultSlashed => println!("{}\n", scenario::vault_slashed(devnet).await?),
+        Scenario::VaultUnbondingRace => println!("{}\n", scenario::vault_unbonding_race(devnet).await?),
+        Scenario::VaultExpansion => println!("{}\n", scenario::vault_expansion(devnet).await?),
+        Scenario::VaultExpiry => println!("{}\n", scenario::vault_expiry(devnet).await?),
         Scenario::Quiet { seconds } => {
             println!("{}\n", scenario::quiet(devnet, Duration::from_secs(seconds)).await?);
         }

@@ -17,7 +17,7 @@ use palisade_bitcoin::staker::Wallet;
 use palisade_bitcoin::vault::Versions;
 use palisade_crypto::eots;
 use palisade_node::rpc::PalisadeClient;
-use palisade_node::rpc::views::{StatusView, VaultView};
+use palisade_node::rpc::views::StatusView;
 use palisade_node::text::parse_hex_bytes;
 use palisade_types::VaultRegistration;
 use palisade_types::canonical::Canonical;
@@ -117,7 +117,7 @@ impl<'a> Quarry<'a> {
         let sent = sent.first().context("one stake was sent")?;
         let bytes = format!("0x{}", hex::encode(staker.register_unlocked(sent)?.to_bytes()));
         let vault = owner.client()?.register_vault(bytes).await?.vault;
-        self.await_vault(&vault, "verified").await?;
+        self.scene.await_vault(&vault, "verified").await?;
         self.done("a vault is registered before its coins are locked", "the covenant, a block");
 
         self.mine(1).await?;
@@ -125,12 +125,12 @@ impl<'a> Quarry<'a> {
         self.mine(1).await?;
         self.replace(few).await?;
         self.undisturbed().await?;
-        let seen = self.await_vault(&vault, "verified").await?;
+        let seen = self.scene.await_vault(&vault, "verified").await?;
         ensure!(seen.start.is_none(), "a vault counts before its coins are k deep");
         self.done("its block was replaced twice, and nothing is final yet", "1 and k-1 new blocks");
 
         self.mine(u32::try_from(BITCOIN_DEPTH)?).await?;
-        let seen = self.await_vault(&vault, "active").await?;
+        let seen = self.scene.await_vault(&vault, "active").await?;
         let start = u32::try_from(seen.start.context("an active vault has a start")?)?;
         let block = self.client.block(self.client.block_hash(start).await?).await?;
         let txid = vault.split(':').next().unwrap_or_default();
@@ -143,7 +143,7 @@ impl<'a> Quarry<'a> {
         self.replace(1).await?;
         self.replace(few).await?;
         self.undisturbed().await?;
-        ensure!(self.await_vault(&vault, "active").await? == seen, "an active vault changed");
+        ensure!(self.scene.await_vault(&vault, "active").await? == seen, "an active vault changed");
         self.done("the newest 1 and k-1 blocks were replaced, and it stays", "1 and k-1 new blocks");
 
         let registration = owner.client()?.vault(vault.clone()).await?.registration.context("vault_get shows it")?;
@@ -154,35 +154,18 @@ impl<'a> Quarry<'a> {
         self.mine(1).await?;
         self.replace(few).await?;
         self.undisturbed().await?;
-        ensure!(self.await_vault(&vault, "active").await? == seen, "it unbonds before that is k deep");
+        ensure!(self.scene.await_vault(&vault, "active").await? == seen, "it unbonds before that is k deep");
         self.mine(u32::try_from(BITCOIN_DEPTH)?).await?;
-        let left = self.await_vault(&vault, "unbonding").await?;
+        let left = self.scene.await_vault(&vault, "unbonding").await?;
         ensure!(left.transaction.as_ref() == Some(&unbonding), "it unbonds by {:?}, not {unbonding}", left.transaction);
         self.done("it unbonds, after that was replaced twice", "k blocks");
 
         self.replace(1).await?;
         self.replace(few).await?;
         self.undisturbed().await?;
-        ensure!(self.await_vault(&vault, "unbonding").await? == left, "an unbonding vault changed");
+        ensure!(self.scene.await_vault(&vault, "unbonding").await? == left, "an unbonding vault changed");
         self.done("the newest 1 and k-1 blocks were replaced again, and it stays so", "1 and k-1 new blocks");
         Ok(())
-    }
-
-    /// Waits until the vault is so in every ledger; all must say the same of it.
-    async fn await_vault(&self, vault: &str, wanted: &str) -> anyhow::Result<VaultView> {
-        let mut views = Vec::new();
-        for operator in &self.scene.operators {
-            let client = operator.client()?;
-            let what = format!("vault {vault} {wanted} on {}", operator.name());
-            let seen = until(&what, READY_DEADLINE, async || {
-                let mut view = client.vault(vault.to_owned()).await?;
-                view.confirmations = 0; // grows with the anchor
-                Ok(if view.status == wanted { Seen::There(view) } else { Seen::NotYet(view.status) })
-            });
-            views.push(seen.await?);
-        }
-        ensure!(views.windows(2).all(|pair| pair[0] == pair[1]), "the ledgers differ about a vault: {views:?}");
-        views.into_iter().next().context("a devnet has operators")
     }
 
     /// Every ledger takes in every block that is final now, none is suspended, and none alarms.

@@ -85,7 +85,7 @@ pub async fn equivocation(devnet: &Devnet) -> anyhow::Result<Report> {
 impl Scene<'_> {
     /// The last unconvicted operator with a vault, and all others that nobody convicted. What remains must be enough to
     /// go on.
-    async fn choose(&self) -> anyhow::Result<(Operator, Vec<Operator>)> {
+    pub(super) async fn choose(&self) -> anyhow::Result<(Operator, Vec<Operator>)> {
         let known = self.operators[0].client()?.operators().await?;
         let mut honest = Vec::new();
         for operator in &self.operators {
@@ -105,7 +105,7 @@ impl Scene<'_> {
     }
 
     /// Runs the tool as a person would, and reads what it wrote.
-    async fn equivocate(&self, convict: &Operator) -> anyhow::Result<[Evidence; 2]> {
+    pub(super) async fn equivocate(&self, convict: &Operator) -> anyhow::Result<[Evidence; 2]> {
         say(WARNING);
         let folder = self.devnet.layout().root().join("evidence");
         let mut command = Command::new(tools::ours("palisade-devnet")?);

@@ -1,7 +1,7 @@
 //! The scenarios: what must come true after a fault, and what must not without one. Everything is asserted against the
 //! nodes' own ledgers and the chains' own views; an error is a scenario that failed.
 //!
-//! A file per scenario; [`report`] is what each gives back, `scene` what they share.
+//! A file per scenario; [`report`] is what each gives back, `scene` what they share, `vaults` what those of a vault's life share.
 
 mod bitcoin_reorg;
 mod equivocation;
@@ -9,8 +9,20 @@ mod quiet;
 pub mod report;
 mod scene;
 mod vault_claim;
+mod vault_expansion;
+mod vault_expiry;
+mod vault_life;
+mod vault_slashed;
+mod vault_unbonding_race;
+mod vaults;
+mod wallet;
 
 pub use bitcoin_reorg::{bitcoin_deep_reorg, bitcoin_reorg};
 pub use equivocation::equivocation;
 pub use quiet::quiet;
 pub use vault_claim::vault_claim;
+pub use vault_expansion::vault_expansion;
+pub use vault_expiry::vault_expiry;
+pub use vault_life::vault_life;
+pub use vault_slashed::vault_slashed;
+pub use vault_unbonding_race::vault_unbonding_race;

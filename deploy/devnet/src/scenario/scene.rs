@@ -1,7 +1,7 @@
 //! The devnet as a scenario sees it: what every scenario asks and waits for.
 
 use super::report::{Change, Holding};
-use crate::constants::SLASH_DEADLINE;
+use crate::constants::{READY_DEADLINE, SLASH_DEADLINE};
 use crate::devnet::{Devnet, vault_of};
 use crate::eigenlayer;
 use crate::operator::Operator;
@@ -10,7 +10,7 @@ use alloy::primitives::{Address, U256};
 use anyhow::{Context, ensure};
 use bitcoin::{OutPoint, Transaction, consensus::encode};
 use palisade_node::rpc::PalisadeClient;
-use palisade_node::rpc::views::CaseView;
+use palisade_node::rpc::views::{CaseView, VaultView};
 use palisade_types::OperatorId;
 use palisade_types::genesis::Genesis;
 use std::sync::Arc;
@@ -60,6 +60,23 @@ impl Scene<'_> {
         );
         say(format!("the state root at height {height} is {} on all {}", roots[0].1, roots.len()));
         Ok(())
+    }
+
+    /// Waits until the vault is so in every ledger; all must say the same of it.
+    pub(super) async fn await_vault(&self, vault: &str, wanted: &str) -> anyhow::Result<VaultView> {
+        let mut views = Vec::new();
+        for operator in &self.operators {
+            let client = operator.client()?;
+            let what = format!("vault {vault} {wanted} on {}", operator.name());
+            let seen = until(&what, READY_DEADLINE, async || {
+                let mut view = client.vault(vault.to_owned()).await?;
+                view.confirmations = 0; // grows with the anchor
+                Ok(if view.status == wanted { Seen::There(view) } else { Seen::NotYet(view.status) })
+            });
+            views.push(seen.await?);
+        }
+        ensure!(views.windows(2).all(|pair| pair[0] == pair[1]), "the ledgers differ about a vault: {views:?}");
+        views.into_iter().next().context("a devnet has operators")
     }
 
     /// Both chains' newest final heights of each of these.
