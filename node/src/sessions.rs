@@ -30,6 +30,8 @@ const REPEATED: usize = 16;
 pub struct Sessions {
     versions: Versions,
     open: BTreeMap<Hash, Session>,
+    /// Where [`Self::repeated`] goes on.
+    turn: usize,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl Sessions {
     /// None waits. Without a version of terms vaults do not count in this network.
     #[must_use]
     pub const fn new(versions: Versions) -> Self {
-        Self { versions, open: BTreeMap::new() }
+        Self { versions, open: BTreeMap::new(), turn: 0 }
     }
 
     /// The terms of this network's vaults.
@@ -136,11 +138,15 @@ impl Sessions {
         }
     }
 
-    /// What should be said again, oldest first.
-    pub fn repeated(&self) -> Vec<Asked> {
+    /// What should be said again: a part of all at a time, in turn, so that some that nobody signs keep no other one from
+    /// being heard.
+    pub fn repeated(&mut self) -> Vec<Asked> {
         let mut open: Vec<&Session> = self.open.values().collect();
         open.sort_by_key(|session| session.since);
-        open.into_iter().take(REPEATED).map(Session::asked).collect()
+        let (part, next) = in_turn(&open, self.turn, REPEATED);
+        let asked = part.into_iter().map(|session| session.asked()).collect();
+        self.turn = next;
+        asked
     }
 
     /// Closes what the ledger has settled and what waited too long.
@@ -167,6 +173,33 @@ pub fn parent<'a>(ledger: &'a Ledger, registration: &VaultRegistration) -> Optio
     ledger.vault(&expansion.parent).map(|parent| &parent.registration)
 }
 
+/// At most `count` of all from place `turn` on, around the end, and the place after them.
+fn in_turn<T: Copy>(all: &[T], turn: usize, count: usize) -> (Vec<T>, usize) {
+    let Some(start) = turn.checked_rem(all.len()) else { return (Vec::new(), 0) };
+    let part: Vec<T> = all.iter().cycle().skip(start).take(count.min(all.len())).copied().collect();
+    let next = start + part.len();
+    (part, next)
+}
+
 fn refused(reason: impl ToString) -> RegistrationRefused {
     RegistrationRefused { reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_waits_is_said_again_in_turn() {
+        assert_eq!(in_turn::<u8>(&[], 7, 2), (vec![], 0));
+        assert_eq!(in_turn(&[1], 0, 2), (vec![1], 1));
+        let (mut turn, mut said) = (0, Vec::new());
+        for _ in 0..5 {
+            let (part, next) = in_turn(&[1, 2, 3, 4, 5], turn, 2);
+            said.extend(part);
+            turn = next;
+        }
+        assert_eq!(said, [1, 2, 3, 4, 5, 1, 2, 3, 4, 5]);
+        assert_eq!(in_turn(&[1, 2], 5, 2), (vec![2, 1], 3), "others are gone since");
+    }
 }
