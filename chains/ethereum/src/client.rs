@@ -177,7 +177,7 @@ impl Ethereum {
         for (endpoint, answer) in self.endpoints.iter().zip(&answers) {
             let conduct = match answer {
                 Answer::NotAsked => continue,
-                Answer::Late => Conduct::Failed,
+                Answer::Late => Conduct::Late,
                 Answer::Said(Ok(answer)) if answer == said => Conduct::Agreed,
                 Answer::Said(Ok(_)) => Conduct::Contradicted,
                 Answer::Said(Err(error)) => Conduct::of(error),
@@ -302,7 +302,9 @@ fn note(endpoint: &Endpoint, conduct: Conduct) {
             endpoint = endpoint.name(),
             "contradicts enough others; they count, but a person should look at this endpoint"
         ),
-        Conduct::Failed | Conduct::Neutral => tracing::warn!(endpoint = endpoint.name(), "does not answer in time"),
+        Conduct::Late | Conduct::Failed | Conduct::Neutral => {
+            tracing::warn!(endpoint = endpoint.name(), "does not answer in time")
+        }
     }
 }
 
@@ -353,8 +355,10 @@ impl Chain for Ethereum {
         let there = |answers: &[Answer<ChainPoint>]| reached(answers).count() >= self.quorum;
         let tips = self.ask(async |endpoint: Endpoint| endpoint.tip().await, there).await;
         for (endpoint, tip) in self.endpoints.iter().zip(&tips) {
-            if matches!(tip, Answer::Late | Answer::Said(Err(ChainError::Unavailable { .. }))) {
-                note(endpoint, Conduct::Failed);
+            match tip {
+                Answer::Late => note(endpoint, Conduct::Late),
+                Answer::Said(Err(ChainError::Unavailable { .. })) => note(endpoint, Conduct::Failed),
+                Answer::Said(_) | Answer::NotAsked => {}
             }
         }
         let mut numbers: Vec<u64> = reached(&tips).map(|tip| tip.number).collect();

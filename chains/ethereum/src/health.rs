@@ -12,6 +12,9 @@ const FIRST_REST: Duration = Duration::from_secs(1);
 /// The longest rest, and the rest after a contradiction. One probe a minute costs nothing, and a repaired endpoint is back soon.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
+/// So often in a row an endpoint may be late before that is a failure: the slowest of several always is, now and then.
+const LATE_IN_A_ROW: u32 = 10;
+
 /// What an answer says of the endpoint that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conduct {
@@ -19,7 +22,9 @@ pub(crate) enum Conduct {
     Agreed,
     /// It is behind, or refused what every endpoint would refuse.
     Neutral,
-    /// No answer, or not in time.
+    /// Slower than the others together.
+    Late,
+    /// No answer.
     Failed,
     /// It said something else than enough others, or what no honest node says.
     Contradicted,
@@ -46,6 +51,8 @@ pub(crate) struct Health(Mutex<Record>);
 struct Record {
     /// Failures since it last agreed.
     failures: u32,
+    /// Late answers since then, or since the last failure.
+    late: u32,
     /// Contradictions since the start.
     contradictions: u64,
     rests_until: Option<Instant>,
@@ -70,9 +77,14 @@ impl Health {
         let mut record = self.record();
         let failed = record.failures;
         match conduct {
-            Conduct::Agreed => record.failures = 0,
+            Conduct::Agreed => (record.failures, record.late) = (0, 0),
             Conduct::Neutral => return false,
-            Conduct::Failed => {
+            Conduct::Late if record.late + 1 < LATE_IN_A_ROW => {
+                record.late += 1;
+                return false;
+            }
+            Conduct::Late | Conduct::Failed => {
+                record.late = 0;
                 record.failures = failed.saturating_add(1);
                 let rest = FIRST_REST.saturating_mul(1 << failed.min(6)).min(LONGEST_REST);
                 record.rests_until = record.rests_until.max(Some(now + rest));
@@ -117,6 +129,19 @@ mod tests {
         assert_eq!(rest(&health, later), 0);
         health.note(Conduct::Failed, later);
         assert_eq!((rest(&health, later), health.contradictions()), (1, 0));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_always_the_slowest_by_far_rests_too() {
+        let (health, now) = (Health::default(), Instant::now());
+        let told: Vec<bool> = (0..LATE_IN_A_ROW).map(|_| health.note(Conduct::Late, now)).collect();
+        assert!(told.ends_with(&[false, true]) && told.iter().filter(|told| **told).count() == 1);
+        assert_eq!(rest(&health, now), 1);
+        health.note(Conduct::Agreed, now);
+        let late = |times: u32| (0..times).any(|_| health.note(Conduct::Late, now));
+        assert!(!late(LATE_IN_A_ROW - 1));
+        health.note(Conduct::Agreed, now);
+        assert!(!late(LATE_IN_A_ROW - 1), "in a row");
     }
 
     #[test]

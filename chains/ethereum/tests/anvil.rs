@@ -152,7 +152,9 @@ async fn r30_enough_endpoints_outvote_a_liar_and_name_it_and_too_few_say_nothing
     assert!(matches!(other, Err(ChainError::Lied(_))), "{other:?}");
 
     relay.tell(Lie::Silence);
-    assert_eq!(silent.tip().await.unwrap(), tip);
+    for _ in 0..20 {
+        assert_eq!(silent.tip().await.unwrap(), tip);
+    }
     assert_eq!(silent.endpoints(), Endpoints { configured: 3, well: 2, contradictions: 0 });
     relay.tell(Lie::None);
     assert_eq!(told(&two).await.unwrap(), facts, "an honest answer counts again at once");
