@@ -61,7 +61,6 @@ impl Known {
             vault.status.write(&mut bytes);
             vault.since.write(&mut bytes);
         }
-        watch.fee_rate.write(&mut bytes);
         for point in &watch.older {
             point.write(&mut bytes);
         }

@@ -1,13 +1,10 @@
 //! Runs of bitcoin-final checkpoints (R2): which one may follow.
 //!
 //! A run starts with the first checkpoint of an epoch, behind a certified boundary, and goes on one interval at a time:
-//! whoever certifies two histories must sign one slot twice. Where both stakes stand, only slots of this epoch are
-//! open, and a run that misses one starts again with the next epoch.
-//!
-//! In a BTC-only network (R22) the boundary is certified by the engine's commit and votes follow commit, so that an
-//! epoch's last checkpoint is voted for after its hand-over, and providers sign late slots of their epoch. So slots of
-//! the epoch before are open too, under the committee of that epoch, as long as that is not past its age (R10). A gap
-//! ends the run only once no vote can fill it any more.
+//! whoever certifies two histories must sign one slot twice. Votes come after the BLS certificate, in a BTC-only network
+//! after the engine's commit (R22), so that an epoch's last checkpoint may be voted for after its hand-over, and
+//! providers sign late slots of their epoch. So slots of the epoch before are open too (R32), under the committee of that
+//! epoch (R3), as long as that is not past its age (R10). A gap ends the run only once no vote can fill it any more.
 
 use crate::invalid::Invalid;
 use crate::state::State;
@@ -19,9 +16,6 @@ use palisade_types::{Epoch, Height};
 /// The first height whose checkpoints can still be certified.
 pub(crate) fn first_open(state: State<'_>) -> Height {
     let epoch = state.epoch();
-    if !state.ledger.genesis_of().is_bitcoin_only() {
-        return epoch.first;
-    }
     let before = epoch.epoch.get().checked_sub(1).map(Epoch::new);
     before.and_then(|before| state.first_of(before)).unwrap_or(epoch.first)
 }
@@ -41,7 +35,7 @@ pub(crate) fn extend(state: State<'_>, finality: &Finality, slot: Height) -> Res
     if next == Some(slot) {
         return Ok(finality.run.unwrap_or(Run { first: slot, broken: newest }));
     }
-    let waits = state.ledger.genesis_of().is_bitcoin_only() && next.is_some_and(|next| is_open(state, next));
+    let waits = next.is_some_and(|next| is_open(state, next));
     if waits || !starts_epoch(state, slot) {
         return Err(Invalid::Early("a checkpoint that breaks the run"));
     }

@@ -29,10 +29,13 @@ fn joined(seed: u64) -> Run {
     run
 }
 
+/// What `voters` say of a checkpoint, under the committee of its epoch.
 fn checkpoint(run: &Run, slot: u64, voters: &[usize]) -> BitcoinCertificate {
-    let id = run.ledger.block_id(Height::new(slot)).unwrap();
+    let height = Height::new(slot);
+    let id = run.ledger.block_id(height).unwrap();
     let votes: Vec<_> = voters.iter().map(|index| run.network.finality_vote(*index, slot, id.into(), 10, 11)).collect();
-    run.network.bitcoin_certificate(run.ledger.committee(), &votes)
+    let epoch = run.ledger.epoch_of(height).unwrap();
+    run.network.bitcoin_certificate(run.ledger.committee_of(epoch).unwrap(), &votes)
 }
 
 fn finalise(run: &mut Run, height: u64) {
@@ -154,6 +157,30 @@ fn r02_a_gap_ends_the_run_until_a_certified_boundary() {
     run.produce(vec![Item::BitcoinFinal(restart)]);
     run.produce(vec![Item::BitcoinFinal(second)]);
     assert_eq!(run.ledger.finality().bitcoin.unwrap().height, Height::new(start + 5));
+}
+
+#[test]
+fn r02_r32_a_late_vote_of_the_epoch_before_fills_the_gap() {
+    let mut run = joined(12);
+    let all = [0, 1, 2, 3];
+    run.until_height(16);
+    finalise(&mut run, 15);
+    let fifteen = checkpoint(&run, 15, &all);
+    run.produce(vec![Item::BitcoinFinal(fifteen)]);
+    run.until_epoch(2);
+    let first = run.ledger.epoch().first.get();
+    assert!((21..=25).contains(&first), "20 is the last checkpoint of epoch 1: {first}");
+    run.until_height(27);
+    assert_eq!(run.ledger.epoch().epoch, Epoch::new(2));
+    finalise(&mut run, 26);
+    assert_eq!(run.ledger.due_checkpoints(), [Height::new(20)]);
+    let next = checkpoint(&run, 25, &all);
+    assert!(matches!(refused_bitcoin(&run, next.clone()), Invalid::Early(_)), "the gap can still be filled");
+    let late = checkpoint(&run, 20, &all);
+    run.produce(vec![Item::BitcoinFinal(late), Item::BitcoinFinal(next)]);
+    let finality = run.ledger.finality();
+    assert_eq!(finality.bitcoin.unwrap().height, Height::new(25));
+    assert_eq!(finality.run.unwrap().broken, None);
 }
 
 #[test]

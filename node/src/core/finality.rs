@@ -327,9 +327,8 @@ impl Core {
         }
         self.said.push((slot, message));
         let boundary = self.boundary().map(Height::get);
-        // Where a gap can be filled, the oldest vote is what the run waits for.
-        let kept = if self.is_bitcoin_only() { KEPT_LATE } else { 2 * REPEATED };
-        if self.said.len() > kept
+        // The oldest vote is what the run waits for when there is a gap.
+        if self.said.len() > KEPT_LATE
             && let Some(oldest) = self.said.iter().position(|(slot, _)| Some(*slot) != boundary)
         {
             self.said.remove(oldest);
