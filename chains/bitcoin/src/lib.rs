@@ -23,7 +23,6 @@ pub mod staker;
 pub mod block;
 pub mod headers;
 pub mod inclusion;
-pub mod market;
 
 pub mod babylon;
 

@@ -122,6 +122,16 @@ impl Anvil {
         self.tell("anvil_mine", (U256::from(blocks),)).await
     }
 
+    /// Replaces the newest blocks by empty ones; what they held is gone.
+    ///
+    /// # Errors
+    ///
+    /// anvil does not answer.
+    pub async fn reorg(&self, blocks: u64) -> anyhow::Result<()> {
+        let none: [(); 0] = [];
+        self.tell("anvil_reorg", (blocks, none)).await
+    }
+
     /// Puts every transaction into a block at once: the first start would else wait for dozens of them.
     ///
     /// # Errors

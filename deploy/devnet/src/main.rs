@@ -97,6 +97,10 @@ enum Scenario {
     VaultExpansion,
     /// A vault's time runs out: it weighs nothing, stays locked, and is withdrawn by its timelock
     VaultExpiry,
+    /// Ethereum takes back a deposit before it was final; no ledger ever saw it
+    EthereumReorg,
+    /// Ethereum endpoints lie: of three one is outvoted and named, of two none is believed
+    RpcDisagreement,
     /// Nothing happens; nobody may lose anything
     Quiet {
         /// For how long
@@ -169,6 +173,8 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::VaultUnbondingRace => println!("{}\n", scenario::vault_unbonding_race(devnet).await?),
         Scenario::VaultExpansion => println!("{}\n", scenario::vault_expansion(devnet).await?),
         Scenario::VaultExpiry => println!("{}\n", scenario::vault_expiry(devnet).await?),
+        Scenario::EthereumReorg => println!("{}\n", scenario::ethereum_reorg(devnet).await?),
+        Scenario::RpcDisagreement => println!("{}\n", scenario::rpc_disagreement(devnet).await?),
         Scenario::Quiet { seconds } => {
             println!("{}\n", scenario::quiet(devnet, Duration::from_secs(seconds)).await?);
         }

@@ -8,6 +8,7 @@ use crate::process::Process;
 use crate::tools;
 use alloy::primitives::{Address, U256};
 use alloy::signers::local::PrivateKeySigner;
+use alloy::transports::http::reqwest;
 use anyhow::{Context, ensure};
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use palisade_ethereum::{Account, Ethereum, Keys};
@@ -206,11 +207,20 @@ impl Operator {
     ///
     /// The disk fails.
     pub fn configure(&self, ports: Ports, peers: &[Self]) -> anyhow::Result<()> {
+        self.configure_with(ports, peers, &[ports.ethereum_url()])
+    }
+
+    /// As [`Self::configure`], with these Ethereum endpoints.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn configure_with(&self, ports: Ports, peers: &[Self], ethereum: &[String]) -> anyhow::Result<()> {
         let others = peers.iter().filter(|peer| peer.name != self.name);
         let addresses = others.map(Self::address).collect::<anyhow::Result<Vec<_>>>()?;
         let text = config(&ConfigText {
             operator: self.id()?,
-            ethereum: ports.ethereum_url(),
+            ethereum: ethereum.to_vec(),
             bitcoin: ports.bitcoin_url(),
             ports: self.ports,
             peers: addresses,
@@ -247,6 +257,19 @@ impl Operator {
     /// Its address is none.
     pub fn client(&self) -> anyhow::Result<HttpClient> {
         Ok(HttpClientBuilder::default().request_timeout(ANSWER).build(self.rpc())?)
+    }
+
+    /// One series of his node's metrics, named with its labels as it is printed; `None` when there is no such series.
+    ///
+    /// # Errors
+    ///
+    /// His node does not answer.
+    pub async fn metric(&self, series: &str) -> anyhow::Result<Option<f64>> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.ports.metrics);
+        let client = reqwest::Client::builder().timeout(ANSWER).build()?;
+        let text = client.get(url).send().await?.error_for_status()?.text().await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?)
     }
 
     /// His node's process.
@@ -329,7 +352,7 @@ cookie = "../../../bitcoin/regtest/.cookie"
 /// What differs between two operators' configurations.
 struct ConfigText {
     operator: OperatorId,
-    ethereum: String,
+    ethereum: Vec<String>,
     bitcoin: String,
     ports: OperatorPorts,
     peers: Vec<String>,
@@ -341,7 +364,8 @@ fn config(text: &ConfigText) -> anyhow::Result<String> {
     let ConfigText { operator, ethereum, bitcoin, ports, peers, covenant } = text;
     let OperatorPorts { p2p, rpc, metrics } = ports;
     let covenant = if *covenant { "[covenant]\nsocket = \"covenant/run/sock\"\n" } else { "" };
-    let peers = serde_json::to_string_pretty(peers)?; // a list of strings is written alike in JSON and TOML
+    // A list of strings is written alike in JSON and TOML.
+    let (ethereum, peers) = (serde_json::to_string(ethereum)?, serde_json::to_string_pretty(peers)?);
     Ok(format!(
         r#"# Written by palisade-devnet; reset makes it anew.
 genesis = "../../genesis.json"
@@ -351,7 +375,7 @@ incarnation = "incarnation"
 operator = "{operator}"
 
 [ethereum]
-rpc = ["{ethereum}"]
+rpc = {ethereum}
 sender_key = "signer/keys/ethereum.key"
 
 [bitcoin]
@@ -385,7 +409,7 @@ mod tests {
         let peer = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X";
         let text = config(&ConfigText {
             operator: OperatorId::new([9; 20]),
-            ethereum: ports.ethereum_url(),
+            ethereum: vec![ports.ethereum_url(); 2],
             bitcoin: ports.bitcoin_url(),
             ports: ports.operator("bob").unwrap(),
             peers: vec![peer.to_owned()],
@@ -393,7 +417,7 @@ mod tests {
         });
         let config: palisade_node::config::Config = toml::from_str(&text.unwrap()).unwrap();
         assert_eq!(config.operator, OperatorId::new([9; 20]));
-        assert_eq!(config.p2p.peers.len(), 1);
+        assert_eq!((config.ethereum.rpc.len(), config.p2p.peers.len()), (2, 1));
         assert!(config.covenant.socket.is_some());
     }
 

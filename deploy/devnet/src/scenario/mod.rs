@@ -5,8 +5,10 @@
 
 mod bitcoin_reorg;
 mod equivocation;
+mod ethereum_reorg;
 mod quiet;
 pub mod report;
+mod rpc_disagreement;
 mod scene;
 mod vault_claim;
 mod vault_expansion;
@@ -19,7 +21,9 @@ mod wallet;
 
 pub use bitcoin_reorg::{bitcoin_deep_reorg, bitcoin_reorg};
 pub use equivocation::equivocation;
+pub use ethereum_reorg::ethereum_reorg;
 pub use quiet::quiet;
+pub use rpc_disagreement::rpc_disagreement;
 pub use vault_claim::vault_claim;
 pub use vault_expansion::vault_expansion;
 pub use vault_expiry::vault_expiry;

@@ -98,6 +98,12 @@ impl Scene<'_> {
         Ok(())
     }
 
+    /// What one of the operators has, in the order of all.
+    pub(super) fn holding_of<'h>(&self, operator: &Operator, holdings: &'h [Holding]) -> anyhow::Result<&'h Holding> {
+        let named = self.operators.iter().zip(holdings).find(|(one, _)| one.name() == operator.name());
+        Ok(named.context("he is one of them")?.1)
+    }
+
     pub(super) fn changes(&self, before: Vec<Holding>, now: Vec<Holding>) -> Vec<Change> {
         let names = self.operators.iter().map(|operator| operator.name().to_owned());
         let pairs = names.zip(before).zip(now);
