@@ -222,6 +222,14 @@ impl World {
         self.bitcoin.lock().expect("nobody panicked with it").give_away(number, secret);
     }
 
+    /// From Bitcoin's block `number` on the market asks `rate` of a transaction (R28).
+    pub fn market(&mut self, number: u64, rate: u64) {
+        self.bitcoin
+            .lock()
+            .expect("nobody panicked with it")
+            .happen(number, palisade_types::observation::Fact::FeeRate(rate));
+    }
+
     /// Bitcoin's blocks from `number` on are replaced by others, at every endpoint, though they were final.
     pub fn reorganise_bitcoin(&mut self, number: u64) {
         self.bitcoin.lock().expect("nobody panicked with it").reorganise(number);

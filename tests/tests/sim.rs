@@ -419,6 +419,24 @@ fn r30_a_deep_reorganisation_suspends_bitcoin_for_everybody_until_more_than_two_
 }
 
 #[test]
+fn r28_bitcoin_steps_back_while_the_market_outbids_every_vault_and_comes_back_when_it_calms() {
+    let mut world = World::seeded(8).loss(20).begin();
+    let anchor = settled(&mut world);
+    let weighs = |ledger: &palisade_ledger::Ledger| ledger.committee().members.iter().any(|one| one.bitcoin > 0);
+    world.market(anchor + 5, u64::MAX);
+    assert!(world.run_until(120, |world| world.everybody(|ledger| !weighs(ledger))), "{}", world.describe());
+    assert!(world.everybody(|ledger| ledger.fee_rate() == u64::MAX && ledger.committee().has_weight()));
+    let (ether, bitcoin) = (world.ether_final(), world.bitcoin_final());
+    let number = world.sim.node(0).ledger().anchor(ChainKind::Bitcoin).number;
+    world.market(number + 8, 0);
+    let back = |world: &World| world.everybody(weighs) && world.bitcoin_final().get() > bitcoin.get() + 10;
+    assert!(world.run_until(120, back), "{}", world.describe());
+    assert!(world.ether_final() > ether && world.everybody(|ledger| ledger.fee_rate() == 0));
+    world.agree();
+    world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
+}
+
+#[test]
 fn r30_a_reorged_slash_is_carried_out_again_and_lost_stakes_come_back_when_they_are_mined_again() {
     let mut world = World::seeded(6).with(Equivocator::of_stake(TREASON), 1).begin();
     let done = |world: &World| world.everybody(|ledger| ledger.cases().count() == 2 && is_settled(ledger));

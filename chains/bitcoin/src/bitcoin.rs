@@ -24,6 +24,7 @@ use crate::client::{Client, Endpoint, RpcError};
 use crate::elsewhere::{Claim, newest};
 use crate::headers::{Extension, HeaderChain, HeaderError, MAX_HEADERS};
 use crate::inclusion::MerkleProof;
+use crate::market;
 use crate::registration::{self, Presigned};
 use crate::slash;
 use crate::vault::{CheckedVault, Held, Versions};
@@ -52,10 +53,13 @@ pub struct Bitcoin {
     clients: Vec<Client>,
     headers: Mutex<HeaderChain>,
     depth: u32,
+    network: Network,
+    start: u32,
     chain: ChainId,
     domain: Domain,
     versions: Versions,
     blocks: StdMutex<VecDeque<Arc<Block>>>,
+    asked: StdMutex<BTreeMap<(u32, BlockHash), u64>>,
     vaults: StdMutex<BTreeMap<VaultId, Arc<CheckedVault>>>,
     claim: StdMutex<Option<Claim>>,
     fare: StdMutex<Endpoints>,
@@ -107,10 +111,13 @@ impl Bitcoin {
             headers: Mutex::new(headers),
             depth: u32::try_from(genesis.parameters.bitcoin_depth)
                 .map_err(|_| ChainError::Refused("Bitcoin's depth is beyond 2^32".to_owned()))?,
+            network: network(&genesis.bitcoin_genesis)?,
+            start: narrow(genesis.bitcoin_start.number)?,
             chain: genesis.chain_id(),
             domain: genesis.domain(DomainKind::Bitcoin),
             versions,
             blocks: StdMutex::default(),
+            asked: StdMutex::default(),
             vaults: StdMutex::default(),
             claim: StdMutex::default(),
             max_tip_age: config.max_tip_age,
@@ -398,10 +405,43 @@ impl Bitcoin {
         let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
         let places = self.places(watch.vaults.values().filter(counted));
         facts.extend(self.scan(next, last, Scan { watch, places, awaited: awaited(watch, after.number) }).await?);
+        facts.extend(self.fee_rate(last, watch).await?.map(Fact::FeeRate));
         match facts.len() > MAX_FACTS {
             true => Err(ChainError::TooMany { number: upto.number }),
             false => Ok(facts),
         }
+    }
+
+    /// What the blocks up to `last`, which is final, ask of a transaction, when the ledger says otherwise (R28). Where there is no
+    /// vault nobody needs to know.
+    async fn fee_rate(&self, last: u32, watch: &Watch) -> Result<Option<u64>, ChainError> {
+        if watch.vaults.is_empty() {
+            return Ok(None);
+        }
+        let first = last.saturating_sub(market::WINDOW - 1).max(self.start.saturating_add(1));
+        let mut asked = Vec::new();
+        for height in first..=last {
+            asked.push(self.asked(height).await?);
+        }
+        let rate = market::rate(asked);
+        Ok((rate != watch.fee_rate).then_some(rate))
+    }
+
+    /// What the block at a height of our chain asks, from memory when it was read before.
+    async fn asked(&self, height: u32) -> Result<u64, ChainError> {
+        let hash = self.headers.lock().await.hash(height).ok_or(ChainError::NotThere { number: u64::from(height) })?;
+        let known = || self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = known().get(&(height, hash)) {
+            return Ok(*asked);
+        }
+        let block = self.block(height).await?;
+        let asked = market::asked(&block, height, self.network);
+        let mut known = known();
+        if known.len() >= CACHED_RATES {
+            known.pop_first();
+        }
+        known.insert((height, block.block_hash()), asked);
+        Ok(asked)
     }
 
     /// Everything that the blocks from `first` to `last` do to the vaults in `scan`, in the order of the chain.
@@ -534,6 +574,7 @@ impl Chain for Bitcoin {
     /// Vaults registered with their block first, by name, then what happened to them in blocks before the gap: they may have been
     /// spent before the ledger knew them. Then everything in the gap, in the order of the chain: vaults whose coins are locked
     /// by a transaction that was registered before, and spends. An expansion is a spend of the parent and then the child's confirmation.
+    /// Last what the newest blocks ask of a transaction.
     async fn observe(&self, after: &ChainPoint, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
         self.sync().await?;
         self.check_elsewhere().await?;
@@ -878,6 +919,9 @@ fn chain_error(doing: &str, error: RpcError) -> ChainError {
 
 /// Blocks kept in memory: several voters' questions ask for the same ones.
 const CACHED_BLOCKS: usize = 16;
+
+/// Of how many blocks it is kept in memory what they ask of a transaction.
+const CACHED_RATES: usize = 4 * market::WINDOW as usize;
 
 /// Rebuilt vaults kept in memory.
 const CACHED_VAULTS: usize = 10_000;

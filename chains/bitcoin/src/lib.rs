@@ -23,6 +23,7 @@ pub mod staker;
 pub mod block;
 pub mod headers;
 pub mod inclusion;
+pub mod market;
 
 pub mod babylon;
 

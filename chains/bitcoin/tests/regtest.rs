@@ -19,6 +19,7 @@ use bitcoind::{Bitcoind, Lifetime};
 use palisade_bitcoin::client::Client;
 use palisade_bitcoin::elsewhere::{Frozen, Heard};
 use palisade_bitcoin::expansion::{self, FundingCoin};
+use palisade_bitcoin::market;
 use palisade_bitcoin::registration::Presigned;
 use palisade_bitcoin::staker::Coin;
 use palisade_bitcoin::vault::{Held, Versions};
@@ -855,4 +856,26 @@ async fn a_restarted_bitcoind_has_other_credentials_and_is_found_again() {
     let binary = bitcoind::locate().unwrap();
     let _again = Bitcoind::start(&binary, _dir.path(), port, Lifetime::Handle).await.unwrap();
     assert_eq!(chain.tip().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn r28_what_a_block_asks_is_computed_from_the_block_alone() {
+    let net = Regtest::start().await;
+    let coins: BTreeMap<_, _> = net.coins().await.iter().map(|coin| (coin.outpoint, coin.value)).collect();
+    let (registration, vault) = net.stake(1_000).await;
+    let staking: Transaction = bitcoin::consensus::encode::deserialize(&registration.staking).unwrap();
+    let spent: Amount = staking.input.iter().map(|input| coins[&input.previous_output]).sum();
+    let paid: Amount = staking.output.iter().map(|output| output.value).sum();
+    let height = net.height().await;
+    let block = net.client().block(net.client().block_hash(height).await.unwrap()).await.unwrap();
+    assert_eq!(market::fees(&block, height, Network::Regtest), (spent - paid).to_sat(), "no coin was looked at");
+    // It had room, so that it asked nothing. The ledger is told where it says otherwise, and nothing where there is no vault.
+    assert_eq!(market::asked(&block, height, Network::Regtest), 0);
+    let upto = net.settle().await;
+    let told = async |watch: Watch| net.chain.observe(&net.start_point(), &upto, &watch).await.unwrap();
+    let calm = told(watch(&vault)).await;
+    assert!(matches!(calm[..], [Fact::VaultConfirmed(_)]), "{calm:?}");
+    let facts = told(Watch { fee_rate: 5_000, ..watch(&vault) }).await;
+    assert!(matches!(facts[..], [Fact::VaultConfirmed(_), Fact::FeeRate(0)]), "{facts:?}");
+    assert_eq!(told(Watch { fee_rate: 5_000, ..Watch::default() }).await, []);
 }

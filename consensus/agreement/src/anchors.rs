@@ -61,6 +61,7 @@ impl Known {
             vault.status.write(&mut bytes);
             vault.since.write(&mut bytes);
         }
+        watch.fee_rate.write(&mut bytes);
         for point in &watch.older {
             point.write(&mut bytes);
         }

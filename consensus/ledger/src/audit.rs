@@ -56,6 +56,7 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         | (RowKey::Finality, Row::Finality(_))
         | (RowKey::Position(_), Row::Position(_))
         | (RowKey::EpochFirst(_), Row::EpochFirst(_))
+        | (RowKey::FeeRate, Row::FeeRate(_))
         | (RowKey::Suspension(_), Row::Suspension(_))
         | (RowKey::Claims, Row::Claims(_)) => true,
         (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,

@@ -45,6 +45,7 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
         Fact::Slashed(slashed) => cases::slashed(draft, slashed),
         Fact::VaultConfirmed(confirmed) => vaults::confirm(draft, confirmed),
         Fact::VaultSpent(spent) => vaults::spend(draft, spent),
+        Fact::FeeRate(rate) => draft.put(RowKey::FeeRate, Row::FeeRate(*rate)),
         // Refused but where it leads a resumption, which has rewound already.
         Fact::Rewound(_) => {}
     }
@@ -55,7 +56,7 @@ pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
     match fact {
         Fact::Rewound(_) => None,
         Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) => Some(ChainKind::Ethereum),
-        Fact::VaultConfirmed(_) | Fact::VaultSpent(_) => Some(ChainKind::Bitcoin),
+        Fact::VaultConfirmed(_) | Fact::VaultSpent(_) | Fact::FeeRate(_) => Some(ChainKind::Bitcoin),
     }
 }
 

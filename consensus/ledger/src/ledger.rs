@@ -308,6 +308,12 @@ impl Ledger {
         self.state().suspension(chain).filter(|suspension| suspension.resumed.is_none())
     }
 
+    /// What Bitcoin's blocks ask of a transaction, satoshis per 1000 weight units: below it a vault weighs nothing (R28).
+    #[must_use]
+    pub fn fee_rate(&self) -> u64 {
+        self.state().fee_rate()
+    }
+
     /// How far a chain is taken in.
     #[must_use]
     pub fn anchor(&self, chain: ChainKind) -> &ChainPoint {
@@ -407,16 +413,18 @@ impl Ledger {
     pub fn watch(&self, chain: ChainKind) -> Watch {
         let operators = self.operators().map(|operator| (operator.id, operator.clone()));
         let older = self.suspension(chain).map(|_| suspension::older(self.state(), chain));
-        let (mut positions, mut open) = (BTreeMap::new(), BTreeMap::new());
+        let (mut positions, mut open, mut fee_rate) = (BTreeMap::new(), BTreeMap::new(), 0);
         match chain {
             ChainKind::Ethereum => positions.extend(self.positions().map(|(id, seen)| (*id, *seen))),
             ChainKind::Bitcoin => {
                 // What seemed over may not be, once the chain took it back.
                 let watched = |vault: &&Vault| older.is_some() || !vaults::is_over(vault);
                 open.extend(self.vaults().filter(watched).map(|vault| (vault.id, vault.clone())));
+                fee_rate = self.fee_rate();
             }
         }
-        Watch { operators: operators.collect(), positions, vaults: open, older: older.unwrap_or_default() }
+        let older = older.unwrap_or_default();
+        Watch { operators: operators.collect(), positions, vaults: open, older, fee_rate }
     }
 
     pub(crate) const fn state(&self) -> State<'_> {

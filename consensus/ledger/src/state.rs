@@ -91,6 +91,15 @@ impl<'a> State<'a> {
         }
     }
 
+    /// What Bitcoin's blocks ask of a transaction, satoshis per 1000 weight units (R28). It has a row from the first block on that
+    /// asked anything.
+    pub(crate) fn fee_rate(self) -> u64 {
+        match self.row(&RowKey::FeeRate) {
+            Some(Row::FeeRate(rate)) => *rate,
+            _ => 0,
+        }
+    }
+
     /// The committee of the epoch the ledger is in.
     pub(crate) fn committee(self) -> &'a Committee {
         self.committee_of(self.epoch().epoch).expect(ALWAYS)

@@ -32,7 +32,7 @@ pub(crate) fn of_vault(state: State<'_>, vault: &Vault) -> u64 {
 
 /// Satoshis that count for a seat at Bitcoin height `now`: of vaults that are active, so that their coins stay locked for one
 /// unbonding time at least and so for the whole window (R4), and that name the seat's finality key, since only that key's
-/// fault unlocks them. A vault and the one it expands into never are active together (R8). None while Bitcoin is suspended (R30).
+/// fault unlocks them. None of a vault whose slash the market outbids (R28). A vault and the one it expands into never are active together (R8). None while Bitcoin is suspended (R30).
 pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, now: u64) -> u64 {
     state
         .vaults_of(operator)
@@ -40,14 +40,16 @@ pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, no
         .fold(0, |sum: u64, vault| sum.saturating_add(of_vault(state, vault)))
 }
 
-/// Whether a vault counts at Bitcoin height `now` for a seat with finality key `key`.
+/// Whether a vault counts at Bitcoin height `now` for a seat with finality key `key`. The market's rate is a row, so that every
+/// committee and every claim is drawn by the same one.
 pub(crate) fn counts(state: State<'_>, vault: &Vault, key: &SchnorrKey, now: u64) -> bool {
     if suspension::is_active(state, ChainKind::Bitcoin) {
         return false;
     }
     let terms = state.ledger.genesis_of().terms(vault.registration.terms);
     let is_active = terms.is_some_and(|terms| vault.phase(terms, now) == Phase::Active);
-    is_active && vault.registration.providers.contains(key)
+    let is_takeable = vault.registration.top_rate >= state.fee_rate();
+    is_active && is_takeable && vault.registration.providers.contains(key)
 }
 
 /// The first Bitcoin height at which an active vault does not count any more: one unbonding time before its coins can

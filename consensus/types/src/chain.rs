@@ -49,6 +49,8 @@ pub struct Watch {
     pub vaults: BTreeMap<VaultId, Vault>,
     /// While the chain is suspended: anchors agreed on before the one that is gone, newest first. Empty otherwise.
     pub older: Vec<ChainPoint>,
+    /// What Bitcoin's blocks ask of a transaction, as far as the ledger knows (R28).
+    pub fee_rate: u64,
 }
 
 impl Watch {
@@ -62,6 +64,7 @@ impl Watch {
             positions: BTreeMap::new(),
             vaults: vaults.collect(),
             older: Vec::new(),
+            fee_rate: self.fee_rate,
         }
     }
 }

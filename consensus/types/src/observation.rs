@@ -39,13 +39,16 @@ pub enum Fact {
     VaultConfirmed(VaultConfirmed),
     /// A known vault's output was spent, k deep.
     VaultSpent(VaultSpent),
+    /// What Bitcoin's blocks up to the new anchor ask of a transaction, satoshis per 1000 weight units, where the ledger says
+    /// otherwise (R28). Last.
+    FeeRate(u64),
     /// Only where a suspended chain goes on, first: the newest agreed anchor that the chain still holds. What the ledger took in
     /// after it is forgotten, and the facts that follow tell it anew.
     Rewound(ChainPoint),
 }
 canonical_enum!(Fact {
     0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(confirmed),
-    5 => VaultSpent(spent), 8 => Rewound(point),
+    5 => VaultSpent(spent), 6 => FeeRate(rate), 8 => Rewound(point),
 });
 
 /// New keys of an operator.

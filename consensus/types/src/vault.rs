@@ -131,7 +131,8 @@ pub struct VaultRegistration {
     /// Slashing transactions of the unbonding output, lowest fee first.
     pub unbonding_slashings: List<Slashing, MAX_RUNGS>,
     /// What the dearest slashing transaction of the output that is cheaper to outbid pays, satoshis per 1000 weight units,
-    /// rounded down (R28). Recomputed by whoever can read transactions, believed by the ledger.
+    /// rounded down (R28): below the market's, the vault weighs nothing. Recomputed by whoever can read transactions, believed by
+    /// the ledger.
     pub top_rate: u64,
     /// The covenant's signatures on [`Self::endorsement`], ascending: they bind operator and inclusion, which no
     /// transaction names.

@@ -177,7 +177,7 @@ mod tests {
 
     fn status() -> StatusView {
         let point = PointView { number: 77, hash: String::new(), time: 0 };
-        let chain = ChainView { anchor: point, own_final: None, suspended: None };
+        let chain = ChainView { anchor: point, own_final: None, suspended: None, fee_rate: None };
         StatusView {
             version: String::new(),
             chain_id: String::new(),

@@ -452,6 +452,7 @@ fn status(core: &Core, operator: &OperatorId, peers: Vec<String>, history: &Hist
             gone: PointView::of(kind, &suspension.anchor),
             since: suspension.since.get(),
         }),
+        fee_rate: (kind == ChainKind::Bitcoin).then(|| ledger.fee_rate()),
     };
     StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -102,6 +102,8 @@ pub struct ChainView {
     /// Set while the chain is suspended (R30): it took back what was final, its stake weighs nothing, and its anchor stands
     /// still until the operators accept a new one.
     pub suspended: Option<SuspensionView>,
+    /// What the chain's blocks ask of a transaction, as agreed, satoshis per 1000 weight units; `null` for Ethereum (R28).
+    pub fee_rate: Option<u64>,
 }
 
 /// Why and since when a chain is suspended.
@@ -222,6 +224,8 @@ pub enum FactView {
     VaultConfirmed { id: String, height: u64 },
     /// A vault's output is gone.
     VaultSpent { id: String, spend: String, transaction: String },
+    /// What Bitcoin's blocks ask of a transaction now, satoshis per 1000 weight units.
+    FeeRate { rate: u64 },
     /// What was taken in after this anchor is forgotten.
     Rewound { anchor: PointView },
 }
@@ -419,6 +423,10 @@ pub struct VaultView {
     pub end: Option<u64>,
     /// Confirmations of the staking transaction at the ledger's Bitcoin anchor, its own block counted.
     pub confirmations: u64,
+    /// What its dearest slashing transaction pays, satoshis per 1000 weight units (R28).
+    pub top_rate: u64,
+    /// Whether the market asks more than that: it weighs nothing until the market calms.
+    pub outbid: bool,
     /// Canonical bytes of the registration; only in `vault_get`.
     pub registration: Option<String>,
 }
@@ -593,6 +601,7 @@ impl From<&Fact> for FactView {
             Fact::VaultConfirmed(confirmed) => {
                 Self::VaultConfirmed { id: confirmed.id.to_string(), height: confirmed.height }
             }
+            Fact::FeeRate(rate) => Self::FeeRate { rate: *rate },
             Fact::Rewound(point) => Self::Rewound { anchor: PointView::of(ChainKind::Bitcoin, point) },
             Fact::VaultSpent(spent) => {
                 let (spend, transaction) = match &spent.spend {
@@ -764,7 +773,8 @@ impl VaultView {
     /// The vault as `ledger` sees it now, without its registration.
     #[must_use]
     pub fn of(vault: &Vault, ledger: &Ledger) -> Self {
-        let VaultRegistration { terms: version, operator, staker, providers, amount, .. } = &vault.registration;
+        let VaultRegistration { terms: version, operator, staker, providers, amount, top_rate, .. } =
+            &vault.registration;
         let anchor = ledger.anchor(ChainKind::Bitcoin).number;
         let terms = ledger.genesis_of().terms(*version);
         let (transaction, taken) = match &vault.status {
@@ -792,6 +802,8 @@ impl VaultView {
             expires: end.zip(terms).map(|(end, terms)| end.saturating_sub(u64::from(terms.unbonding_time))),
             end,
             confirmations: vault.start.map_or(0, |start| (anchor + 1).saturating_sub(start)),
+            top_rate: *top_rate,
+            outbid: *top_rate < ledger.fee_rate(),
             registration: None,
         }
     }

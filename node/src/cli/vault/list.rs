@@ -80,7 +80,11 @@ fn table(vault: &VaultView) -> Vec<(&'static str, String)> {
         ("weightless from", height(vault.expires)),
         ("unlocked at", height(vault.end)),
         ("confirmations", vault.confirmations.to_string()),
+        ("dearest slash", format!("{} satoshis per 1000 weight units", vault.top_rate)),
     ];
+    if vault.outbid {
+        rows.push(("outbid", "the market asks more than the dearest slash pays: it weighs nothing (R28)".to_owned()));
+    }
     rows.extend(vault.providers.iter().map(|provider| ("provider", provider.clone())));
     let more = [("grows out of", &vault.parent), ("spent by", &vault.transaction), ("satoshis taken", &vault.taken)];
     rows.extend(more.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
