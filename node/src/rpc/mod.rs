@@ -19,6 +19,7 @@ use crate::signer::History;
 use crate::text::parse_hex_bytes;
 use claims::{AttestationStatusView, VaultClaimView};
 use errors::Refusal;
+use jsonrpsee::Methods;
 use jsonrpsee::core::async_trait;
 use jsonrpsee::proc_macros::rpc;
 use jsonrpsee::server::middleware::http::HostFilterLayer;
@@ -205,7 +206,13 @@ pub async fn start(config: &config::Rpc, sources: Sources) -> Result<(SocketAddr
     let server = Server::builder().set_config(limits).set_http_middleware(guards).build(address).await;
     let server = server.map_err(failed)?;
     let address = server.local_addr().map_err(failed)?;
-    Ok((address, server.start(Api::new(sources).into_rpc())))
+    Ok((address, server.start(methods(sources))))
+}
+
+/// The methods alone, for who asks without a socket. The bounds that [`start`] sets are the listener's.
+#[must_use]
+pub fn methods(sources: Sources) -> Methods {
+    Api::new(sources).into_rpc().into()
 }
 
 /// What a `Host` header may say: loopback, the address itself, and what the operator adds.

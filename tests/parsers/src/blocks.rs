@@ -2,6 +2,9 @@
 
 use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::{Block, BlockHash, Transaction, hashes::Hash as _};
+use palisade_bitcoin::babylon::checkpoint::{self, Part};
+use palisade_bitcoin::babylon::inspect;
+use palisade_bitcoin::babylon::phase1::Identification;
 use palisade_bitcoin::block;
 use palisade_bitcoin::inclusion::{CoinbaseProof, MerkleProof};
 
@@ -29,5 +32,18 @@ pub(crate) fn block(bytes: &[u8]) {
 /// A transaction's bytes.
 pub(crate) fn transaction(bytes: &[u8]) {
     let Ok(transaction) = deserialize::<Transaction>(bytes) else { return };
-    assert_eq!(deserialize::<Transaction>(&serialize(&transaction)).ok(), Some(transaction));
+    assert_eq!(deserialize::<Transaction>(&serialize(&transaction)).ok().as_ref(), Some(&transaction));
+    if let Ok(data) = checkpoint::op_return(&transaction) {
+        let part = Part::read(data, TAG);
+        assert_eq!(Part::of(&transaction, TAG), part);
+    }
+    if let Ok(identification) = Identification::of(&transaction) {
+        assert!(transaction.output.iter().any(|output| output.script_pubkey == identification.script()));
+    }
+    if let Ok(parents) = inspect::parents(bytes) {
+        assert!(parents.len() <= transaction.input.len());
+    }
 }
+
+/// Mainnet's tag of checkpoints.
+const TAG: &[u8; 4] = b"bbnt";

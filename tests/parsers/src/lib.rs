@@ -2,20 +2,29 @@
 //!
 //! A [`Parser`] feeds bytes to our code the way a stranger can, and asserts what must hold whatever they are: nothing panics, what is
 //! refused changes nothing, what is accepted says the same when it is written again. The same functions are run three ways: on random bytes
-//! and on spoilt seeds in every test run (`tests/spoilt.rs`), and by libFuzzer (`tests/fuzz`), whose seeds the binary `seeds` writes
-//! out of the test vectors.
+//! and on spoilt seeds in every test run (`tests/spoilt.rs`), and by libFuzzer (`tests/fuzz/run.sh`), whose seeds the binary `seeds`
+//! writes out of the test vectors.
 //!
-//! A new parser is a line in [`PARSERS`], its seeds in [`seeds`], and a file of two lines in `tests/fuzz/fuzz_targets`.
+//! A new parser is a line in [`PARSERS`] and its seeds in [`seeds`].
 
 // What is asserted here is for tests and fuzzers; none of it runs in a node.
 #![allow(clippy::missing_panics_doc)]
 
 mod blocks;
 mod canonical;
+mod core;
+#[cfg(feature = "node")]
+mod files;
 mod headers;
 mod inclusion;
+mod possession;
+#[cfg(feature = "node")]
+mod rpc;
 pub mod seeds;
 mod vaults;
+mod wallet;
+#[cfg(feature = "node")]
+mod wire;
 
 #[allow(clippy::unwrap_used)] // a fixture, for tests like this crate
 #[path = "../../../chains/bitcoin/tests/stake/mod.rs"]
@@ -37,14 +46,35 @@ pub const PARSERS: &[Parser] = &[
     Parser { name: "inclusion", feed: inclusion::path },
     Parser { name: "block", feed: blocks::block },
     Parser { name: "transaction", feed: blocks::transaction },
+    Parser { name: "core", feed: core::answer },
     Parser { name: "registration", feed: vaults::registration },
     Parser { name: "answer", feed: vaults::answer },
     Parser { name: "spend", feed: vaults::spend },
+    Parser { name: "psbt", feed: wallet::psbt },
+    Parser { name: "plan", feed: wallet::plan },
+    Parser { name: "parameters", feed: vaults::parameters },
+    Parser { name: "possession", feed: possession::proof },
     Parser { name: "canonical", feed: canonical::values },
+    #[cfg(feature = "node")]
+    Parser { name: "engine", feed: wire::engine },
+    #[cfg(feature = "node")]
+    Parser { name: "gossip", feed: wire::gossip },
+    #[cfg(feature = "node")]
+    Parser { name: "peer", feed: wire::peer },
+    #[cfg(feature = "node")]
+    Parser { name: "covenant", feed: wire::covenant },
+    #[cfg(feature = "node")]
+    Parser { name: "rpc", feed: rpc::request },
+    #[cfg(feature = "node")]
+    Parser { name: "config", feed: files::config },
+    #[cfg(feature = "node")]
+    Parser { name: "genesis", feed: files::genesis },
+    #[cfg(feature = "node")]
+    Parser { name: "keystore", feed: files::keystore },
 ];
 
-/// Feeds the parser with this name.
-pub fn feed(name: &str, bytes: &[u8]) {
-    let parser = PARSERS.iter().find(|parser| parser.name == name).expect("a parser of that name");
-    (parser.feed)(bytes);
+/// The parser with this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Parser> {
+    PARSERS.iter().find(|parser| parser.name == name)
 }

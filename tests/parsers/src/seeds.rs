@@ -9,7 +9,9 @@ use bitcoin::consensus::{deserialize, serialize};
 use palisade_bitcoin::inclusion::MerkleProof;
 use serde_json::Value;
 
-use crate::vaults;
+use crate::{core, possession, vaults, wallet};
+#[cfg(feature = "node")]
+use crate::{files, rpc, wire};
 
 /// The seeds of the parser with this name, each small.
 ///
@@ -33,7 +35,18 @@ pub fn of(name: &str) -> Result<Vec<Vec<u8>>> {
         "inclusion" => blocks.iter().flat_map(paths).chain(summa()?).collect(),
         "block" => blocks.iter().map(serialize).collect(),
         "transaction" => blocks.iter().flat_map(|block| block.txdata.iter().map(serialize)).collect(),
+        "core" => core::seeds(),
         "registration" | "answer" | "spend" => vaults::seeds(name),
+        "parameters" => vaults::tables(),
+        "psbt" => wallet::psbt_seeds(),
+        "plan" => wallet::plan_seeds(),
+        "possession" => possession::seeds(),
+        #[cfg(feature = "node")]
+        "engine" | "gossip" | "peer" | "covenant" => wire::seeds(name),
+        #[cfg(feature = "node")]
+        "rpc" => rpc::seeds(),
+        #[cfg(feature = "node")]
+        "config" | "genesis" | "keystore" => files::seeds(name),
         "canonical" => (0..5).flat_map(|kind| [vec![kind; 400], [vec![kind], vec![0; 400]].concat()]).collect(),
         other => anyhow::bail!("{other} has no seeds"),
     })

@@ -7,6 +7,7 @@ use bitcoin::{Script, Transaction};
 use palisade_bitcoin::babylon::inspect::{Hints, inspect};
 use palisade_bitcoin::babylon::leaf::LeafScript;
 use palisade_bitcoin::babylon::parameters::Table;
+use palisade_bitcoin::babylon::phase1;
 use palisade_bitcoin::covenant::{Answer, Presigning};
 use palisade_bitcoin::registration::{self, Presigned};
 use palisade_bitcoin::vault::{Held, Versions};
@@ -17,14 +18,14 @@ use palisade_types::{Canonical, SchnorrKey, VaultRegistration};
 use crate::stake::{People, versions};
 
 /// A network, and a vault of which two of three members signed everything.
-struct Stand {
-    people: People,
-    versions: Versions,
-    presigned: Presigned,
-    whole: VaultRegistration,
+pub(crate) struct Stand {
+    pub(crate) people: People,
+    pub(crate) versions: Versions,
+    pub(crate) presigned: Presigned,
+    pub(crate) whole: VaultRegistration,
 }
 
-static STAND: LazyLock<Stand> = LazyLock::new(|| {
+pub(crate) static STAND: LazyLock<Stand> = LazyLock::new(|| {
     let people = People::new(3, 2);
     let versions = versions(&[people.terms(2, 144, 101)]);
     let (presigned, whole) = people.presigned(&versions, 1_000, 2);
@@ -90,6 +91,31 @@ fn read(script: &Script) {
     if let Ok(leaf) = LeafScript::read(script) {
         assert_eq!(leaf.script(), *script);
     }
+}
+
+/// A table of Babylon's parameters, of either phase: what is read obeys its own rules.
+pub(crate) fn parameters(bytes: &[u8]) {
+    if let Ok(table) = Table::read("fuzzed", bytes) {
+        assert!(table.versions().iter().all(|version| version.check().is_ok()));
+        assert_eq!(table.at(u32::MAX).ok(), table.versions().last());
+    }
+    if let Ok(versions) = phase1::read(bytes) {
+        let _ = phase1::at(&versions, u32::MAX);
+    }
+}
+
+/// Seeds of tables.
+pub(crate) fn tables() -> Vec<Vec<u8>> {
+    let data = [
+        &include_bytes!("../../../chains/bitcoin/src/babylon/data/bbn-1.json")[..],
+        include_bytes!("../../../chains/bitcoin/src/babylon/data/bbn-test-5.json"),
+    ];
+    data.map(<[u8]>::to_vec).into()
+}
+
+/// The staking transaction that everything here is about.
+pub(crate) fn staking() -> Transaction {
+    transaction(&STAND.whole.staking)
 }
 
 /// Seeds of the parser with this name.

@@ -1,12 +1,15 @@
-//! Writes the seeds of every parser: `seeds FOLDER` fills `FOLDER/NAME`.
+//! Writes the seeds of every parser: `seeds FOLDER` fills `FOLDER/NAME`; `seeds` alone lists the names.
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use palisade_parsers::{PARSERS, seeds};
 
 fn main() -> Result<()> {
-    let folder = PathBuf::from(std::env::args_os().nth(1).context("usage: seeds FOLDER")?);
+    let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        PARSERS.iter().for_each(|parser| println!("{}", parser.name));
+        return Ok(());
+    };
     for parser in PARSERS {
         let place = folder.join(parser.name);
         std::fs::create_dir_all(&place)?;
