@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Sets up what is missing and runs every test, the whole devnet included. Arguments are the test runner's own;
-# --all, which is what happens without arguments too, is taken as well.
+# Sets up what is missing and runs every test, the whole devnet included. Arguments are the test runner's own. Every run fuzzes a third of
+# the parsers, another one with each commit; with --all, all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/setup.sh
-[ "${1:-}" = --all ] && shift
+all=""
+[ "${1:-}" = --all ] && all=1 && shift
 
 TOOLS="$HOME/.cache/palisade/tools"
 CONTRACTS=chains/ethereum/contracts
@@ -34,6 +35,18 @@ missing_rules() {
   echo "rules of PROTOCOL.md without a test of their own:${missing:- none}"
 }
 
+# The parsers whose turn it is: after three commits each had one.
+fuzz_share() {
+  local names turn=0 count
+  mapfile -t names < <(./tests/fuzz/run.sh names)
+  count=$(git rev-list --count HEAD 2>/dev/null || echo 0)
+  [ -n "$all" ] || mapfile -t names < <(for name in "${names[@]}"; do
+    [ $((turn++ % 3)) = $((count % 3)) ] && echo "$name"
+  done)
+  ./tests/fuzz/run.sh "$FUZZ_SECONDS" "${names[@]}"
+}
+FUZZ_SECONDS=30
+
 install_missing
 install_tools
 echo "== contracts: the artifacts are what the sources say, and forge's tests"
@@ -52,6 +65,8 @@ vectors=(tests/vectors)
 "$CARGO_TARGET_DIR/debug/vectors" "${vectors[@]}"
 echo "== rules"
 missing_rules
+echo "== fuzzing"
+fuzz_share
 echo "== tests"
 PALISADE_TEST_DIR=$(mktemp -d)
 export PALISADE_TEST_DIR
