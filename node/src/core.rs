@@ -805,7 +805,10 @@ impl Core {
     ///
     /// [`Unproven`]; nothing has changed then.
     pub fn submit_evidence(&mut self, evidence: Evidence) -> Result<Option<CaseId>, Unproven> {
-        let case = if let Evidence::Votes(pair) = &evidence {
+        let case = if let Evidence::ExposedProvider(provider) = &evidence {
+            self.ledger.judge_provider(provider)?;
+            None
+        } else if let Evidence::Votes(pair) = &evidence {
             let operator = self.ledger.operator(&pair.operator).ok_or(Unproven::UnknownOperator)?;
             contradiction(&self.ledger.chain(), pair).ok_or(Unproven::Compatible)?;
             if !pair.signed_by(operator) {
@@ -829,12 +832,9 @@ impl Core {
     /// Takes what transactions on a chain gave away (R29). As a rule the case whose slash it was stands already.
     pub fn exposed(&mut self, secrets: Vec<Evidence>) {
         for secret in secrets {
-            let operator = secret.operator();
-            match self.submit_evidence(secret) {
-                Ok(_) => tracing::error!(%operator, "a slashing transaction nobody ordered gave a finality key away"),
-                Err(reason) => {
-                    tracing::debug!(%operator, %reason, "a finality key that was given away says nothing new")
-                }
+            match self.submit_evidence(secret.clone()) {
+                Ok(_) => tracing::error!(?secret, "a slashing transaction nobody ordered gave a finality key away"),
+                Err(reason) => tracing::debug!(?secret, %reason, "a finality key that was given away says nothing new"),
             }
         }
     }

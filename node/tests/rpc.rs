@@ -230,7 +230,7 @@ async fn a_reader_sees_the_last_committed_state() {
 
     let block = node.client.block(2).await.unwrap();
     assert_eq!(block.parent, node.client.block(1).await.unwrap().id);
-    assert!(matches!(&block.items[0], ItemView::Evidence(evidence) if evidence.operator == GUILTY.to_string()));
+    assert!(matches!(&block.items[0], ItemView::Evidence(evidence) if evidence.operator == Some(GUILTY.to_string())));
     let operators = node.client.operators().await.unwrap();
     assert_eq!(operators.iter().map(|operator| operator.convicted).collect::<Vec<_>>(), [None, Some(2)]);
     assert_eq!(node.client.committee(None).await.unwrap().epoch, status.epoch);

@@ -13,11 +13,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Block, BlockHash, Network, OutPoint, Transaction, Txid};
 use palisade_types::chain::{Chain, ChainError, ChainPoint, Endpoints, Execution, Progress, Watch};
-use palisade_types::evidence::ExposedKey;
+use palisade_types::evidence::{ExposedKey, ExposedProvider};
 use palisade_types::observation::{Fact, MAX_FACTS, VaultConfirmed, VaultSpent};
 use palisade_types::slash::SlashTarget;
 use palisade_types::vault::{Vault, VaultStatus};
-use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, VaultId};
+use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, Operator, VaultId};
 use tokio::sync::Mutex;
 
 use crate::client::{Client, Endpoint, RpcError};
@@ -459,6 +459,19 @@ impl Bitcoin {
         Ok(facts)
     }
 
+    /// What a provider's secret is evidence of: it marks the vaults that name its key, of whatever service it is, and convicts the
+    /// operator of ours whose key it is.
+    fn accusations(&self, secret: [u8; 32], watch: &Watch) -> Vec<Evidence> {
+        let provider = ExposedProvider { secret };
+        let key = provider.key();
+        let holds = |operator: &&Operator| operator.keys.iter().any(|row| Some(row.eots) == key);
+        let of_ours =
+            watch.operators.values().find(holds).map(|operator| {
+                Evidence::ExposedKey(ExposedKey { operator: operator.id, domain: self.domain, secret })
+            });
+        of_ours.into_iter().chain([Evidence::ExposedProvider(provider)]).collect()
+    }
+
     /// Hands a transaction to every endpoint; one that takes it is enough.
     async fn send(&self, transaction: &Transaction) -> Result<Txid, RpcError> {
         let mut outcome = Err(RpcError::Endpoint("no endpoint".to_owned()));
@@ -615,8 +628,7 @@ impl Chain for Bitcoin {
                 let Some(secret) = watch::exposed(&presigned, transaction) else {
                     continue;
                 };
-                let (operator, domain) = (vault.registration.operator, self.domain);
-                found.push(Evidence::ExposedKey(ExposedKey { operator, domain, secret: *secret.to_bytes() }));
+                found.extend(self.accusations(*secret.to_bytes(), watch));
             }
         }
         Ok(found)

@@ -29,11 +29,13 @@ use palisade_types::chain::{Chain as _, ChainError, ChainPoint, Execution, Progr
 use palisade_types::evidence::EotsPair;
 use palisade_types::genesis::{Contracts, Parameters};
 use palisade_types::observation::{Fact, VaultConfirmed, VaultSpent};
+use palisade_types::operator::KeyRow;
 use palisade_types::randomness::{Commitment, Opening};
 use palisade_types::slash::{Case, OrderStatus, SlashOrder, SlashTarget};
 use palisade_types::vault::{Phase, Spend, Vault, VaultLoss, VaultRegistration, VaultStatus};
 use palisade_types::{
-    Address, CaseId, Digest, Evidence, Genesis, Hash, Height, List, MicroUsd, Operator, OperatorId, Sats, Statement,
+    Address, Blob, BlsKey, CaseId, Digest, Ed25519Key, Evidence, Genesis, Hash, Height, List, MicroUsd, Operator,
+    OperatorId, Sats, SchnorrKey, Statement,
 };
 use stake::{People, ladder, secret};
 use tempfile::TempDir;
@@ -297,6 +299,18 @@ async fn genesis(bitcoind: &Bitcoind, people: &People, start: u32) -> Genesis {
     }
 }
 
+fn key_row(eots: &eots::SecretKey) -> KeyRow {
+    KeyRow {
+        id: 1,
+        from: 0,
+        until: None,
+        bls: BlsKey::ZERO,
+        ed25519: Ed25519Key::ZERO,
+        eots: SchnorrKey::new(eots.public().to_bytes()),
+        peer: Blob::default(),
+    }
+}
+
 fn id(transaction: &Transaction) -> Hash {
     Hash::new(transaction.compute_txid().to_byte_array())
 }
@@ -323,9 +337,19 @@ async fn an_equivocation_gives_the_key_that_completes_the_slash_and_the_chain_ta
 
     // r29: whoever reads the chain learns the key, with no case at hand
     let exposed = net.chain.exposed(&locked, &slashed, &watch(&vault)).await.unwrap();
-    let [Evidence::ExposedKey(key)] = &exposed[..] else { panic!("one key") };
-    let secret = eots::SecretKey::from_bytes(&key.secret).unwrap();
+    let [Evidence::ExposedProvider(provider)] = exposed[..] else { panic!("one key, of nobody we know") };
+    let secret = eots::SecretKey::from_bytes(&provider.secret).unwrap();
     assert_eq!(secret.public(), net.people.providers[0].public());
+    // of an operator of ours it is a conviction
+    let mut known = watch(&vault);
+    let row = key_row(&secret);
+    let keys = List::try_from(vec![row]).unwrap();
+    let operator =
+        Operator { id: OperatorId::new([7; 20]), keys, convicted: None, jailed: None, attested: 0, missed: 0 };
+    known.operators.insert(operator.id, operator);
+    let exposed = net.chain.exposed(&locked, &slashed, &known).await.unwrap();
+    let [Evidence::ExposedKey(key), Evidence::ExposedProvider(_)] = &exposed[..] else { panic!("his key") };
+    assert_eq!((key.operator, key.secret), (OperatorId::new([7; 20]), provider.secret), "whoever's vault it stood in");
 
     // what is left comes back to the staker after the unbonding time, and not a block earlier
     let presigned = Presigned::held(&vault.registration, net.chain.versions()).unwrap();

@@ -66,6 +66,7 @@ fn fits(key: &RowKey, row: &Row) -> bool {
             (promise.operator, promise.commitment.first) == (id.operator, id.first)
         }
         (RowKey::Case(id), Row::Case(case)) => case.id == *id,
+        (RowKey::Exposed(key), Row::Exposed(exposure)) => exposure.provider.key() == Some(*key),
         (RowKey::Claim(id), Row::Claim(claim)) => claim.vault == *id,
         _ => false,
     }

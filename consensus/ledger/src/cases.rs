@@ -4,9 +4,9 @@
 use crate::changes::Draft;
 use crate::invalid::Invalid;
 use crate::state::State;
-use crate::{operators, slashing};
+use crate::{exposure, operators, slashing};
 use palisade_types::chain::ChainKind;
-use palisade_types::evidence::VotePair;
+use palisade_types::evidence::{ExposedProvider, VotePair};
 use palisade_types::observation::{ConvictedOnChain, SlashedOnChain};
 use palisade_types::position::{PositionId, StakeSource};
 use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget, Taken};
@@ -14,11 +14,16 @@ use palisade_types::{
     Case, CaseId, Domain, DomainKind, Epoch, Evidence, Height, Operator, OperatorId, ProvenFault, Row, RowKey, Unproven,
 };
 
-/// Takes evidence in: a proven fault opens its case and convicts, a pair of engine votes only jails (R18).
+/// Takes evidence in: a proven fault opens its case and convicts, a pair of engine votes only jails (R18), a provider's secret
+/// only takes weight (R29).
 pub(crate) fn convict(draft: &mut Draft<'_>, evidence: &Evidence) -> Result<(), Invalid> {
     if let Evidence::Votes(pair) = evidence {
         judge_votes(draft.state(), pair)?;
         operators::jail(draft, &pair.operator);
+        return Ok(());
+    }
+    if let Evidence::ExposedProvider(provider) = evidence {
+        exposure::expose(draft, provider)?;
         return Ok(());
     }
     let fault = judge(draft.state(), evidence)?;
@@ -29,8 +34,9 @@ pub(crate) fn convict(draft: &mut Draft<'_>, evidence: &Evidence) -> Result<(), 
 
 /// Judges evidence by the rows of `state`.
 pub(crate) fn judge(state: State<'_>, evidence: &Evidence) -> Result<ProvenFault, Unproven> {
-    let operator = state.operator(&evidence.operator()).ok_or(Unproven::UnknownOperator)?;
     let domain = evidence.domain().ok_or(Unproven::WrongDomain)?;
+    let accused = evidence.operator().and_then(|operator| state.operator(&operator));
+    let operator = accused.ok_or(Unproven::UnknownOperator)?;
     if !is_judged_here(state, &domain) {
         return Err(Unproven::WrongDomain);
     }
@@ -80,7 +86,7 @@ const fn slot_of(evidence: &Evidence) -> Option<u64> {
         Evidence::Pair(pair) => Some(pair.slot),
         Evidence::EotsPair(pair) => Some(pair.slot),
         Evidence::Ancestor(fault) => Some(fault.slot),
-        Evidence::Votes(_) | Evidence::ExposedKey(_) => None,
+        Evidence::Votes(_) | Evidence::ExposedKey(_) | Evidence::ExposedProvider(_) => None,
     }
 }
 
@@ -127,6 +133,10 @@ fn open(draft: &mut Draft<'_>, fact: Accusation, evidence: Option<Evidence>, exp
         orders,
     };
     operators::convict(draft, &case.operator);
+    // Others' vaults may name his key, too.
+    if let Some(secret) = exposed {
+        exposure::mark(draft, ExposedProvider { secret });
+    }
     draft.put(RowKey::Case(id), Row::Case(Box::new(case)));
 }
 

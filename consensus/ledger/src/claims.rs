@@ -2,7 +2,7 @@
 //!
 //! The row of a vault holds the newest claim about it; nothing else is kept, since only the newest is ever signed. At
 //! the end of a block every claim that is no longer what the state says is made again under a new number: when a vault
-//! begins to count, when what stands behind it changes, when it is over, outbid by the market (R28) or Bitcoin suspended (R30; revocations), and in every epoch with weight
+//! begins to count, when what stands behind it changes, when it is over, outbid by the market (R28), open to anybody's slash (R29) or Bitcoin suspended (R30; revocations), and in every epoch with weight
 //! (R3: a claim counts under its own epoch's committee only). In an epoch without weight nobody could certify one (R6).
 //!
 //! A claim counts exactly what the operator's seat counts (R8): satoshis that one equivocation takes from a vault whose
@@ -47,7 +47,7 @@ const fn concerns_vaults(key: &RowKey) -> bool {
     match key {
         RowKey::Anchor(chain) | RowKey::Suspension(chain) => matches!(chain, ChainKind::Bitcoin),
         // A conviction comes with its case.
-        RowKey::Vault(_) | RowKey::Case(_) | RowKey::FeeRate => true,
+        RowKey::Vault(_) | RowKey::Case(_) | RowKey::FeeRate | RowKey::Exposed(_) => true,
         RowKey::Block(_)
         | RowKey::Epoch
         | RowKey::Finality

@@ -9,7 +9,7 @@ use palisade_crypto::{bls, ed25519, eots};
 use palisade_types::certificate::{
     BitcoinCertificate, CERTIFICATE_VERSION, CertifiedVote, Committee, QuorumCertificate,
 };
-use palisade_types::evidence::{AncestorFault, BlsPair, EotsPair, ExposedKey, VotePair};
+use palisade_types::evidence::{AncestorFault, BlsPair, EotsPair, ExposedKey, ExposedProvider, VotePair};
 use palisade_types::genesis::{Asset, Contracts, Parameters, Seat, VaultTerms};
 use palisade_types::observation::{ConvictedOnChain, KeysRegistered, SlashedOnChain, StakeSeen, VaultConfirmed};
 use palisade_types::operator::KeyRow;
@@ -588,6 +588,17 @@ impl Network {
             secret: *keys.eots.to_bytes(),
         })
     }
+}
+
+/// The secret of another service's finality provider number `number`, and its key.
+///
+/// # Panics
+///
+/// Never: its hash is a scalar.
+#[must_use]
+pub fn foreign_provider(number: u8) -> (Evidence, SchnorrKey) {
+    let secret = ExposedProvider { secret: sha256_all(&[b"foreign", &[number]]) };
+    (Evidence::ExposedProvider(secret), secret.key().expect("a hash is a scalar"))
 }
 
 /// A network whose ledger goes on block by block, without an engine.

@@ -5,19 +5,19 @@ use crate::changes::{Changes, Draft};
 use crate::invalid::Invalid;
 use crate::root::Tree;
 use crate::state::{Rows, State, UNCHANGED};
-use crate::{cases, claims, epochs, facts, finality, randomness, run, suspension, vaults};
+use crate::{cases, claims, epochs, exposure, facts, finality, randomness, run, suspension, vaults};
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
 use palisade_types::epoch::{EpochState, FinalBlock, Finality};
-use palisade_types::evidence::{Domains, VotePair};
+use palisade_types::evidence::{Domains, ExposedProvider, VotePair};
 use palisade_types::position::{Position, PositionId};
 use palisade_types::proof::RowProof;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::{
     Block, BlockId, Canonical, Case, CaseId, ChainId, Claim, Claims, Epoch, Evidence, Genesis, Hash, Header, Height,
-    Item, List, Observation, Operator, OperatorId, ProvenFault, Row, RowKey, Suspended, Suspension, Unproven, Vault,
-    VaultId, VaultRegistration,
+    Item, List, Observation, Operator, OperatorId, ProvenFault, Row, RowKey, SchnorrKey, Suspended, Suspension,
+    Unproven, Vault, VaultId, VaultRegistration,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -194,13 +194,22 @@ impl Ledger {
     }
 
     /// Judges evidence as the next block would: for the pool and for whoever hands it in. Pairs of engine votes
-    /// are [`Ledger::judge_votes`]'s.
+    /// are [`Ledger::judge_votes`]'s, exposed providers [`Ledger::judge_provider`]'s.
     ///
     /// # Errors
     ///
     /// [`Unproven`], also when it came too late or the case stands already.
     pub fn judge(&self, evidence: &Evidence) -> Result<ProvenFault, Unproven> {
         cases::judge(self.state(), evidence)
+    }
+
+    /// Judges a finality provider's secret, of whatever service (R29).
+    ///
+    /// # Errors
+    ///
+    /// [`Unproven`], also when it is known already or no vault names the key.
+    pub fn judge_provider(&self, provider: &ExposedProvider) -> Result<(), Unproven> {
+        exposure::judge(self.state(), provider)
     }
 
     /// Judges a pair of engine votes, but for what the votes mean, which only `agreement` can read (R18).
@@ -364,6 +373,12 @@ impl Ledger {
     /// Every vault, also those that are over, by outpoint ascending.
     pub fn vaults(&self) -> impl Iterator<Item = &Vault> {
         self.state().vaults()
+    }
+
+    /// Whether the secret of a finality provider's key is known: vaults that name it weigh nothing (R29).
+    #[must_use]
+    pub fn is_exposed(&self, provider: &SchnorrKey) -> bool {
+        self.state().exposure(provider).is_some()
     }
 
     /// The newest claim about a vault, for contracts on Ethereum; `None` while it never counted.

@@ -14,6 +14,7 @@ mod changes;
 mod claims;
 mod committee;
 mod epochs;
+mod exposure;
 mod facts;
 mod finality;
 mod invalid;

@@ -8,10 +8,10 @@
 //! An expansion moves a vault's coins into another one without their ever being free. Until its transaction is deep only
 //! the parent counts, from then on only the child (R8).
 
-use crate::cases;
 use crate::changes::Draft;
 use crate::invalid::Invalid;
 use crate::state::State;
+use crate::{cases, exposure};
 use palisade_crypto::hash::sha256;
 use palisade_types::chain::ChainKind;
 use palisade_types::genesis::VaultTerms;
@@ -55,6 +55,9 @@ pub(crate) fn check(state: State<'_>, registration: &VaultRegistration) -> Resul
     let keys = operator.keys_now().ok_or(Invalid::Early("a vault behind an operator without keys"))?;
     if !registration.providers.contains(&keys.eots) {
         return Err(Invalid::Refused("a vault that its operator cannot be slashed by"));
+    }
+    if exposure::is_exposed(state, registration) {
+        return Err(Invalid::Refused("a vault that anybody can slash"));
     }
     if let Some(expansion) = &registration.expansion {
         check_expansion(state, registration, expansion)?;

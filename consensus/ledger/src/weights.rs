@@ -1,7 +1,7 @@
 //! What a seat weighs: what a proof can take from its holder, never more (R4, R8, R23).
 
 use crate::state::State;
-use crate::suspension;
+use crate::{exposure, suspension};
 use palisade_types::certificate::{Committee, MAX_ENGINE_POWER};
 use palisade_types::chain::ChainKind;
 use palisade_types::operator::KeyRow;
@@ -32,7 +32,8 @@ pub(crate) fn of_vault(state: State<'_>, vault: &Vault) -> u64 {
 
 /// Satoshis that count for a seat at Bitcoin height `now`: of vaults that are active, so that their coins stay locked for one
 /// unbonding time at least and so for the whole window (R4), and that name the seat's finality key, since only that key's
-/// fault unlocks them. None of a vault whose slash the market outbids (R28). A vault and the one it expands into never are active together (R8). None while Bitcoin is suspended (R30).
+/// fault unlocks them. None of a vault whose slash the market outbids (R28), or that anybody can
+/// slash (R29). A vault and the one it expands into never are active together (R8). None while Bitcoin is suspended (R30).
 pub(crate) fn bitcoin(state: State<'_>, operator: &OperatorId, keys: &KeyRow, now: u64) -> u64 {
     state
         .vaults_of(operator)
@@ -49,7 +50,8 @@ pub(crate) fn counts(state: State<'_>, vault: &Vault, key: &SchnorrKey, now: u64
     let terms = state.ledger.genesis_of().terms(vault.registration.terms);
     let is_active = terms.is_some_and(|terms| vault.phase(terms, now) == Phase::Active);
     let is_takeable = vault.registration.top_rate >= state.fee_rate();
-    is_active && is_takeable && vault.registration.providers.contains(key)
+    let is_free = !exposure::is_exposed(state, &vault.registration);
+    is_active && is_takeable && is_free && vault.registration.providers.contains(key)
 }
 
 /// The first Bitcoin height at which an active vault does not count any more: one unbonding time before its coins can
@@ -61,14 +63,17 @@ pub(crate) fn counts_until(state: State<'_>, vault: &Vault) -> u64 {
 }
 
 /// Satoshis that can still be taken for each seat by the key it votes with, also from vaults that unbond, and at most
-/// what it weighs: a vault that is spent or lost is gone (R9), one under a newer key is no replacement, and while Bitcoin is
+/// what it weighs: a vault that is spent or lost is gone (R9), and so is one that anybody can slash (R29), one under a newer key is no replacement, and while Bitcoin is
 /// suspended nobody knows what is left (R30). By seat.
 pub(crate) fn bitcoin_left(state: State<'_>, committee: &Committee) -> Vec<u64> {
     if suspension::is_active(state, ChainKind::Bitcoin) {
         return vec![0; committee.members.len()];
     }
     let mut left: BTreeMap<OperatorId, u64> = BTreeMap::new();
-    let takeable = |vault: &&Vault| matches!(vault.status, VaultStatus::Active | VaultStatus::Unbonding(_));
+    let takeable = |vault: &&Vault| {
+        matches!(vault.status, VaultStatus::Active | VaultStatus::Unbonding(_))
+            && !exposure::is_exposed(state, &vault.registration)
+    };
     let of_its_seat = |vault: &&Vault| {
         let seat = committee.seat(&vault.registration.operator);
         seat.is_some_and(|(_, member)| vault.registration.providers.contains(&member.eots))

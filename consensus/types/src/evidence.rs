@@ -4,7 +4,7 @@ use crate::attestation::Statement;
 use crate::block::Header;
 use crate::canonical::{Blob, canonical, canonical_enum};
 use crate::certificate::verify_eots;
-use crate::ids::{BlsSignature, ChainId, Digest, Domain, Ed25519Signature, Hash, OperatorId};
+use crate::ids::{BlsSignature, ChainId, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey};
 use crate::operator::{KeyRow, Operator};
 use crate::proof::RowProof;
 use crate::randomness::Opening;
@@ -28,9 +28,13 @@ pub enum Evidence {
     Votes(VotePair),
     /// The finality provider's secret key itself (R29).
     ExposedKey(ExposedKey),
+    /// The secret key of a finality provider of whatever service: it accuses nobody here, but vaults that name it can be slashed
+    /// by anybody (R29).
+    ExposedProvider(ExposedProvider),
 }
 canonical_enum!(Evidence {
     0 => Pair(pair), 1 => EotsPair(pair), 2 => Ancestor(fault), 3 => Votes(pair), 5 => ExposedKey(key),
+    6 => ExposedProvider(provider),
 });
 
 impl<T: crate::canonical::Canonical> crate::canonical::Canonical for Box<T> {
@@ -134,6 +138,40 @@ impl std::fmt::Debug for ExposedKey {
     }
 }
 
+/// The secret behind a key that vaults name as one of their finality providers. Several services may stand behind one vault, each
+/// with a provider of its own; any one of them unlocks its slashing leaf. Whose it is, and what he did, is for his service to say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ExposedProvider {
+    /// The scalar. It is public from here on.
+    pub secret: [u8; 32],
+}
+canonical!(ExposedProvider { secret });
+
+impl ExposedProvider {
+    /// The key that it is the secret of; `None` when it is of none.
+    #[must_use]
+    pub fn key(&self) -> Option<SchnorrKey> {
+        let secret = eots::SecretKey::from_bytes(&self.secret).ok()?;
+        Some(SchnorrKey::new(secret.public().to_bytes()))
+    }
+}
+
+impl std::fmt::Debug for ExposedProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ExposedProvider").field(&self.key()).finish()
+    }
+}
+
+/// What the ledger holds of a finality provider's key whose secret is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// The secret, for whoever carries a slash out.
+    pub provider: ExposedProvider,
+    /// The height of the block since which it is known.
+    pub since: Height,
+}
+canonical!(Exposure { provider, since });
+
 /// Why evidence proves nothing. It says nothing of the accused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unproven {
@@ -146,6 +184,9 @@ pub enum Unproven {
     /// The domain is not one this evidence can speak of.
     #[error("the domain is not one this kind of evidence can speak of")]
     WrongDomain,
+    /// No vault with anything to take names the key.
+    #[error("no vault names this finality provider")]
+    UnknownProvider,
     /// No key of the operator made one of the signatures.
     #[error("a signature is not by any key of the operator")]
     BadSignature,
@@ -221,33 +262,35 @@ impl ProvenFault {
 }
 
 impl Evidence {
-    /// The accused.
+    /// The accused; `None` where nobody is.
     #[must_use]
-    pub fn operator(&self) -> OperatorId {
+    pub fn operator(&self) -> Option<OperatorId> {
         match self {
-            Self::Pair(pair) => pair.operator,
-            Self::EotsPair(pair) => pair.operator,
-            Self::Ancestor(fault) => fault.operator,
-            Self::Votes(pair) => pair.operator,
-            Self::ExposedKey(key) => key.operator,
+            Self::Pair(pair) => Some(pair.operator),
+            Self::EotsPair(pair) => Some(pair.operator),
+            Self::Ancestor(fault) => Some(fault.operator),
+            Self::Votes(pair) => Some(pair.operator),
+            Self::ExposedKey(key) => Some(key.operator),
+            Self::ExposedProvider(_) => None,
         }
     }
 
-    /// The domain of the fault; `None` for engine votes, which are no attestations.
+    /// The domain of the fault; `None` for engine votes, which are no attestations, and for what is no fault.
     #[must_use]
     pub fn domain(&self) -> Option<Domain> {
         match self {
             Self::Pair(pair) => Some(pair.domain),
             Self::EotsPair(pair) => Some(pair.domain),
             Self::Ancestor(fault) => Some(fault.domain),
-            Self::Votes(_) => None,
+            Self::Votes(_) | Self::ExposedProvider(_) => None,
             Self::ExposedKey(key) => Some(key.domain),
         }
     }
 
     /// Checks the proof against the operator's own row: no old member list is needed (R12). Expiry and
     /// earlier convictions are the ledger's to judge. `committed` says whether a commitment (by its id) stands
-    /// in the ledger for this operator. Pairs of engine votes are not judged here but by `agreement`.
+    /// in the ledger for this operator. Pairs of engine votes are not judged here but by `agreement`, exposed providers by the
+    /// ledger.
     ///
     /// # Errors
     ///
@@ -258,14 +301,14 @@ impl Evidence {
         operator: &Operator,
         committed: impl Fn(&Hash) -> bool,
     ) -> Result<ProvenFault, Unproven> {
-        if operator.id != self.operator() {
+        if Some(operator.id) != self.operator() {
             return Err(Unproven::UnknownOperator);
         }
         match self {
             Self::Pair(pair) => pair.prove(domains, operator),
             Self::EotsPair(pair) => pair.prove(domains, operator, committed),
             Self::Ancestor(fault) => fault.prove(domains, operator),
-            Self::Votes(_) => Err(Unproven::WrongDomain),
+            Self::Votes(_) | Self::ExposedProvider(_) => Err(Unproven::WrongDomain),
             Self::ExposedKey(key) => key.prove(domains, operator),
         }
     }

@@ -6,6 +6,7 @@ use crate::certificate::Committee;
 use crate::chain::{ChainKind, ChainPoint};
 use crate::claim::{Claim, Claims};
 use crate::epoch::{EpochState, Finality};
+use crate::evidence::Exposure;
 use crate::ids::{BlockId, CaseId, OperatorId, SchnorrKey, VaultId};
 use crate::operator::Operator;
 use crate::position::{Position, PositionId};
@@ -43,6 +44,8 @@ pub enum RowKey {
     EpochFirst(Epoch),
     /// What Bitcoin's blocks ask of a transaction (R28).
     FeeRate,
+    /// A finality provider's key whose secret is known (R29).
+    Exposed(SchnorrKey),
     /// A chain's last suspension (R30).
     Suspension(ChainKind),
     /// The newest claim about a vault.
@@ -52,7 +55,8 @@ pub enum RowKey {
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
-    6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id), 10 => EpochFirst(epoch), 11 => FeeRate, 13 => Suspension(chain),
+    6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id), 10 => EpochFirst(epoch), 11 => FeeRate, 12 => Exposed(key),
+    13 => Suspension(chain),
     14 => Claim(id), 15 => Claims,
 });
 
@@ -95,6 +99,8 @@ pub enum Row {
     EpochFirst(Height),
     /// See [`RowKey::FeeRate`]; satoshis per 1000 weight units.
     FeeRate(u64),
+    /// See [`RowKey::Exposed`].
+    Exposed(Exposure),
     /// See [`RowKey::Suspension`].
     Suspension(Suspension),
     /// See [`RowKey::Claim`].
@@ -105,7 +111,7 @@ pub enum Row {
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
     5 => Operator(operator), 6 => Position(position), 7 => Vault(vault), 8 => Randomness(commitment), 9 => Case(case), 10 => EpochFirst(height),
-    11 => FeeRate(rate), 13 => Suspension(suspension), 14 => Claim(claim), 15 => Claims(claims),
+    11 => FeeRate(rate), 12 => Exposed(exposure), 13 => Suspension(suspension), 14 => Claim(claim), 15 => Claims(claims),
 });
 
 impl RowKey {

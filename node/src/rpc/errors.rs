@@ -11,7 +11,8 @@
 //! | 1105 | `not_committed` | the nonce was not committed for this slot |
 //! | 1106 | `bad_proof` | the state proof does not lead to the header |
 //! | 1107 | `expired` | the stake behind the fault can no longer be taken |
-//! | 1108 | `already_convicted` | the operator is convicted of this fault already (R25) |
+//! | 1108 | `already_convicted` | the operator is convicted of this fault already (R25), or the secret known (R29) |
+//! | 1109 | `unknown_provider` | no vault names the finality provider whose secret it is |
 //! | 1201 | `registration_refused` | a term or signature of the vault does not hold |
 //! | 1301 | `unknown_height` | no such block is committed here |
 //! | 1302 | `unknown_epoch` | no committee of that epoch is known |
@@ -86,7 +87,7 @@ pub enum Refusal {
 }
 
 /// The names of all reasons, as metrics and `data.reason` have them.
-pub const REASONS: [&str; 21] = [
+pub const REASONS: [&str; 22] = [
     "malformed",
     "not_hex",
     "unknown_operator",
@@ -97,6 +98,7 @@ pub const REASONS: [&str; 21] = [
     "bad_proof",
     "expired",
     "already_convicted",
+    "unknown_provider",
     "registration_refused",
     "unknown_height",
     "unknown_epoch",
@@ -153,6 +155,7 @@ const fn unproven_row(unproven: &Unproven) -> (i32, &'static str) {
         Unproven::BadProof => (1106, "bad_proof"),
         Unproven::Expired => (1107, "expired"),
         Unproven::AlreadyConvicted => (1108, "already_convicted"),
+        Unproven::UnknownProvider => (1109, "unknown_provider"),
     }
 }
 
@@ -192,6 +195,7 @@ mod tests {
             Unproven::BadProof.into(),
             Unproven::Expired.into(),
             Unproven::AlreadyConvicted.into(),
+            Unproven::UnknownProvider.into(),
             RegistrationRefused { reason: "the amount is too small".to_owned() }.into(),
             Refusal::UnknownHeight(Height::new(9)),
             Refusal::UnknownEpoch(Epoch::new(9)),

@@ -233,10 +233,10 @@ pub enum FactView {
 /// A proof of fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceView {
-    /// `pair`, `eots_pair`, `ancestor`, `votes` or `exposed_key`.
+    /// `pair`, `eots_pair`, `ancestor`, `votes`, `exposed_key` or `exposed_provider`.
     pub evidence: String,
-    /// The accused.
-    pub operator: String,
+    /// The accused; `null` where nobody is.
+    pub operator: Option<String>,
     /// Canonical bytes, as `evidence_submit` takes them.
     pub bytes: String,
 }
@@ -427,6 +427,8 @@ pub struct VaultView {
     pub top_rate: u64,
     /// Whether the market asks more than that: it weighs nothing until the market calms.
     pub outbid: bool,
+    /// Those of its providers whose secret is known: anybody can slash it, and it weighs nothing (R29).
+    pub exposed: Vec<String>,
     /// Canonical bytes of the registration; only in `vault_get`.
     pub registration: Option<String>,
 }
@@ -629,10 +631,11 @@ impl From<&Evidence> for EvidenceView {
             Evidence::Ancestor(_) => "ancestor",
             Evidence::Votes(_) => "votes",
             Evidence::ExposedKey(_) => "exposed_key",
+            Evidence::ExposedProvider(_) => "exposed_provider",
         };
         Self {
             evidence: kind.to_owned(),
-            operator: evidence.operator().to_string(),
+            operator: evidence.operator().map(|operator| operator.to_string()),
             bytes: hex_bytes(&evidence.to_bytes()),
         }
     }
@@ -804,6 +807,7 @@ impl VaultView {
             confirmations: vault.start.map_or(0, |start| (anchor + 1).saturating_sub(start)),
             top_rate: *top_rate,
             outbid: *top_rate < ledger.fee_rate(),
+            exposed: providers.iter().filter(|key| ledger.is_exposed(key)).map(ToString::to_string).collect(),
             registration: None,
         }
     }

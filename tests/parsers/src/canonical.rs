@@ -3,17 +3,19 @@
 use std::fmt::Debug;
 
 use palisade_types::vault::{Inclusion, Slashing, Vault};
-use palisade_types::{Block, Canonical, Evidence};
+use palisade_types::{Block, Canonical, Evidence, Fact, Row};
 
 /// One byte for the kind, then the value.
 pub(crate) fn values(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 5 {
+    match kind % 7 {
         0 => same::<Block>(bytes),
         1 => same::<Evidence>(bytes),
         2 => same::<Vault>(bytes),
         3 => same::<Slashing>(bytes),
-        _ => same::<Inclusion>(bytes),
+        4 => same::<Inclusion>(bytes),
+        5 => same::<Row>(bytes),
+        _ => same::<Fact>(bytes),
     }
 }
 

@@ -60,7 +60,7 @@ impl Status {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&vault)?);
         } else {
-            table(&vault).iter().for_each(|(name, value)| println!("{name:<16}{value}"));
+            table(&vault).iter().for_each(|(name, value)| println!("{name:<18}{value}"));
         }
         Ok(())
     }
@@ -85,6 +85,7 @@ fn table(vault: &VaultView) -> Vec<(&'static str, String)> {
     if vault.outbid {
         rows.push(("outbid", "the market asks more than the dearest slash pays: it weighs nothing (R28)".to_owned()));
     }
+    rows.extend(vault.exposed.iter().map(|key| ("exposed provider", format!("{key}: anybody can slash it (R29)"))));
     rows.extend(vault.providers.iter().map(|provider| ("provider", provider.clone())));
     let more = [("grows out of", &vault.parent), ("spent by", &vault.transaction), ("satoshis taken", &vault.taken)];
     rows.extend(more.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
