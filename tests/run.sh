@@ -1,11 +1,25 @@
 #!/usr/bin/env bash
-# Sets up what is missing and runs every test, the whole devnet included. Arguments are the test runner's own. Every run fuzzes a third of
-# the parsers, another one with each commit; with --all, all of them.
+# Sets up what is missing and runs every test. Arguments are the test runner's own.
+# Every run plays two devnets, one after the other: the main job (kill -9, equivocation, join, vault-slashed, restart), and two of the
+# longer scenarios; and it fuzzes a third of the parsers. Both are others with each commit. `./tests/run.sh --all` takes all of
+# them; `PALISADE_SCENARIOS=vault-expiry,bitcoin-reorg ./tests/run.sh` plays these.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/setup.sh
 all=""
 [ "${1:-}" = --all ] && all=1 && shift
+
+OTHERS=(vault-life vault-expansion vault-expiry vault-claim ethereum-reorg rpc-disagreement bitcoin-reorg bitcoin-deep-reorg vault-unbonding-race)
+if [ -n "$all" ]; then
+  PALISADE_SCENARIOS=all
+elif [ -z "${PALISADE_SCENARIOS:-}" ]; then
+  commits=$(git rev-list --count HEAD 2>/dev/null || echo 0) # a copy without history always plays the same two
+  first=$((commits * 2 % ${#OTHERS[@]}))
+  PALISADE_SCENARIOS=${OTHERS[first]},${OTHERS[(first + 1) % ${#OTHERS[@]}]}
+fi
+export PALISADE_SCENARIOS
+echo "== scenarios: equivocation, vault-slashed and PALISADE_SCENARIOS=$PALISADE_SCENARIOS"
+echo "   (others by that variable, of: ${OTHERS[*]}; all of them by --all)"
 
 TOOLS="$HOME/.cache/palisade/tools"
 CONTRACTS=chains/ethereum/contracts
@@ -19,7 +33,10 @@ install_tools() {
 
 # Whatever a test that was itself killed left behind: by pid, and only what its pid files name.
 end_leftovers() {
-  "$CARGO_TARGET_DIR/debug/palisade-devnet" --dir "$PALISADE_TEST_DIR/devnet" reset >/dev/null 2>&1 || true
+  local folder
+  for folder in devnet others; do
+    "$CARGO_TARGET_DIR/debug/palisade-devnet" --dir "$PALISADE_TEST_DIR/$folder" reset >/dev/null 2>&1 || true
+  done
   rm -rf "$PALISADE_TEST_DIR"
 }
 
