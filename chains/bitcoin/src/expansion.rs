@@ -106,6 +106,9 @@ pub enum UnpayableExpansion {
     /// The fee is no amount of bitcoin.
     #[error("the fee rate is too high")]
     Rate,
+    /// The coin that pays is the vault itself, whose coins move anyway.
+    #[error("the coin that pays must be another one than the vault itself")]
+    Itself,
 }
 
 /// Builds the staking transaction of an expansion, unsigned: output 0 is the new vault under `terms`. With `rest`, the vault
@@ -122,6 +125,9 @@ pub fn build(
     rest: Option<(Amount, ScriptBuf)>,
     rate: FeeRate,
 ) -> Result<Transaction, UnpayableExpansion> {
+    if funding.outpoint == parent.outpoint() {
+        return Err(UnpayableExpansion::Itself);
+    }
     let input = |previous_output| TxIn {
         previous_output,
         script_sig: ScriptBuf::new(),

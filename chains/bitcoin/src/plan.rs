@@ -87,7 +87,7 @@ impl Choice {
     ///
     /// # Errors
     ///
-    /// [`PlanError::Key`], [`PlanError::NoTerms`], [`PlanError::Terms`].
+    /// [`PlanError::Key`], [`PlanError::NoTerms`], [`PlanError::Terms`], [`PlanError::Vault`].
     pub fn new(
         versions: &Versions,
         height: u64,
@@ -102,9 +102,15 @@ impl Choice {
         let least = rules.min_slash_fee();
         let ladder = match fees {
             [] => [1, 4, 16].into_iter().filter_map(|times| least.checked_mul(times)).collect(),
-            fees => fees.iter().map(|fee| Amount::from_sat(*fee)).collect(),
+            fees => fees.iter().map(|fee| Amount::from_sat(*fee)).collect::<Vec<_>>(),
         };
+        rules.allow(&terms, &ladder)?;
         Ok(Self { operator, terms, rules, ladder })
+    }
+
+    /// The least that the stake must hold.
+    pub fn least(&self) -> Amount {
+        self.rules.min_stake()
     }
 
     /// The address that makes the stake.
@@ -284,7 +290,8 @@ impl Plan {
     }
 }
 
-/// The staking transaction that a wallet has signed and finished, if it is this vault's.
+/// The staking transaction that a wallet has signed, if it is this vault's. A wallet need not have finished the inputs of a single
+/// key: a Taproot key's, or a P2WPKH's.
 ///
 /// # Errors
 ///
@@ -293,8 +300,9 @@ pub fn finished(psbt: Psbt, vault: &CheckedVault) -> Result<Transaction, PsbtErr
     if psbt.unsigned_tx.compute_txid() != vault.outpoint().txid {
         return Err(PsbtError::OtherTransaction);
     }
-    if let Some(unfinished) = psbt.inputs.iter().position(|input| input.final_script_witness.is_none()) {
-        return Err(PsbtError::Unsigned(unfinished));
+    let mut psbt = psbt;
+    for (at, input) in psbt.inputs.iter_mut().enumerate() {
+        input.final_script_witness = Some(psbt::single_key_witness(input).ok_or(PsbtError::Unsigned(at))?);
     }
     psbt.extract_tx().map_err(|error| PsbtError::Malformed(error.to_string()))
 }

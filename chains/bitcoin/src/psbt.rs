@@ -320,16 +320,20 @@ pub fn funding_witness(draft: &Draft, signed: &Psbt) -> Result<Witness, PsbtErro
         return Err(PsbtError::OtherTransaction);
     }
     let input = signed.inputs.get(1).ok_or(PsbtError::Unsigned(1))?;
-    if let Some(witness) = &input.final_script_witness {
-        return Ok(witness.clone());
+    if let (None, Some(key)) = (&input.final_script_witness, input.tap_key_sig) {
+        check_key_path(draft, &key)?;
     }
-    if let Some(key) = input.tap_key_sig {
-        return check_key_path(draft, &key).map(|()| Witness::p2tr_key_spend(&key));
-    }
-    match input.partial_sigs.first_key_value() {
-        Some((key, signature)) => Ok(Witness::from_slice(&[signature.to_vec(), key.to_bytes()])),
-        None => Err(PsbtError::Unsigned(1)),
-    }
+    single_key_witness(input).ok_or(PsbtError::Unsigned(1))
+}
+
+/// The witness of an input: whatever the wallet finished, or what it left unfinished of a Taproot key or a P2WPKH.
+pub(crate) fn single_key_witness(input: &Input) -> Option<Witness> {
+    let key_path = || input.tap_key_sig.map(|signature| Witness::p2tr_key_spend(&signature));
+    let key_hash = || {
+        let (key, signature) = input.partial_sigs.first_key_value()?;
+        Some(Witness::from_slice(&[signature.to_vec(), key.to_bytes()]))
+    };
+    input.final_script_witness.clone().or_else(key_path).or_else(key_hash)
 }
 
 fn check_key_path(draft: &Draft, signature: &taproot::Signature) -> Result<(), PsbtError> {

@@ -609,7 +609,8 @@ fn fees(
     let value = output.ok_or(VaultError::NoOutput(registration.output))?.value;
     let fee = |slashing: &Transaction| {
         let paid = slashing.output.iter().try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
-        paid.and_then(|paid| value.checked_sub(paid)).ok_or(RegistrationError::Vault(VaultError::Ladder))
+        // One that pays more than it takes has no fee at all: below every ladder's least.
+        paid.and_then(|paid| value.checked_sub(paid)).ok_or(VaultError::Ladder { least: Amount::ONE_SAT }.into())
     };
     listed.iter().take(registration.slashings.len()).map(fee).collect()
 }

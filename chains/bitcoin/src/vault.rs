@@ -131,14 +131,29 @@ pub enum VaultError {
     #[error("output {0} does not hold these terms")]
     OtherScript(u32),
     /// The stake is smaller than the network asks.
-    #[error("a stake of {0} is too small")]
-    Value(Amount),
+    #[error("a stake of {value} is too small: {least} is the least")]
+    Value {
+        /// What it holds.
+        value: Amount,
+        /// What the network asks.
+        least: Amount,
+    },
     /// The staking time is outside the network's range.
-    #[error("a staking time of {0} blocks is outside the range")]
-    StakingTime(u16),
+    #[error("a staking time of {blocks} blocks is not between {least} and {most}")]
+    StakingTime {
+        /// The time chosen.
+        blocks: u16,
+        /// The shortest.
+        least: u16,
+        /// The longest.
+        most: u16,
+    },
     /// The fees of the slashing transactions are no ladder (R28).
-    #[error("the slashing fees are not 1 to {MAX_RUNGS} ascending amounts from the network's least fee on")]
-    Ladder,
+    #[error("the slashing fees are not 1 to {MAX_RUNGS} ascending amounts of {least} or more")]
+    Ladder {
+        /// The network's least.
+        least: Amount,
+    },
     /// A coinbase cannot be a stake: it may vanish without a conflict.
     #[error("a coinbase transaction cannot stake")]
     Coinbase,
@@ -232,6 +247,22 @@ impl VaultRules {
         self.min_slash_fee
     }
 
+    /// The least a vault holds.
+    pub fn min_stake(&self) -> Amount {
+        self.min_stake
+    }
+
+    /// Whether a vault with these terms and this ladder of fees could be one of this network, whatever it holds: asked before a
+    /// staker is shown where to pay.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Foreign`], [`VaultError::StakingTime`], [`VaultError::Ladder`].
+    pub fn allow(&self, terms: &StakingTerms, fees: &[Amount]) -> Result<(), VaultError> {
+        self.admits(terms)?;
+        self.climbs(fees).map(drop)
+    }
+
     /// The terms of a vault of this network: what a staker still chooses.
     ///
     /// # Errors
@@ -279,7 +310,11 @@ impl VaultRules {
             return Err(VaultError::Foreign("unbonding time"));
         }
         if !(self.min_staking_time..=self.max_staking_time).contains(&terms.staking_time()) {
-            return Err(VaultError::StakingTime(terms.staking_time()));
+            return Err(VaultError::StakingTime {
+                blocks: terms.staking_time(),
+                least: self.min_staking_time,
+                most: self.max_staking_time,
+            });
         }
         Ok(())
     }
@@ -289,7 +324,7 @@ impl VaultRules {
         let rises = fees.windows(2).all(|pair| pair[0] < pair[1]);
         match (fees.first(), fees.last()) {
             (Some(first), Some(last)) if rises && fees.len() <= MAX_RUNGS && *first >= self.min_slash_fee => Ok(*last),
-            _ => Err(VaultError::Ladder),
+            _ => Err(VaultError::Ladder { least: self.min_slash_fee }),
         }
     }
 }
@@ -366,7 +401,7 @@ impl CheckedVault {
             return Err(VaultError::OtherScript(index));
         }
         if output.value < rules.min_stake || output.value > Amount::MAX_MONEY {
-            return Err(VaultError::Value(output.value));
+            return Err(VaultError::Value { value: output.value, least: rules.min_stake });
         }
         rules.room(output.value, rules.climbs(fees)?)?;
         let outpoint = OutPoint { txid: staking.compute_txid(), vout: index };

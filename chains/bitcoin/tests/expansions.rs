@@ -162,6 +162,11 @@ fn r28_what_is_no_expansion_is_refused_with_its_reason() {
             other => panic!("{other:?}"),
         }
     };
+    let itself = FundingCoin { outpoint: grown.presigned.vault().outpoint(), ..grown.coin() };
+    let terms = grown.people.staking_terms(grown.versions.at(5).unwrap(), 200);
+    let rate = FeeRate::from_sat_per_vb_u32(3);
+    let built = expansion::build(grown.presigned.vault(), &terms, &itself, None, rate);
+    assert_eq!(built, Err(expansion::UnpayableExpansion::Itself));
     let another = OutPoint { txid: Txid::from_byte_array([7; 32]), vout: 0 };
     assert_eq!(rebuilt(&|t| t.input[0].previous_output = another), ExpansionError::OtherParent);
     assert_eq!(rebuilt(&|t| t.input.swap(0, 1)), ExpansionError::OtherParent);

@@ -9,12 +9,13 @@ use std::collections::HashMap;
 use bitcoin::secp256k1::{SECP256K1, SecretKey};
 use bitcoin::taproot::TapNodeHash;
 use bitcoin::{Amount, Network, PrivateKey, Psbt, Transaction, TxOut, XOnlyPublicKey};
+use palisade_bitcoin::plan;
 use palisade_bitcoin::psbt::{self, PsbtError, Request};
 use palisade_bitcoin::registration;
 use palisade_bitcoin::vault::Held;
 use palisade_types::SchnorrSignature;
 use proptest::prelude::*;
-use stake::{People, block_with, core_accepts, elsewhere, secret, versions};
+use stake::{People, block_with, core_accepts, elsewhere, key, secret, versions};
 
 fn wallet_of(number: u8) -> HashMap<XOnlyPublicKey, PrivateKey> {
     let key = PrivateKey::new(SecretKey::from_slice(&*secret(number).to_bytes()).unwrap(), Network::Regtest);
@@ -143,6 +144,45 @@ fn a_stake_is_funded_by_native_witness_outputs_only_and_once() {
     assert!(matches!(psbt::funded(&psbt, &terms), Err(PsbtError::Outputs(2))));
     psbt.unsigned_tx.output.retain(|output| output.script_pubkey == people.wallet.script_pubkey());
     assert!(matches!(psbt::funded(&psbt, &terms), Err(PsbtError::Outputs(0))));
+}
+
+#[test]
+fn a_stake_that_a_wallet_signed_is_finished_here_when_the_wallet_did_not() {
+    let people = People::new(3, 1);
+    let versions = versions(&[people.terms(2, 200, 100)]);
+    let rules = versions.at(5).unwrap();
+    let mut unsigned = people.stake(rules, 1_000);
+    let vault = people.vault(&unsigned, rules, 1_000);
+    unsigned.input[0].witness.clear();
+    let coin = TxOut { value: Amount::from_sat(150_000_000), script_pubkey: people.wallet.script_pubkey() };
+    let mut psbt = Psbt::from_unsigned_tx(unsigned).unwrap();
+    psbt.inputs[0].witness_utxo = Some(coin.clone());
+    psbt.inputs[0].tap_internal_key = Some(people.wallet.key());
+    psbt.inputs[0].tap_key_origins.insert(people.wallet.key(), (vec![], Default::default()));
+    assert!(matches!(plan::finished(psbt.clone(), &vault), Err(PsbtError::Unsigned(0))));
+    psbt.sign(&wallet_of(1), SECP256K1).unwrap();
+    let complete = plan::finished(psbt.clone(), &vault).unwrap();
+    assert!(pays(&complete, coin));
+    psbt.inputs[0].final_script_witness = Some(complete.input[0].witness.clone());
+    psbt.inputs[0].tap_key_sig = None;
+    assert_eq!(plan::finished(psbt.clone(), &vault).unwrap(), complete);
+    psbt.unsigned_tx.output[0].value -= Amount::ONE_SAT;
+    assert!(matches!(plan::finished(psbt, &vault), Err(PsbtError::OtherTransaction)));
+}
+
+#[test]
+fn what_the_network_does_not_allow_is_refused_before_an_address_is_shown() {
+    let people = People::new(3, 1);
+    let versions = versions(&[people.terms(2, 200, 100)]);
+    let (staker, provider) = (people.wallet.key().to_string(), key(&people.providers[0].public()).to_string());
+    let operator = palisade_types::OperatorId::new([9; 20]);
+    let choose = |time, fees: &[u64]| {
+        plan::Choice::new(&versions, 5, operator, (&staker, std::slice::from_ref(&provider)), time, fees)
+    };
+    assert!(choose(1_000, &[]).is_ok());
+    let refused = |time, fees: &[u64]| choose(time, fees).unwrap_err().to_string();
+    assert!(refused(199, &[]).contains("not between 200 and 64000"), "{}", refused(199, &[]));
+    assert!(refused(1_000, &[10]).contains("or more"), "{}", refused(1_000, &[10]));
 }
 
 #[test]

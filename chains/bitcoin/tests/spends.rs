@@ -182,9 +182,12 @@ fn an_output_is_a_vault_only_under_the_networks_own_rules() {
     assert_eq!(check(&staking, 1, terms(128), &[1_000]), Err(VaultError::OtherScript(1)));
     assert_eq!(check(&staking, 2, terms(128), &[1_000]), Err(VaultError::NoOutput(2)));
     assert_eq!(check(&staking, 0, terms(129), &[1_000]), Err(VaultError::OtherScript(0)));
-    assert_eq!(check(&staking, 0, terms(99), &[1_000]), Err(VaultError::StakingTime(99)));
+    assert_eq!(
+        check(&staking, 0, terms(99), &[1_000]),
+        Err(VaultError::StakingTime { blocks: 99, least: 100, most: 64_000 })
+    );
     for fees in [&[][..], &[999], &[1_000, 1_000], &[2_000, 1_000], &[1_000; 9]] {
-        assert_eq!(check(&staking, 0, terms(128), fees), Err(VaultError::Ladder));
+        assert_eq!(check(&staking, 0, terms(128), fees), Err(VaultError::Ladder { least: Amount::from_sat(1_000) }));
     }
     assert!(matches!(
         check(&staking, 0, terms(128), &[90_000_000]),
@@ -192,7 +195,10 @@ fn an_output_is_a_vault_only_under_the_networks_own_rules() {
     ));
     let mut small = staking.clone();
     small.output[0].value = Amount::from_sat(49_999);
-    assert_eq!(check(&small, 0, terms(128), &[1_000]), Err(VaultError::Value(Amount::from_sat(49_999))));
+    assert_eq!(
+        check(&small, 0, terms(128), &[1_000]),
+        Err(VaultError::Value { value: Amount::from_sat(49_999), least: Amount::from_sat(50_000) })
+    );
     let mut coinbase = staking.clone();
     coinbase.input[0].previous_output = bitcoin::OutPoint::null();
     assert_eq!(check(&coinbase, 0, terms(128), &[1_000]), Err(VaultError::Coinbase));
@@ -249,12 +255,12 @@ fn r28_a_registration_counts_only_when_a_quorum_signed_every_transaction() {
         refused(&|r| r.unbonding = r.staking.clone()),
         RegistrationError::Vault(VaultError::OtherTransaction { .. })
     ));
-    assert!(matches!(refused(&|r| r.slashings = List::new()), RegistrationError::Vault(VaultError::Ladder)));
+    assert!(matches!(refused(&|r| r.slashings = List::new()), RegistrationError::Vault(VaultError::Ladder { .. })));
     assert!(matches!(
         refused(&|r| r.unbonding_slashings = List::new()),
         RegistrationError::Vault(VaultError::SlashingCount { given: 2, wanted: 4 })
     ));
-    assert!(matches!(refused(&|r| swap_slashings(r)), RegistrationError::Vault(VaultError::Ladder)));
+    assert!(matches!(refused(&|r| swap_slashings(r)), RegistrationError::Vault(VaultError::Ladder { .. })));
     assert_eq!(
         refused(&|r| r.slashings.as_mut_slice()[1].staker = r.slashings[0].staker),
         RegistrationError::Staker(1)

@@ -52,7 +52,7 @@ enum Action {
     /// Decide what only a person may decide about a signer that stopped or waits
     #[command(subcommand)]
     Signer(signer::Signer),
-    /// Look at vaults, and at the transactions that make and take them apart
+    /// Stake bitcoin, follow a vault's life, leave again; explain the transactions that make and take vaults apart
     #[command(subcommand)]
     Vault(Box<vault::Vault>),
     /// A covenant member's key in a process of its own
@@ -110,9 +110,15 @@ fn wait(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     runtime.context("cannot start the threads")?.block_on(work)
 }
 
-/// The error and its causes, without line breaks.
+/// The error and its causes, without line breaks, and without a cause that the error before it tells already.
 fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !told.last().is_some_and(|last| last.ends_with(&cause)) {
+            told.push(cause);
+        }
+    }
+    told.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What a node answered instead: its own reason when it gave one.
@@ -133,6 +139,12 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Command::command().debug_assert();
+    }
+
+    #[test]
+    fn an_error_is_one_line_that_says_nothing_twice() {
+        let error = anyhow::anyhow!("no number:\n  bad digit").context("is no genesis: no number:\n  bad digit");
+        assert_eq!(one_line(&error.context("genesis.json")), "genesis.json: is no genesis: no number: bad digit");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::operator::Operator;
 use crate::progress::{Seen, say, seconds, until};
 use crate::tools;
 use alloy::primitives::U256;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use bitcoin::{Amount, OutPoint, Txid};
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::{CaseView, OrderView};
@@ -83,8 +83,8 @@ pub async fn equivocation(devnet: &Devnet) -> anyhow::Result<Report> {
 }
 
 impl Scene<'_> {
-    /// The last unconvicted operator with a vault, and all others that nobody convicted. What remains must be enough to
-    /// go on.
+    /// The last unconvicted operator with an untouched vault, and all others that nobody convicted. What remains must be
+    /// enough to go on.
     pub(super) async fn choose(&self) -> anyhow::Result<(Operator, Vec<Operator>)> {
         let known = self.operators[0].client()?.operators().await?;
         let mut honest = Vec::new();
@@ -99,9 +99,14 @@ impl Scene<'_> {
             "only {} operators are not convicted, and with fewer than three others nothing is final any more; join {LATECOMER}, or reset and start anew",
             honest.len()
         );
-        let at = honest.iter().rposition(|operator| operator.files().vault().exists()).context("nobody has a vault")?;
-        let convict = honest.remove(at);
-        Ok((convict, honest))
+        let client = self.devnet.bitcoin()?;
+        for at in (0..honest.len()).rev() {
+            let Ok(vault) = self.vault(&honest[at]) else { continue };
+            if client.unspent(vault.outpoint, true).await?.is_some() {
+                return Ok((honest.remove(at), honest));
+            }
+        }
+        bail!("no unconvicted operator's first vault is untouched any more; reset, and start anew")
     }
 
     /// Runs the tool as a person would, and reads what it wrote.

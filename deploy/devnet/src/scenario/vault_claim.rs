@@ -6,6 +6,7 @@ use super::scene::Scene;
 use crate::constants::READY_DEADLINE;
 use crate::contracts;
 use crate::devnet::{Devnet, vault_of};
+use crate::operator::Operator;
 use crate::progress::{Seen, say, until};
 use crate::staking::Staker;
 use alloy::primitives::{Address, B256, Bytes};
@@ -33,12 +34,16 @@ pub async fn vault_claim(devnet: &Devnet) -> anyhow::Result<Report> {
         say(what);
         steps.push(Step { what, after: began.elapsed(), waited_for });
     };
-    let owner = scene.operators.last().context("a devnet has operators")?;
+    let teller = scene.operators.first().context("a devnet has operators")?;
+    let vaults = teller.client()?.vaults().await?;
+    let of = |operator: &Operator| {
+        let own = scene.vault(operator).ok()?.outpoint.to_string();
+        vaults.iter().any(|vault| vault.id == own && vault.status == "active").then_some(own)
+    };
+    let found = scene.operators.iter().rev().find_map(|operator| Some((operator, of(operator)?)));
+    let (owner, vault) = found.context("no operator's first vault is active any more; reset, and start anew")?;
     let registration = vault_of(owner)?.with_context(|| format!("{} has no vault", owner.name()))?;
     let client = owner.client()?;
-    let operator = owner.id()?.to_string();
-    let vault = client.vaults().await?.into_iter().find(|vault| vault.operator == operator && vault.status == "active");
-    let vault = vault.with_context(|| format!("{} has no active vault", owner.name()))?.id;
     let desk = Desk { scene: &scene, contract: devnet.bitcoin_vaults()?, vault: vault.clone() };
 
     let (claim, number) = desk.post(false).await?;

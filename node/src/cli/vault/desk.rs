@@ -1,7 +1,7 @@
 //! What every command of a staker needs: the network's terms, a node to ask, perhaps a key, and PSBTs in files.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -170,33 +170,45 @@ impl Desk {
     }
 }
 
-/// Signs with the key, takes the signature out of a signed PSBT, or writes the PSBT for the wallet; then the transaction is sent.
+/// Signs with the key, or takes the signature out of a signed PSBT, and sends the transaction; or writes the PSBT for the wallet. Says
+/// whether it was sent.
 pub async fn carry_out(
     request: &Request,
     wallet: Option<&Wallet>,
     (signed, out): (Option<&Path>, &Path),
     client: Option<Client>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let signature = match (wallet, signed) {
         (Some(wallet), _) => wallet.answer(request)?,
-        (None, Some(file)) => request.signature(&read_psbt(file)?)?,
+        (None, Some(file)) => request.signature(&read_psbt(file)?).with_context(|| file.display().to_string())?,
         (None, None) => {
             write_new(out, psbt::text(&request.psbt(None)).as_bytes())?;
-            println!("sign {} with your wallet, and run this again with --signed FILE", out.display());
-            return Ok(());
+            println!("Sign {} with your wallet, and run this again with --signed FILE", out.display());
+            return Ok(false);
         }
     };
     send(&request.complete(&signature), client).await
 }
 
-/// Sends a transaction, or prints it when nobody is named who could.
-pub async fn send(transaction: &palisade_bitcoin::Transaction, client: Option<Client>) -> anyhow::Result<()> {
-    match client {
-        Some(client) => println!("sent {}", client.send(transaction).await?),
-        None => println!("{}", palisade_bitcoin::transaction_hex(transaction)),
+/// Sends a transaction, or prints it when nobody is named who could; says whether it was sent.
+pub async fn send(transaction: &palisade_bitcoin::Transaction, client: Option<Client>) -> anyhow::Result<bool> {
+    let Some(client) = client else {
+        println!("{}", palisade_bitcoin::transaction_hex(transaction));
+        eprintln!("Nobody is named who could send it: --bitcoin-rpc or --config does, or any other way to a node.");
+        return Ok(false);
+    };
+    match client.send(transaction).await {
+        Ok(txid) => println!("sent {txid}"),
+        Err(error) if error.to_string().contains(STILL_LOCKED) => {
+            return Err(anyhow::Error::new(error).context("the lock has not run out yet"));
+        }
+        Err(error) => return Err(error.into()),
     }
-    Ok(())
+    Ok(true)
 }
+
+/// What Bitcoin Core says of an input whose relative lock (BIP-68) has not run out.
+const STILL_LOCKED: &str = "non-BIP68-final";
 
 pub fn read_psbt(path: &Path) -> anyhow::Result<palisade_bitcoin::Psbt> {
     let mut bytes = Vec::new();
@@ -211,6 +223,11 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     }
-    let mut file = File::create_new(path).with_context(|| path.display().to_string())?;
+    let mut file = File::create_new(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            anyhow::anyhow!("{} is there already: name another place with --out, or move it away", path.display())
+        }
+        _ => anyhow::Error::new(error).context(path.display().to_string()),
+    })?;
     file.write_all(bytes).and_then(|()| file.sync_all()).with_context(|| path.display().to_string())
 }

@@ -19,7 +19,7 @@ const TXID_DIGITS: usize = 64;
 
 #[derive(Debug, clap::Args)]
 pub struct Inspect {
-    /// Hex of a transaction, a file that holds such hex, `-` for standard input, or the id of one that Bitcoin Core is asked for
+    /// Hex of a transaction, a file that holds such hex, `-` for standard input, or the id of one, or of a vault, that Bitcoin Core is asked for
     #[arg(value_name = "TX_HEX|FILE|-|TXID")]
     transaction: String,
     /// Whose rules are asked for: bbn-1, bbn-test-5, a file of Babylon's versioned parameters, or a genesis of ours
@@ -55,10 +55,10 @@ impl Inspect {
         for previous in &self.previous {
             hints = hints.with_previous(&bytes_of(previous)?).context("--previous")?;
         }
-        let bytes = match (is_id(&self.transaction), &client) {
-            (true, Some(client)) => client.transaction_bytes(self.transaction.trim()).await?,
-            (true, None) => bail!("an id needs --bitcoin-rpc or --config, so that somebody can be asked"),
-            (false, _) => bytes_of(&self.transaction)?,
+        let bytes = match (id(&self.transaction), &client) {
+            (Some(id), Some(client)) => client.transaction_bytes(id).await?,
+            (Some(_), None) => bail!("an id needs --bitcoin-rpc or --config, so that somebody can be asked"),
+            (None, _) => bytes_of(&self.transaction)?,
         };
         if let Some(client) = &client {
             hints = with_parents(hints, client, &bytes).await?;
@@ -101,9 +101,12 @@ fn table(network: &str) -> anyhow::Result<Table> {
     }
 }
 
-fn is_id(given: &str) -> bool {
+/// The id that was given, be it a transaction's or, `txid:output`, a vault's.
+fn id(given: &str) -> Option<&str> {
     let given = given.trim();
-    given.len() == TXID_DIGITS && given.bytes().all(|digit| digit.is_ascii_hexdigit()) && !Path::new(given).exists()
+    let id = given.split_once(':').map_or(given, |(id, _)| id);
+    let is_id = id.len() == TXID_DIGITS && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+    (is_id && !Path::new(given).exists()).then_some(id)
 }
 
 fn bytes_of(given: &str) -> anyhow::Result<Vec<u8>> {
@@ -205,7 +208,9 @@ mod tests {
         assert_eq!(bytes_of("0200").unwrap(), [2, 0]);
         assert_eq!(bytes_of(file.to_str().unwrap()).unwrap(), [2, 0]);
         assert!(bytes_of("nowhere.hex").unwrap_err().to_string().contains("neither a file nor a transaction"));
-        assert!(is_id(&"0".repeat(64)) && !is_id(&"0".repeat(66)) && !is_id(&"g".repeat(64)));
+        let zeros = "0".repeat(64);
+        assert_eq!([id(&zeros), id(&format!("{zeros}:1"))], [Some(zeros.as_str()); 2]);
+        assert_eq!([id(&"0".repeat(66)), id(&"g".repeat(64)), id(":0")], [None; 3]);
         assert!(read(&[b'0'; 9][..], 8).is_err());
     }
 

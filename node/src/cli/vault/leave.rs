@@ -30,6 +30,8 @@ struct Way {
     core: Core,
 }
 
+const AFTER: &str = "then: palisade vault withdraw";
+
 #[derive(Debug, clap::Args)]
 pub struct Unbond {
     /// The vault, `txid:output`
@@ -42,7 +44,17 @@ impl Unbond {
     pub async fn act(self) -> anyhow::Result<()> {
         let desk = self.way.place.open().await?;
         let presigned = desk.presigned(&self.vault).await?;
-        self.way.carry_out(&desk.genesis, &Request::unbonding(&presigned)).await
+        let view = desk.view(&self.vault).await?;
+        match view.status.as_str() {
+            "verified" | "active" | "expired" => {}
+            "unbonding" => bail!("vault {} is unbonding already; {AFTER}", self.vault),
+            over => bail!("vault {} is {over}: there is nothing left to unbond", self.vault),
+        }
+        if self.way.carry_out(&desk.genesis, &Request::unbonding(&presigned)).await? {
+            let blocks = presigned.vault().terms().unbonding_time();
+            println!("Its coins are free {blocks} blocks after that one's; {AFTER}");
+        }
+        Ok(())
     }
 }
 
@@ -74,7 +86,13 @@ impl Withdraw {
             "slashed" => Request::change(vault, rung(&presigned, &view)?, to, fee)?,
             over => bail!("vault {} is {over}: there is nothing left in it", self.vault),
         };
-        self.way.carry_out(&desk.genesis, &request).await
+        if let ("verified" | "active" | "expired", Some(end)) = (view.status.as_str(), view.end) {
+            let now = desk.anchor().await?;
+            if now < end {
+                eprintln!("Its lock runs out at Bitcoin height {end}, now is {now}; unbonding may be faster.");
+            }
+        }
+        self.way.carry_out(&desk.genesis, &request).await.map(drop)
     }
 }
 
@@ -87,7 +105,7 @@ fn rung(presigned: &Presigned, view: &VaultView) -> anyhow::Result<usize> {
 }
 
 impl Way {
-    async fn carry_out(&self, genesis: &palisade_types::genesis::Genesis, request: &Request) -> anyhow::Result<()> {
+    async fn carry_out(&self, genesis: &palisade_types::genesis::Genesis, request: &Request) -> anyhow::Result<bool> {
         let wallet = self.signing.wallet(genesis)?;
         carry_out(request, wallet.as_ref(), (self.signed.as_deref(), &self.out), self.core.client()?).await
     }

@@ -89,5 +89,21 @@ fn table(vault: &VaultView) -> Vec<(&'static str, String)> {
     rows.extend(vault.providers.iter().map(|provider| ("provider", provider.clone())));
     let more = [("grows out of", &vault.parent), ("spent by", &vault.transaction), ("satoshis taken", &vault.taken)];
     rows.extend(more.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    rows.extend(next(vault).map(|next| ("next", next)));
     rows
+}
+
+/// What its staker can do now.
+fn next(vault: &VaultView) -> Option<String> {
+    let end = vault.end.map_or_else(|| "its end".to_owned(), |end| format!("Bitcoin height {end}"));
+    match vault.status.as_str() {
+        "verified" => Some("palisade vault send locks its coins, unless they are locked".to_owned()),
+        "active" => Some(format!("palisade vault unbond to leave early, or withdraw from {end} on")),
+        "expired" => Some(format!("palisade vault withdraw from {end} on")),
+        "unbonding" => Some("palisade vault withdraw once the unbonding time is over".to_owned()),
+        "slashed" => {
+            Some("palisade vault withdraw takes what the slash left, once the unbonding time is over".to_owned())
+        }
+        _ => None,
+    }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use palisade_bitcoin::plan::{self, Plan};
 use palisade_bitcoin::psbt::{self, Request};
+use palisade_bitcoin::registration::Presigned;
+use palisade_bitcoin::{Psbt, Transaction};
 
 use super::core::Core;
 use super::desk::{Desk, Where, read_psbt, send, write_new};
@@ -91,12 +93,22 @@ impl Register {
 
 fn read(dir: &Path, desk: &Desk) -> anyhow::Result<Plan> {
     let path = dir.join(PLAN);
-    let length = std::fs::metadata(&path).with_context(|| path.display().to_string())?.len();
+    let length = std::fs::metadata(&path);
+    let length =
+        length.with_context(|| format!("no plan of palisade vault stake or expand in {}", dir.display()))?.len();
     if length > 2 * plan::MAX_PLAN_BYTES as u64 + 16 {
         bail!("{} is too large for a plan", path.display());
     }
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     Plan::read(&parse_hex_bytes(&text)?, &desk.versions).with_context(|| path.display().to_string())
+}
+
+fn signed(presigned: &Presigned, psbt: Psbt) -> anyhow::Result<Transaction> {
+    let Some(request) = Request::expansion(presigned.draft()) else {
+        return Ok(plan::finished(psbt, presigned.vault())?);
+    };
+    let funding = psbt::funding_witness(presigned.draft(), &psbt)?;
+    presigned.expand(&request.signature(&psbt)?, funding).context("the ledger shows no expansion")
 }
 
 /// Locks the coins, after a look at the ledger: the covenant must have signed.
@@ -118,14 +130,10 @@ impl Send {
         let desk = self.place.open().await?;
         let presigned = desk.presigned(&self.vault).await?;
         let psbt = read_psbt(&self.signed)?;
-        let transaction = match Request::expansion(presigned.draft()) {
-            None => plan::finished(psbt, presigned.vault())?,
-            Some(request) => {
-                let funding = psbt::funding_witness(presigned.draft(), &psbt)?;
-                let staker = request.signature(&psbt)?;
-                presigned.expand(&staker, funding).context("the ledger shows no expansion")?
-            }
-        };
-        send(&transaction, self.core.client()?).await
+        let transaction = signed(&presigned, psbt).with_context(|| self.signed.display().to_string())?;
+        if send(&transaction, self.core.client()?).await? {
+            println!("It counts once its block is deep enough: palisade vault status {}", self.vault);
+        }
+        Ok(())
     }
 }

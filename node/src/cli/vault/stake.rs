@@ -83,8 +83,19 @@ impl Stake {
         let client = self.core.client()?.context("--bitcoin-rpc or --config is missing: coins are looked for there")?;
         let tip = client.info().await?.blocks;
         let found = client.coins(&wallet.script_pubkey()).await?;
-        let coins: Vec<Coin> = found.into_iter().filter(|found| found.is_ripe(tip)).map(|found| found.coin).collect();
+        let mut coins: Vec<Coin> = Vec::new();
+        for found in found.into_iter().filter(|found| found.is_ripe(tip)) {
+            // What the mempool spends already would conflict.
+            if client.unspent(found.coin.outpoint, true).await?.is_some() {
+                coins.push(found.coin);
+            }
+        }
         let (mut plan, staking) = choice.paid(wallet, &coins, amount, self.terms.fee_rate)?;
+        let acceptance = client.test(&staking).await?;
+        if !acceptance.allowed {
+            // Told before anybody presigns what could never be locked.
+            bail!("Bitcoin would not take the staking transaction: {}", acceptance.reason.unwrap_or_default());
+        }
         plan.sign(wallet);
         let id = desk.register(plan.registration(None, &desk.versions)?, self.terms.deadline).await?;
         send(&staking, Some(client)).await?;
@@ -122,6 +133,10 @@ impl Expand {
         let desk = self.place.open().await?;
         let wallet = self.signing.wallet(&desk.genesis)?;
         let parent = desk.registration(&self.vault).await?;
+        let status = desk.view(&self.vault).await?.status;
+        if status != "active" {
+            bail!("vault {} is {status}; only an active one can grow", self.vault);
+        }
         let old = desk.presigned(&self.vault).await?;
         let client =
             self.core.client()?.context("--bitcoin-rpc or --config is missing: the coin is looked for there")?;
@@ -166,6 +181,7 @@ impl Terms {
 fn describe(desk: &Desk, choice: &Choice) -> anyhow::Result<()> {
     let address = choice.address(network(&desk.genesis.bitcoin_genesis)?);
     println!("address         {address}");
+    println!("at least        {} satoshis", choice.least().to_sat());
     if let Some(descriptors) = choice.descriptors() {
         println!("descriptor      {}", descriptors.staking);
         println!("after unbonding {}", descriptors.unbonding);
@@ -180,7 +196,7 @@ fn describe(desk: &Desk, choice: &Choice) -> anyhow::Result<()> {
 /// The plan, and one PSBT for each signature it needs.
 fn lay_out(plan: &Plan, out: &Path) -> anyhow::Result<()> {
     if out.join(PLAN).exists() {
-        bail!("{} holds a plan already", out.display());
+        bail!("{} holds a plan already: name another folder with --out", out.display());
     }
     for (index, request) in plan.requests().iter().enumerate() {
         write_new(&out.join(format!("slashing-{index}.psbt")), psbt::text(&request.psbt(None)).as_bytes())?;
