@@ -253,6 +253,87 @@ async fn await_allocation_delay(provider: &DynProvider, core: &EigenLayer, opera
     bail!("{operator} has no allocation delay: it is no operator")
 }
 
+/// Queues a withdrawal of some of an account's own deposit: its operator loses these shares at once, and they stay slashable for
+/// [`WITHDRAWAL_DELAY_BLOCKS`].
+///
+/// # Errors
+///
+/// The chain refuses the transaction.
+pub async fn queue_withdrawal(
+    endpoint: &str,
+    core: &EigenLayer,
+    staker: &PrivateKeySigner,
+    shares: U256,
+) -> anyhow::Result<()> {
+    let sender = Sender::new(endpoint, staker)?;
+    let mut plan = sender.plan().await?;
+    let call = DelegationManager::queueWithdrawalsCall {
+        params: vec![DelegationManager::QueuedWithdrawalParams {
+            strategies: vec![core.strategy],
+            depositShares: vec![shares],
+            withdrawer: staker.address(),
+        }],
+    };
+    plan.call("queueWithdrawals", core.delegation_manager, &call);
+    sender.send(plan).await?;
+    Ok(())
+}
+
+/// Completes the account's only queued withdrawal; the answer is what it received, in the token's smallest units.
+///
+/// # Errors
+///
+/// There is no such withdrawal, or it is too early.
+pub async fn complete_withdrawal(endpoint: &str, core: &EigenLayer, staker: &PrivateKeySigner) -> anyhow::Result<U256> {
+    let sender = Sender::new(endpoint, staker)?;
+    let manager = DelegationManager::new(core.delegation_manager, &sender.provider);
+    let queued = manager.getQueuedWithdrawals(staker.address()).call().await?.withdrawals;
+    let [withdrawal] = <[_; 1]>::try_from(queued).ok().context("not one queued withdrawal")?;
+    let token = DevToken::new(core.token, &sender.provider);
+    let before = token.balanceOf(staker.address()).call().await?;
+    let mut plan = sender.plan().await?;
+    let tokens = vec![core.token];
+    let call = DelegationManager::completeQueuedWithdrawalCall { withdrawal, tokens, receiveAsTokens: true };
+    plan.call("completeQueuedWithdrawal", core.delegation_manager, &call);
+    sender.send(plan).await?;
+    Ok(token.balanceOf(staker.address()).call().await? - before)
+}
+
+/// Shares in the queue that a slash of the operator still reaches.
+///
+/// # Errors
+///
+/// The chain does not answer.
+pub async fn slashable_in_queue(
+    provider: &impl Provider,
+    core: &EigenLayer,
+    operator: Address,
+) -> anyhow::Result<U256> {
+    let manager = DelegationManager::new(core.delegation_manager, provider);
+    Ok(manager.getSlashableSharesInQueue(operator, core.strategy).call().await?)
+}
+
+/// What the core's own view said at block `block` that operator set 0 of `adapter` can still take at block `future`, whatever the
+/// operator does meanwhile, in shares.
+///
+/// # Errors
+///
+/// The chain does not answer.
+pub async fn slashable_from(
+    provider: &impl Provider,
+    core: &EigenLayer,
+    operator: Address,
+    adapter: Address,
+    block: u64,
+    future: u64,
+) -> anyhow::Result<U256> {
+    let set = IAllocationManager::OperatorSet { avs: adapter, id: 0 };
+    let manager = IAllocationManager::new(core.allocation_manager, provider);
+    let asked = manager.getMinimumSlashableStake(set, vec![operator], vec![core.strategy], u32::try_from(future)?);
+    let stakes = asked.block(block.into()).call().await?;
+    stakes.first().and_then(|row| row.first()).copied().context("the core answered without a stake")
+}
+
 /// What the core's own view says that operator set 0 of `adapter` can take from the operator now, in shares.
 ///
 /// # Errors
@@ -264,13 +345,8 @@ pub async fn slashable(
     operator: Address,
     adapter: Address,
 ) -> anyhow::Result<U256> {
-    let block = u32::try_from(provider.get_block_number().await?)?;
-    let set = IAllocationManager::OperatorSet { avs: adapter, id: 0 };
-    let stakes = IAllocationManager::new(core.allocation_manager, provider)
-        .getMinimumSlashableStake(set, vec![operator], vec![core.strategy], block)
-        .call()
-        .await?;
-    stakes.first().and_then(|row| row.first()).copied().context("the core answered without a stake")
+    let now = provider.get_block_number().await?;
+    slashable_from(provider, core, operator, adapter, now, now).await
 }
 
 /// Creation codes by the name of the crate's module, in the order of [`NAMES`].
@@ -441,6 +517,23 @@ mod bindings {
             function delegatedTo(address staker) external view returns (address);
             function registerAsOperator(address approver, uint32 allocationDelay, string metadataURI) external;
             function delegateTo(address operator, SignatureWithExpiry approval, bytes32 salt) external;
+            struct QueuedWithdrawalParams { address[] strategies; uint256[] depositShares; address withdrawer; }
+            struct Withdrawal {
+                address staker;
+                address delegatedTo;
+                address withdrawer;
+                uint256 nonce;
+                uint32 startBlock;
+                address[] strategies;
+                uint256[] scaledShares;
+            }
+            function queueWithdrawals(QueuedWithdrawalParams[] params) external returns (bytes32[]);
+            function getQueuedWithdrawals(address staker)
+                external
+                view
+                returns (Withdrawal[] withdrawals, uint256[][] shares);
+            function completeQueuedWithdrawal(Withdrawal withdrawal, address[] tokens, bool receiveAsTokens) external;
+            function getSlashableSharesInQueue(address operator, address strategy) external view returns (uint256);
         }
         #[sol(rpc)]
         contract IAllocationManager {

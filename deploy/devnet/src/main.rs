@@ -97,6 +97,14 @@ enum Scenario {
     VaultExpansion,
     /// A vault's time runs out: it weighs nothing, stays locked, and is withdrawn by its timelock
     VaultExpiry,
+    /// An attestation key signs twice: EigenLayer takes the agreed part of its stake. Convicts somebody
+    SlashPair,
+    /// An operator deallocates: it stops counting in time, and is slashed while the protocol lets it. Convicts somebody
+    Deallocation,
+    /// A staker withdraws: the queue is slashed too, and pays out what is left. Convicts somebody
+    WithdrawalQueue,
+    /// A slash takes less than was asked, and that is what is booked. Convicts somebody
+    PartialSlash,
     /// Ethereum takes back a deposit before it was final; no ledger ever saw it
     EthereumReorg,
     /// Ethereum endpoints lie: of three one is outvoted and named, of two none is believed
@@ -173,6 +181,10 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::VaultUnbondingRace => println!("{}\n", scenario::vault_unbonding_race(devnet).await?),
         Scenario::VaultExpansion => println!("{}\n", scenario::vault_expansion(devnet).await?),
         Scenario::VaultExpiry => println!("{}\n", scenario::vault_expiry(devnet).await?),
+        Scenario::SlashPair => println!("{}\n", scenario::slash_pair(devnet).await?),
+        Scenario::Deallocation => println!("{}\n", scenario::deallocation(devnet).await?),
+        Scenario::WithdrawalQueue => println!("{}\n", scenario::withdrawal_queue(devnet).await?),
+        Scenario::PartialSlash => println!("{}\n", scenario::partial_slash(devnet).await?),
         Scenario::EthereumReorg => println!("{}\n", scenario::ethereum_reorg(devnet).await?),
         Scenario::RpcDisagreement => println!("{}\n", scenario::rpc_disagreement(devnet).await?),
         Scenario::Quiet { seconds } => {

@@ -1,15 +1,20 @@
 //! The scenarios: what must come true after a fault, and what must not without one. Everything is asserted against the
 //! nodes' own ledgers and the chains' own views; an error is a scenario that failed.
 //!
-//! A file per scenario; [`report`] is what each gives back, `scene` what they share, `vaults` what those of a vault's life share.
+//! A file per scenario; [`report`] is what each gives back, `scene` what they share, `vaults` what those of a vault's life share,
+//! `stake` those of restaked ether.
 
 mod bitcoin_reorg;
+mod deallocation;
 mod equivocation;
 mod ethereum_reorg;
+mod partial_slash;
 mod quiet;
 pub mod report;
 mod rpc_disagreement;
 mod scene;
+mod slash_pair;
+mod stake;
 mod vault_claim;
 mod vault_expansion;
 mod vault_expiry;
@@ -18,15 +23,20 @@ mod vault_slashed;
 mod vault_unbonding_race;
 mod vaults;
 mod wallet;
+mod withdrawal_queue;
 
 pub use bitcoin_reorg::{bitcoin_deep_reorg, bitcoin_reorg};
+pub use deallocation::deallocation;
 pub use equivocation::equivocation;
 pub use ethereum_reorg::ethereum_reorg;
+pub use partial_slash::partial_slash;
 pub use quiet::quiet;
 pub use rpc_disagreement::rpc_disagreement;
+pub use slash_pair::slash_pair;
 pub use vault_claim::vault_claim;
 pub use vault_expansion::vault_expansion;
 pub use vault_expiry::vault_expiry;
 pub use vault_life::vault_life;
 pub use vault_slashed::vault_slashed;
 pub use vault_unbonding_race::vault_unbonding_race;
+pub use withdrawal_queue::withdrawal_queue;
