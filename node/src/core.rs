@@ -922,7 +922,7 @@ impl Core {
         self.want_missing();
         self.say_again();
         self.sessions.settle(now, &self.ledger);
-        for asked in self.sessions.repeated() {
+        for asked in self.sessions.repeated(&self.ledger) {
             self.ask_covenant(asked);
         }
         self.proceed();

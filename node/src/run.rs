@@ -737,9 +737,9 @@ impl Actor {
     /// Asks the covenant's member among us. When he has too much to do, or there is none, others answer, and the core asks again.
     fn presign(&self, asked: sessions::Asked) {
         let (ledger, chain) = (self.core.ledger(), self.core.genesis().chain_id());
-        let sessions::Asked { registration, parent } = asked;
+        let sessions::Asked { registration, parent, registered } = asked;
         if let Some(keys) = ledger.operator(&registration.operator).and_then(|operator| operator.keys_now()) {
-            drop(self.presign.try_send(Asked { chain, provider: keys.eots, registration, parent }));
+            drop(self.presign.try_send(Asked { chain, provider: keys.eots, registration, parent, registered }));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Vault registrations that wait for the covenant: opened by whoever hands one in, known to every operator by gossip,
-//! closed when the vault is in the ledger, the ledger would not take it any more, or nobody could sign for too long.
+//! closed when the vault is in the ledger, the ledger would not take it any more, or nobody could sign for too long. An expansion's
+//! stays open until its first input is signed as well, for which its members wait until the ledger holds it.
 //!
 //! A session is named by the registration, not by the vault: a stranger's copy with a false block or another operator is a session
 //! of its own, which no honest member answers and which keeps nobody from the true one.
@@ -47,6 +48,8 @@ pub struct Asked {
     pub registration: VaultRegistration,
     /// What the ledger holds of the vault that it expands.
     pub parent: Option<VaultRegistration>,
+    /// Whether the ledger holds this very registration, so that an expansion's first input may be signed (R27).
+    pub registered: bool,
 }
 
 /// What a covenant member's answer did.
@@ -119,7 +122,7 @@ impl Sessions {
             return Err(refused("the coin that pays for the expansion is a vault"));
         }
         let session = Session { presigning, since: now };
-        let asked = session.asked();
+        let asked = session.asked(ledger);
         self.open.insert(name, session);
         Ok(Some(asked))
     }
@@ -140,11 +143,11 @@ impl Sessions {
 
     /// What should be said again: a part of all at a time, in turn, so that some that nobody signs keep no other one from
     /// being heard.
-    pub fn repeated(&mut self) -> Vec<Asked> {
+    pub fn repeated(&mut self, ledger: &Ledger) -> Vec<Asked> {
         let mut open: Vec<&Session> = self.open.values().collect();
         open.sort_by_key(|session| session.since);
         let (part, next) = in_turn(&open, self.turn, REPEATED);
-        let asked = part.into_iter().map(|session| session.asked()).collect();
+        let asked = part.into_iter().map(|session| session.asked(ledger)).collect();
         self.turn = next;
         asked
     }
@@ -161,9 +164,11 @@ impl Sessions {
 }
 
 impl Session {
-    fn asked(&self) -> Asked {
+    fn asked(&self, ledger: &Ledger) -> Asked {
         let (registration, parent) = (self.presigning.registration().clone(), self.presigning.parent().cloned());
-        Asked { registration, parent }
+        let known = ledger.vault(&self.presigning.draft().id());
+        let registered = known.is_some_and(|known| known.registration.bare() == registration);
+        Asked { registration, parent, registered }
     }
 }
 

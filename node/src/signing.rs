@@ -147,11 +147,12 @@ async fn presign_one(
     member: &Member,
     bitcoin: &Bitcoin,
     asked: &Asked,
-    answered: &mut BTreeMap<Hash, Presigned>,
+    answered: &mut BTreeMap<(Hash, bool), Presigned>,
 ) -> Option<Presigned> {
     let registration = &asked.registration;
+    let releases = asked.registered && registration.expansion.is_some();
     let name = registration.endorsement(bitcoin.versions().chain());
-    if let Some(presigned) = answered.get(&name) {
+    if let Some(presigned) = answered.get(&(name, releases)) {
         return Some(presigned.clone());
     }
     let header = match &registration.inclusion {
@@ -161,14 +162,18 @@ async fn presign_one(
             Some(header.inspect_err(|error| tracing::info!(%error, "cannot presign a vault yet")).ok()?)
         }
     };
-    match member.presign(registration, asked.parent.as_ref(), header.as_ref(), bitcoin.versions()) {
+    let answer = match releases {
+        true => member.release(registration, asked.parent.as_ref(), bitcoin.versions()),
+        false => member.presign(registration, asked.parent.as_ref(), header.as_ref(), bitcoin.versions()),
+    };
+    match answer {
         Ok(answer) => {
             tracing::info!(registration = %name, "presigned a vault as a member of the covenant");
             let presigned = Presigned { registration: name, answer };
             if answered.len() >= MAX_ANSWERED {
                 answered.pop_first();
             }
-            answered.insert(name, presigned.clone());
+            answered.insert((name, releases), presigned.clone());
             Some(presigned)
         }
         Err(error) => {

@@ -716,8 +716,11 @@ impl Operator {
         let bitcoin = &self.chains[&ChainKind::Bitcoin];
         let header = asked.registration.inclusion.as_ref().and_then(|inclusion| bitcoin.header(inclusion.height));
         let member = self.member.as_ref()?;
-        let answer =
-            member.presign(&asked.registration, asked.parent.as_ref(), header.as_ref(), &self.versions).ok()?;
+        let (registration, parent) = (&asked.registration, asked.parent.as_ref());
+        let answer = match asked.registered && registration.expansion.is_some() {
+            true => member.release(registration, parent, &self.versions).ok()?,
+            false => member.presign(registration, parent, header.as_ref(), &self.versions).ok()?,
+        };
         let registration = asked.registration.endorsement(self.versions.chain());
         Some(Presigned { registration, answer })
     }

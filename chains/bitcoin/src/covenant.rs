@@ -1,9 +1,12 @@
 //! The session in which the covenant signs before a vault counts.
 //!
 //! A member checks the whole registration himself and then answers once: a plain signature on the unbonding transaction,
-//! one on the registration itself (which binds operator and block), for an expansion one on its first input, and for each
+//! one on the registration itself (which binds operator and block), and for each
 //! slashing transaction and each finality provider an adaptor signature, which becomes a signature only with the provider's secret. So the covenant can neither slash an honest provider's stakers nor be asked to
 //! answer an equivocation. [`Presigning`] collects answers, believes none, and says when there are enough.
+//!
+//! The first input of an expansion he signs later, when the ledger holds the presigned registration ([`Member::release`]). A signature
+//! on it that nobody had registered would convict him (R27), and whoever has it can show it at once.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +34,7 @@ pub struct Answer {
     pub slashings: List<List<CovenantAdaptor, MAX_PROVIDERS>, { 2 * MAX_RUNGS }>,
     /// His signature on the registration: [`VaultRegistration::endorsement`].
     pub endorsement: SchnorrSignature,
-    /// His signature on an expansion's first input, when he is in the parent's covenant too.
+    /// His signature on an expansion's first input, when the ledger holds it and he is in the parent's covenant too.
     pub expansion: Option<SchnorrSignature>,
 }
 
@@ -97,10 +100,30 @@ impl Member {
             draft.check_inclusion(header.ok_or(RegistrationError::Unseen)?)?;
         }
         member(draft.vault(), &witness::name(&self.key()))?;
-        Ok(self.sign(&draft))
+        Ok(self.sign(&draft, false))
     }
 
-    fn sign(&self, draft: &Draft) -> Answer {
+    /// The same, and for an expansion a signature on its first input as well: only when the member's own ledger holds this very
+    /// registration, and so for good.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::presign`].
+    pub fn release(
+        &self,
+        registration: &VaultRegistration,
+        parent: Option<&VaultRegistration>,
+        versions: &Versions,
+    ) -> Result<Answer, RegistrationError> {
+        let draft = Draft::check(registration, parent, versions)?;
+        member(draft.vault(), &witness::name(&self.key()))?;
+        match draft.inclusion() {
+            Some(_) => Err(RegistrationError::Unseen), // nothing is to be released
+            None => Ok(self.sign(&draft, true)),
+        }
+    }
+
+    fn sign(&self, draft: &Draft, releases: bool) -> Answer {
         let vault = draft.vault();
         let first_input = |expansion: &CheckedExpansion| {
             member(expansion.parent(), &witness::name(&self.key())).ok()?;
@@ -123,7 +146,7 @@ impl Member {
             unbonding: witness::sign(&self.secret, vault.unbonding_sighash()),
             slashings: List::try_from(slashings).expect("a vault has no more slashing transactions than a list"),
             endorsement: witness::sign(&self.secret, draft.endorsement().as_bytes()),
-            expansion: draft.expansion().and_then(first_input),
+            expansion: draft.expansion().filter(|_| releases).and_then(first_input),
         }
     }
 }
@@ -183,12 +206,13 @@ impl Presigning {
         &self.draft
     }
 
-    /// Takes one member's answer after checking every signature in it. A second answer of a member replaces his first.
+    /// Takes one member's answer after checking every signature in it. A second answer of a member replaces his first; what he
+    /// released stays so.
     ///
     /// # Errors
     ///
     /// [`RegistrationError`]: the answer counts for nothing; the session goes on.
-    pub fn take(&mut self, answer: Answer) -> Result<Progress, RegistrationError> {
+    pub fn take(&mut self, mut answer: Answer) -> Result<Progress, RegistrationError> {
         let vault = self.draft.vault();
         let key = member(vault, &answer.member)?;
         if !witness::verify(&key, vault.unbonding_sighash(), &answer.unbonding) {
@@ -204,18 +228,20 @@ impl Presigning {
             return Err(RegistrationError::Endorsement(answer.member));
         }
         self.check_first_input(&answer)?;
+        let before = self.answers.get(&answer.member).and_then(|before| before.expansion);
+        answer.expansion = answer.expansion.or(before);
         self.answers.insert(answer.member, answer);
         Ok(self.progress())
     }
 
-    /// Who is in the parent's covenant signs its coins away; who is not, and whoever answers anything else, does not.
+    /// Who is in the parent's covenant may sign its coins away; who is not, and whoever answers anything else, does not.
     fn check_first_input(&self, answer: &Answer) -> Result<(), RegistrationError> {
         let wrong = RegistrationError::FirstInput(answer.member);
         let expansion = self.draft.expansion();
         let signer =
             expansion.and_then(|expansion| Some((expansion, member(expansion.parent(), &answer.member).ok()?)));
         match (signer, &answer.expansion) {
-            (None, None) => Ok(()),
+            (_, None) => Ok(()),
             (Some((expansion, key)), Some(signature)) if witness::verify(&key, expansion.sighash(), signature) => {
                 Ok(())
             }
@@ -226,16 +252,20 @@ impl Presigning {
     /// How far the session has come.
     pub fn progress(&self) -> Progress {
         let quorum = self.draft.vault().terms().quorum();
-        let moving = self.answers.values().filter(|answer| answer.expansion.is_some()).count();
-        let old_quorum = self.draft.expansion().map_or(0, |expansion| expansion.parent().terms().quorum());
         match self.answers.len() {
             signed if signed < usize::from(quorum) => Progress::Waiting { signed, quorum },
-            _ if moving < usize::from(old_quorum) => Progress::Waiting { signed: moving, quorum: old_quorum },
             _ => Progress::Complete,
         }
     }
 
-    /// The whole registration, with every answer that came.
+    /// Whether enough of the parent's covenant let its coins go into this expansion.
+    fn is_released(&self) -> bool {
+        let released = self.answers.values().filter(|answer| answer.expansion.is_some()).count();
+        let quorum = self.draft.expansion().map(|expansion| expansion.parent().terms().quorum());
+        quorum.is_some_and(|quorum| released >= usize::from(quorum))
+    }
+
+    /// The whole registration, with every answer that came; of an expansion with its first input signed as soon as it is by enough.
     ///
     /// # Errors
     ///
@@ -248,7 +278,7 @@ impl Presigning {
         };
         whole.unbonding_covenant = signatures(|answer| Some(answer.unbonding))?;
         whole.endorsements = signatures(|answer| Some(answer.endorsement))?;
-        if let Some(expansion) = &mut whole.expansion {
+        if let Some(expansion) = whole.expansion.as_mut().filter(|_| self.is_released()) {
             expansion.covenant = signatures(|answer| answer.expansion)?;
         }
         let staked = whole.slashings.len();

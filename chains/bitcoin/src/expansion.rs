@@ -308,11 +308,15 @@ pub fn write(parent: VaultId, funding: &FundingCoin) -> Result<Expansion, Malfor
 
 impl Presigned {
     /// The expansion's transaction with both witnesses: the staker's signature and exactly a quorum of the parent's covenant's
-    /// on input 0, and whatever spends the funding coin. `None` when this is no expansion, or comes from [`Presigned::held`].
+    /// on input 0, and whatever spends the funding coin. `None` when this is no expansion, comes from [`Presigned::held`], or its covenant
+    /// has not released it yet.
     pub fn expand(&self, staker: &SchnorrSignature, funding: Witness) -> Option<Transaction> {
         let expansion = self.draft().expansion()?;
         let parent = expansion.parent();
         let quorum = usize::from(parent.terms().quorum());
+        if self.first_input().len() < quorum {
+            return None;
+        }
         let signatures: BTreeMap<_, _> =
             self.first_input().iter().take(quorum).map(|(member, signature)| (*member, *signature)).collect();
         let mut transaction = expansion.transaction().clone();

@@ -445,13 +445,13 @@ fn check_endorsements(draft: &Draft, signatures: &[CovenantSignature]) -> Result
     Ok(signed.into_keys().collect())
 }
 
-/// The parent's covenant, under the parent's terms, let its coins go into this vault.
+/// The parent's covenant, under the parent's terms, let its coins go into this vault; nobody has, as long as it is not registered.
 fn check_first_input(
     draft: &Draft,
     registration: &VaultRegistration,
 ) -> Result<BTreeMap<SchnorrKey, SchnorrSignature>, RegistrationError> {
     match (&draft.expansion, &registration.expansion) {
-        (Some(checked), Some(expansion)) => {
+        (Some(checked), Some(expansion)) if !expansion.covenant.is_empty() => {
             check_signatures(checked.parent(), &expansion.covenant, checked.sighash(), RegistrationError::FirstInput)
         }
         _ => Ok(BTreeMap::new()),

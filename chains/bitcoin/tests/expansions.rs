@@ -6,7 +6,7 @@ mod stake;
 use bitcoin::hashes::Hash as _;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Witness};
-use palisade_bitcoin::covenant::Presigning;
+use palisade_bitcoin::covenant::{Presigning, Progress};
 use palisade_bitcoin::expansion::{self, ExpansionError, FundingCoin};
 use palisade_bitcoin::registration::{Draft, Presigned, RegistrationError};
 use palisade_bitcoin::staker::StakerError;
@@ -279,7 +279,7 @@ fn an_expansion_into_newer_terms_needs_the_old_quorum_in_the_new_covenant() {
         grown.check(&draft)?;
         let mut session = Presigning::open(&draft, Some(&grown.parent), &grown.versions).unwrap();
         for member in grown.people.members.iter().rev() {
-            let answer = member.presign(&draft, Some(&grown.parent), None, &grown.versions).unwrap();
+            let answer = member.release(&draft, Some(&grown.parent), &grown.versions).unwrap();
             session.take(answer).unwrap();
         }
         let whole = session.finish(&grown.versions).unwrap();
@@ -294,6 +294,36 @@ fn an_expansion_into_newer_terms_needs_the_old_quorum_in_the_new_covenant() {
     assert_eq!(check(2), Ok(()));
     let refused = ExpansionError::Covenant { common: 1, quorum: 2 };
     assert_eq!(check(1), Err(RegistrationError::Expansion(refused)));
+}
+
+/// A signature on the first input that nobody has registered would convict its signer: first the row, then the signature.
+#[test]
+fn r27_a_member_signs_an_expansions_first_input_only_when_the_ledger_holds_it() {
+    let grown = Grown::new(3, 2, 1);
+    let draft = grown.draft(&grown.transaction(true));
+    let (parent, versions) = (Some(&grown.parent), &grown.versions);
+    let mut session = Presigning::open(&draft, parent, versions).unwrap();
+    let mut progress = Vec::new();
+    for member in &grown.people.members[..2] {
+        let answer = member.presign(&draft, parent, None, versions).unwrap();
+        assert_eq!(answer.expansion, None);
+        progress.push(session.take(answer).unwrap());
+    }
+    assert_eq!(progress, [Progress::Waiting { signed: 1, quorum: 2 }, Progress::Complete]);
+    let presigned = session.finish(versions).unwrap();
+    assert!(presigned.expansion.as_ref().unwrap().covenant.is_empty());
+    let child = Presigned::check(&presigned, parent, versions).unwrap();
+    assert_eq!(grown.people.wallet.expand(&child), Err(StakerError::NoExpansion), "nobody can complete it");
+    // Registered: one release is not enough, and an older answer takes none back.
+    session.take(grown.people.members[0].release(&draft, parent, versions).unwrap()).unwrap();
+    session.take(grown.people.members[0].presign(&draft, parent, None, versions).unwrap()).unwrap();
+    assert!(session.finish(versions).unwrap().expansion.unwrap().covenant.is_empty());
+    session.take(grown.people.members[2].release(&draft, parent, versions).unwrap()).unwrap();
+    let released = session.finish(versions).unwrap();
+    assert_eq!((released.bare(), released.expansion.as_ref().unwrap().covenant.len()), (presigned.bare(), 2));
+    let child = Presigned::check(&released, parent, versions).unwrap();
+    let complete = grown.people.wallet.expand(&child).unwrap();
+    assert!(core_accepts(&complete, child.draft().expansion().unwrap().spent()));
 }
 
 #[test]
@@ -313,10 +343,6 @@ fn r28_a_block_holds_an_expansion_only_with_the_parents_quorum_on_its_first_inpu
     let member = whole.expansion.as_ref().unwrap().covenant[0].member;
     let other = whole.unbonding_covenant[0].signature;
     assert_eq!(refused(&|e| e.covenant.as_mut_slice()[0].signature = other), RegistrationError::FirstInput(member));
-    let mut session = Presigning::open(&draft, parent, &grown.versions).unwrap();
-    let mut silent = grown.people.members[0].presign(&draft, parent, None, &grown.versions).unwrap();
-    silent.expansion = None;
-    assert!(matches!(session.take(silent), Err(RegistrationError::FirstInput(_))), "a member of both signs both");
     // What the ledger holds can be slashed without the parent at hand.
     let held = Presigned::held(&whole, &grown.versions).unwrap();
     assert_eq!(held.vault(), &grown.child(&grown.transaction(true)));

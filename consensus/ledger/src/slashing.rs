@@ -2,6 +2,7 @@
 //! operator who committed it.
 
 use crate::state::State;
+use crate::vaults;
 use palisade_crypto::eots;
 use palisade_types::chain::ChainKind;
 use palisade_types::position::{Position, PositionId, StakeSource, mul_div};
@@ -50,19 +51,18 @@ pub(crate) fn is_takeable(position: &Position, now: u64) -> bool {
     left > 0 && (position.member || now <= position.slashable_until)
 }
 
-/// One order per vault that is not over and that the exposed key, if it is known, unlocks.
+/// One order per vault that is not over and that the exposed key, if it is known, unlocks. No more than a case can hold were
+/// registered, but for expansions that a reorganisation brings back (R30).
 fn on_bitcoin(state: State<'_>, operator: &OperatorId, exposed: Option<[u8; 32]>) -> Vec<SlashOrder> {
     let key = exposed
         .and_then(|secret| eots::SecretKey::from_bytes(&secret).ok())
         .map(|secret| SchnorrKey::new(secret.public().to_bytes()));
     let unlocks = |vault: &Vault| key.is_none_or(|key| vault.registration.providers.contains(&key));
-    let orders =
-        state.vaults_of(operator).filter(|vault| !crate::vaults::is_over(vault) && unlocks(vault)).map(|vault| {
-            SlashOrder {
-                target: SlashTarget::Vault(vault.id),
-                asked: crate::weights::of_vault(state, vault).into(),
-                status: OrderStatus::Ordered,
-            }
-        });
-    orders.collect()
+    let reachable = |vault: &&Vault| !vaults::is_over(vault) && !vaults::is_forgotten(state, vault) && unlocks(vault);
+    let orders = state.vaults_of(operator).filter(reachable).map(|vault| SlashOrder {
+        target: SlashTarget::Vault(vault.id),
+        asked: crate::weights::of_vault(state, vault).into(),
+        status: OrderStatus::Ordered,
+    });
+    orders.take(MAX_ORDERS).collect()
 }

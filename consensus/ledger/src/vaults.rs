@@ -6,7 +6,9 @@
 //! it nobody looked; one that stood in a block by then is registered again with that block. What is never locked lapses.
 //!
 //! An expansion moves a vault's coins into another one without their ever being free. Until its transaction is deep only
-//! the parent counts, from then on only the child (R8).
+//! the parent counts, from then on only the child (R8). It is registered twice: presigned like every vault, and then with the parent's
+//! covenant's signatures on its first input, which honest members make only when its row is there. So that no such
+//! signature ever looks like a breach (R27), the row stays for good.
 
 use crate::changes::Draft;
 use crate::invalid::Invalid;
@@ -30,8 +32,13 @@ pub(crate) fn name(registration: &VaultRegistration) -> VaultId {
 pub(crate) fn register(draft: &mut Draft<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
     let state = draft.state();
     check(state, registration)?;
-    check_presigned(state, registration)?;
     let id = name(registration);
+    if let Some(known) = state.vault(&id).filter(|known| awaits_release(known, registration)) {
+        let released = release(state, known, registration)?;
+        draft.put(RowKey::Vault(id), Row::Vault(Box::new(released)));
+        return Ok(());
+    }
+    check_presigned(state, registration)?;
     let registered = state.anchor(ChainKind::Bitcoin).number;
     let registration = registration.clone();
     let (start, status, since) = (None, VaultStatus::Verified, registered);
@@ -43,8 +50,12 @@ pub(crate) fn register(draft: &mut Draft<'_>, registration: &VaultRegistration) 
 /// Whether the ledger would take the registration in once the covenant has signed it.
 pub(crate) fn check(state: State<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
     let id = name(registration);
-    if state.vault(&id).is_some_and(|known| !is_replaced_by(known, registration)) {
-        return Err(Invalid::Late("a vault that is registered already"));
+    match state.vault(&id) {
+        Some(known) if awaits_release(known, registration) => return check_release(state, registration),
+        Some(known) if !is_replaced_by(known, registration) => {
+            return Err(Invalid::Late("a vault that is registered already"));
+        }
+        _ => {}
     }
     check_terms(state, registration)?;
     let operator =
@@ -65,10 +76,43 @@ pub(crate) fn check(state: State<'_>, registration: &VaultRegistration) -> Resul
     check_room(state, registration)
 }
 
+/// An expansion whose row is there, and whose first input the parent's covenant has still to sign.
+fn awaits_release(known: &Vault, registration: &VaultRegistration) -> bool {
+    let old = &known.registration;
+    let unsigned = old.expansion.as_ref().is_some_and(|expansion| expansion.covenant.is_empty());
+    known.status == VaultStatus::Verified && unsigned && old.bare() == registration.bare()
+}
+
+/// Whether there is still something to let go of.
+fn check_release(state: State<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
+    let parent = registration.expansion.as_ref().and_then(|expansion| state.vault(&expansion.parent));
+    if parent.is_none_or(|parent| parent.status != VaultStatus::Active) {
+        return Err(Invalid::Late("an expansion of a vault that is not active any more"));
+    }
+    if state.is_convicted(&registration.operator) {
+        return Err(Invalid::Late("a vault behind a convict"));
+    }
+    Ok(())
+}
+
+/// The row with the signatures on its first input; nothing else of it changes.
+fn release(state: State<'_>, known: &Vault, registration: &VaultRegistration) -> Result<Vault, Invalid> {
+    let signed = registration.expansion.as_ref().map(|expansion| &expansion.covenant);
+    let (Some(signed), Some(true)) = (signed, parent_signed(state, registration)) else {
+        return Err(Invalid::Late("a vault that is registered already"));
+    };
+    let mut released = known.clone();
+    if let Some(expansion) = &mut released.registration.expansion {
+        expansion.covenant = signed.clone();
+    }
+    Ok(released)
+}
+
 /// R32: what one operator may have waiting, and what one case can reach.
 fn check_room(state: State<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
     let id = name(registration);
-    let others = || state.vaults_of(&registration.operator).filter(|vault| vault.id != id && !is_over(vault));
+    let reachable = |vault: &&Vault| vault.id != id && !is_over(vault) && !is_forgotten(state, vault);
+    let others = || state.vaults_of(&registration.operator).filter(reachable);
     let waits = |vault: &&Vault| vault.status == VaultStatus::Verified && vault.parent().is_none();
     if registration.expansion.is_none() && others().filter(waits).count() >= MAX_VERIFIED {
         return Err(Invalid::Early("a vault while too many of its operator wait for their coins"));
@@ -128,16 +172,17 @@ fn check_presigned(state: State<'_>, registration: &VaultRegistration) -> Result
         (signed(&registration.slashings), "a vault whose slashing is not presigned"),
         (signed(&registration.unbonding_slashings), "a vault whose unbonding slashing is not presigned"),
         (registration.endorsements.len() >= quorum, "a vault that the covenant does not endorse"),
-        (parent_signed(state, registration), "an expansion whose first input is not presigned"),
+        (parent_signed(state, registration) != Some(false), "an expansion whose first input is signed by too few"),
     ])
 }
 
-/// Whether a quorum of the parent's covenant, under the parent's terms, let its coins go into this vault.
-fn parent_signed(state: State<'_>, registration: &VaultRegistration) -> bool {
-    let Some(expansion) = &registration.expansion else { return true };
+/// Whether a quorum of the parent's covenant, under the parent's terms, let its coins go into this vault; `None` where nobody has
+/// been asked yet, or nobody needs to be.
+fn parent_signed(state: State<'_>, registration: &VaultRegistration) -> Option<bool> {
+    let expansion = registration.expansion.as_ref().filter(|expansion| !expansion.covenant.is_empty())?;
     let parent = state.vault(&expansion.parent);
     let terms = parent.and_then(|parent| state.ledger.genesis_of().terms(parent.registration.terms));
-    terms.is_some_and(|terms| expansion.covenant.len() >= usize::from(terms.quorum))
+    Some(terms.is_some_and(|terms| expansion.covenant.len() >= usize::from(terms.quorum)))
 }
 
 /// R28: an expansion keeps staker, operator, every provider and at least the value of a vault that is active. Several
@@ -255,8 +300,8 @@ fn has_child(state: State<'_>, parent: &VaultId, txid: &Hash) -> bool {
     state.vaults().any(|vault| is_waiting_child(vault, parent) && vault.id.txid == *txid)
 }
 
-/// After Bitcoin's anchor moved: registrations whose coins were never locked, or can never be any more, go. A case
-/// that names one keeps its row.
+/// After Bitcoin's anchor moved: registrations whose coins were never locked go. A case that names one keeps its row, and an
+/// expansion always does: what its covenant signed may turn up at any time, and must be known then (R27).
 pub(crate) fn lapse(draft: &mut Draft<'_>) {
     let state = draft.state();
     let anchor = state.anchor(ChainKind::Bitcoin).number;
@@ -268,10 +313,18 @@ pub(crate) fn lapse(draft: &mut Draft<'_>) {
         let convicted = draft.state().is_convicted(&vault.registration.operator);
         if convicted && (forgotten || vault.parent().is_some()) {
             settle(draft, &vault, OrderStatus::Escaped);
-        } else if forgotten && !convicted {
+        } else if forgotten && !convicted && vault.parent().is_none() {
             draft.take_away(RowKey::Vault(vault.id));
         }
     }
+}
+
+/// Whether it is an expansion of which nothing is expected any more. Its row stays, and counts for nothing.
+pub(crate) fn is_forgotten(state: State<'_>, vault: &Vault) -> bool {
+    let anchor = state.anchor(ChainKind::Bitcoin).number;
+    let since = || hopeless_from(state, vault);
+    let waits = vault.status == VaultStatus::Verified && vault.parent().is_some();
+    waits && since().is_some_and(|from| anchor > from.saturating_add(LAPSE_BLOCKS))
 }
 
 /// From which anchor on nothing is expected of a vault that is only verified: what comes later still may, for a while. What the

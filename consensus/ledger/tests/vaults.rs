@@ -223,7 +223,7 @@ fn r08_an_expansion_moves_the_weight_from_parent_to_child_in_one_observation() {
 #[test]
 fn r28_an_expansion_keeps_staker_operator_providers_and_value() {
     let (mut run, parent) = active(12);
-    let spoil: [(&str, Spoil); 7] = [
+    let spoil: [(&str, Spoil); 6] = [
         ("another staker (Babylon #1883)", |child| child.staker = SchnorrKey::new([0xd2; 32])),
         ("less value", |child| child.amount = Sats::new(BTC - 1)),
         ("a block, and so no slashing signed before", |child| {
@@ -234,7 +234,6 @@ fn r28_an_expansion_keeps_staker_operator_providers_and_value() {
                 siblings: List::new(),
             });
         }),
-        ("nobody let the coins go", |child| child.expansion.as_mut().unwrap().covenant = List::new()),
         ("no endorsement", |child| child.endorsements = List::new()),
         ("no slashing after unbonding", |child| child.unbonding_slashings = List::new()),
         ("a slashing not presigned", |child| child.slashings.as_mut_slice()[0].covenant = List::new()),
@@ -277,7 +276,7 @@ fn r28_an_expansion_leaves_out_no_provider_of_another_service() {
 }
 
 #[test]
-fn of_several_expansions_one_comes_and_the_others_lapse() {
+fn of_several_expansions_one_comes_and_the_others_stay_known() {
     let (mut run, parent) = active(14);
     let child = |run: &Run, number| run.network.expanded(&parent, 0, number, BTC);
     let first = hold(&mut run, |run| child(run, 2));
@@ -296,9 +295,48 @@ fn of_several_expansions_one_comes_and_the_others_lapse() {
     // r30: should Bitcoin take that back, another one may come.
     run.observe(Bitcoin, 215 + 2 * LAPSE_BLOCKS, vec![]);
     assert_eq!(run.ledger.vaults().count(), 1 + MAX_EXPANSIONS);
+    // r27: and what the covenant signed for it is known for ever; it only takes no room any more, and no case reaches it.
     run.observe(Bitcoin, 216 + 2 * LAPSE_BLOCKS, vec![]);
-    let left: Vec<_> = run.ledger.vaults().map(|vault| vault.id).collect();
-    assert!(left.len() == 2 && left.contains(&parent.id) && left.contains(&first));
+    assert_eq!(run.ledger.vaults().count(), 1 + MAX_EXPANSIONS);
+    let exposed = run.network.exposed_key(0);
+    run.produce(vec![Item::Evidence(exposed)]);
+    let orders = &run.ledger.cases().next().unwrap().orders;
+    assert_eq!(orders.iter().map(|order| order.target).collect::<Vec<_>>(), [SlashTarget::Vault(first)]);
+    run.ledger.audit().unwrap();
+}
+
+/// R27: the row first, then the parent's covenant's signatures on its first input.
+#[test]
+fn r27_an_expansion_is_registered_before_its_first_input_is_signed() {
+    let (mut run, parent) = active(30);
+    let whole = run.network.expanded(&parent, 0, 2, BTC);
+    let mut bare = whole.clone();
+    bare.expansion.as_mut().unwrap().covenant = List::new();
+    let id = hold(&mut run, |_| bare.clone());
+    assert!(run.ledger.expects(&bare.bare()).is_ok(), "its covenant may be asked again");
+    assert!(matches!(refused(&run, &bare), Invalid::Late(_)), "nothing new");
+    let mut other = whole.clone();
+    other.top_rate += 1;
+    assert!(matches!(refused(&run, &other), Invalid::Late(_)), "another registration of the same coins");
+    let mut late = run.clone();
+    late.observe(Bitcoin, 206, vec![spent(parent.id, Spend::Unbonded(Hash::ZERO))]);
+    assert!(matches!(refused(&late, &whole), Invalid::Late(_)), "there is nothing to let go of");
+    let mut guilty = run.clone();
+    let exposed = guilty.network.exposed_key(0);
+    guilty.produce(vec![Item::Evidence(exposed)]);
+    assert!(matches!(refused(&guilty, &whole), Invalid::Late(_)), "a convict's stake stays where it is");
+    let before = run.ledger.vault(&id).unwrap().clone();
+    hold(&mut run, |_| whole.clone());
+    let after = run.ledger.vault(&id).unwrap();
+    assert_eq!(after.registration, whole);
+    assert_eq!(
+        (after.registered, after.since, after.status, after.start),
+        (before.registered, before.since, before.status, before.start)
+    );
+    assert!(matches!(refused(&run, &whole), Invalid::Late(_)), "once");
+    assert!(run.ledger.expects(&bare.bare()).is_err());
+    run.observe(Bitcoin, 210, expanded(parent.id, id, 208));
+    assert_eq!(phase(&run, &id), Phase::Active);
 }
 
 #[test]
@@ -309,7 +347,7 @@ fn a_parents_other_end_ends_its_expansion() {
         run.observe(Bitcoin, 210, vec![spent(parent.id, spend), Network::confirmed(child, 208)]);
         assert_eq!((status(&run, &parent.id), status(&run, &child)), (over, VaultStatus::Verified));
         run.observe(Bitcoin, 210 + LAPSE_BLOCKS + 1, vec![]);
-        assert!(run.ledger.vault(&child).is_none());
+        assert_eq!(status(&run, &child), VaultStatus::Verified, "r27: it stays known");
         run.ledger.audit().unwrap();
     };
     let txid = Hash::new([9; 32]);

@@ -75,14 +75,15 @@ pub struct Inclusion {
 canonical!(Inclusion { block, height, index, siblings });
 
 /// How a vault's coins move into a new vault without ever being free: the new staking transaction spends the old staking
-/// output by its unbonding leaf, which the covenant signs only after it has presigned the new vault's slashings.
+/// output by its unbonding leaf, which the covenant signs only after it has presigned the new vault's slashings and the ledger
+/// holds the new vault: then its signatures on that input are known to be honest wherever they turn up (R27).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expansion {
     /// The vault whose staking output is input 0.
     pub parent: VaultId,
     /// The coin that input 1 spends. Signatures of input 0 cover it, so that a false one makes the expansion invalid.
     pub funding: Funding,
-    /// The parent's covenant's signatures on input 0, ascending; empty until presigned.
+    /// The parent's covenant's signatures on input 0, ascending; empty until the ledger holds the vault and its members know.
     pub covenant: List<CovenantSignature, MAX_COVENANT>,
 }
 canonical!(Expansion { parent, funding, covenant });

@@ -177,7 +177,7 @@ impl Network {
         let mut asked = Vec::new();
         for (sent, (_, provider)) in sent.iter().zip(whose) {
             let registration = self.staker.register(client, sent).await.unwrap();
-            asked.push(Asked { chain: self.chain(), provider, registration, parent: None });
+            asked.push(Asked { chain: self.chain(), provider, registration, parent: None, registered: false });
         }
         asked
     }

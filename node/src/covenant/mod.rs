@@ -13,8 +13,9 @@
 //!
 //! What it **cannot** know, because it follows no ledger: whether the key named as the operator's is the one the registry holds for him
 //! (the node says so, and every voter checks it again); whether that operator is convicted; whether the vault is
-//! in the ledger already; whether the parent of an expansion is registered as the node shows it, and active. None of this lets
-//! anybody be robbed: the worst a lying node gets are signatures over transactions that the terms of genesis pin to the satoshi, or
+//! in the ledger already; whether the parent of an expansion is registered as the node shows it, and active, and whether the
+//! expansion itself is: a node that says so falsely gets the member a signature that convicts him (R27), and the node is his
+//! own. None of this lets anybody be robbed: the worst a lying node gets are signatures over transactions that the terms of genesis pin to the satoshi, or
 //! over an expansion that keeps staker, providers and value, and no block takes the registration.
 //!
 //! Every request is a connection, a question and an answer ([`protocol`]), so that one that hangs or is refused costs no

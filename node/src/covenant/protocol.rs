@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 /// The version of this protocol. Both ends are one release of one program; another version is refused.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The longest question, in bytes: a registration, the one it expands, and what stands around them.
 pub const MAX_QUESTION: usize = 2 * MAX_MESSAGE + 256;
 /// The longest answer, in bytes: one member's signatures on the longest ladder for the most providers.
@@ -53,6 +53,8 @@ pub struct Asked {
     pub registration: VaultRegistration,
     /// What the node's ledger holds of the vault that it expands.
     pub parent: Option<VaultRegistration>,
+    /// Whether the node's ledger holds this very registration: an expansion's first input is signed only then (R27).
+    pub registered: bool,
 }
 
 /// An answer.
@@ -263,6 +265,7 @@ impl Canonical for Asked {
         self.provider.write(out);
         self.registration.write(out);
         self.parent.write(out);
+        self.registered.write(out);
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self {
@@ -270,6 +273,7 @@ impl Canonical for Asked {
             provider: Canonical::read(input)?,
             registration: Canonical::read(input)?,
             parent: Canonical::read(input)?,
+            registered: Canonical::read(input)?,
         })
     }
 }

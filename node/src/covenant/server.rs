@@ -325,7 +325,7 @@ impl Server {
     }
 
     async fn presign(&self, asked: Asked) -> Result<Presigned, Refusal> {
-        let Asked { chain, provider, registration, parent } = &asked;
+        let Asked { chain, provider, registration, parent, .. } = &asked;
         if *chain != self.chain {
             return Err(Refusal::OtherNetwork);
         }
@@ -350,7 +350,9 @@ impl Server {
         let (registration, parent) = (&asked.registration, asked.parent.as_ref());
         let bitcoin = self.bitcoin.get().ok_or_else(|| Refusal::NotYet(Reason::new("Bitcoin does not answer yet")))?;
         let newest = bitcoin.newest().await.map_err(not_yet)?.point.number;
-        self.check_terms(registration, newest)?;
+        if !asked.registered {
+            self.check_terms(registration, newest)?; // one that is registered keeps its own
+        }
         let header = match &registration.inclusion {
             Some(inclusion) => {
                 self.check_locked(bitcoin, &vault, inclusion.height, newest).await?;
@@ -366,8 +368,9 @@ impl Server {
         let mut keeper = self.keeper();
         // On the disk before it leaves: this thread waits for it.
         tokio::task::block_in_place(|| {
-            keeper.sign(now(), vault, registration, |member| {
-                member.presign(registration, parent, header.as_ref(), &self.versions)
+            keeper.sign(now(), vault, registration, |member| match asked.registered && registration.expansion.is_some() {
+                true => member.release(registration, parent, &self.versions),
+                false => member.presign(registration, parent, header.as_ref(), &self.versions),
             })
         })
     }

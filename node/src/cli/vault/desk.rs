@@ -131,14 +131,14 @@ impl Desk {
         let id = registration::vault(registration, &self.versions)?.id().to_string();
         let parent = registration.expansion.is_some();
         match self.view(&id).await {
-            Ok(_) => println!("vault {id} is in the ledger already"),
-            Err(_) => {
+            Ok(view) if is_released(&view)? => println!("vault {id} is in the ledger already"),
+            _ => {
                 let accepted = self.node.register_vault(hex_bytes(&registration.to_bytes())).await;
                 let accepted = accepted.map_err(node_error)?;
                 println!("vault {} handed in; the covenant is asked to sign", accepted.vault);
             }
         }
-        self.until(&id, deadline, |view| view.status != "pending").await?;
+        self.until(&id, deadline, |view| view.status != "pending" && is_released(view).unwrap_or(false)).await?;
         println!("vault {id} is verified: its unbonding and its slashings are presigned");
         if parent {
             println!("its coins are still in the vault it grows out of");
@@ -168,6 +168,14 @@ impl Desk {
             }
         }
     }
+}
+
+/// Whether everything of a vault is signed: of an expansion also its first input, which its covenant signs only when the ledger
+/// holds it.
+fn is_released(view: &VaultView) -> anyhow::Result<bool> {
+    let bytes = view.registration.as_ref().context("the node sends no registration")?;
+    let registration = VaultRegistration::from_bytes(&parse_hex_bytes(bytes)?)?;
+    Ok(registration.expansion.is_none_or(|expansion| !expansion.covenant.is_empty()))
 }
 
 /// Signs with the key, or takes the signature out of a signed PSBT, and sends the transaction; or writes the PSBT for the wallet. Says
