@@ -928,13 +928,15 @@ impl Core {
         self.proceed();
     }
 
-    /// Orders of `chain` that nobody has carried out and whose turn ours is: in rank order, each with patience.
+    /// Orders of `chain` that nobody has carried out and whose turn ours is: in rank order, each with patience. What a covenant's
+    /// breach costs on Ethereum stands open: no contract there can read Bitcoin's witnesses, and takes it by a certified order only.
     #[must_use]
     pub fn open_orders(&self, now: Millis, since: &BTreeMap<CaseId, Millis>, chain: ChainKind) -> Vec<Execution> {
         let mut open = Vec::new();
         for case in self.ledger.cases() {
             let waited = since.get(&case.id).map_or(0, |first| now.get().saturating_sub(first.get()));
-            if waited < self.rank(&case.id) * PATIENCE.get() {
+            let needs_order = matches!(case.evidence, Some(Evidence::Covenant(_)));
+            if needs_order || waited < self.rank(&case.id) * PATIENCE.get() {
                 continue;
             }
             for (order, slash) in case.orders.iter().enumerate() {

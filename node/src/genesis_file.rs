@@ -143,6 +143,11 @@ pub struct VaultTermsFile {
     pub activation: u64,
     /// Covenant keys, ascending.
     pub covenant: Vec<String>,
+    /// The operators whose they are, in the same order.
+    pub members: Vec<String>,
+    /// Whether operators may sign for their own vaults; false when absent.
+    #[serde(default)]
+    pub devnet: bool,
     /// How many must sign.
     pub quorum: u8,
     /// Blocks.
@@ -238,6 +243,8 @@ impl From<&VaultTerms> for VaultTermsFile {
         Self {
             activation: terms.activation,
             covenant: terms.covenant.iter().map(ToString::to_string).collect(),
+            members: terms.members.iter().map(ToString::to_string).collect(),
+            devnet: terms.devnet,
             quorum: terms.quorum,
             min_staking_time: terms.min_staking_time,
             max_staking_time: terms.max_staking_time,
@@ -331,9 +338,12 @@ impl AssetFile {
 impl VaultTermsFile {
     fn parse(self) -> Result<VaultTerms, BadGenesis> {
         let covenant = self.covenant.iter().map(|key| parse::<SchnorrKey>("vaults.covenant", key));
+        let members = self.members.iter().map(|operator| parse::<OperatorId>("vaults.members", operator));
         Ok(VaultTerms {
             activation: self.activation,
             covenant: bounded("vaults.covenant", covenant.collect::<Result<Vec<_>, _>>()?)?,
+            members: bounded("vaults.members", members.collect::<Result<Vec<_>, _>>()?)?,
+            devnet: self.devnet,
             quorum: self.quorum,
             min_staking_time: self.min_staking_time,
             max_staking_time: self.max_staking_time,
@@ -431,6 +441,8 @@ pub(crate) mod tests {
                 covenant: vec![SchnorrKey::new([1; 32]), SchnorrKey::new([2; 32]), SchnorrKey::new([3; 32])]
                     .try_into()
                     .unwrap(),
+                members: [1, 2, 3].map(|number| OperatorId::new([number; 20])).to_vec().try_into().unwrap(),
+                devnet: true,
                 quorum: 2,
                 min_staking_time: 200,
                 max_staking_time: 60_000,

@@ -409,12 +409,17 @@ fn network(plan: &Plan) -> Network {
         if bitcoin_only {
             genesis.assets = palisade_types::canonical::List::new();
         }
-        let mut covenant: Vec<_> = (0..operators.min(COVENANT)).map(|member| member_key(seed, member)).collect();
+        let seats = genesis.seats.iter().map(|seat| seat.operator);
+        let keys = (0..operators.min(COVENANT)).map(|member| member_key(seed, member));
+        let mut covenant: Vec<_> = keys.zip(seats).collect();
         covenant.sort_unstable();
+        let (covenant, members): (Vec<_>, Vec<_>) = covenant.into_iter().unzip();
         let terms = VaultTerms {
             activation: 0,
             quorum: u8::try_from(covenant.len() / 2 + 1).expect("a small covenant"),
             covenant: covenant.try_into().expect("a small covenant"),
+            members: members.try_into().expect("a small covenant"),
+            devnet: true,
             min_staking_time: 300,
             max_staking_time: 60_000,
             unbonding_time: 200,

@@ -11,15 +11,16 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bitcoin::hashes::Hash as _;
-use bitcoin::{Block, BlockHash, Network, OutPoint, Transaction, Txid};
+use bitcoin::{Block, BlockHash, Network, OutPoint, Transaction, TxOut, Txid};
 use palisade_types::chain::{Chain, ChainError, ChainPoint, Endpoints, Execution, Progress, Watch};
-use palisade_types::evidence::{ExposedKey, ExposedProvider};
+use palisade_types::evidence::{CovenantBreach, ExposedKey, ExposedProvider};
 use palisade_types::observation::{Fact, MAX_FACTS, VaultConfirmed, VaultSpent};
 use palisade_types::slash::SlashTarget;
 use palisade_types::vault::{Vault, VaultStatus};
 use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, Operator, VaultId};
 use tokio::sync::Mutex;
 
+use crate::breach;
 use crate::client::{Client, Endpoint, RpcError};
 use crate::elsewhere::{Claim, newest};
 use crate::headers::{Extension, HeaderChain, HeaderError, MAX_HEADERS};
@@ -399,12 +400,18 @@ impl Bitcoin {
             let early = self.places(
                 watch.vaults.values().filter(|vault| fresh.contains(&vault.id) || doubtful.contains(&vault.id)),
             );
-            let scan = Scan { watch, places: early, awaited: HashMap::new() };
-            facts.extend(self.scan(oldest, next - 1, scan).await?);
+            let scan = Scan { watch, places: early, awaited: HashMap::new(), suspects: Vec::new() };
+            let early = self.scan(oldest, next - 1, scan).await?;
+            // No vault counted then, or it was told before: who signed what there is nobody's business any more (R27).
+            facts.extend(early.into_iter().filter(|fact| !matches!(fact, Fact::CovenantBreach(_))));
         }
         let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
         let places = self.places(watch.vaults.values().filter(counted));
-        facts.extend(self.scan(next, last, Scan { watch, places, awaited: awaited(watch, after.number) }).await?);
+        let awaited = awaited(watch, after.number);
+        facts.extend(self.scan(next, last, Scan { watch, places, awaited, suspects: Vec::new() }).await?);
+        // One is enough for a case, and no covenant can fill an observation.
+        let mut told = BTreeSet::new();
+        facts.retain(|fact| !matches!(fact, Fact::CovenantBreach(breach) if !told.insert(breach.member)));
         facts.extend(self.fee_rate(last, watch).await?.map(Fact::FeeRate));
         match facts.len() > MAX_FACTS {
             true => Err(ChainError::TooMany { number: upto.number }),
@@ -454,6 +461,11 @@ impl Bitcoin {
             let block = self.block(height).await?;
             for transaction in &block.txdata {
                 scan.meet(self, height, transaction, &mut facts);
+                for (vault, classified) in std::mem::take(&mut scan.suspects) {
+                    let at = (block.block_hash(), u64::from(height));
+                    let breaches = self.breaches(&vault, &classified, transaction, at).await?;
+                    facts.extend(breaches.into_iter().map(Fact::CovenantBreach));
+                }
             }
         }
         Ok(facts)
@@ -470,6 +482,45 @@ impl Bitcoin {
                 Evidence::ExposedKey(ExposedKey { operator: operator.id, domain: self.domain, secret })
             });
         of_ours.into_iter().chain([Evidence::ExposedProvider(provider)]).collect()
+    }
+
+    /// Who of the covenant signed a suspect spend, and what (R27). What the other inputs of the transaction spend is looked up in the
+    /// block's undo data; a false answer makes the signatures fail, and the next endpoint is asked.
+    async fn breaches(
+        &self,
+        vault: &CheckedVault,
+        classified: &watch::Classified,
+        transaction: &Transaction,
+        (block, height): (BlockHash, u64),
+    ) -> Result<Vec<CovenantBreach>, ChainError> {
+        let txid = transaction.compute_txid();
+        let told = |breach: breach::Breach| CovenantBreach {
+            vault: vault.id(),
+            member: breach.member,
+            height,
+            transaction: hash(txid),
+            sighash: breach.sighash,
+            signature: breach.signature,
+        };
+        let prove = |spent: &[TxOut]| {
+            let breaches = breach::prove(vault, transaction, classified, spent);
+            breaches.map(|breaches| breaches.into_iter().map(told).collect::<Vec<_>>())
+        };
+        let lied = |error: breach::BreachError| ChainError::Lied(error.to_string());
+        if transaction.input.len() == 1 {
+            return prove(&[vault.spent(classified.held)]).map_err(lied);
+        }
+        let mut failure = ChainError::NotThere { number: height };
+        for client in &self.clients {
+            match client.spent_by(txid, block).await {
+                Ok(spent) => match prove(&spent) {
+                    Ok(breaches) => return Ok(breaches),
+                    Err(error) => failure = lied(error),
+                },
+                Err(error) => failure = chain_error("reading what a transaction spends", error),
+            }
+        }
+        Err(failure)
     }
 
     /// Hands a transaction to every endpoint; one that takes it is enough.
@@ -586,7 +637,8 @@ impl Chain for Bitcoin {
 
     /// Vaults registered with their block first, by name, then what happened to them in blocks before the gap: they may have been
     /// spent before the ledger knew them. Then everything in the gap, in the order of the chain: vaults whose coins are locked
-    /// by a transaction that was registered before, and spends. An expansion is a spend of the parent and then the child's confirmation.
+    /// by a transaction that was registered before, and spends. An expansion is a spend of the parent and then the child's confirmation;
+    /// an unregistered spend that covenant members signed is followed by their breaches (R27).
     /// Last what the newest blocks ask of a transaction.
     async fn observe(&self, after: &ChainPoint, upto: &ChainPoint, watch: &Watch) -> Result<Vec<Fact>, ChainError> {
         self.sync().await?;
@@ -676,6 +728,8 @@ struct Scan<'a> {
     places: HashMap<OutPoint, VaultId>,
     /// Staking transactions of vaults that were registered before their coins were locked.
     awaited: HashMap<Txid, Vec<VaultId>>,
+    /// Spends by the last transaction that covenant members signed and nobody registered (R27).
+    suspects: Vec<(Arc<CheckedVault>, watch::Classified)>,
 }
 
 impl Scan<'_> {
@@ -694,7 +748,8 @@ impl Scan<'_> {
             // One transaction may spend several vaults, but no vault twice: the unbonding output is made by spending the other.
             let Some(id) = self.places.get(&input.previous_output).copied() else { continue };
             let expands = locked.iter().any(|child| child.parent() == Some(&id));
-            facts.extend(self.spend(bitcoin, id, transaction, expands).map(Fact::VaultSpent));
+            let spent = self.spend(bitcoin, id, transaction, expands);
+            facts.extend(spent.map(Fact::VaultSpent));
         }
         for vault in locked {
             let confirmed = VaultConfirmed { id: vault.id, height: u64::from(height) };
@@ -704,13 +759,21 @@ impl Scan<'_> {
         }
     }
 
-    fn spend(&self, bitcoin: &Bitcoin, id: VaultId, transaction: &Transaction, expands: bool) -> Option<VaultSpent> {
+    fn spend(
+        &mut self,
+        bitcoin: &Bitcoin,
+        id: VaultId,
+        transaction: &Transaction,
+        expands: bool,
+    ) -> Option<VaultSpent> {
         let checked = bitcoin.checked(self.watch.vaults.get(&id)?)?;
         let classified = watch::classify(&checked, transaction, expands)?;
-        if !classified.covenant.is_empty() {
+        let spend = classified.spend;
+        if breach::is_suspect(&checked, &bitcoin.versions, transaction, &classified) {
             tracing::error!(%id, members = ?classified.covenant, "covenant members signed an unregistered spend (R27)");
+            self.suspects.push((checked, classified));
         }
-        Some(VaultSpent { id, spend: classified.spend })
+        Some(VaultSpent { id, spend })
     }
 }
 

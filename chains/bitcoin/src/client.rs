@@ -156,6 +156,32 @@ pub struct Unspent {
     script_pubkey: UnspentScript,
 }
 
+/// A transaction with what it spends.
+#[derive(Clone, Debug, Deserialize)]
+struct Spending {
+    vin: Vec<SpendingInput>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct SpendingInput {
+    prevout: Option<Prevout>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Prevout {
+    /// Bitcoins.
+    value: f64,
+    #[serde(rename = "scriptPubKey")]
+    script_pubkey: UnspentScript,
+}
+
+impl Prevout {
+    fn output(&self) -> Option<TxOut> {
+        let script_pubkey = ScriptBuf::from_hex(&self.script_pubkey.hex).ok()?;
+        Some(TxOut { value: Amount::from_btc(self.value).ok()?, script_pubkey })
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 struct UnspentScript {
     hex: String,
@@ -266,6 +292,20 @@ impl Client {
             true => Ok(transaction),
             false => Err(RpcError::Senseless { method }),
         }
+    }
+
+    /// The outputs that a transaction of a block spends, in the order of its inputs. Nothing of it is checked here: signatures over
+    /// them say whether it is true.
+    ///
+    /// # Errors
+    ///
+    /// [`RpcError`].
+    pub async fn spent_by(&self, txid: Txid, block: BlockHash) -> Result<Vec<TxOut>, RpcError> {
+        let method = "getrawtransaction";
+        let found: Spending = self.call(method, rpc_params![txid.to_string(), 2, block.to_string()]).await?;
+        let output = |input: SpendingInput| input.prevout.and_then(|spent| spent.output());
+        let outputs: Option<Vec<TxOut>> = found.vin.into_iter().map(output).collect();
+        outputs.ok_or(RpcError::Senseless { method })
     }
 
     /// The bytes of a transaction named by text, for those who only explain it.

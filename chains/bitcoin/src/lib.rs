@@ -9,6 +9,7 @@ pub mod scripts;
 pub mod vault;
 pub mod witness;
 
+pub mod breach;
 pub mod covenant;
 pub mod expansion;
 pub mod registration;

@@ -83,7 +83,11 @@ pub fn exposed(evidence: &Evidence, chain: &ChainId, providers: &[SchnorrKey]) -
     let found = match evidence {
         Evidence::EotsPair(pair) => providers.iter().find_map(|provider| extract(pair, chain, provider)),
         Evidence::ExposedKey(key) => eots::SecretKey::from_bytes(&key.secret).ok(),
-        Evidence::Pair(_) | Evidence::Ancestor(_) | Evidence::Votes(_) | Evidence::ExposedProvider(_) => None,
+        Evidence::Pair(_)
+        | Evidence::Ancestor(_)
+        | Evidence::Votes(_)
+        | Evidence::Covenant(_)
+        | Evidence::ExposedProvider(_) => None,
     };
     found
         .filter(|secret| providers.contains(&SchnorrKey::new(secret.public().to_bytes())))

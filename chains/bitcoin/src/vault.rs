@@ -63,6 +63,11 @@ impl Versions {
         self.rules.get(usize::from(version))
     }
 
+    /// Every version, ascending.
+    pub(crate) fn all(&self) -> &[VaultRules] {
+        &self.rules
+    }
+
     /// The version in force at a Bitcoin height.
     pub fn at(&self, height: u64) -> Option<&VaultRules> {
         self.rules.iter().take_while(|rules| rules.activation <= height).last()
@@ -280,6 +285,29 @@ impl VaultRules {
     /// What a slash takes from `value`, rounded down: dust stays with the staker.
     pub fn slash(&self, value: Amount) -> Amount {
         Amount::from_sat(palisade_types::Sats::new(value.to_sat()).slashed_by(self.slash_rate).get())
+    }
+
+    /// The transaction by which `vault` would unbond under this version; `None` when its covenant signs for no such vault.
+    pub(crate) fn unbonding(&self, vault: &CheckedVault) -> Option<Transaction> {
+        let old = &vault.terms;
+        let terms = self.terms(old.staker(), old.providers().to_vec(), old.staking_time()).ok()?;
+        self.is_of_covenant(vault).then_some(())?;
+        let value = vault.value.checked_sub(self.unbonding_fee)?;
+        let unbonded = TxOut { value, script_pubkey: terms.unbonding_output().script_pubkey };
+        Some(pinned(vault.outpoint, vec![unbonded]))
+    }
+
+    /// Whether `transaction` pays to the sink what this version takes from that output of `vault`, as every slashing transaction does
+    /// that its covenant signs.
+    pub(crate) fn takes(&self, vault: &CheckedVault, held: Held, transaction: &Transaction) -> bool {
+        let burnt = transaction.output.iter().filter(|output| output.script_pubkey == self.sink);
+        let burnt = burnt.fold(0_u64, |sum, output| sum.saturating_add(output.value.to_sat()));
+        self.is_of_covenant(vault) && burnt >= self.slash(vault.spent(held).value).to_sat()
+    }
+
+    /// Whether the vault's script asks the same members, of whom as many must sign.
+    fn is_of_covenant(&self, vault: &CheckedVault) -> bool {
+        self.covenant == vault.terms.covenant() && self.quorum == vault.terms.quorum()
     }
 
     /// Whether a stake of `value` can be unbonded and slashed, from both outputs and on the dearest rung.

@@ -2,7 +2,7 @@
 //!
 //! Which one is read from the leaf the witness names and from the transaction's id, which registrations fix: the
 //! registered unbonding transaction, a registered slashing transaction, the staking transaction of a registered expansion, the
-//! staker's own timelock; anything else is unexpected, and then covenant members have signed something nobody registered (R27).
+//! staker's own timelock; anything else is unexpected, and then covenant members may have signed something nobody registered ([`crate::breach`], R27).
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{OutPoint, Script, Transaction, Witness};
@@ -83,23 +83,36 @@ pub fn exposed(presigned: &Presigned, transaction: &Transaction) -> Option<eots:
         })
 }
 
+/// What each member's slot of a witness holds, highest key first.
+type Slots<'w> = Vec<(SchnorrKey, &'w [u8])>;
+
+/// The leaf that asks the covenant, when a witness of that output reveals one, and what each member's slot of it holds.
+pub(crate) fn covenant_part<'v, 'w>(
+    vault: &'v CheckedVault,
+    held: Held,
+    witness: &'w Witness,
+) -> Option<(&'v Leaf, Slots<'w>)> {
+    let leaves = match held {
+        Held::Staked => vec![&vault.staking_output().unbonding, vault.slashing_leaf(held)],
+        Held::Unbonding => vec![vault.slashing_leaf(held)],
+    };
+    let revealed = script(witness)?;
+    let leaf = leaves.into_iter().find(|leaf| *revealed == *leaf.script)?;
+    Some((leaf, covenant_slots(vault, witness)?))
+}
+
 /// The script a script-path witness reveals, with a possible annex put aside.
 fn script(witness: &Witness) -> Option<&Script> {
     witness.taproot_leaf_script().map(|leaf| leaf.script)
 }
 
 fn signers(vault: &CheckedVault, held: Held, witness: &Witness) -> Vec<SchnorrKey> {
-    let asks_covenant = |leaf: &Leaf| script(witness) == Some(&leaf.script);
-    let covenant = match held {
-        Held::Staked => asks_covenant(&vault.staking_output().unbonding) || asks_covenant(vault.slashing_leaf(held)),
-        Held::Unbonding => asks_covenant(vault.slashing_leaf(held)),
-    };
-    let slots = if covenant { covenant_slots(vault, witness) } else { None };
+    let slots = covenant_part(vault, held, witness).map(|(_, slots)| slots);
     slots.into_iter().flatten().filter(|(_, signature)| !signature.is_empty()).map(|(member, _)| member).collect()
 }
 
 /// The covenant's slots of a witness: the first ones, highest key first.
-fn covenant_slots<'a>(vault: &CheckedVault, witness: &'a Witness) -> Option<Vec<(SchnorrKey, &'a [u8])>> {
+fn covenant_slots<'a>(vault: &CheckedVault, witness: &'a Witness) -> Option<Slots<'a>> {
     let covenant = vault.terms().covenant();
     if witness.len() < covenant.len() + 3 {
         return None; // a staker's signature, a script and a control block follow

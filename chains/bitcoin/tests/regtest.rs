@@ -26,7 +26,7 @@ use palisade_bitcoin::vault::{Held, Versions};
 use palisade_bitcoin::{Auth, Bitcoin, Config, Endpoint};
 use palisade_crypto::eots;
 use palisade_types::chain::{Chain as _, ChainError, ChainPoint, Execution, Progress, Watch};
-use palisade_types::evidence::EotsPair;
+use palisade_types::evidence::{CovenantBreach, EotsPair};
 use palisade_types::genesis::{Contracts, Parameters};
 use palisade_types::observation::{Fact, VaultConfirmed, VaultSpent};
 use palisade_types::operator::KeyRow;
@@ -486,12 +486,18 @@ async fn r28_an_active_stake_is_expanded_and_its_child_is_slashed() {
     let moved = spent(&parent, Spend::Expanded(id(&complete)));
     let facts = net.chain.observe(&first, &second, &both).await.unwrap();
     assert_eq!(facts, [moved, locked(&child, height)]);
+    // r27: without a registration it is a breach, and the endpoint's word for what the other input spends is checked by it.
     let unknown = net.chain.observe(&first, &second, &watch(&parent)).await.unwrap();
-    assert_eq!(
-        unknown,
-        [spent(&parent, Spend::Unexpected(id(&complete)))],
-        "r27: without a registration it is a breach"
-    );
+    let [Fact::VaultSpent(unexpected), Fact::CovenantBreach(one), Fact::CovenantBreach(other)] = &unknown[..] else {
+        panic!("{unknown:?}")
+    };
+    assert_eq!(Fact::VaultSpent(*unexpected), spent(&parent, Spend::Unexpected(id(&complete))));
+    assert!(one.member < other.member && one.is_signed() && other.is_signed());
+    for breach in [one, other] {
+        assert_eq!((breach.vault, breach.transaction), (parent.id, id(&complete)));
+        assert_eq!(breach.height, u64::from(height));
+        assert!(!CovenantBreach { sighash: Hash::ZERO, ..*breach }.is_signed());
+    }
 
     // The parent's coins are gone; the child's are taken.
     let gone = net.chain.execute(&net.equivocate(&parent, &net.people.providers[0])).await;

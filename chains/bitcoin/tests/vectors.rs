@@ -188,6 +188,8 @@ fn terms_of(case: &Value, unbonding_fee: u64, rate: u16, sink: Vec<u8>) -> Vault
     VaultTerms {
         activation: 0,
         covenant: List::try_from(covenant).unwrap(),
+        members: List::new(),
+        devnet: true,
         quorum: u8::try_from(number(&case["covenant_quorum"])).unwrap(),
         min_staking_time: 1,
         max_staking_time: u16::MAX,

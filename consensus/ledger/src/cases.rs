@@ -6,7 +6,7 @@ use crate::invalid::Invalid;
 use crate::state::State;
 use crate::{exposure, operators, slashing};
 use palisade_types::chain::ChainKind;
-use palisade_types::evidence::{ExposedProvider, VotePair};
+use palisade_types::evidence::{CovenantBreach, ExposedProvider, VotePair};
 use palisade_types::observation::{ConvictedOnChain, SlashedOnChain};
 use palisade_types::position::{PositionId, StakeSource};
 use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget, Taken};
@@ -86,7 +86,7 @@ const fn slot_of(evidence: &Evidence) -> Option<u64> {
         Evidence::Pair(pair) => Some(pair.slot),
         Evidence::EotsPair(pair) => Some(pair.slot),
         Evidence::Ancestor(fault) => Some(fault.slot),
-        Evidence::Votes(_) | Evidence::ExposedKey(_) | Evidence::ExposedProvider(_) => None,
+        Evidence::Votes(_) | Evidence::Covenant(_) | Evidence::ExposedKey(_) | Evidence::ExposedProvider(_) => None,
     }
 }
 
@@ -149,6 +149,25 @@ pub(crate) fn follow(draft: &mut Draft<'_>, convicted: &ConvictedOnChain) {
         let fact = Accusation { operator, domain, slot };
         open(draft, fact, None, None);
     }
+}
+
+/// Every voter's follower saw what a covenant member signed (R27): genesis says who answers for it. What his key did not sign, or
+/// a key that no terms name, convicts nobody; nor does a member who is no operator here and so has nothing to lose.
+pub(crate) fn breach(draft: &mut Draft<'_>, breach: &CovenantBreach) {
+    let Some(operator) = accountable(draft.state(), breach).filter(|_| breach.is_signed()) else { return };
+    let (chain, palisade) = (draft.parent.chain(), draft.parent.genesis_of().contracts.palisade);
+    let domain = Domain::own(&chain, &palisade, DomainKind::Covenant);
+    if draft.state().case(&CaseId::derive(&chain, &operator, &domain)).is_none() {
+        let fact = Accusation { operator, domain, slot: breach.height };
+        open(draft, fact, Some(Evidence::Covenant(*breach)), None);
+    }
+}
+
+/// The operator who is the member, under the terms of the vault that was spent.
+fn accountable(state: State<'_>, breach: &CovenantBreach) -> Option<OperatorId> {
+    let terms = state.ledger.genesis_of().terms(state.vault(&breach.vault)?.registration.terms)?;
+    let place = terms.covenant.iter().position(|member| *member == breach.member)?;
+    state.operator(terms.members.get(place)?).map(|operator| operator.id)
 }
 
 /// A protocol's own views showed a loss (R24). No loss in an asset means that nothing of it was left to take.

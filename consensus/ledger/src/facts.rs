@@ -46,6 +46,7 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
         Fact::VaultConfirmed(confirmed) => vaults::confirm(draft, confirmed),
         Fact::VaultSpent(spent) => vaults::spend(draft, spent),
         Fact::FeeRate(rate) => draft.put(RowKey::FeeRate, Row::FeeRate(*rate)),
+        Fact::CovenantBreach(breach) => cases::breach(draft, breach),
         // Refused but where it leads a resumption, which has rewound already.
         Fact::Rewound(_) => {}
     }
@@ -56,7 +57,9 @@ pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
     match fact {
         Fact::Rewound(_) => None,
         Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) => Some(ChainKind::Ethereum),
-        Fact::VaultConfirmed(_) | Fact::VaultSpent(_) | Fact::FeeRate(_) => Some(ChainKind::Bitcoin),
+        Fact::VaultConfirmed(_) | Fact::VaultSpent(_) | Fact::FeeRate(_) | Fact::CovenantBreach(_) => {
+            Some(ChainKind::Bitcoin)
+        }
     }
 }
 

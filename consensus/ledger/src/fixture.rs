@@ -118,7 +118,7 @@ fn genesis(seeds: &[[u8; 32]], seed: u64) -> Genesis {
         bitcoin_start: point(ChainKind::Bitcoin, 200),
         contracts: contracts(),
         assets: vec![asset()].try_into().expect("one asset"),
-        vaults: vec![terms()].try_into().expect("one version"),
+        vaults: vec![terms(seeds, seed)].try_into().expect("one version"),
         parameters: parameters(),
         seats: seats.collect::<Vec<_>>().try_into().expect("no more than 256"),
     }
@@ -162,10 +162,14 @@ fn parameters() -> Parameters {
     }
 }
 
-fn terms() -> VaultTerms {
+/// A covenant of one, the first operator.
+fn terms(seeds: &[[u8; 32]], seed: u64) -> VaultTerms {
+    let member = SchnorrKey::new(covenant_secret(seed).public().to_bytes());
     VaultTerms {
         activation: 0,
-        covenant: vec![SchnorrKey::new([0xc1; 32])].try_into().expect("one member"),
+        covenant: vec![member].try_into().expect("one member"),
+        members: vec![operator_id(&seeds[0])].try_into().expect("one member"),
+        devnet: true,
         quorum: 1,
         min_staking_time: 300,
         max_staking_time: 60_000,
@@ -176,6 +180,17 @@ fn terms() -> VaultTerms {
         min_slash_fee: Sats::new(1_000),
         min_stake: Sats::new(10_000),
     }
+}
+
+/// The key of a network's only covenant member.
+///
+/// # Panics
+///
+/// Never: a hash is a scalar.
+#[must_use]
+pub fn covenant_secret(seed: u64) -> eots::SecretKey {
+    let bytes = sha256_all(&[b"covenant", &seed.to_be_bytes()]);
+    eots::SecretKey::from_bytes(&bytes).expect("a hash is a scalar but for one in 2^127")
 }
 
 /// A chain's final block of that number, on the one chain that every honest endpoint shows.
@@ -312,7 +327,7 @@ impl Network {
         let provider = SchnorrKey::new(keys.eots.public().to_bytes());
         let bytes = [&number.to_be_bytes()[..], keys.id.as_bytes()].concat();
         let transaction: palisade_types::Blob<_> = bytes.try_into().expect("24 bytes");
-        let member = SchnorrKey::new([0xc1; 32]);
+        let member = self.genesis.vaults.first().map_or(SchnorrKey::ZERO, |terms| terms.covenant[0]);
         let adaptor = CovenantAdaptor { member, provider, signature: AdaptorBytes::ZERO };
         let slashing = Slashing {
             transaction: transaction.clone(),

@@ -13,14 +13,14 @@
 use crate::changes::Draft;
 use crate::invalid::Invalid;
 use crate::state::State;
-use crate::{cases, exposure};
+use crate::{cases, exposure, weights};
 use palisade_crypto::hash::sha256;
 use palisade_types::chain::ChainKind;
 use palisade_types::genesis::VaultTerms;
 use palisade_types::observation::{VaultConfirmed, VaultSpent};
 use palisade_types::slash::{MAX_ORDERS, OrderStatus, SlashTarget, Taken};
 use palisade_types::vault::{Expansion, LAPSE_BLOCKS, MAX_EXPANSIONS, MAX_VERIFIED, Slashing, Spend, VaultStatus};
-use palisade_types::{Hash, Row, RowKey, Vault, VaultId, VaultRegistration};
+use palisade_types::{Hash, OperatorId, Row, RowKey, Vault, VaultId, VaultRegistration};
 
 /// The vault's name: the double SHA-256 of the staking transaction without its witness, and the output.
 pub(crate) fn name(registration: &VaultRegistration) -> VaultId {
@@ -154,13 +154,32 @@ fn terms<'a>(state: State<'a>, registration: &VaultRegistration) -> Result<&'a V
 fn check_terms(state: State<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
     let terms = terms(state, registration)?;
     let times = terms.min_staking_time..=terms.max_staking_time;
+    if !is_bonded(state, terms) {
+        return Err(Invalid::Early("a vault while too few of its covenant can lose anything"));
+    }
+    let in_covenant = !terms.devnet && terms.members.contains(&registration.operator);
     refuse_unless(&[
         (registration.amount >= terms.min_stake, "a vault below the least stake"),
         (times.contains(&registration.staking_time), "a vault locked too short or too long"),
+        (!in_covenant, "a vault behind a member of its own covenant"),
         (!registration.providers.is_empty(), "a vault that nobody can be slashed by"),
         (!registration.slashings.is_empty(), "a vault without a slashing transaction"),
         (!registration.unbonding_slashings.is_empty(), "a vault without a slashing transaction after unbonding"),
     ])
+}
+
+/// R27: a quorum of the covenant's members are operators with ETH-side stake that a breach can take. Nobody asks on a devnet, or
+/// where there is no such stake (R22).
+fn is_bonded(state: State<'_>, terms: &VaultTerms) -> bool {
+    let genesis = state.ledger.genesis_of();
+    let least = genesis.parameters.min_bond.get().max(1);
+    let at = state.anchor(ChainKind::Ethereum).number.saturating_add(genesis.parameters.ethereum_window());
+    let bonded = |member: &&OperatorId| {
+        let is_honest = state.operator(member).is_some_and(|operator| operator.convicted.is_none());
+        is_honest && weights::ether(state, member, at) >= least
+    };
+    let asked = !terms.devnet && !genesis.is_bitcoin_only();
+    !asked || terms.members.iter().filter(bonded).count() >= usize::from(terms.quorum)
 }
 
 /// A quorum has signed everything. Whether the signatures hold is for `palisade_bitcoin` to say.

@@ -4,7 +4,9 @@ use crate::attestation::Statement;
 use crate::block::Header;
 use crate::canonical::{Blob, canonical, canonical_enum};
 use crate::certificate::verify_eots;
-use crate::ids::{BlsSignature, ChainId, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey};
+use crate::ids::{
+    BlsSignature, ChainId, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature, VaultId,
+};
 use crate::operator::{KeyRow, Operator};
 use crate::proof::RowProof;
 use crate::randomness::Opening;
@@ -26,6 +28,9 @@ pub enum Evidence {
     Ancestor(Box<AncestorFault>),
     /// Two engine votes of one height, round and type: jails only (R18).
     Votes(VotePair),
+    /// A covenant member's signature on a spend of a vault that nobody registered (R27). It comes with an observation, since whether
+    /// somebody did is what every voter's follower and the ledger know together.
+    Covenant(CovenantBreach),
     /// The finality provider's secret key itself (R29).
     ExposedKey(ExposedKey),
     /// The secret key of a finality provider of whatever service: it accuses nobody here, but vaults that name it can be slashed
@@ -33,7 +38,7 @@ pub enum Evidence {
     ExposedProvider(ExposedProvider),
 }
 canonical_enum!(Evidence {
-    0 => Pair(pair), 1 => EotsPair(pair), 2 => Ancestor(fault), 3 => Votes(pair), 5 => ExposedKey(key),
+    0 => Pair(pair), 1 => EotsPair(pair), 2 => Ancestor(fault), 3 => Votes(pair), 4 => Covenant(breach), 5 => ExposedKey(key),
     6 => ExposedProvider(provider),
 });
 
@@ -119,6 +124,34 @@ pub struct VotePair {
     pub second: (Blob<MAX_VOTE>, Ed25519Signature),
 }
 canonical!(VotePair { operator, height, first, second });
+
+/// A covenant member's signature, found in the witness of a transaction that spends a known vault and is none of those that an honest
+/// member signs (R27).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CovenantBreach {
+    /// The vault.
+    pub vault: VaultId,
+    /// The member.
+    pub member: SchnorrKey,
+    /// The height of the block that holds the transaction.
+    pub height: u64,
+    /// The transaction, internal byte order.
+    pub transaction: Hash,
+    /// What the signature is over: BIP-341's sighash of the input that spends the vault.
+    pub sighash: Hash,
+    /// The signature, BIP-340.
+    pub signature: SchnorrSignature,
+}
+canonical!(CovenantBreach { vault, member, height, transaction, sighash, signature });
+
+impl CovenantBreach {
+    /// Whether the member signed. What of is for whoever reads transactions to say.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        let member = eots::PublicKey::from_bytes(self.member.as_bytes());
+        member.is_ok_and(|key| key.verify_schnorr(self.sighash.as_bytes(), self.signature.as_bytes()).is_ok())
+    }
+}
 
 /// The secret behind a finality provider's key: published by whoever completed a slashing transaction, or leaked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -262,7 +295,7 @@ impl ProvenFault {
 }
 
 impl Evidence {
-    /// The accused; `None` where nobody is.
+    /// The accused; `None` where nobody is, or where the network's genesis says whom it means.
     #[must_use]
     pub fn operator(&self) -> Option<OperatorId> {
         match self {
@@ -271,18 +304,19 @@ impl Evidence {
             Self::Ancestor(fault) => Some(fault.operator),
             Self::Votes(pair) => Some(pair.operator),
             Self::ExposedKey(key) => Some(key.operator),
-            Self::ExposedProvider(_) => None,
+            Self::Covenant(_) | Self::ExposedProvider(_) => None,
         }
     }
 
-    /// The domain of the fault; `None` for engine votes, which are no attestations, and for what is no fault.
+    /// The domain of the fault; `None` for engine votes, which are no attestations, and for what nobody but the
+    /// ledger can judge.
     #[must_use]
     pub fn domain(&self) -> Option<Domain> {
         match self {
             Self::Pair(pair) => Some(pair.domain),
             Self::EotsPair(pair) => Some(pair.domain),
             Self::Ancestor(fault) => Some(fault.domain),
-            Self::Votes(_) | Self::ExposedProvider(_) => None,
+            Self::Votes(_) | Self::Covenant(_) | Self::ExposedProvider(_) => None,
             Self::ExposedKey(key) => Some(key.domain),
         }
     }
@@ -290,7 +324,7 @@ impl Evidence {
     /// Checks the proof against the operator's own row: no old member list is needed (R12). Expiry and
     /// earlier convictions are the ledger's to judge. `committed` says whether a commitment (by its id) stands
     /// in the ledger for this operator. Pairs of engine votes are not judged here but by `agreement`, exposed providers by the
-    /// ledger.
+    /// ledger; a covenant's breach is a fact that an observation tells.
     ///
     /// # Errors
     ///
@@ -308,7 +342,7 @@ impl Evidence {
             Self::Pair(pair) => pair.prove(domains, operator),
             Self::EotsPair(pair) => pair.prove(domains, operator, committed),
             Self::Ancestor(fault) => fault.prove(domains, operator),
-            Self::Votes(_) | Self::ExposedProvider(_) => Err(Unproven::WrongDomain),
+            Self::Votes(_) | Self::Covenant(_) | Self::ExposedProvider(_) => Err(Unproven::WrongDomain),
             Self::ExposedKey(key) => key.prove(domains, operator),
         }
     }

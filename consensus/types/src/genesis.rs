@@ -9,6 +9,14 @@ use crate::units::{BasisPoints, MicroUsd, Sats, Wad};
 use crate::vault::MAX_COVENANT;
 use palisade_crypto::hash::Tag;
 
+/// EIP-155 chain id of Ethereum's mainnet.
+const EVM_MAINNET: u64 = 1;
+/// The hash of Bitcoin's first block, internal byte order.
+const BITCOIN_MAINNET: [u8; 32] = [
+    0x6f, 0xe2, 0x8c, 0x0a, 0xb6, 0xf1, 0xb3, 0x72, 0xc1, 0xa6, 0xa2, 0x46, 0xae, 0x63, 0xf7, 0x4f, 0x93, 0x1e, 0x83,
+    0x65, 0xe1, 0x5a, 0x08, 0x9c, 0x68, 0xd6, 0x19, 0x00, 0x00, 0x00, 0x00, 0x00,
+];
+
 /// The most versions of vaults' terms.
 pub const MAX_TERMS: usize = 16;
 
@@ -84,6 +92,11 @@ pub struct VaultTerms {
     pub activation: u64,
     /// The covenant's keys, ascending.
     pub covenant: List<SchnorrKey, MAX_COVENANT>,
+    /// Whose each of these keys is, in the same order: who answers for what it signs (R27). A key belongs to one network only, or
+    /// what it signs elsewhere looks like a breach here.
+    pub members: List<OperatorId, MAX_COVENANT>,
+    /// Whether operators may sit in the covenant of their own vaults, and unbonded members are enough: on a devnet (R27).
+    pub devnet: bool,
     /// How many of them must sign.
     pub quorum: u8,
     /// Shortest lock of the staking output, in blocks.
@@ -106,6 +119,8 @@ pub struct VaultTerms {
 canonical!(VaultTerms {
     activation,
     covenant,
+    members,
+    devnet,
     quorum,
     min_staking_time,
     max_staking_time,
@@ -289,6 +304,10 @@ impl Genesis {
         if self.vaults.first().is_some_and(|first| first.activation > self.bitcoin_start.number) {
             return Err(Unsafe::Senseless("a first version of vaults' terms that is not in force at the start"));
         }
+        let is_real = self.evm_chain_id == EVM_MAINNET || self.bitcoin_genesis == Hash::new(BITCOIN_MAINNET);
+        if is_real && self.vaults.iter().any(|terms| terms.devnet) {
+            return Err(Unsafe::Senseless("a devnet's covenant on a chain with value"));
+        }
         self.vaults.iter().try_for_each(|terms| terms.check(p))
     }
 
@@ -318,6 +337,13 @@ impl VaultTerms {
         }
         if self.covenant.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(Unsafe::Senseless("a covenant that is not ascending"));
+        }
+        if self.members.len() != self.covenant.len() {
+            return Err(Unsafe::Senseless("a covenant whose members are not named one by one"));
+        }
+        let twice = |(at, member): (usize, &OperatorId)| self.members[..at].contains(member);
+        if self.members.iter().enumerate().any(twice) {
+            return Err(Unsafe::Senseless("a covenant in which one operator is two members"));
         }
         if self.min_staking_time > self.max_staking_time || self.min_staking_time <= self.unbonding_time {
             return Err(Unsafe::Senseless("a staking time shorter than the unbonding time"));

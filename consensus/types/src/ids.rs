@@ -162,6 +162,8 @@ pub enum DomainKind {
     Order,
     /// The next network's chain id (R21).
     Succession,
+    /// What a covenant member signed that nobody registered (R27). It only names cases: nobody attests in it.
+    Covenant,
 }
 
 impl DomainKind {
@@ -174,6 +176,7 @@ impl DomainKind {
             Self::VaultClaim => 3,
             Self::Order => 4,
             Self::Succession => 5,
+            Self::Covenant => 6,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::canonical::{List, canonical, canonical_enum};
 use crate::chain::{ChainKind, ChainPoint};
+use crate::evidence::CovenantBreach;
 use crate::ids::{Address, CaseId, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature, VaultId};
 use crate::operator::KeyRow;
 use crate::position::{Position, PositionId};
@@ -42,13 +43,16 @@ pub enum Fact {
     /// What Bitcoin's blocks up to the new anchor ask of a transaction, satoshis per 1000 weight units, where the ledger says
     /// otherwise (R28). Last.
     FeeRate(u64),
+    /// A covenant member signed a spend of a known vault that nobody registered (R27). After the spend, once for each member.
+    CovenantBreach(CovenantBreach),
     /// Only where a suspended chain goes on, first: the newest agreed anchor that the chain still holds. What the ledger took in
     /// after it is forgotten, and the facts that follow tell it anew.
     Rewound(ChainPoint),
 }
 canonical_enum!(Fact {
     0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(confirmed),
-    5 => VaultSpent(spent), 6 => FeeRate(rate), 8 => Rewound(point),
+    5 => VaultSpent(spent), 6 => FeeRate(rate), 7 => CovenantBreach(breach),
+    8 => Rewound(point),
 });
 
 /// New keys of an operator.

@@ -318,7 +318,11 @@ impl Devnet {
         let url = self.ports.ethereum_url();
         let nonce = contracts::next_nonce(&url, deployer).await?;
         let predicted = contracts::predict(deployer.address(), nonce);
-        let covenant = operators.iter().filter_map(|operator| operator.covenant().transpose());
+        let member = |operator: &Operator| {
+            let (key, id) = (operator.covenant()?, operator.id()?);
+            anyhow::Ok(key.map(|key| (key, id)))
+        };
+        let covenant = operators.iter().filter_map(|operator| member(operator).transpose());
         let genesis = genesis(Day {
             random: Hash::new(rand::random()),
             ethereum_start: self.anvil().final_point().await?,

@@ -6,7 +6,7 @@ use crate::eigenlayer::EigenLayer;
 use bitcoin::hashes::Hash as _;
 use palisade_types::chain::ChainPoint;
 use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, VaultTerms};
-use palisade_types::{Address, BasisPoints, Hash, List, Malformed, MicroUsd, Sats, SchnorrKey, Wad};
+use palisade_types::{Address, BasisPoints, Hash, List, Malformed, MicroUsd, OperatorId, Sats, SchnorrKey, Wad};
 
 /// What is only known on the day.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct Day {
     pub contracts: PredictedAddresses,
     /// Where the restaking core stands.
     pub core: EigenLayer,
-    /// The covenant's keys, in any order.
-    pub covenant: Vec<SchnorrKey>,
+    /// The covenant's keys and whose they are, in any order.
+    pub covenant: Vec<(SchnorrKey, OperatorId)>,
     /// The founders, in any order.
     pub seats: Vec<Seat>,
     /// Whether bitcoin is to stand alone behind the network (R22).
@@ -68,10 +68,13 @@ fn token(core: &EigenLayer) -> Asset {
 }
 
 /// The terms of the devnet's vaults, with the covenant ascending.
-fn vault_terms(covenant: Vec<SchnorrKey>) -> Result<VaultTerms, Malformed> {
+fn vault_terms(covenant: Vec<(SchnorrKey, OperatorId)>) -> Result<VaultTerms, Malformed> {
+    let (covenant, members): (Vec<_>, Vec<_>) = covenant.into_iter().unzip();
     Ok(VaultTerms {
         activation: 0,
         covenant: covenant.try_into()?,
+        members: members.try_into()?,
+        devnet: true,
         quorum: COVENANT_QUORUM,
         min_staking_time: MIN_STAKING_BLOCKS,
         max_staking_time: MAX_STAKING_BLOCKS,
@@ -124,7 +127,7 @@ fn address(address: alloy::primitives::Address) -> Address {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use palisade_types::{Ed25519Key, OperatorId};
+    use palisade_types::Ed25519Key;
 
     fn sample(bitcoin_only: bool) -> Genesis {
         let number = |number: u8| alloy::primitives::Address::repeat_byte(number);
@@ -154,7 +157,7 @@ mod tests {
                 token: number(10),
                 strategy: number(11),
             },
-            covenant: vec![SchnorrKey::new([3; 32]), SchnorrKey::new([1; 32]), SchnorrKey::new([2; 32])],
+            covenant: [3, 1, 2].map(|one| (SchnorrKey::new([one; 32]), OperatorId::new([9 - one; 20]))).to_vec(),
             seats: vec![seat(3), seat(1), seat(4), seat(2)],
             bitcoin_only,
         };

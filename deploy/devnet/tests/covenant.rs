@@ -213,7 +213,7 @@ fn network_of(covenant: Vec<SchnorrKey>, bitcoin_start: ChainPoint) -> Genesis {
             bitcoin_vaults: zero,
         },
         core: nowhere(),
-        covenant,
+        covenant: covenant.into_iter().zip((20..).map(operator)).collect(),
         seats: vec![Seat {
             operator: operator(1),
             ed25519: Ed25519Key::new([1; 32]),

@@ -368,9 +368,11 @@ impl Server {
         let mut keeper = self.keeper();
         // On the disk before it leaves: this thread waits for it.
         tokio::task::block_in_place(|| {
-            keeper.sign(now(), vault, registration, |member| match asked.registered && registration.expansion.is_some() {
-                true => member.release(registration, parent, &self.versions),
-                false => member.presign(registration, parent, header.as_ref(), &self.versions),
+            keeper.sign(now(), vault, registration, |member| {
+                match asked.registered && registration.expansion.is_some() {
+                    true => member.release(registration, parent, &self.versions),
+                    false => member.presign(registration, parent, header.as_ref(), &self.versions),
+                }
             })
         })
     }

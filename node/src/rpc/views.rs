@@ -13,7 +13,7 @@ use palisade_types::certificate::{BitcoinCertificate, Committee, Member, QuorumC
 use palisade_types::chain::{ChainKind, ChainPoint};
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Domains, Evidence};
-use palisade_types::ids::{Domain, Hash, OperatorId};
+use palisade_types::ids::{Hash, OperatorId};
 use palisade_types::observation::{Fact, Observation};
 use palisade_types::operator::{KeyRow, Operator};
 use palisade_types::position::{Position, PositionId, StakeSource};
@@ -226,6 +226,8 @@ pub enum FactView {
     VaultSpent { id: String, spend: String, transaction: String },
     /// What Bitcoin's blocks ask of a transaction now, satoshis per 1000 weight units.
     FeeRate { rate: u64 },
+    /// A covenant member signed a spend that nobody registered.
+    CovenantBreach { vault: String, member: String, height: u64, transaction: String },
     /// What was taken in after this anchor is forgotten.
     Rewound { anchor: PointView },
 }
@@ -233,7 +235,7 @@ pub enum FactView {
 /// A proof of fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceView {
-    /// `pair`, `eots_pair`, `ancestor`, `votes`, `exposed_key` or `exposed_provider`.
+    /// `pair`, `eots_pair`, `ancestor`, `votes`, `covenant`, `exposed_key` or `exposed_provider`.
     pub evidence: String,
     /// The accused; `null` where nobody is.
     pub operator: Option<String>,
@@ -460,7 +462,7 @@ pub struct CaseView {
     pub operator: String,
     /// Where.
     pub domain: String,
-    /// `ledger`, `bitcoin` or `other`.
+    /// `ledger`, `bitcoin`, `covenant` (R27) or `other`.
     pub domain_kind: String,
     /// Which slot.
     pub slot: u64,
@@ -603,6 +605,12 @@ impl From<&Fact> for FactView {
             Fact::VaultConfirmed(confirmed) => {
                 Self::VaultConfirmed { id: confirmed.id.to_string(), height: confirmed.height }
             }
+            Fact::CovenantBreach(breach) => Self::CovenantBreach {
+                vault: breach.vault.to_string(),
+                member: breach.member.to_string(),
+                height: breach.height,
+                transaction: bitcoin_hash(&breach.transaction),
+            },
             Fact::FeeRate(rate) => Self::FeeRate { rate: *rate },
             Fact::Rewound(point) => Self::Rewound { anchor: PointView::of(ChainKind::Bitcoin, point) },
             Fact::VaultSpent(spent) => {
@@ -630,6 +638,7 @@ impl From<&Evidence> for EvidenceView {
             Evidence::EotsPair(_) => "eots_pair",
             Evidence::Ancestor(_) => "ancestor",
             Evidence::Votes(_) => "votes",
+            Evidence::Covenant(_) => "covenant",
             Evidence::ExposedKey(_) => "exposed_key",
             Evidence::ExposedProvider(_) => "exposed_provider",
         };
@@ -832,7 +841,7 @@ impl CaseView {
             id: case.id.to_string(),
             operator: case.operator.to_string(),
             domain: case.domain.to_string(),
-            domain_kind: domain_kind(&case.domain, domains).to_owned(),
+            domain_kind: domain_kind(case, domains).to_owned(),
             slot: case.slot,
             opened: case.opened.get(),
             status: status.to_owned(),
@@ -842,10 +851,11 @@ impl CaseView {
     }
 }
 
-fn domain_kind(domain: &Domain, domains: &Domains) -> &'static str {
-    match domain {
-        domain if *domain == domains.ledger => "ledger",
-        domain if *domain == domains.bitcoin => "bitcoin",
+fn domain_kind(case: &Case, domains: &Domains) -> &'static str {
+    match case.domain {
+        domain if domain == domains.ledger => "ledger",
+        domain if domain == domains.bitcoin => "bitcoin",
+        _ if matches!(case.evidence, Some(Evidence::Covenant(_))) => "covenant",
         _ => "other",
     }
 }
@@ -879,7 +889,7 @@ impl From<&SlashOrder> for OrderView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use palisade_types::ids::{Address, CaseId, ChainId, VaultId};
+    use palisade_types::ids::{Address, CaseId, ChainId, Domain, VaultId};
     use palisade_types::slash::Taken;
     use palisade_types::units::Height;
 

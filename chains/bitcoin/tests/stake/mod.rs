@@ -48,7 +48,14 @@ impl People {
         covenant.sort_unstable();
         VaultTerms {
             activation: 0,
+            members: (0..)
+                .zip(&covenant)
+                .map(|(at, _)| OperatorId::new([at; 20]))
+                .collect::<Vec<_>>()
+                .try_into()
+                .unwrap(),
             covenant: List::try_from(covenant).unwrap(),
+            devnet: true,
             quorum,
             min_staking_time,
             max_staking_time: 64_000,
