@@ -14,10 +14,11 @@ mod finality;
 use crate::handle::RegistrationRefused;
 use crate::message::{Message, Presigned};
 use crate::sessions::{self, Asked, Sessions, Taken};
+use crate::signer::SignedLast;
 use palisade_agreement::anchors::{Anchors, Compared, Gap, Known, Wanted};
 use palisade_agreement::app::Verdict;
 use palisade_agreement::ballot::{SignedBallot, contradiction};
-use palisade_agreement::guard::Ancestry;
+use palisade_agreement::guard::{Ancestry, Lineage};
 use palisade_agreement::pool::Pool;
 use palisade_agreement::tally::Tally;
 use palisade_agreement::tap::Tap;
@@ -62,15 +63,8 @@ pub enum Action {
     /// Ask the signer to attest a claim about a vault; the answer is [`Core::attested`]. A refusal needs no answer: the next
     /// epoch claims again.
     AttestClaim(Box<AttestClaim>),
-    /// Ask the signer for a finality vote; the answer is [`Core::voted`].
-    Vote {
-        /// The checkpoint and its block.
-        checkpoint: FinalBlock,
-        /// The promise in the ledger that covers it.
-        promise: Commitment,
-        /// As in [`Attest`].
-        epoch_start: u64,
-    },
+    /// Ask the signer for a finality vote; the answer is [`Core::voted`] or [`Core::unvoted`].
+    Vote(Box<Vote>),
     /// Ask the signer to promise nonces; the answer is [`Core::committed_randomness`].
     CommitRandomness {
         /// The first checkpoint.
@@ -126,6 +120,19 @@ pub struct Attest {
     /// Shows in the header's state which block stands at the height attested before (R16).
     pub ancestry: Option<Ancestry>,
     /// The Ethereum anchor of the epoch's boundary block, which a waiting guard compares (R15).
+    pub epoch_start: u64,
+}
+
+/// What the signer needs to vote for a checkpoint.
+#[derive(Clone, Debug)]
+pub struct Vote {
+    /// The checkpoint and its block.
+    pub checkpoint: FinalBlock,
+    /// Shows in a committed block that it is of one chain with the checkpoint voted for before (R16).
+    pub lineage: Option<Lineage>,
+    /// The promise in the ledger that covers it.
+    pub promise: Commitment,
+    /// As in [`Attest`].
     pub epoch_start: u64,
 }
 
@@ -247,10 +254,14 @@ pub struct Core {
     unchecked: Option<Height>,
     /// The newest confirmed height that was told.
     told: Height,
-    /// What the signer attested last.
-    attested: Option<FinalBlock>,
-    /// What it is being asked for.
+    /// What the signer attested and voted for last.
+    signed: SignedLast,
+    /// What it is being asked to attest.
     asking: Option<Height>,
+    /// What it is being asked to vote for.
+    voting: Option<Height>,
+    /// The head's header, which a vote is shown to be of one chain with; `None` before the first block.
+    newest: Option<Header>,
     /// The newest height it was asked for since the start, whatever it answered.
     asked: Height,
     /// Chains of which a block said what our own follower did not see. We attest and vote for nothing until a
@@ -279,14 +290,14 @@ pub struct Core {
 
 impl Core {
     /// Starts on a ledger from genesis or from disk. `confirmed` is the newest block our own followers agreed with
-    /// before the restart, `attested` what the signer attested last.
+    /// before the restart, `signed` what the signer signed last.
     #[must_use]
     pub fn new(
         own: OperatorId,
         versions: Versions,
         ledger: Ledger,
         confirmed: Option<FinalBlock>,
-        attested: Option<FinalBlock>,
+        signed: SignedLast,
     ) -> Self {
         let head = ledger.head();
         // It is written before the block it names: what is confirmed beyond the head is confirmed up to the head.
@@ -305,8 +316,10 @@ impl Core {
             unconfirmed: BTreeMap::new(),
             unchecked,
             told: checked,
-            attested,
+            signed,
             asking: None,
+            voting: None,
+            newest: None,
             asked: Height::new(0),
             contradicted: BTreeSet::new(),
             accepted: BTreeMap::new(),
@@ -364,7 +377,7 @@ impl Core {
             own_tips: CHAINS.iter().filter_map(|chain| Some((*chain, self.anchors.tip(*chain)?))).collect(),
             pending: self.pool.len(),
             confirmed: self.confirmed(),
-            attested: self.attested.map_or(Height::new(0), |block| block.height),
+            attested: self.signed.attested.map_or(Height::new(0), |block| block.height),
             certified: higher(certified, self.ledger.finality().ether),
             bitcoin_certified: higher(bitcoin, self.ledger.finality().bitcoin),
             contradicted: self.contradicted.clone(),

@@ -84,11 +84,10 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let store = Arc::new(Store::open(&config.data_dir.join("ledger"), &chain).context("opening the ledger's store")?);
     let ledger = load(&store, &genesis)?;
     let signer = open_signer(&config, &genesis, &ethereum).await?;
-    let attested = signer.attested_last().await.context("reading the signer's records")?;
-    let attested = attested.map(|(height, id)| FinalBlock { height, id });
+    let signed = signer.signed_last().await.context("reading the signer's records")?;
     let member_versions = versions.clone();
-    let mut core = Core::new(config.operator, versions, ledger, store.confirmed()?, attested);
-    resume(&mut core, &store, &genesis, attested)?;
+    let mut core = Core::new(config.operator, versions, ledger, store.confirmed()?, signed);
+    resume(&mut core, &store, &genesis, signed.attested)?;
     let waiting = store.pending().context("reading what waits for a block")?;
     if let Some(suspension) = core.ledger().suspension(ChainKind::Bitcoin) {
         tracing::error!(since = %suspension.since, gone = suspension.anchor.number, "Bitcoin is SUSPENDED; see palisade bitcoin accept");
@@ -612,6 +611,10 @@ impl Actor {
                 self.metrics.signer_refusals.inc();
                 self.core.unattested(height);
             }
+            Signed::Unvoted(checkpoint) => {
+                self.metrics.signer_refusals.inc();
+                self.core.unvoted(checkpoint);
+            }
             Signed::Refused => drop(self.metrics.signer_refusals.inc()),
             Signed::Failed => bail!("the signer failed: nothing may be signed after that"),
         }
@@ -700,9 +703,7 @@ impl Actor {
                 }
                 Action::Attest(attest) => self.ask(Task::Attest(attest)),
                 Action::AttestClaim(asked) => self.ask(Task::Claim(asked)),
-                Action::Vote { checkpoint, promise, epoch_start } => {
-                    self.ask(Task::Vote { checkpoint, promise, epoch_start });
-                }
+                Action::Vote(vote) => self.ask(Task::Vote(vote)),
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
                 Action::Presign(asked) => self.presign(*asked),
                 Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,

@@ -1,7 +1,7 @@
 //! One task that asks the signer for what the core wants signed, one thing after the other and in order; and another
 //! that presigns vaults where this operator is a member of the covenant.
 
-use crate::core::{Attest, AttestClaim};
+use crate::core::{Attest, AttestClaim, Vote};
 use crate::covenant::protocol::Asked;
 use crate::message::Presigned;
 use crate::signer::{Refused, Signer};
@@ -9,9 +9,8 @@ use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::covenant::Member;
 use palisade_crypto::eots;
 use palisade_types::attestation::{Attestation, FinalityVote};
-use palisade_types::epoch::FinalBlock;
 use palisade_types::ids::Hash;
-use palisade_types::randomness::{Commitment, RandomnessCommitment};
+use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::units::Height;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,14 +24,7 @@ pub enum Task {
     /// A claim about a vault.
     Claim(Box<AttestClaim>),
     /// A checkpoint.
-    Vote {
-        /// The checkpoint and its block.
-        checkpoint: FinalBlock,
-        /// The promise in the ledger that covers it.
-        promise: Commitment,
-        /// See [`Attest`].
-        epoch_start: u64,
-    },
+    Vote(Box<Vote>),
     /// A range of nonces.
     Commit {
         /// The first checkpoint.
@@ -51,6 +43,8 @@ pub enum Signed {
     Unattested(Height),
     /// See [`Task::Vote`].
     Voted(FinalityVote),
+    /// The guard refused to vote for this checkpoint.
+    Unvoted(Height),
     /// See [`Task::Commit`].
     Committed(RandomnessCommitment),
     /// The covenant's member among us signed for a vault.
@@ -70,9 +64,7 @@ pub async fn sign(signer: Signer, mut tasks: mpsc::UnboundedReceiver<Task>, sign
                 .attest_claim(asked.claim, asked.first, asked.epoch_start)
                 .await
                 .map_or_else(|refused| refusal("a vault claim", &refused), Signed::Attested),
-            Task::Vote { checkpoint, promise, epoch_start } => voted(&signer, checkpoint, promise, epoch_start)
-                .await
-                .map_or_else(|refused| refusal("a finality vote", &refused), Signed::Voted),
+            Task::Vote(vote) => voted(&signer, *vote).await,
             Task::Commit { first, count } => signer
                 .commit_randomness(first, count)
                 .await
@@ -104,19 +96,26 @@ pub async fn presign(
 
 /// Records that were lost hold no promise any more, and the ledger does: nonces follow from the key, so the same promise
 /// is made again. Whether the guard may sign with it is another question (R15).
-async fn voted(
-    signer: &Signer,
-    checkpoint: FinalBlock,
-    promise: Commitment,
-    epoch_start: u64,
-) -> Result<FinalityVote, Refused> {
-    let vote = async || signer.finality_vote(checkpoint.height, checkpoint.id, epoch_start).await;
+async fn vote(signer: &Signer, asked: Vote) -> Result<FinalityVote, Refused> {
+    let Vote { checkpoint, lineage, promise, epoch_start } = asked;
+    let vote = async || signer.finality_vote(checkpoint.height, checkpoint.id, lineage.clone(), epoch_start).await;
     match vote().await {
         Err(Refused::NotCommitted) => {
             signer.commit_randomness(promise.first, promise.count).await?;
             vote().await
         }
         answer => answer,
+    }
+}
+
+async fn voted(signer: &Signer, asked: Vote) -> Signed {
+    let height = asked.checkpoint.height;
+    match vote(signer, asked).await {
+        Ok(vote) => Signed::Voted(vote),
+        Err(refused) => match refusal("a finality vote", &refused) {
+            Signed::Failed => Signed::Failed,
+            _ => Signed::Unvoted(height),
+        },
     }
 }
 

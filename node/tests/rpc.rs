@@ -14,7 +14,7 @@ use palisade_node::keys::OperatorKeys;
 use palisade_node::metrics::Metrics;
 use palisade_node::rpc::views::ItemView;
 use palisade_node::rpc::{self, METHODS, PalisadeClient, Sources};
-use palisade_node::signer::History;
+use palisade_node::signer::{History, SignedLast};
 use palisade_node::{config, text};
 use palisade_storage::Store;
 use palisade_types::attestation::Statement;
@@ -73,7 +73,8 @@ impl Node {
         grow(&mut ledger, &store, vec![observed(&anchor, ethereum, vec![])]);
         let head = ledger.head().height.get();
 
-        let core = run(Core::new(HONEST, Versions::new(domains.chain, &[]).unwrap(), ledger, None, None));
+        let core =
+            run(Core::new(HONEST, Versions::new(domains.chain, &[]).unwrap(), ledger, None, SignedLast::default()));
         let metrics = Metrics::new();
         let (_connected, connected) = watch::channel([HONEST, GUILTY].into());
         let sources =

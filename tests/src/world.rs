@@ -30,9 +30,10 @@ use palisade_crypto::eots;
 use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture::{self, Network, OperatorKeys};
 use palisade_ledger::{Changes, Ledger, Tree};
-use palisade_node::core::{Action, Attest, CHAINS, Core, Promises};
+use palisade_node::core::{Action, Attest, CHAINS, Core, Promises, Vote};
 use palisade_node::message::{Message, Presigned};
 use palisade_node::sessions::Asked;
+use palisade_node::signer::SignedLast;
 use palisade_node::signing::Task;
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Item};
@@ -613,9 +614,7 @@ impl Operator {
             Action::Observe(wanted) => self.asked.push_back(wanted),
             Action::Attest(attest) => self.tasks.push_back(Task::Attest(attest)),
             Action::AttestClaim(asked) => self.tasks.push_back(Task::Claim(asked)),
-            Action::Vote { checkpoint, promise, epoch_start } => {
-                self.tasks.push_back(Task::Vote { checkpoint, promise, epoch_start });
-            }
+            Action::Vote(vote) => self.tasks.push_back(Task::Vote(vote)),
             Action::CommitRandomness { first, count } => self.tasks.push_back(Task::Commit { first, count }),
             Action::Presign(asked) => {
                 if let Some(presigned) = self.presign(&asked) {
@@ -703,11 +702,10 @@ impl Operator {
                     self.core.attested(attestation);
                 }
             }
-            Task::Vote { checkpoint, .. } => {
-                if let Some(vote) = self.signer.vote(&checkpoint) {
-                    self.core.voted(vote);
-                }
-            }
+            Task::Vote(asked) => match self.signer.vote(&asked) {
+                Some(vote) => self.core.voted(vote),
+                None => self.core.unvoted(asked.checkpoint.height),
+            },
             Task::Commit { first, count } => {
                 if let Some(commitment) = self.signer.commit(first, count) {
                     self.core.committed_randomness(commitment);
@@ -788,8 +786,8 @@ fn load(network: &Network, versions: &Versions, disk: &Disk, signer: &Signer) ->
             ledger
         }
     };
-    let attested = signer.attested_last();
-    let mut core = Core::new(signer.keys.id, versions.clone(), ledger, disk.confirmed, attested);
+    let signed = signer.signed_last();
+    let mut core = Core::new(signer.keys.id, versions.clone(), ledger, disk.confirmed, signed);
     if let Some(header) = head {
         core.resume(header, None);
     }
@@ -803,7 +801,7 @@ fn load(network: &Network, versions: &Versions, disk: &Disk, signer: &Signer) ->
         }
     }
     let head = core.ledger().head().height;
-    let unsaid = boundary.filter(|height| *height < head && attested.is_none_or(|last| last.height < *height));
+    let unsaid = boundary.filter(|height| *height < head && signed.attested.is_none_or(|last| last.height < *height));
     let tree = match (core.unchecked(), unsaid) {
         (None, None) => None,
         (_, unsaid) => replay(network, disk, &mut core, unsaid),
@@ -950,7 +948,7 @@ impl Node for Operator {
             match self.tasks.pop_front() {
                 Some(Task::Attest(attest)) => drop(self.signer.attest(&attest)),
                 Some(Task::Claim(asked)) => drop(self.signer.attest_claim(&asked.claim)),
-                Some(Task::Vote { checkpoint, .. }) => drop(self.signer.vote(&checkpoint)),
+                Some(Task::Vote(asked)) => drop(self.signer.vote(&asked)),
                 Some(Task::Commit { first, count }) => drop(self.signer.commit(first, count)),
                 None => break,
             }
@@ -1066,9 +1064,12 @@ impl Signer {
         self.statements.contains_key(&(self.domains.ledger, height.get()))
     }
 
-    fn attested_last(&self) -> Option<FinalBlock> {
-        let (slot, digest) = self.newest(self.domains.ledger)?;
-        Some(FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) })
+    fn signed_last(&self) -> SignedLast {
+        let newest = |domain| {
+            let (slot, digest) = self.newest(domain)?;
+            Some(FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) })
+        };
+        SignedLast { attested: newest(self.domains.ledger), voted: newest(self.domains.bitcoin) }
     }
 
     fn newest(&self, domain: Domain) -> Option<(u64, Digest)> {
@@ -1097,12 +1098,14 @@ impl Signer {
         Some(Attestation { statement, operator: self.keys.id, signature: BlsSignature::new(signature.to_bytes()) })
     }
 
-    fn vote(&mut self, checkpoint: &FinalBlock) -> Option<FinalityVote> {
+    fn vote(&mut self, asked: &Vote) -> Option<FinalityVote> {
+        let Vote { checkpoint, lineage, .. } = asked;
         let slot = checkpoint.height.get();
         let statement = Statement { domain: self.domains.bitcoin, slot, digest: checkpoint.id.into() };
         let opening = self.opening(checkpoint.height)?;
         let known = self.known(&statement, self.domains.ledger);
-        self.judge(&Request::FinalityVote(&statement), &known).ok()?;
+        let request = Request::FinalityVote { statement: &statement, lineage: lineage.as_ref() };
+        self.judge(&request, &known).ok()?;
         self.statements.insert((statement.domain, slot), statement.digest);
         let nonce = self.nonce(slot);
         let signature = eots::sign(&self.keys.eots, &nonce, &statement.eots_message(&self.domains.chain));

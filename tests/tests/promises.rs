@@ -6,6 +6,7 @@ use palisade_bitcoin::vault::Versions;
 use palisade_crypto::eots;
 use palisade_ledger::fixture::{OperatorKeys, Run, network};
 use palisade_node::core::{Action, Core, Promises};
+use palisade_node::signer::SignedLast;
 use palisade_types::block::Item;
 use palisade_types::chain::ChainKind::Ethereum;
 
@@ -13,7 +14,7 @@ use palisade_types::chain::ChainKind::Ethereum;
 fn core() -> (Run, Core) {
     let run = Run::joined(network(4, 1));
     let versions = Versions::new(run.network.chain, &[]).unwrap();
-    let core = Core::new(run.network.operators[0].id, versions, run.ledger.clone(), None, None);
+    let core = Core::new(run.network.operators[0].id, versions, run.ledger.clone(), None, SignedLast::default());
     (run, core.promising(Promises { slots: 8, least: 4 }))
 }
 

@@ -5,6 +5,8 @@
 //!   gives the same signature.
 //! - In the ledger's domain only extensions of the block attested last (R16): a later block whose state does not name
 //!   it is, together with it, evidence against us (R1). Nothing below the block attested last is signed any more.
+//! - A vote for a checkpoint must stand on one chain with the checkpoint voted for last, below it or, when a late slot is filled
+//!   in (R22), above it: where nobody attests with BLS, no other record says on which chain we are (R16).
 //! - A contradiction in a finality domain stops signing for the whole chain id until a person has looked (R16). A refusal
 //!   for want of a proof does not: nothing was contradicted.
 //! - Vault claims have a domain of their own, where a slot is a number and nothing builds on anything: one digest each,
@@ -35,6 +37,21 @@ pub struct Ancestry {
     pub proof: RowProof,
 }
 
+/// What a committed block shows of the chain on which a checkpoint and the one voted for last stand (R16).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// The block: not below either of them.
+    pub header: Header,
+    /// Shows in its state which block stands at the checkpoint; `None` when it is that block.
+    pub checkpoint: Option<RowProof>,
+    /// The checkpoint voted for last.
+    pub last: Height,
+    /// Which block the chain holds there.
+    pub named: BlockId,
+    /// Shows that; `None` when it is the block itself.
+    pub proof: Option<RowProof>,
+}
+
 /// One request for a signature.
 #[derive(Clone, Copy, Debug)]
 pub enum Request<'a> {
@@ -50,7 +67,12 @@ pub enum Request<'a> {
     /// BLS, the domain of vault claims: the ledger says this of a vault.
     Claim(&'a Claim),
     /// EOTS, the Bitcoin finality domain: this block stands at its checkpoint (R2).
-    FinalityVote(&'a Statement),
+    FinalityVote {
+        /// What is to be signed.
+        statement: &'a Statement,
+        /// Needed once anything was voted for.
+        lineage: Option<&'a Lineage>,
+    },
     /// Ed25519: a vote or proposal of the engine (R18).
     Ballot(&'a Ballot),
 }
@@ -89,8 +111,8 @@ pub enum Danger {
     /// Another digest is signed in this place, or at this height in the other finality domain.
     #[error("another digest is signed in this slot")]
     Conflict,
-    /// The block's state names another block than the one attested last (R1).
-    #[error("the block does not extend the block attested last")]
+    /// The chain holds another block than the one attested or voted for last (R1, R16).
+    #[error("the block is not of the chain that was signed for last")]
     Fork,
     /// Another ballot is signed in this height, round and step. The engine abstains (R18).
     #[error("another ballot is signed in this height, round and step")]
@@ -98,8 +120,8 @@ pub enum Danger {
     /// Lower than what is signed already.
     #[error("a later slot is signed already")]
     Behind,
-    /// No proof that the block extends the one attested last, or one of another height. Ask again with it.
-    #[error("nothing proves that the block extends the block attested last")]
+    /// No proof that the block is of one chain with the one signed for last, or one of another height. Ask again with it.
+    #[error("nothing proves that the block is of the chain that was signed for last")]
     Unproven,
     /// The request is of another chain or domain, or its parts are not of one block.
     #[error("the request contradicts itself or is of another chain")]
@@ -140,7 +162,7 @@ impl Guard {
             (Request::Ballot(ballot), Some(here)) if here != ballot_digest(ballot) => Verdict::NotSafe(Danger::Voted),
             (Request::Ballot(_), Some(_)) => Verdict::Same,
             (Request::Ballot(ballot), None) => follows(ballot.height.get(), known),
-            (Request::Attestation { statement, .. } | Request::FinalityVote(statement), _)
+            (Request::Attestation { statement, .. } | Request::FinalityVote { statement, .. }, _)
                 if [known.here, known.beside].iter().flatten().any(|digest| *digest != statement.digest) =>
             {
                 Verdict::NotSafe(Danger::Conflict)
@@ -151,7 +173,7 @@ impl Guard {
             (Request::Attestation { statement, header, ancestry }, None) => {
                 extends(statement.slot, header, *ancestry, known)
             }
-            (Request::FinalityVote(_), None) => Verdict::Safe, // late slots of a run may be filled in (R22)
+            (Request::FinalityVote { statement, lineage }, None) => self.joins(statement, *lineage, known),
         }
     }
 
@@ -164,12 +186,33 @@ impl Guard {
                     && header.height.get() == statement.slot
                     && statement.digest == header.id().into()
             }
-            Request::FinalityVote(statement) => {
+            Request::FinalityVote { statement, .. } => {
                 statement.domain == self.domains.bitcoin && statement.slot.checked_rem(self.domains.interval) == Some(0)
             }
             Request::Claim(claim) => claim.number > 0,
             Request::Ballot(ballot) => ballot.chain == self.domains.chain,
         }
+    }
+
+    /// A vote in a new slot: of a block on one chain with the one voted for last, so that by induction all of them are (R16).
+    fn joins(&self, statement: &Statement, lineage: Option<&Lineage>, known: &Known) -> Verdict {
+        let Some((newest, voted)) = known.newest else {
+            return Verdict::Safe; // the first of all
+        };
+        let Some(lineage) = lineage.filter(|lineage| self.shows(lineage, statement, newest)) else {
+            return Verdict::NotSafe(Danger::Unproven);
+        };
+        if voted == lineage.named.into() { Verdict::Safe } else { Verdict::NotSafe(Danger::Fork) }
+    }
+
+    /// Whether it is about this checkpoint and the one at `newest`, and holds.
+    fn shows(&self, lineage: &Lineage, statement: &Statement, newest: u64) -> bool {
+        let Lineage { header, checkpoint, last, named, proof } = lineage;
+        let block = BlockId::new(*statement.digest.as_bytes());
+        header.chain == self.domains.chain
+            && last.get() == newest
+            && names(header, Height::new(statement.slot), block, checkpoint.as_ref())
+            && names(header, *last, *named, proof.as_ref())
     }
 }
 
@@ -202,8 +245,14 @@ fn extends(slot: u64, header: &Header, ancestry: Option<&Ancestry>, known: &Know
 }
 
 fn holds(ancestry: &Ancestry, header: &Header) -> bool {
-    let (key, row) = (RowKey::Block(ancestry.height), Row::Block(ancestry.named));
-    ancestry.proof.proves(&header.state_root, &key, Some(&row)).is_ok()
+    names(header, ancestry.height, ancestry.named, Some(&ancestry.proof))
+}
+
+/// Whether the chain that ends in `header` holds `block` at `height`: it is its own block, or its state proves it.
+fn names(header: &Header, height: Height, block: BlockId, proof: Option<&RowProof>) -> bool {
+    let Some(proof) = proof else { return header.height == height && header.id() == block };
+    let (key, row) = (RowKey::Block(height), Row::Block(block));
+    height < header.height && proof.proves(&header.state_root, &key, Some(&row)).is_ok()
 }
 
 #[cfg(test)]
@@ -212,7 +261,7 @@ mod tests {
     use crate::ballot::Step;
     use palisade_types::canonical::List;
     use palisade_types::ids::{ChainId, Domain, Hash, OperatorId};
-    use palisade_types::proof::{Terminal, leaf};
+    use palisade_types::proof::{EMPTY, Terminal, bit, inner, leaf};
     use palisade_types::units::Epoch;
 
     const CHAIN: ChainId = ChainId::new([1; 32]);
@@ -279,7 +328,8 @@ mod tests {
     #[test]
     fn r19_a_checkpoint_holds_one_digest() {
         let vote = |domain, slot, known: Known| {
-            Guard::new(DOMAINS).check(&Request::FinalityVote(&Statement { domain, slot, digest: A.into() }), &known)
+            let statement = Statement { domain, slot, digest: A.into() };
+            Guard::new(DOMAINS).check(&Request::FinalityVote { statement: &statement, lineage: None }, &known)
         };
         let (bitcoin, nothing) = (DOMAINS.bitcoin, Known::default());
         assert_eq!(vote(bitcoin, 10, nothing), Verdict::Safe);
@@ -289,8 +339,80 @@ mod tests {
         assert_eq!(vote(bitcoin, 10, Known { here: Some(B.into()), ..nothing }), Verdict::NotSafe(Danger::Conflict));
         assert_eq!(vote(bitcoin, 10, Known { beside: Some(A.into()), ..nothing }), Verdict::Safe);
         assert_eq!(vote(bitcoin, 10, Known { beside: Some(B.into()), ..nothing }), Verdict::NotSafe(Danger::Conflict));
-        let later = Known { newest: Some((20, B.into())), ..nothing };
-        assert_eq!(vote(bitcoin, 10, later), Verdict::Safe, "a late slot may be filled in (R22)");
+        let voted = Known { newest: Some((5, B.into())), ..nothing };
+        assert_eq!(vote(bitcoin, 10, voted), Verdict::NotSafe(Danger::Unproven), "on which chain is it?");
+        assert_eq!(vote(bitcoin, 10, Known { here: Some(A.into()), ..voted }), Verdict::Same, "published again");
+    }
+
+    /// A block at `height` whose state names two others, and the proofs of both.
+    fn above(height: u64, [one, other]: [(u64, BlockId); 2]) -> (Header, [RowProof; 2]) {
+        let paths = [one, other].map(|(height, _)| RowKey::Block(Height::new(height)).path());
+        let leaves = [one, other]
+            .map(|(height, id)| leaf(&RowKey::Block(Height::new(height)).path(), &Row::Block(id).value_hash()));
+        let shared = (0..256).take_while(|depth| bit(&paths[0], *depth) == bit(&paths[1], *depth)).count();
+        let mut root = match bit(&paths[0], shared) {
+            false => inner(&leaves[0], &leaves[1]),
+            true => inner(&leaves[1], &leaves[0]),
+        };
+        for depth in (0..shared).rev() {
+            root = if bit(&paths[0], depth) { inner(&EMPTY, &root) } else { inner(&root, &EMPTY) };
+        }
+        let proof = |sibling: Hash| {
+            let siblings: Vec<Hash> = (0..shared).map(|_| EMPTY).chain([sibling]).collect();
+            RowProof { siblings: siblings.try_into().unwrap(), terminal: Terminal::Found }
+        };
+        let (mut header, _) = header(height, one.0, one.1);
+        header.state_root = root;
+        (header, [proof(leaves[1]), proof(leaves[0])])
+    }
+
+    #[test]
+    fn r16_only_checkpoints_of_the_chain_voted_for_last_are_voted_for() {
+        let vote = |slot, digest: BlockId, lineage: &Lineage, newest: (u64, BlockId)| {
+            let statement = Statement { domain: DOMAINS.bitcoin, slot, digest: digest.into() };
+            let known = Known { newest: Some((newest.0, newest.1.into())), ..Known::default() };
+            Guard::new(DOMAINS).check(&Request::FinalityVote { statement: &statement, lineage: Some(lineage) }, &known)
+        };
+        // The checkpoint is the newest block, and names the one voted for last.
+        let own = |named: BlockId| {
+            let (header, ancestry) = header(10, 5, named);
+            Lineage { header, checkpoint: None, last: Height::new(5), named, proof: Some(ancestry.proof) }
+        };
+        let (ours, fork) = (own(A), own(B));
+        assert_eq!(vote(10, ours.header.id(), &ours, (5, A)), Verdict::Safe);
+        assert_eq!(vote(10, fork.header.id(), &fork, (5, A)), Verdict::NotSafe(Danger::Fork));
+        let unproven = Verdict::NotSafe(Danger::Unproven);
+        assert_eq!(vote(10, fork.header.id(), &ours, (5, A)), unproven, "it is of another checkpoint");
+        assert_eq!(vote(15, ours.header.id(), &ours, (5, A)), unproven, "at another height");
+        assert_eq!(vote(10, ours.header.id(), &ours, (0, A)), unproven, "not about what was voted for last");
+        let lied = Lineage { named: A, ..fork.clone() };
+        assert_eq!(vote(10, fork.header.id(), &lied, (5, A)), unproven, "its state names another block");
+        let unnamed = Lineage { proof: None, ..ours.clone() };
+        assert_eq!(vote(10, ours.header.id(), &unnamed, (5, A)), unproven);
+        let mut elsewhere = ours.clone();
+        elsewhere.header.chain = ChainId::new([9; 32]);
+        assert_eq!(vote(10, elsewhere.header.id(), &elsewhere, (5, A)), unproven, "another network's block");
+
+        let (early, ancestry) = header(5, 10, A);
+        let (last, proof) = (Height::new(10), Some(ancestry.proof));
+        let early = Lineage { header: early, checkpoint: None, last, named: A, proof };
+        assert_eq!(vote(5, early.header.id(), &early, (10, A)), unproven, "no state names a block above its own");
+
+        // The chain has gone on: a later block names both, whichever of them is higher.
+        for (slot, last) in [(10, 5), (5, 10)] {
+            let (header, [checkpoint, proof]) = above(12, [(slot, A), (last, B)]);
+            let checkpoint = Some(checkpoint);
+            let lineage = Lineage { header, checkpoint, last: Height::new(last), named: B, proof: Some(proof) };
+            assert_eq!(vote(slot, A, &lineage, (last, B)), Verdict::Safe, "a late slot may be filled in (R22)");
+            assert_eq!(vote(slot, A, &lineage, (last, A)), Verdict::NotSafe(Danger::Fork));
+            assert_eq!(vote(slot, B, &lineage, (last, B)), unproven);
+        }
+        // A late slot, while the block voted for last is the newest there is.
+        let (header, ancestry) = header(10, 5, A);
+        let (last, named) = (header.height, header.id());
+        let lineage = Lineage { header, checkpoint: Some(ancestry.proof), last, named, proof: None };
+        assert_eq!(vote(5, A, &lineage, (10, named)), Verdict::Safe);
+        assert_eq!(vote(5, A, &lineage, (10, B)), Verdict::NotSafe(Danger::Fork));
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! In a BTC-only network (R22) there are no attestations and no BLS certificates: a block is final enough to vote for once
 //! it is decided and our own followers confirm it, and what bitcoin certified needs no comparing any more.
 
-use super::{Action, Attest, CHAINS, Core, Promises, REPEATED, Unconfirmed};
+use super::{Action, Attest, CHAINS, Core, Promises, REPEATED, Unconfirmed, Vote};
 use crate::message::Message;
 use palisade_agreement::anchors::Known;
-use palisade_agreement::guard::Ancestry;
+use palisade_agreement::guard::{Ancestry, Lineage};
 use palisade_agreement::tally::{AHEAD, Counted};
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Header, Item};
@@ -46,7 +46,11 @@ impl Core {
     /// boundary block while its certificate is not in the ledger. `tree` is its state, when it could be rebuilt.
     pub fn resume(&mut self, header: Header, tree: Option<palisade_ledger::Tree>) {
         if self.ledger.block_id(header.height) == Some(header.id()) {
-            let tree = if header.id() == self.ledger.head().id { Some(self.ledger.tree().clone()) } else { tree };
+            let is_head = header.id() == self.ledger.head().id;
+            let tree = if is_head { Some(self.ledger.tree().clone()) } else { tree };
+            if is_head {
+                self.newest = Some(header);
+            }
             self.recent.insert(header.height, Recent { header, tree });
         }
     }
@@ -87,6 +91,7 @@ impl Core {
 
     /// Keeps what the new head's attestation needs.
     pub(super) fn keep_recent(&mut self, header: Header) {
+        self.newest = Some(header);
         if self.is_bitcoin_only() {
             return; // nobody attests
         }
@@ -143,7 +148,7 @@ impl Core {
             return;
         }
         let Some((height, recent)) = self.due(confirmed) else { return };
-        let ancestry = self.attested.and_then(|last| {
+        let ancestry = self.signed.attested.and_then(|last| {
             let named = self.ledger.block_id(last.height)?;
             let proof = recent.tree.as_ref()?.prove(&RowKey::Block(last.height).path());
             Some(Ancestry { height: last.height, named, proof })
@@ -180,9 +185,14 @@ impl Core {
     /// Votes, in order, for every checkpoint with an open slot that was not voted for since the start: ether-certified
     /// ones, in a BTC-only network those our own followers confirm (R7, R22). A node that was away so fills its late slots
     /// in; its guard knows which of them it signed before. While Bitcoin is suspended there is no vote: what is left out is
-    /// voted for afterwards, so that the run may go on (R2).
+    /// voted for afterwards, so that the run may go on (R2). One after the other, because each must be shown to be of one chain
+    /// with the one before (R16).
     fn vote(&mut self) {
-        if !self.speaks() || self.ledger.suspension(ChainKind::Bitcoin).is_some() {
+        if self.voting.is_some() || !self.speaks() || self.ledger.suspension(ChainKind::Bitcoin).is_some() {
+            return;
+        }
+        // A ledger that is behind our own records can show nothing about them yet.
+        if self.signed.voted.is_some_and(|last| last.height > self.ledger.head().height) {
             return;
         }
         let limit = if self.is_bitcoin_only() { self.confirmed() } else { self.certified_height() };
@@ -192,12 +202,23 @@ impl Core {
         while slot <= limit.get() {
             let height = Height::new(slot);
             let Some(id) = self.ledger.block_id(height) else { break };
-            if let Some((promise, epoch_start)) = self.promise_for(height) {
-                self.actions.push(Action::Vote { checkpoint: FinalBlock { height, id }, promise, epoch_start });
-            }
             self.voted = height;
+            if let Some((promise, epoch_start)) = self.promise_for(height) {
+                let (checkpoint, lineage) = (FinalBlock { height, id }, self.lineage(height));
+                self.voting = Some(height);
+                self.actions.push(Action::Vote(Box::new(Vote { checkpoint, lineage, promise, epoch_start })));
+                return;
+            }
             slot += interval;
         }
+    }
+
+    /// Shows in the head's state which blocks stand at a checkpoint and at the one voted for last; `None` before the first vote.
+    fn lineage(&self, checkpoint: Height) -> Option<Lineage> {
+        let (last, header) = (self.signed.voted?.height, self.newest?);
+        let proof = |height: Height| (height != header.height).then(|| self.ledger.prove(&RowKey::Block(height)));
+        let (named, checkpoint, proof) = (self.ledger.block_id(last)?, proof(checkpoint), proof(last));
+        Some(Lineage { header, checkpoint, last, named, proof })
     }
 
     /// The promise that our seat of a slot's epoch names, if it has bitcoin and covers the slot, and the Ethereum anchor
@@ -297,8 +318,8 @@ impl Core {
         }
         let Statement { slot, digest, .. } = attestation.statement;
         let block = FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) };
-        if self.attested.is_none_or(|last| last.height < block.height) {
-            self.attested = Some(block);
+        if self.signed.attested.is_none_or(|last| last.height < block.height) {
+            self.signed.attested = Some(block);
         }
         self.asked = self.asked.max(block.height);
         self.asking = None;
@@ -314,10 +335,24 @@ impl Core {
         self.proceed();
     }
 
-    /// The signer voted.
+    /// The signer voted. It may be a repetition, as in [`Self::attested`].
     pub fn voted(&mut self, vote: FinalityVote) {
-        self.say(vote.statement.slot, Message::Vote(Box::new(vote.clone())));
+        let Statement { slot, digest, .. } = vote.statement;
+        let block = FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) };
+        if self.signed.voted.is_none_or(|last| last.height < block.height) {
+            self.signed.voted = Some(block);
+        }
+        self.voting = None;
+        self.say(slot, Message::Vote(Box::new(vote.clone())));
         self.count_vote(&vote);
+        self.proceed();
+    }
+
+    /// The signer refused to vote. The next checkpoint is tried.
+    pub fn unvoted(&mut self, checkpoint: Height) {
+        self.voting = None;
+        self.voted = self.voted.max(checkpoint);
+        self.proceed();
     }
 
     fn say(&mut self, slot: u64, message: Message) {

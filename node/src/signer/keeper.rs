@@ -2,10 +2,10 @@
 
 use super::history::{self, Copy, History};
 use super::nonces::Nonces;
-use super::{Config, KEYS, OpenError, RECORDS, Refused};
+use super::{Config, KEYS, OpenError, RECORDS, Refused, SignedLast};
 use crate::keys::{OperatorKeys, PublicKeys};
 use palisade_agreement::ballot::Ballot;
-use palisade_agreement::guard::{Ancestry, Danger, Guard, Known, Request, Verdict, ballot_digest};
+use palisade_agreement::guard::{Ancestry, Danger, Guard, Known, Lineage, Request, Verdict, ballot_digest};
 use palisade_crypto::eots;
 use palisade_crypto::hash::sha256_all;
 use palisade_storage::{Place, Record, SignatureStore, StoreError, Wait};
@@ -13,6 +13,7 @@ use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::Header;
 use palisade_types::canonical::Canonical;
 use palisade_types::claim::Claim;
+use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{
     BlockId, BlsSignature, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
@@ -113,13 +114,15 @@ impl Keeper {
         &mut self,
         checkpoint: Height,
         block: BlockId,
+        lineage: Option<&Lineage>,
         epoch_start: u64,
     ) -> Result<FinalityVote, Refused> {
         let statement = Statement { domain: self.domains.bitcoin, slot: checkpoint.get(), digest: block.into() };
         self.check_history(checkpoint, epoch_start)?;
         let known = self.known(&statement, Some(self.domains.ledger))?;
         let opening = self.nonces.opening(checkpoint)?;
-        self.judge(&Request::FinalityVote(&statement), &known, &record(&statement))?;
+        let request = Request::FinalityVote { statement: &statement, lineage };
+        self.judge(&request, &known, &record(&statement))?;
         let nonce = self.nonces.nonce(checkpoint);
         let signature = eots::sign(&self.eots, &nonce, &statement.eots_message(&self.domains.chain));
         Ok(FinalityVote {
@@ -165,10 +168,16 @@ impl Keeper {
         Ok(RandomnessCommitment { operator: self.operator, key, commitment, signature })
     }
 
-    pub(super) fn attested_last(&mut self) -> Result<Option<(Height, BlockId)>, Refused> {
-        let ledger = self.domains.ledger;
-        let newest = self.read(|store| store.newest(&ledger))?;
-        Ok(newest.map(|(slot, digest)| (Height::new(slot), BlockId::new(*digest.as_bytes()))))
+    pub(super) fn signed_last(&mut self) -> Result<SignedLast, Refused> {
+        let Domains { ledger, bitcoin, .. } = self.domains;
+        let block = |(slot, digest): (u64, Digest)| FinalBlock {
+            height: Height::new(slot),
+            id: BlockId::new(*digest.as_bytes()),
+        };
+        self.read(|store| {
+            let (attested, voted) = (store.newest(&ledger)?.map(block), store.newest(&bitcoin)?.map(block));
+            Ok(SignedLast { attested, voted })
+        })
     }
 
     pub(super) fn recorded(&mut self, domain: Domain, slot: u64) -> Result<Option<Digest>, Refused> {

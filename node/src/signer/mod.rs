@@ -20,12 +20,13 @@ use crate::keys::{self, KeyError, OperatorKeys, PublicKeys};
 use keeper::Keeper;
 use palisade_agreement::ballot::Ballot;
 use palisade_agreement::context::{self, SignRequest};
-use palisade_agreement::guard::{Ancestry, Danger};
+use palisade_agreement::guard::{Ancestry, Danger, Lineage};
 use palisade_crypto::eots;
 use palisade_storage::{SignatureStore, StoreError};
 use palisade_types::attestation::{Attestation, FinalityVote};
 use palisade_types::block::Header;
 use palisade_types::claim::Claim;
+use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{BlockId, ChainId, Digest, Domain, Ed25519Signature, OperatorId};
 use palisade_types::randomness::RandomnessCommitment;
@@ -125,6 +126,15 @@ pub enum Refused {
     Gone,
 }
 
+/// The highest blocks signed for in a network: what is signed next must be of one chain with them (R16).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignedLast {
+    /// Attested with BLS.
+    pub attested: Option<FinalBlock>,
+    /// Voted for with EOTS.
+    pub voted: Option<FinalBlock>,
+}
+
 /// Our hand on the signer. Cheap to clone; the thread ends with the last hand.
 #[derive(Clone, Debug)]
 pub struct Signer {
@@ -144,10 +154,10 @@ struct Facts {
 enum Request {
     Attest(Box<(Header, Option<Ancestry>, u64)>, Reply<Attestation>),
     Claim(Box<(Claim, Height, u64)>, Reply<Attestation>),
-    FinalityVote((Height, BlockId, u64), Reply<FinalityVote>),
+    FinalityVote(Box<(Height, BlockId, Option<Lineage>, u64)>, Reply<FinalityVote>),
     Ballot(Ballot, Reply<Ed25519Signature>),
     Commit((Height, u32), Reply<RandomnessCommitment>),
-    AttestedLast(Reply<Option<(Height, BlockId)>>),
+    SignedLast(Reply<SignedLast>),
     Recorded(Domain, u64, Reply<Option<Digest>>),
     Close(oneshot::Sender<()>),
 }
@@ -257,7 +267,7 @@ impl Signer {
     }
 
     /// Attests a committed block that the own followers confirm (R7). `ancestry` proves what the block's state names at
-    /// [`Self::attested_last`] and is needed once anything was attested (R16). `epoch_start` is the Ethereum anchor in
+    /// [`Self::signed_last`] and is needed once anything was attested (R16). `epoch_start` is the Ethereum anchor in
     /// the state of the boundary block before the block's epoch (R15).
     ///
     /// # Errors
@@ -282,8 +292,9 @@ impl Signer {
         self.ask(|reply| Request::Claim(Box::new((claim, first, epoch_start)), reply)).await
     }
 
-    /// Signs a checkpoint for Bitcoin finality, once it has its BLS certificate (R2). `epoch_start` as in
-    /// [`Self::attest`].
+    /// Signs a checkpoint for Bitcoin finality, once it has its BLS certificate (R2); in a BTC-only network, once it is confirmed
+    /// (R22). `lineage` shows that it is of one chain with the checkpoint voted for last and is needed once anything was
+    /// voted for (R16). `epoch_start` as in [`Self::attest`].
     ///
     /// # Errors
     ///
@@ -292,9 +303,10 @@ impl Signer {
         &self,
         checkpoint: Height,
         block: BlockId,
+        lineage: Option<Lineage>,
         epoch_start: u64,
     ) -> Result<FinalityVote, Refused> {
-        self.ask(|reply| Request::FinalityVote((checkpoint, block, epoch_start), reply)).await
+        self.ask(|reply| Request::FinalityVote(Box::new((checkpoint, block, lineage, epoch_start)), reply)).await
     }
 
     /// Signs a vote or proposal of the engine (R18).
@@ -317,13 +329,13 @@ impl Signer {
         self.ask(|reply| Request::Commit((first, count), reply)).await
     }
 
-    /// The highest block attested in this network, which the next one must extend (R16).
+    /// What the next block must be of one chain with (R16).
     ///
     /// # Errors
     ///
     /// [`Refused::Failed`] or [`Refused::Gone`]: the node stops.
-    pub async fn attested_last(&self) -> Result<Option<(Height, BlockId)>, Refused> {
-        self.ask(Request::AttestedLast).await
+    pub async fn signed_last(&self) -> Result<SignedLast, Refused> {
+        self.ask(Request::SignedLast).await
     }
 
     /// What the records hold in a slot: an own signature met elsewhere over anything else is a doppelganger's, if
@@ -379,8 +391,9 @@ fn serve(mut keeper: Keeper, mut requests: mpsc::Receiver<Request>) {
                 let (claim, first, epoch_start) = *request;
                 let _ = reply.send(keeper.attest_claim(&claim, first, epoch_start));
             }
-            Request::FinalityVote((checkpoint, block, epoch_start), reply) => {
-                let _ = reply.send(keeper.finality_vote(checkpoint, block, epoch_start));
+            Request::FinalityVote(request, reply) => {
+                let (checkpoint, block, lineage, epoch_start) = *request;
+                let _ = reply.send(keeper.finality_vote(checkpoint, block, lineage.as_ref(), epoch_start));
             }
             Request::Ballot(ballot, reply) => {
                 let _ = reply.send(keeper.sign_ballot(&ballot));
@@ -388,8 +401,8 @@ fn serve(mut keeper: Keeper, mut requests: mpsc::Receiver<Request>) {
             Request::Commit((first, count), reply) => {
                 let _ = reply.send(keeper.commit_randomness(first, count));
             }
-            Request::AttestedLast(reply) => {
-                let _ = reply.send(keeper.attested_last());
+            Request::SignedLast(reply) => {
+                let _ = reply.send(keeper.signed_last());
             }
             Request::Recorded(domain, slot, reply) => {
                 let _ = reply.send(keeper.recorded(domain, slot));

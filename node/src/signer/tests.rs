@@ -108,6 +108,12 @@ fn block(height: u64, below: u64, named: BlockId) -> (Header, Ancestry) {
     (header, Ancestry { height: Height::new(below), named, proof })
 }
 
+/// A checkpoint's block at `height`, whose state names `named` at `below`, with the proof that its vote needs.
+fn checkpoint(height: u64, below: u64, named: BlockId) -> (BlockId, Option<Lineage>) {
+    let (header, Ancestry { height: last, named, proof }) = block(height, below, named);
+    (header.id(), Some(Lineage { header, checkpoint: None, last, named, proof: Some(proof) }))
+}
+
 fn named(byte: u8) -> BlockId {
     BlockId::new([byte; 32])
 }
@@ -147,13 +153,13 @@ async fn r15_keys_made_into_the_store_sign_at_once_and_after_every_restart() {
     for height in 1..4 {
         let signer = home.open();
         assert_eq!(signer.history(), History::Unbroken);
-        assert_eq!(signer.attested_last().await, Ok(last));
-        let (below, id) = last.unwrap_or((Height::new(0), named(0)));
+        assert_eq!(signer.signed_last().await, Ok(SignedLast { attested: last, voted: None }));
+        let FinalBlock { height: below, id } = last.unwrap_or(FinalBlock { height: Height::new(0), id: named(0) });
         let (header, ancestry) = block(height, below.get(), id);
         let attestation = signer.attest(header, last.map(|_| ancestry), 0).await.unwrap();
         assert_attested(&signer, &attestation);
         signer.sign_ballot(ballot(height, None)).await.unwrap();
-        last = Some((header.height, header.id()));
+        last = Some(FinalBlock { height: header.height, id: header.id() });
         signer.close().await;
     }
 }
@@ -171,7 +177,7 @@ async fn r15_imported_keys_attest_only_in_epochs_that_start_above_the_wake_up() 
         assert_eq!((wait.cause, wait.wake_up), (Cause::Imported, HEAD), "the first wake-up stays");
         for early in [0, HEAD - 1, HEAD] {
             assert_eq!(signer.attest(header, None, early).await, Err(Refused::Waiting(wait)));
-            assert_eq!(signer.finality_vote(Height::new(5), named(1), early).await, Err(Refused::Waiting(wait)));
+            assert_eq!(signer.finality_vote(Height::new(5), named(1), None, early).await, Err(Refused::Waiting(wait)));
         }
         assert_eq!(signer.sign_ballot(ballot(7, None)).await, Err(Refused::Pausing));
         signer.close().await;
@@ -382,7 +388,7 @@ async fn r18_the_engine_is_answered_and_abstains_when_refused() {
 async fn r19_a_vote_opens_the_promise_also_after_a_restart() {
     let home = Home::new();
     let signer = home.open();
-    let vote = async |signer: &Signer, at| signer.finality_vote(Height::new(at), named(1), 0).await;
+    let vote = async |signer: &Signer, at| signer.finality_vote(Height::new(at), named(1), None, 0).await;
     assert_eq!(vote(&signer, 10).await, Err(Refused::NotCommitted));
     let promise = signer.commit_randomness(Height::new(10), 7).await.unwrap();
     let key = eots::PublicKey::from_bytes(signer.keys().eots.as_bytes()).unwrap();
@@ -392,7 +398,8 @@ async fn r19_a_vote_opens_the_promise_also_after_a_restart() {
     assert_voted(&signer, &first);
     let signer = reopened(&home, signer).await;
     assert_eq!(vote(&signer, 10).await, Ok(first));
-    let last = vote(&signer, 40).await.unwrap();
+    let (id, lineage) = checkpoint(40, 10, named(1));
+    let last = signer.finality_vote(Height::new(40), id, lineage, 0).await.unwrap();
     assert_voted(&signer, &last);
     assert_eq!(last.opening.commitment, promise.commitment);
     assert_eq!(vote(&signer, 45).await, Err(Refused::NotCommitted));
@@ -439,7 +446,7 @@ async fn r19_a_crash_between_the_record_of_a_vote_and_its_signature_gives_that_s
         std::fs::rename(other.signer().join("copied"), other.signer().join(KEYS)).unwrap();
         let signer = other.open();
         signer.commit_randomness(Height::new(5), 3).await.unwrap();
-        signer.finality_vote(Height::new(10), named(1), HEAD + 1).await.unwrap()
+        signer.finality_vote(Height::new(10), named(1), None, HEAD + 1).await.unwrap()
     };
     signer.close().await;
     // The record is durable, the signature was never made.
@@ -448,20 +455,21 @@ async fn r19_a_crash_between_the_record_of_a_vote_and_its_signature_gives_that_s
     home.records().remember(&Record { place, digest }).unwrap();
     let signer = home.open();
     assert_eq!(signer.recorded(DOMAINS.bitcoin, 10).await, Ok(Some(digest)));
-    let vote = signer.finality_vote(Height::new(10), named(1), 0).await.unwrap();
+    let vote = signer.finality_vote(Height::new(10), named(1), None, 0).await.unwrap();
     assert_voted(&signer, &vote);
     assert_eq!(vote, twin, "nonces follow from key and slot, so a signature that was lost is made again");
-    let other = signer.finality_vote(Height::new(10), named(2), 0).await;
+    let other = signer.finality_vote(Height::new(10), named(2), None, 0).await;
     assert_eq!(other, Err(Danger::Conflict.into()));
-    let any = signer.finality_vote(Height::new(15), named(1), 0).await;
+    let any = signer.finality_vote(Height::new(15), named(1), None, 0).await;
     assert_eq!(any, Err(Danger::Stopped.into()), "and a person must look");
     // Before the record there is nothing: either digest may be signed, and only one.
     signer.close().await;
     resume(&home.signer(), &CHAIN).unwrap();
     let signer = home.open();
     assert_eq!(signer.recorded(DOMAINS.bitcoin, 15).await, Ok(None));
-    signer.finality_vote(Height::new(15), named(2), 0).await.unwrap();
-    assert_eq!(signer.recorded(DOMAINS.bitcoin, 15).await, Ok(Some(named(2).into())));
+    let (id, lineage) = checkpoint(15, 10, named(1));
+    signer.finality_vote(Height::new(15), id, lineage, 0).await.unwrap();
+    assert_eq!(signer.recorded(DOMAINS.bitcoin, 15).await, Ok(Some(id.into())));
 }
 
 #[tokio::test]
@@ -473,11 +481,11 @@ async fn r19_promises_of_another_key_in_the_same_directory_are_none_of_this_key(
     std::fs::remove_file(home.signer().join(KEYS).join("eots.key")).unwrap();
     keys::write_secret(&home.signer().join(KEYS).join("eots.key"), &keys::random()).unwrap();
     let signer = home.open();
-    let vote = signer.finality_vote(Height::new(10), named(1), HEAD + 1).await;
+    let vote = signer.finality_vote(Height::new(10), named(1), None, HEAD + 1).await;
     assert_eq!(vote, Err(Refused::NotCommitted));
     let new = signer.commit_randomness(Height::new(10), 5).await.unwrap();
     assert_ne!((new.key, new.commitment.root), (old.key, old.commitment.root));
-    let vote = signer.finality_vote(Height::new(10), named(1), HEAD + 1).await.unwrap();
+    let vote = signer.finality_vote(Height::new(10), named(1), None, HEAD + 1).await.unwrap();
     assert_voted(&signer, &vote);
 }
 
@@ -486,20 +494,50 @@ async fn r19_no_checkpoint_is_signed_twice_and_none_against_what_was_attested() 
     let home = Home::new();
     let signer = home.open();
     signer.commit_randomness(Height::new(5), 10).await.unwrap();
-    let (header, _) = block(10, 0, named(1));
+    let (header, below) = block(10, 5, named(1));
     signer.attest(header, None, 0).await.unwrap();
-    signer.finality_vote(Height::new(10), header.id(), 0).await.unwrap();
-    signer.finality_vote(Height::new(5), named(1), 0).await.expect("late slots are filled in (R22)");
+    signer.finality_vote(Height::new(10), header.id(), None, 0).await.unwrap();
+    let (last, id) = (header.height, header.id());
+    let late = Some(Lineage { header, checkpoint: Some(below.proof), last, named: id, proof: None });
+    signer.finality_vote(Height::new(5), named(1), late, 0).await.expect("late slots are filled in (R22)");
     let signer = reopened(&home, signer).await;
-    let other = signer.finality_vote(Height::new(5), named(2), 0).await;
+    let other = signer.finality_vote(Height::new(5), named(2), None, 0).await;
     assert_eq!(other, Err(Danger::Conflict.into()));
     signer.close().await;
     resume(&home.signer(), &CHAIN).unwrap();
     let signer = home.open();
     let (child, ancestry) = block(15, 10, header.id());
     signer.attest(child, Some(ancestry), 0).await.unwrap();
-    let against = signer.finality_vote(Height::new(15), named(2), 0).await;
+    let against = signer.finality_vote(Height::new(15), named(2), None, 0).await;
     assert_eq!(against, Err(Danger::Conflict.into()), "the ledger's domain says otherwise");
+}
+
+#[tokio::test]
+async fn r16_a_checkpoint_of_another_chain_stops_the_signer_until_a_person_acts_also_after_a_restart() {
+    let home = Home::new();
+    let signer = home.open();
+    signer.commit_randomness(Height::new(5), 10).await.unwrap();
+    let vote =
+        async |signer: &Signer, height, (id, lineage)| signer.finality_vote(Height::new(height), id, lineage, 0).await;
+    let first = checkpoint(5, 0, named(9));
+    vote(&signer, 5, (first.0, None)).await.expect("before the first vote there is nothing to extend");
+    let ours = checkpoint(10, 5, first.0);
+    assert_eq!(vote(&signer, 10, (ours.0, None)).await, Err(Danger::Unproven.into()));
+    assert_voted(&signer, &vote(&signer, 10, ours.clone()).await.expect("unproven stops nothing"));
+    let signer = reopened(&home, signer).await;
+    let voted = Some(FinalBlock { height: Height::new(10), id: ours.0 });
+    assert_eq!(signer.signed_last().await, Ok(SignedLast { attested: None, voted }));
+    let fork = checkpoint(15, 10, named(7));
+    assert_eq!(vote(&signer, 15, fork).await, Err(Danger::Fork.into()));
+    let next = checkpoint(15, 10, ours.0);
+    assert_eq!(vote(&signer, 15, next.clone()).await, Err(Danger::Stopped.into()));
+    assert_eq!(signer.sign_ballot(ballot(16, None)).await, Err(Danger::Stopped.into()), "nothing of this network");
+    let signer = reopened(&home, signer).await;
+    assert_eq!(vote(&signer, 15, next.clone()).await, Err(Danger::Stopped.into()));
+    signer.close().await;
+    assert!(resume(&home.signer(), &CHAIN).unwrap().unwrap().contains("not of the chain"));
+    let signer = home.open();
+    assert_voted(&signer, &vote(&signer, 15, next).await.unwrap());
 }
 
 /// Whatever is asked, in whatever order, with restarts, kills and resumptions by an eager person in between: no two
@@ -532,14 +570,20 @@ async fn r18_two_digests_of_one_place_are_never_both_signed() {
                     }
                 }
                 4..6 => {
-                    let checkpoint = height / 4 * 5;
-                    if let Ok(vote) = signer.finality_vote(Height::new(checkpoint), id, 0).await {
-                        check(1, checkpoint, vote.signature.as_bytes().to_vec());
+                    let slot = height / 4 * 5;
+                    let last = signer.signed_last().await.unwrap().voted;
+                    let (below, voted) = last.map_or((0, id), |last| (last.height.get(), last.id));
+                    let claimed = if random.gen_bool(0.8) { voted } else { id };
+                    let (block, lineage) = checkpoint(slot, below, claimed);
+                    if let Ok(vote) = signer.finality_vote(Height::new(slot), block, lineage, 0).await {
+                        assert!(claimed == voted || slot == below, "seed {seed}: not an extension");
+                        check(1, slot, vote.signature.as_bytes().to_vec());
                     }
                 }
                 _ => {
-                    let below = signer.attested_last().await.unwrap();
-                    let (below, last) = below.unwrap_or((Height::new(0), id));
+                    let last = signer.signed_last().await.unwrap().attested;
+                    let FinalBlock { height: below, id: last } =
+                        last.unwrap_or(FinalBlock { height: Height::new(0), id });
                     // Now and then the state names another block than the one attested.
                     let claimed = if random.gen_bool(0.8) { last } else { id };
                     let (header, ancestry) = block(height, below.get(), claimed);

@@ -41,7 +41,7 @@ fn start(dir: &std::path::Path) -> Methods {
     let ledger = Ledger::genesis(genesis);
     store.begin(ledger.head(), ledger.rows()).expect("a fresh store");
     let operator = OperatorId::new([9; 20]);
-    let mut core = Core::new(operator, versions, ledger, None, None);
+    let mut core = Core::new(operator, versions, ledger, None, palisade_node::signer::SignedLast::default());
     let (handle, mut commands) = CoreHandle::channel();
     tokio::spawn(async move {
         while let Some(command) = commands.recv().await {
