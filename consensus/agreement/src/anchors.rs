@@ -60,6 +60,9 @@ impl Known {
             id.write(&mut bytes);
             vault.status.write(&mut bytes);
             vault.since.write(&mut bytes);
+            // The same vault may be registered again with a block: then other facts become true of it.
+            vault.registered.write(&mut bytes);
+            vault.registration.inclusion.write(&mut bytes);
         }
         watch.fee_rate.write(&mut bytes);
         for point in &watch.older {
@@ -234,6 +237,9 @@ impl Anchors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use palisade_types::canonical::Reader;
+    use palisade_types::ids::VaultId;
+    use palisade_types::vault::{Inclusion, Vault, VaultRegistration, VaultStatus};
 
     const CHAIN: ChainKind = ChainKind::Ethereum;
 
@@ -305,9 +311,26 @@ mod tests {
         assert_eq!(anchors.compare(&gap(5), &[]), Compared::Unknown);
         anchors.saw(gap(5), vec![]);
         assert_eq!(anchors.compare(&gap(5), &[]), Compared::Same);
-        let id = palisade_types::ids::VaultId { txid: Hash::ZERO, output: 0 };
+        let id = VaultId { txid: Hash::ZERO, output: 0 };
         let more = Fact::VaultConfirmed(palisade_types::observation::VaultConfirmed { id, height: 1 });
         assert_eq!(anchors.compare(&gap(5), &[more]), Compared::Different);
+    }
+
+    /// What was seen of a gap before a vault is registered again with its block is not what is seen after it: taken for one and
+    /// the same question, honest operators would call each other's answers contradictions and fall silent.
+    #[test]
+    fn r31_a_vault_registered_again_with_its_block_is_another_question() {
+        let mut registration = VaultRegistration::read(&mut Reader::new(&[0; 4096])).unwrap();
+        let id = VaultId { txid: Hash::ZERO, output: 0 };
+        let mut known = |inclusion| {
+            registration.inclusion = inclusion;
+            let (registration, status) = (registration.clone(), VaultStatus::Verified);
+            let vault = Vault { id, registration, registered: 200, start: None, status, since: 200 };
+            Known::new(Watch { vaults: BTreeMap::from([(id, vault)]), ..Watch::default() }).hash
+        };
+        let (ahead, again) = (known(None), known(Some(Inclusion::read(&mut Reader::new(&[0; 128])).unwrap())));
+        assert_ne!(ahead, again);
+        assert_eq!(known(None), ahead);
     }
 
     #[test]
