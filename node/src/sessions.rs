@@ -23,6 +23,9 @@ const MAX_OPEN: usize = 256;
 const MAX_OPEN_OF_ONE: usize = MAX_VERIFIED;
 /// How long one may wait: a stake that no member finds on Bitcoin makes room again.
 const LIFE: Millis = Millis::new(600_000);
+/// How long one keeps its place for itself while no member answers: they answer in seconds. After that it gives way to one that
+/// finds no place, or a stranger's made-up ones would keep the true ones out for all their life.
+const UNANSWERED: Millis = Millis::new(10_000);
 /// How many are told again at one time.
 const REPEATED: usize = 16;
 
@@ -39,6 +42,8 @@ pub struct Sessions {
 struct Session {
     presigning: Presigning,
     since: Millis,
+    /// Whether a member signed for it.
+    answered: bool,
 }
 
 /// What a member of the covenant is asked to sign.
@@ -110,21 +115,34 @@ impl Sessions {
         if self.open.contains_key(&name) {
             return Ok(None);
         }
-        let of_one = |operator: &OperatorId| {
-            self.open.values().filter(|session| session.presigning.registration().operator == *operator).count()
-        };
-        if self.open.len() >= MAX_OPEN || of_one(&registration.operator) >= MAX_OPEN_OF_ONE {
-            return Err(refused("too many registrations wait for the covenant"));
-        }
         let parent = parent(ledger, registration);
         let presigning = Presigning::open(registration, parent, &self.versions).map_err(refused)?;
         if presigning.draft().funding().is_some_and(|coin| ledger.vault(&coin).is_some()) {
             return Err(refused("the coin that pays for the expansion is a vault"));
         }
-        let session = Session { presigning, since: now };
+        if !self.make_room(now, &registration.operator) {
+            return Err(refused("too many registrations wait for the covenant"));
+        }
+        let session = Session { presigning, since: now, answered: false };
         let asked = session.asked(ledger);
         self.open.insert(name, session);
         Ok(Some(asked))
+    }
+
+    /// Whether one more of an operator may wait: there is room, or the oldest that nobody answered gives way.
+    fn make_room(&mut self, now: Millis, operator: &OperatorId) -> bool {
+        let his = |session: &Session| session.presigning.registration().operator == *operator;
+        let is_full = self.open.values().filter(|session| his(session)).count() >= MAX_OPEN_OF_ONE;
+        if !is_full && self.open.len() < MAX_OPEN {
+            return true;
+        }
+        let gives_way = |session: &Session| {
+            let waited = now.get().saturating_sub(session.since.get());
+            !session.answered && waited >= UNANSWERED.get() && (!is_full || his(session))
+        };
+        let idle = self.open.iter().filter(|(_, session)| gives_way(session));
+        let oldest = idle.min_by_key(|(_, session)| session.since).map(|(name, _)| *name);
+        oldest.is_some_and(|name| self.open.remove(&name).is_some())
     }
 
     /// Takes a covenant member's answer.
@@ -132,7 +150,9 @@ impl Sessions {
         let Some(session) = self.open.get_mut(&presigned.registration) else {
             return Taken::Unneeded;
         };
-        match session.presigning.take(presigned.answer) {
+        let taken = session.presigning.take(presigned.answer);
+        session.answered |= taken.is_ok();
+        match taken {
             Err(_) => Taken::Worthless,
             Ok(Progress::Waiting { .. }) => Taken::Waiting,
             Ok(Progress::Complete) => {
