@@ -108,13 +108,15 @@ fn release(state: State<'_>, known: &Vault, registration: &VaultRegistration) ->
     Ok(released)
 }
 
-/// R32: what one operator may have waiting, and what one case can reach.
+/// R32: what one operator may have waiting, and what one case can reach. Coins that nobody has locked cost nothing to promise,
+/// so that such promises never keep out a stake that stands in a block.
 fn check_room(state: State<'_>, registration: &VaultRegistration) -> Result<(), Invalid> {
     let id = name(registration);
     let reachable = |vault: &&Vault| vault.id != id && !is_over(vault) && !is_forgotten(state, vault);
     let others = || state.vaults_of(&registration.operator).filter(reachable);
-    let waits = |vault: &&Vault| vault.status == VaultStatus::Verified && vault.parent().is_none();
-    if registration.expansion.is_none() && others().filter(waits).count() >= MAX_VERIFIED {
+    let early = |registration: &VaultRegistration| registration.inclusion.is_none() && registration.expansion.is_none();
+    let waits = |vault: &&Vault| vault.status == VaultStatus::Verified && early(&vault.registration);
+    if early(registration) && others().filter(waits).count() >= MAX_VERIFIED {
         return Err(Invalid::Early("a vault while too many of its operator wait for their coins"));
     }
     if others().count() >= MAX_ORDERS {

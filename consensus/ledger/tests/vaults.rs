@@ -117,6 +117,19 @@ fn r32_what_is_never_locked_lapses_and_makes_room() {
 }
 
 #[test]
+fn r32_promises_of_coins_that_cost_nothing_keep_out_no_stake_that_stands_in_a_block() {
+    let mut run = registered(23);
+    let quota = u32::try_from(MAX_VERIFIED).unwrap();
+    let made_up = (0..quota).map(|number| Item::Vault(Box::new(run.network.prestaked(0, number, BTC)))).collect();
+    run.produce(made_up);
+    for number in quota..=2 * quota {
+        let id = hold(&mut run, |run| run.network.vault(0, number, BTC, 199));
+        assert_eq!(status(&run, &id), VaultStatus::Verified);
+    }
+    assert!(matches!(refused(&run, &run.network.prestaked(0, 99, BTC)), Invalid::Early(_)));
+}
+
+#[test]
 fn what_lapses_behind_a_convict_escapes_until_its_coins_are_locked_after_all() {
     let mut run = registered(4);
     let id = hold(&mut run, |run| run.network.prestaked(0, 1, BTC));
