@@ -407,7 +407,7 @@ impl Bitcoin {
         }
         let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
         let places = self.places(watch.vaults.values().filter(counted));
-        let awaited = awaited(watch, after.number);
+        let awaited = awaited(watch, after.number, &fresh);
         facts.extend(self.scan(next, last, Scan { watch, places, awaited, suspects: Vec::new() }).await?);
         // One is enough for a case, and no covenant can fill an observation.
         let mut told = BTreeSet::new();
@@ -777,13 +777,12 @@ impl Scan<'_> {
     }
 }
 
-/// The transactions of vaults whose coins are not locked yet. Below the anchor at which they were registered nobody looked, so that
-/// one that stood there already is not found here: it is registered again with its block.
-fn awaited(watch: &Watch, after: u64) -> HashMap<Txid, Vec<VaultId>> {
+/// The transactions of vaults whose coins are not locked yet, or were not in a final block when they were registered: the block that
+/// was named then may have been replaced. Below the anchor at which they were registered nobody looked, so that one that stood
+/// there already is not found here: it is registered again with its block. `fresh` ones are found where they were said to be.
+fn awaited(watch: &Watch, after: u64, fresh: &BTreeSet<VaultId>) -> HashMap<Txid, Vec<VaultId>> {
     let mut awaited: HashMap<Txid, Vec<VaultId>> = HashMap::new();
-    let waits = |vault: &&Vault| {
-        vault.status == VaultStatus::Verified && vault.registration.inclusion.is_none() && vault.registered <= after
-    };
+    let waits = |vault: &&Vault| vault.is_awaited() && vault.registered <= after && !fresh.contains(&vault.id);
     for vault in watch.vaults.values().filter(waits) {
         awaited.entry(Txid::from_byte_array(*vault.id.txid.as_bytes())).or_default().push(vault.id);
     }

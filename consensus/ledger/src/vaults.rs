@@ -264,8 +264,8 @@ pub(crate) fn confirm(draft: &mut Draft<'_>, confirmed: &VaultConfirmed) {
         return;
     };
     let in_its_place = match &vault.registration.inclusion {
-        Some(inclusion) => inclusion.height == confirmed.height,
-        None => confirmed.height > vault.registered,
+        Some(inclusion) if !vault.is_awaited() => inclusion.height == confirmed.height,
+        _ => confirmed.height > vault.registered,
     };
     let is_final = confirmed.height <= state.anchor(ChainKind::Bitcoin).number;
     let came_from = |parent: &Vault| parent.status == VaultStatus::Expanded(vault.id.txid);

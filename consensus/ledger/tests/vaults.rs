@@ -130,6 +130,25 @@ fn r32_promises_of_coins_that_cost_nothing_keep_out_no_stake_that_stands_in_a_bl
 }
 
 #[test]
+fn r30_a_stake_whose_block_was_replaced_before_it_was_final_counts_where_it_stands() {
+    let check = |named: u64, confirmed: u64, active: bool| {
+        let mut run = registered(24);
+        run.observe(Bitcoin, 202, vec![]);
+        let id = hold(&mut run, |run| run.network.vault(0, 1, BTC, named));
+        run.observe(Bitcoin, 206, vec![Network::confirmed(id, confirmed)]);
+        assert_eq!(status(&run, &id) == VaultStatus::Active, active, "{named} {confirmed}");
+        assert_eq!(run.ledger.vault(&id).unwrap().start, active.then_some(confirmed));
+    };
+    check(203, 203, true);
+    check(203, 205, true); // its block was replaced, and it came two later
+    check(204, 203, true); // or earlier
+    check(203, 202, false); // that was final when it was registered
+    check(203, 207, false); // not final
+    check(202, 202, true);
+    check(202, 203, false); // a block that was final is not replaced
+}
+
+#[test]
 fn what_lapses_behind_a_convict_escapes_until_its_coins_are_locked_after_all() {
     let mut run = registered(4);
     let id = hold(&mut run, |run| run.network.prestaked(0, 1, BTC));

@@ -314,6 +314,14 @@ impl Vault {
         }
     }
 
+    /// Whether followers look for its staking transaction above the anchor at which it was registered: no block that was final
+    /// then holds it. The block that a registration names may still be replaced by another one that holds it too (R30).
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        let later = |inclusion: &Inclusion| inclusion.height > self.registered;
+        self.status == VaultStatus::Verified && self.registration.inclusion.as_ref().is_none_or(later)
+    }
+
     /// The vault it grows out of.
     #[must_use]
     pub fn parent(&self) -> Option<&VaultId> {
