@@ -38,8 +38,8 @@ pub enum InspectError {
     #[error("a transaction of {0} bytes fits in no block")]
     TooLong(usize),
     /// The bytes are no transaction.
-    #[error("the bytes are no transaction")]
-    NoTransaction,
+    #[error("{0} bytes that are no transaction")]
+    NoTransaction(usize),
     /// A hint is no key.
     #[error("{0:.80} is no x-only key of 64 hexadecimal characters")]
     Key(String),
@@ -226,7 +226,7 @@ fn read(bytes: &[u8]) -> Result<Transaction, InspectError> {
     if bytes.len() > MAX_TRANSACTION_BYTES {
         return Err(InspectError::TooLong(bytes.len()));
     }
-    encode::deserialize(bytes).map_err(|_| InspectError::NoTransaction)
+    encode::deserialize(bytes).map_err(|_| InspectError::NoTransaction(bytes.len()))
 }
 
 /// A transaction and everything it is judged by.
@@ -272,7 +272,7 @@ impl Case<'_> {
                     self.table.tag(),
                     "the network's tag",
                     |tag| *tag == found.tag,
-                    |_| hex::encode(found.tag),
+                    |_| named(found.tag),
                 );
             }
             let mut act = Act::of(Kind::Staking, &terms);
@@ -512,11 +512,25 @@ impl Case<'_> {
         }
     }
 
+    /// Whether an output holds a stake of these providers, for how long, or what becomes of one by unbonding.
+    fn holds(&self, version: &Parameters, terms: &StakingTerms, output: &TxOut) -> Option<Origin> {
+        if output.script_pubkey == terms.unbonding_output().script_pubkey {
+            return Some(Origin::Unbonding { unbonding_time: Some(terms.unbonding_time()) });
+        }
+        let stake = |time: &u16| {
+            let terms = version.terms(terms.staker(), terms.providers().to_vec(), *time);
+            terms.is_ok_and(|terms| terms.staking_output().script_pubkey == output.script_pubkey)
+        };
+        let times = self.hints.time.map_or(version.min_time..=version.max_time, |time| time..=time);
+        times.into_iter().find(stake).map(|time| Origin::Staking { staking_time: Some(time) })
+    }
+
     /// A transaction without witnesses that pays what hints make: one that waits for its signatures.
     fn unsigned(&self) -> Option<Act> {
         let staker = self.hints.staker.filter(|_| !self.hints.providers.is_empty())?;
         let from = self.transaction.input.first()?.previous_output;
-        let value = self.hints.previous.get(&from).map(|output| output.value);
+        let spent = self.hints.previous.get(&from);
+        let value = spent.map(|output| output.value);
         let pays = |place: usize, script: &ScriptBuf| {
             self.transaction.output.get(place).is_some_and(|output| output.script_pubkey == *script)
         };
@@ -528,7 +542,7 @@ impl Case<'_> {
                 unbonding: Some(terms.unbonding_output().script_pubkey),
                 change: Some(terms.change_output().script_pubkey),
             };
-            let (kind, checks) = match &known {
+            let (kind, mut checks) = match &known {
                 Known { unbonding: Some(script), .. } if pays(0, script) => {
                     (Kind::Unbonding, transactions::unbonding(version, &known, self.transaction))
                 }
@@ -537,14 +551,46 @@ impl Case<'_> {
                 }
                 _ => return None,
             };
+            let origin = spent.map(|output| self.holds(version, &terms, output));
+            checks.0.retain(|check| check.rule != Rule::Spends);
+            let other = |_: &Option<Origin>| "the output has another script".to_owned();
+            let fits = |origin: &Option<Origin>| match origin {
+                Some(Origin::Staking { .. }) => true,
+                Some(_) => kind == Kind::Slashing, // what unbonds does not unbond again
+                None => false,
+            };
+            checks.given(Rule::Spends, origin, "the output it spends", fits, other);
             let mut act = Act::of(kind, &terms);
             act.outpoint = from.to_string();
-            act.staking_time = self.hints.time;
+            act.staking_time = match origin.flatten() {
+                Some(Origin::Staking { staking_time }) => staking_time,
+                _ => self.hints.time,
+            };
+            act.spends = Some(match origin.flatten() {
+                Some(origin) => format!("the {}; nobody has signed yet", origin.name()),
+                None => "nothing yet: nobody has signed".to_owned(),
+            });
             act.value = value.map(Amount::to_sat);
             let taken = self.transaction.output.first().filter(|_| kind == Kind::Slashing);
             act.taken = taken.map(|output| output.value.to_sat());
+            let paid =
+                self.transaction.output.iter().map(|output| output.value).try_fold(Amount::ZERO, Amount::checked_add);
+            act.fee = value.zip(paid).and_then(|(value, paid)| value.checked_sub(paid)).map(Amount::to_sat);
             Some((act, checks))
         })
+    }
+}
+
+/// A tag as people know it, with the network it belongs to.
+fn named(tag: [u8; 4]) -> String {
+    let text = match tag.iter().all(u8::is_ascii_graphic) {
+        true => String::from_utf8_lossy(&tag).into_owned(),
+        false => hex::encode(tag),
+    };
+    let known = [Table::bbn_1(), Table::bbn_test_5()];
+    match known.iter().find(|table| table.tag() == Some(tag)) {
+        Some(table) => format!("{text}, which is {}'s", table.network()),
+        None => text,
     }
 }
 
