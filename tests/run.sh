@@ -34,7 +34,7 @@ install_tools() {
 # Whatever a test that was itself killed left behind: by pid, and only what its pid files name.
 end_leftovers() {
   local folder
-  for folder in devnet others; do
+  for folder in devnet others bitcoin-only; do
     "$CARGO_TARGET_DIR/debug/palisade-devnet" --dir "$PALISADE_TEST_DIR/$folder" reset >/dev/null 2>&1 || true
   done
   rm -rf "$PALISADE_TEST_DIR"

@@ -158,6 +158,8 @@ pub struct CoreStatus {
     pub confirmed: Height,
     /// The newest height we attested.
     pub attested: Height,
+    /// The newest checkpoint we voted for.
+    pub voted: Height,
     /// The newest block certified, whether or not the certificate stands in a block yet.
     pub certified: Option<FinalBlock>,
     /// The newest checkpoint certified by bitcoin stake, in a block or not.
@@ -378,6 +380,7 @@ impl Core {
             pending: self.pool.len(),
             confirmed: self.confirmed(),
             attested: self.signed.attested.map_or(Height::new(0), |block| block.height),
+            voted: self.signed.voted.map_or(Height::new(0), |block| block.height),
             certified: higher(certified, self.ledger.finality().ether),
             bitcoin_certified: higher(bitcoin, self.ledger.finality().bitcoin),
             contradicted: self.contradicted.clone(),

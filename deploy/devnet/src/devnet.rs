@@ -409,10 +409,11 @@ impl Devnet {
         Ok(())
     }
 
-    /// Deploys Committee.sol as soon as the ledger has a committee with weight (R6), and BitcoinVaults.sol over it.
+    /// Deploys Committee.sol as soon as the ledger has a committee with weight (R6), and BitcoinVaults.sol over it. Neither where
+    /// bitcoin stands alone: no committee there ever has the ETH-side weight that they count (R22).
     async fn deploy_light_client(&self) -> anyhow::Result<()> {
         let (genesis, provider) = (self.genesis()?, self.anvil().provider()?);
-        if contracts::stands(&provider, self.bitcoin_vaults()?).await? {
+        if genesis.is_bitcoin_only() || contracts::stands(&provider, self.bitcoin_vaults()?).await? {
             return Ok(());
         }
         let operators = self.operators()?;

@@ -51,7 +51,7 @@ impl Equivocation {
         let signer = Signer { id, keys, domains: genesis.domains() };
         let height = match height {
             Some(height) => height,
-            None => node.status().await?.ether_final.context("nothing is ether-final yet")?.height,
+            None => newest_final(node, genesis.is_bitcoin_only()).await?,
         };
         let checkpoint = height - height % signer.domains.interval;
         let promise = promise(node, &id, checkpoint, signer.domains.interval).await?;
@@ -128,6 +128,13 @@ impl Signer {
             second: sign(lie(&truth)),
         }))
     }
+}
+
+/// The newest height that counts as final: by bitcoin where nothing else stands behind the network (R22).
+async fn newest_final(node: &HttpClient, bitcoin_only: bool) -> anyhow::Result<u64> {
+    let status = node.status().await?;
+    let newest = if bitcoin_only { status.bitcoin_final } else { status.ether_final };
+    Ok(newest.context("nothing is final yet")?.height)
 }
 
 /// The id of no block.

@@ -191,6 +191,7 @@ mod tests {
             bitcoin_only: false,
             confirmed: 0,
             attested: 0,
+            voted: 0,
             ether_final: None,
             bitcoin_final: None,
             bitcoin_run: None,

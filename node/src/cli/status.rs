@@ -40,7 +40,7 @@ fn table(status: &StatusView) -> Vec<(&'static str, String)> {
             "nonces",
             status.eots_slots_left.map_or_else(|| "no keys".to_owned(), |left| format!("for {left} checkpoints ahead")),
         ),
-        ("confirmed", format!("{}, attested {}", status.confirmed, status.attested)),
+        ("confirmed", confirmed(status)),
         ("epoch", format!("{}, committee of {} ({seat}{weight})", status.epoch, status.committee_size)),
         ("ethereum", chain(&status.ethereum)),
         ("bitcoin", chain(&status.bitcoin)),
@@ -61,6 +61,14 @@ fn table(status: &StatusView) -> Vec<(&'static str, String)> {
         rows.push(("ALARM", format!("a proposal contradicted what we saw of {chains}; nothing is attested")));
     }
     rows
+}
+
+/// Where bitcoin stands alone nobody attests: votes follow confirmation (R22).
+fn confirmed(status: &StatusView) -> String {
+    match status.bitcoin_only {
+        true => format!("{}, voted for {}", status.confirmed, status.voted),
+        false => format!("{}, attested {}, voted for {}", status.confirmed, status.attested, status.voted),
+    }
 }
 
 fn block(name: Option<&BlockName>) -> String {

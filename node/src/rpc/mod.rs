@@ -474,6 +474,7 @@ fn status(core: &Core, operator: &OperatorId, peers: Vec<String>, history: &Hist
         bitcoin_only: ledger.genesis_of().is_bitcoin_only(),
         confirmed: own.confirmed.get(),
         attested: own.attested.get(),
+        voted: own.voted.get(),
         ether_final: newest(finality.ether, own.certified).as_ref().map(BlockName::from),
         bitcoin_final: newest(finality.bitcoin, own.bitcoin_certified).as_ref().map(BlockName::from),
         bitcoin_run: finality.run.map(|run| RunView { first: run.first.get(), broken: run.broken.map(Height::get) }),

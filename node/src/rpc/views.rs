@@ -48,6 +48,8 @@ pub struct StatusView {
     pub confirmed: u64,
     /// The newest height this operator attested.
     pub attested: u64,
+    /// The newest checkpoint this operator voted for.
+    pub voted: u64,
     /// The newest ether-final block we know a certificate of, whether or not it stands in a block.
     pub ether_final: Option<BlockName>,
     /// The newest bitcoin-final checkpoint, likewise.

@@ -1,4 +1,4 @@
-//! One operator's keys sign twice, in both domains.
+//! One operator's keys sign twice, in both domains; where bitcoin stands alone, in Bitcoin's.
 
 use super::report::{Holding, Report, Step};
 use super::scene::{Scene, VaultSeen};
@@ -22,7 +22,7 @@ use std::time::Instant;
 /// How the stake rounds: EigenLayer's magnitudes lose less than this many of 1e18 shares' units.
 const ROUNDING: u64 = 1_000_000;
 
-/// One operator's keys equivocate in both domains; everything that must follow is waited for and asserted.
+/// One operator's keys equivocate in every domain that stake stands behind; everything that must follow is waited for and asserted.
 ///
 /// # Errors
 ///
@@ -34,30 +34,37 @@ pub async fn equivocation(devnet: &Devnet) -> anyhow::Result<Report> {
     let vault = scene.vault(&convict)?;
     let before = scene.holdings().await?;
     say(format!("{}'s keys equivocate; {} hands the evidence in", convict.name(), teller.name()));
-    let evidence = scene.equivocate(&convict).await?;
+    let both = scene.equivocate(&convict).await?;
+    let evidence = &both[both.len() - scene.domains().len()..];
     let began = Instant::now();
     let mut steps = Vec::new();
     let mut step = |what, waited_for| {
         say(what);
         steps.push(Step { what, after: began.elapsed(), waited_for });
     };
-    let cases = scene.submit(teller, &convict, &evidence).await?;
-    step("both pairs accepted over JSON-RPC", "two signature checks");
+    let cases = scene.submit(teller, &convict, evidence).await?;
+    step("every pair accepted over JSON-RPC", "two signature checks each");
     let heights = scene.final_heights(&honest).await?;
     scene.await_cases(&cases, "convicted in every ledger", |_| true).await?;
-    step("both convictions in every ledger", "the next block");
+    step("every conviction in every ledger", "the next block");
     let spend = async |confirmations| {
         scene.await_spend(&vault, confirmations).await?;
         anyhow::Ok(began.elapsed())
     };
-    let loss = async { anyhow::Ok((scene.await_eigenlayer(&convict, &before).await?, began.elapsed())) };
+    let loss = async {
+        match scene.genesis.is_bitcoin_only() {
+            true => anyhow::Ok(None),
+            false => Ok(Some((scene.await_eigenlayer(&convict, &before).await?, began.elapsed()))),
+        }
+    };
     // Side by side: neither chain waits for the other.
-    let ((taken, lost), accepted, confirmed) = tokio::try_join!(loss, spend(0), spend(1))?;
-    for (what, after, waited_for) in [
-        ("the slashing transaction is accepted", accepted, "bitcoind's mempool"),
-        ("EigenLayer's own views show the loss", lost, "an Ethereum block"),
-        ("the slashing transaction is confirmed", confirmed, "a Bitcoin block"),
-    ] {
+    let (lost, accepted, confirmed) = tokio::try_join!(loss, spend(0), spend(1))?;
+    let lost_there = lost.map(|(_, after)| ("EigenLayer's own views show the loss", after, "an Ethereum block"));
+    for (what, after, waited_for) in [("the slashing transaction is accepted", accepted, "bitcoind's mempool")]
+        .into_iter()
+        .chain(lost_there)
+        .chain([("the slashing transaction is confirmed", confirmed, "a Bitcoin block")])
+    {
         say(format!("{what}, {} after the evidence", seconds(after)));
         steps.push(Step { what, after, waited_for });
     }
@@ -67,8 +74,8 @@ pub async fn equivocation(devnet: &Devnet) -> anyhow::Result<Report> {
         steps.push(Step { what, after: began.elapsed(), waited_for });
     };
     let done = scene.await_cases(&cases, "final in every ledger", |case| case.status == "final").await?;
-    step("both cases final in every ledger", "finality tag (8 blocks), depth k (3 blocks), blocks with both anchors");
-    scene.check_orders(&done, taken, &slashing, &vault)?;
+    step("every case final in every ledger", "finality tag (8 blocks), depth k (3 blocks), blocks with both anchors");
+    scene.check_orders(&done, lost.map(|(taken, _)| taken), &slashing, &vault)?;
     scene.check_roots().await?;
     scene.finalised_since(&honest, &heights).await?;
     step("everybody else finalised on; state roots equal", "the next certificates");
@@ -109,6 +116,12 @@ impl Scene<'_> {
         bail!("no unconvicted operator's first vault is untouched any more; reset, and start anew")
     }
 
+    /// Of the two domains that the tool signs in, those behind which stake stands: the last ones.
+    fn domains(&self) -> &'static [DomainKind] {
+        const BOTH: [DomainKind; 2] = [DomainKind::Ledger, DomainKind::Bitcoin];
+        if self.genesis.is_bitcoin_only() { &BOTH[1..] } else { &BOTH }
+    }
+
     /// Runs the tool as a person would, and reads what it wrote.
     pub(super) async fn equivocate(&self, convict: &Operator) -> anyhow::Result<[Evidence; 2]> {
         say(WARNING);
@@ -125,19 +138,19 @@ impl Scene<'_> {
         Ok([read("ledger.hex")?, read("bitcoin.hex")?])
     }
 
-    /// Hands both pairs in and checks that they open the two cases they must.
+    /// Hands every pair in and checks that each opens the case it must.
     async fn submit(
         &self,
         teller: &Operator,
         convict: &Operator,
-        evidence: &[Evidence; 2],
-    ) -> anyhow::Result<[String; 2]> {
+        evidence: &[Evidence],
+    ) -> anyhow::Result<Vec<String>> {
         let client = teller.client()?;
         let mut cases = Vec::new();
-        for (one, kind) in evidence.iter().zip([DomainKind::Ledger, DomainKind::Bitcoin]) {
+        for (one, kind) in evidence.iter().zip(self.domains()) {
             let accepted = client.submit_evidence(hex_of(one)).await?;
             let expected =
-                CaseId::derive(&self.genesis.chain_id(), &convict.id()?, &self.genesis.domain(kind)).to_string();
+                CaseId::derive(&self.genesis.chain_id(), &convict.id()?, &self.genesis.domain(*kind)).to_string();
             ensure!(
                 accepted.case.as_deref() == Some(&expected),
                 "evidence opened {:?} instead of {expected}",
@@ -145,20 +158,20 @@ impl Scene<'_> {
             );
             cases.push(expected);
         }
-        cases.try_into().ok().context("two pairs open two cases")
+        Ok(cases)
     }
 
-    /// Waits until every operator's ledger holds both cases and they are as `wanted`; the answer is the first one's view.
+    /// Waits until every operator's ledger holds the cases and they are as `wanted`; the answer is the first one's view.
     async fn await_cases(
         &self,
-        cases: &[String; 2],
+        cases: &[String],
         what: &str,
         wanted: impl Fn(&CaseView) -> bool,
     ) -> anyhow::Result<Vec<CaseView>> {
         let mut views: Vec<Vec<CaseView>> = Vec::new();
         for operator in &self.operators {
             let client = operator.client()?;
-            let what = format!("both cases {what} on {}", operator.name());
+            let what = format!("every case {what} on {}", operator.name());
             let seen = until(&what, SLASH_DEADLINE, async || {
                 let mut seen = Vec::new();
                 for case in cases {
@@ -215,9 +228,16 @@ impl Scene<'_> {
     }
 
     /// The ledgers must say of each loss exactly what the chains say.
-    fn check_orders(&self, cases: &[CaseView], shares: U256, slashing: &Txid, vault: &VaultSeen) -> anyhow::Result<()> {
-        let [ledger, bitcoin] = cases else { anyhow::bail!("there are two cases") };
-        ensure!(ledger.domain_kind == "ledger" && bitcoin.domain_kind == "bitcoin", "R25: a case per domain");
+    fn check_orders(
+        &self,
+        cases: &[CaseView],
+        shares: Option<U256>,
+        slashing: &Txid,
+        vault: &VaultSeen,
+    ) -> anyhow::Result<()> {
+        let kinds: Vec<_> = cases.iter().map(|case| case.domain_kind.as_str()).collect();
+        let expected: &[&str] = if shares.is_some() { &["ledger", "bitcoin"] } else { &["bitcoin"] };
+        ensure!(kinds == expected, "R25: a case per domain, not {kinds:?}");
         let one = |case: &CaseView, source: &str| -> anyhow::Result<OrderView> {
             let [order] = case.orders.as_slice() else {
                 anyhow::bail!("{} orders in the {} case", case.orders.len(), case.domain_kind)
@@ -230,13 +250,15 @@ impl Scene<'_> {
             );
             Ok(order.clone())
         };
-        let order = one(ledger, "eigenlayer")?;
-        ensure!(
-            order.taken == Some(shares.to_string()),
-            "the ledger says {:?} shares, EigenLayer {shares}",
-            order.taken
-        );
-        let order = one(bitcoin, "vault")?;
+        if let (Some(shares), [ledger, _]) = (shares, cases) {
+            let order = one(ledger, "eigenlayer")?;
+            ensure!(
+                order.taken == Some(shares.to_string()),
+                "the ledger says {:?} shares, EigenLayer {shares}",
+                order.taken
+            );
+        }
+        let order = one(cases.last().context("there is a case")?, "vault")?;
         ensure!(
             order.transaction == Some(slashing.to_string()),
             "the ledger names {:?}, the chain {slashing}",
