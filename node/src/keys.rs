@@ -96,6 +96,9 @@ pub fn read_closed(path: &Path, limit: u64) -> Result<Zeroizing<String>, KeyErro
         _ => disk(source),
     })?;
     let metadata = file.metadata().map_err(disk)?;
+    if metadata.is_dir() {
+        return Err(disk(ErrorKind::IsADirectory.into()));
+    }
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(KeyError::Open { path: path.to_owned(), mode });

@@ -225,6 +225,12 @@ pub struct Acceptance {
 }
 
 impl Client {
+    /// Where it is, for a person.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.endpoint.url
+    }
+
     /// Prepares to talk; the first call connects.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub enum PsbtError {
     #[error("no PSBT: {0}")]
     Malformed(String),
     /// It is larger than any we make.
-    #[error("a PSBT of {0} bytes")]
+    #[error("{0} bytes, where a PSBT has at most {MAX_PSBT_BYTES}")]
     TooLarge(usize),
     /// It signs something else.
     #[error("the PSBT is of another transaction than the one asked for")]

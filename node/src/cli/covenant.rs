@@ -224,7 +224,10 @@ impl From {
     fn read(self, prompt: &str) -> anyhow::Result<Passphrase> {
         let line = match self.passphrase_fd {
             // The system gives every process its own open files there, and nobody else's.
-            Some(number) => line(File::open(format!("/dev/fd/{number}")).context("--passphrase-fd")?)?,
+            Some(number) => {
+                let open = File::open(format!("/dev/fd/{number}"));
+                line(open.with_context(|| format!("--passphrase-fd: {number} is no open file"))?)?
+            }
             None if io::stdin().is_terminal() => typed(prompt)?,
             None => line(io::stdin().lock())?,
         };

@@ -75,6 +75,9 @@ impl Node {
     }
 }
 
+/// JSON-RPC: the server knows no such method.
+const NO_SUCH_METHOD: i32 = -32_601;
+
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Does what the command line asks for.
@@ -124,6 +127,9 @@ fn one_line(error: &anyhow::Error) -> String {
 /// What a node answered instead: its own reason when it gave one.
 fn node_error(error: jsonrpsee::core::ClientError) -> anyhow::Error {
     match error {
+        jsonrpsee::core::ClientError::Call(refusal) if refusal.code() == NO_SUCH_METHOD => {
+            anyhow::anyhow!("what answers there is no Palisade node: {} (--rpc)", refusal.message())
+        }
         jsonrpsee::core::ClientError::Call(refusal) => {
             anyhow::anyhow!("{} (code {})", refusal.message(), refusal.code())
         }

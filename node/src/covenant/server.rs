@@ -53,8 +53,14 @@ pub enum StartError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The keystore.
-    #[error(transparent)]
-    Keystore(#[from] KeystoreError),
+    #[error("{}", path.display())]
+    Keystore {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: KeystoreError,
+    },
     /// The record.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -166,8 +172,9 @@ fn key_of(config: &Config) -> Result<(Key, SchnorrKey), StartError> {
             Ok((Key::Plain(secret), SchnorrKey::new(key.public().to_bytes())))
         }
         (Some(path), None) => {
-            let keystore = Keystore::read(path)?;
-            let public = keystore.public()?;
+            let wrong = |source| StartError::Keystore { path: path.clone(), source };
+            let keystore = Keystore::read(path).map_err(wrong)?;
+            let public = keystore.public().map_err(wrong)?;
             Ok((Key::Sealed(Box::new(keystore)), public))
         }
         (None, None) => Err(KeyError::Missing { path: PathBuf::new() }.into()),

@@ -76,7 +76,8 @@ impl Hints {
         if providers.len() > MAX_PROVIDERS {
             return Err(InspectError::TooMany(providers.len(), "finality providers"));
         }
-        let key = |text: &str| XOnlyPublicKey::from_str(text).map_err(|_| InspectError::Key(text.to_owned()));
+        let digits = |text: &str| XOnlyPublicKey::from_str(text.strip_prefix("0x").unwrap_or(text));
+        let key = |text: &str| digits(text).map_err(|_| InspectError::Key(text.to_owned()));
         Ok(Self {
             staker: staker.map(key).transpose()?,
             providers: providers.iter().map(|text| key(text)).collect::<Result<_, _>>()?,

@@ -56,14 +56,14 @@ impl Inspect {
             hints = hints.with_previous(&bytes_of(previous)?).context("--previous")?;
         }
         let bytes = match (id(&self.transaction), &client) {
-            (Some(id), Some(client)) => client.transaction_bytes(id).await?,
+            (Some(id), Some(client)) => found(client, id).await?,
             (Some(_), None) => bail!("an id needs --bitcoin-rpc or --config, so that somebody can be asked"),
             (None, _) => bytes_of(&self.transaction)?,
         };
         if let Some(client) = &client {
             hints = with_parents(hints, client, &bytes).await?;
         }
-        let report = inspect::inspect(&bytes, &table, &hints)?;
+        let report = inspect::inspect(&bytes, &table, &hints).with_context(|| format!("{:.40}", self.transaction))?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
@@ -71,6 +71,14 @@ impl Inspect {
         }
         Ok(())
     }
+}
+
+/// The transaction of that id, as the endpoint knows it.
+async fn found(client: &Client, txid: &str) -> anyhow::Result<Vec<u8>> {
+    client.transaction_bytes(txid).await.map_err(|error| match error.is_not_found() {
+        true => anyhow::anyhow!("{txid} is not known at {}; it needs -txindex for what lies in blocks", client.url()),
+        false => anyhow::Error::new(error).context(format!("asking {}", client.url())),
+    })
 }
 
 /// Adds what the endpoint knows of the transactions whose outputs are spent. One it does not know leaves rules unknown, not broken.
@@ -90,7 +98,8 @@ fn table(network: &str) -> anyhow::Result<Table> {
         "bbn-1" => Ok(Table::bbn_1()),
         "bbn-test-5" => Ok(Table::bbn_test_5()),
         file => {
-            let text = read(File::open(file).with_context(|| format!("{file:.80} is no network"))?, MAX_FILE_BYTES)?;
+            let open = || format!("{file:.80} is neither bbn-1 nor bbn-test-5 nor a file");
+            let text = read(File::open(file).with_context(open)?, MAX_FILE_BYTES).with_context(|| file.to_owned())?;
             let value: serde_json::Value = serde_json::from_str(&text).with_context(|| file.to_owned())?;
             if value.get("versions").is_some() {
                 return Table::read(file, text.as_bytes()).with_context(|| file.to_owned());
@@ -110,8 +119,11 @@ fn id(given: &str) -> Option<&str> {
 }
 
 fn bytes_of(given: &str) -> anyhow::Result<Vec<u8>> {
-    crate::text::parse_hex_bytes(&text_of(given)?)
-        .with_context(|| format!("{given:.40} is neither a file nor a transaction"))
+    let text = text_of(given)?;
+    crate::text::parse_hex_bytes(&text).with_context(|| match text == given {
+        true => format!("{given:.40} is neither a file nor a transaction"),
+        false => format!("{given:.40} holds no transaction"),
+    })
 }
 
 /// The text itself, what the file of that name holds, or what comes in.
@@ -119,7 +131,10 @@ fn text_of(given: &str) -> anyhow::Result<String> {
     if given == "-" {
         return read(std::io::stdin().lock(), MAX_TEXT).context("standard input");
     }
-    if given.len() < MAX_PATH && Path::new(given).is_file() {
+    if given.is_empty() {
+        bail!("nothing is given");
+    }
+    if given.len() < MAX_PATH && Path::new(given).exists() {
         let file = File::open(given).with_context(|| given.to_owned())?;
         return read(file, MAX_TEXT).with_context(|| given.to_owned());
     }
@@ -141,10 +156,14 @@ const MAX_PATH: usize = 4_096;
 fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![line("transaction", &report.txid)];
     if report.acts.is_empty() {
+        let network = &report.network;
+        lines.push(format!(
+            "It has to do with no stake of {network} that can be recognised. A stake without identification"
+        ));
         lines.push(
-            "It has to do with no stake that can be recognised. A stake without identification is a hash:".to_owned(),
+            "is a hash: name its staker and providers with --staker and --provider, its network with --network."
+                .to_owned(),
         );
-        lines.push("name its staker and providers with --staker and --provider.".to_owned());
     }
     for act in &report.acts {
         lines.push(String::new());
@@ -218,7 +237,11 @@ mod tests {
     fn networks_are_named_or_read() {
         assert_eq!(table("bbn-1").unwrap().versions().len(), 5);
         assert_eq!(table("bbn-test-5").unwrap().versions().len(), 7);
-        assert!(table("bbn-2").unwrap_err().to_string().contains("is no network"));
+        assert!(table("bbn-2").unwrap_err().to_string().contains("neither bbn-1 nor bbn-test-5 nor a file"));
+        let folder = tempfile::tempdir().unwrap();
+        let named = folder.path().to_str().unwrap().to_owned();
+        assert!(table(&named).unwrap_err().to_string().contains(&named), "a folder is called by its name");
+        assert!(format!("{:#}", bytes_of(&named).unwrap_err()).contains(&named));
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("parameters.json");
         std::fs::write(&file, "{}").unwrap();

@@ -3,7 +3,7 @@
 use crate::cli::{Node, node_error};
 use crate::rpc::PalisadeClient;
 use crate::rpc::views::VaultView;
-use palisade_types::ids::OperatorId;
+use palisade_types::ids::{OperatorId, SchnorrKey};
 
 #[derive(Debug, clap::Args)]
 pub struct List {
@@ -12,7 +12,7 @@ pub struct List {
     operator: Option<OperatorId>,
     /// Only vaults of this staker, x-only key
     #[arg(long, value_name = "KEY")]
-    staker: Option<String>,
+    staker: Option<SchnorrKey>,
     #[command(flatten)]
     node: Node,
     /// Print the answer as JSON
@@ -25,7 +25,8 @@ impl List {
         let mut vaults = self.node.client()?.vaults().await.map_err(node_error)?;
         let operator = self.operator.map(|operator| operator.to_string());
         vaults.retain(|vault| operator.as_ref().is_none_or(|operator| *operator == vault.operator));
-        vaults.retain(|vault| self.staker.as_ref().is_none_or(|staker| is_same_key(staker, &vault.staker)));
+        let staker = self.staker.map(|staker| staker.to_string());
+        vaults.retain(|vault| staker.as_ref().is_none_or(|staker| *staker == vault.staker));
         if self.json {
             println!("{}", serde_json::to_string_pretty(&vaults)?);
             return Ok(());
@@ -37,10 +38,6 @@ impl List {
         }
         Ok(())
     }
-}
-
-fn is_same_key(typed: &str, shown: &str) -> bool {
-    typed.trim_start_matches("0x").eq_ignore_ascii_case(shown.trim_start_matches("0x"))
 }
 
 #[derive(Debug, clap::Args)]

@@ -14,6 +14,9 @@ use super::core::Core;
 use super::desk::{Desk, Signing, Where, read_psbt, send, write_new};
 use crate::text::hex_bytes;
 
+/// Fee rates that somebody may mean, satoshis per virtual byte.
+const FEE_RATES: std::ops::RangeInclusive<u64> = 1..=10_000;
+
 /// What a staker chooses.
 #[derive(Debug, clap::Args)]
 struct Terms {
@@ -27,7 +30,7 @@ struct Terms {
     #[arg(long = "slash-fee", value_name = "SATS")]
     slash_fees: Vec<u64>,
     /// Fee rate of the staking transaction when we build it, satoshis per virtual byte
-    #[arg(long, default_value_t = 5, value_name = "SATS")]
+    #[arg(long, default_value_t = 5, value_name = "SATS", value_parser = clap::value_parser!(u64).range(FEE_RATES))]
     fee_rate: u64,
     /// Folder of the plan and its PSBTs
     #[arg(long, default_value = "vault", value_name = "DIR")]
