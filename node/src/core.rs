@@ -685,7 +685,7 @@ impl Core {
             let after = *self.ledger.anchor(chain);
             let upto = match self.ledger.suspension(chain) {
                 Some(_) => *self.accepted.get(&chain)?,
-                None => self.anchors.tip(chain).filter(|tip| tip.number > after.number)?,
+                None => self.anchors.tip(chain).filter(|tip| tip.is_above(&after))?,
             };
             Some(Gap { chain, after, upto, known: self.known.get(&chain)?.hash })
         };

@@ -14,6 +14,9 @@ const POLL: Duration = Duration::from_millis(500);
 /// How many gaps may wait; the core asks again for what did not fit.
 pub const MAX_WANTED: usize = 64;
 
+/// More than a block holds: logs of Ethereum's, inputs and outputs of Bitcoin's.
+const MAX_LOGS: u32 = 1 << 18;
+
 /// What a follower tells the core.
 #[derive(Debug)]
 pub enum Seen {
@@ -114,15 +117,27 @@ async fn observe<C: Chain>(chain: &C, asked: Wanted) -> Seen {
             Err(ChainError::FinalityBroken { number }) if number == gap.after.number => return Seen::Lost(gap),
             Err(error) => error,
         };
-        let middle = gap.after.number.midpoint(gap.upto.number);
-        if !matches!(error, ChainError::TooMany { .. }) || middle == gap.after.number {
+        if !matches!(error, ChainError::TooMany { .. }) {
             return unobserved(gap, &error);
         }
-        match chain.point(middle).await {
-            Ok(upto) => gap.upto = upto,
+        match middle(chain, &gap).await {
+            Ok(Some(upto)) => gap.upto = upto,
+            Ok(None) => return unobserved(gap, &error),
             Err(error) => return unobserved(gap, &error),
         }
     }
+}
+
+/// A point within a gap: a whole block, or where there is one only, a place in that (R32). `None` when it cannot be less.
+async fn middle<C: Chain>(chain: &C, gap: &Gap) -> Result<Option<ChainPoint>, ChainError> {
+    let (after, upto) = (gap.after, gap.upto);
+    let number = after.number.midpoint(upto.number);
+    if number > after.number || (upto.number > number && after.log != u32::MAX) {
+        return chain.point(number).await.map(Some);
+    }
+    let first = if after.number == upto.number { after.log } else { 0 };
+    let log = first.midpoint(upto.log.min(MAX_LOGS));
+    Ok((log > first).then_some(ChainPoint { log, ..upto }))
 }
 
 /// What the gap gave away. A chain that falls silent just here is not asked again: every other operator looks too, and one of them

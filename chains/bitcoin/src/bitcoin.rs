@@ -7,6 +7,7 @@
 //! (those whose staking transaction is final now), and which were spent, in the order of the chain.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -271,7 +272,7 @@ impl Bitcoin {
         if self.point_at(narrow(after.number)?).await?.hash != after.hash {
             return Err(ChainError::FinalityBroken { number: after.number });
         }
-        if upto.number <= after.number {
+        if !upto.is_above(after) {
             return Err(ChainError::Refused(format!("block {} is not above {}", upto.number, after.number)));
         }
         self.check_point(upto).await
@@ -377,6 +378,9 @@ impl Bitcoin {
                     confirmed.push(VaultConfirmed { id: vault.id, height: inclusion.height });
                 }
             }
+            if confirmed.len() == MAX_CONFIRMED {
+                break; // the others come with the next observation, and what happened to them by then with them
+            }
         }
         Ok(confirmed)
     }
@@ -390,25 +394,25 @@ impl Bitcoin {
         watch: &Watch,
         doubtful: &BTreeSet<VaultId>,
     ) -> Result<Vec<Fact>, ChainError> {
-        let (next, last) = (narrow(after.number)?.saturating_add(1), narrow(upto.number)?);
+        let (from, to, last) = (behind(after)?, behind(upto)?, narrow(upto.number)?);
         let confirmed = self.confirmed(upto, watch).await?;
         let fresh: BTreeSet<VaultId> = confirmed.iter().map(|confirmed| confirmed.id).collect();
         let known = doubtful.iter().filter_map(|id| watch.vaults.get(id)?.start);
         let oldest = confirmed.iter().map(|confirmed| confirmed.height).chain(known).min();
         let mut facts: Vec<Fact> = confirmed.into_iter().map(Fact::VaultConfirmed).collect();
-        if let Some(oldest) = oldest.map(narrow).transpose()?.filter(|oldest| *oldest < next) {
+        if let Some(oldest) = oldest.map(narrow).transpose()?.filter(|oldest| (*oldest, 0) < from) {
             let early = self.places(
                 watch.vaults.values().filter(|vault| fresh.contains(&vault.id) || doubtful.contains(&vault.id)),
             );
             let scan = Scan { watch, places: early, awaited: HashMap::new(), suspects: Vec::new() };
-            let early = self.scan(oldest, next - 1, scan).await?;
+            let early = self.scan((oldest, 0), from, scan).await?;
             // No vault counted then, or it was told before: who signed what there is nobody's business any more (R27).
             facts.extend(early.into_iter().filter(|fact| !matches!(fact, Fact::CovenantBreach(_))));
         }
         let counted = |vault: &&Vault| vault.status != VaultStatus::Verified || fresh.contains(&vault.id);
         let places = self.places(watch.vaults.values().filter(counted));
         let awaited = awaited(watch, after.number, &fresh);
-        facts.extend(self.scan(next, last, Scan { watch, places, awaited, suspects: Vec::new() }).await?);
+        facts.extend(self.scan(from, to, Scan { watch, places, awaited, suspects: Vec::new() }).await?);
         // One is enough for a case, and no covenant can fill an observation.
         let mut told = BTreeSet::new();
         facts.retain(|fact| !matches!(fact, Fact::CovenantBreach(breach) if !told.insert(breach.member)));
@@ -451,21 +455,29 @@ impl Bitcoin {
         Ok(asked)
     }
 
-    /// Everything that the blocks from `first` to `last` do to the vaults in `scan`, in the order of the chain.
-    async fn scan(&self, first: u32, last: u32, mut scan: Scan<'_>) -> Result<Vec<Fact>, ChainError> {
+    /// Everything that is done to the vaults in `scan` from one place up to another, in the order of the chain.
+    async fn scan(&self, from: Place, to: Place, mut scan: Scan<'_>) -> Result<Vec<Fact>, ChainError> {
         let mut facts = Vec::new();
-        for height in first..=last {
+        let beyond = if to.1 == 0 { to.0 } else { to.0.saturating_add(1) };
+        for height in from.0..beyond {
             if scan.is_idle() {
                 break;
             }
+            let first = if height == from.0 { from.1 } else { 0 };
+            let end = if height == to.0 { to.1 } else { u32::MAX };
             let block = self.block(height).await?;
+            let mut at = 0;
             for transaction in &block.txdata {
-                scan.meet(self, height, transaction, &mut facts);
-                for (vault, classified) in std::mem::take(&mut scan.suspects) {
-                    let at = (block.block_hash(), u64::from(height));
-                    let breaches = self.breaches(&vault, &classified, transaction, at).await?;
-                    facts.extend(breaches.into_iter().map(Fact::CovenantBreach));
+                let next = at + count(transaction.input.len()) + count(transaction.output.len());
+                if at < end && first < next {
+                    scan.meet(self, height, (transaction, at), &(first..end), &mut facts);
+                    for (vault, classified) in std::mem::take(&mut scan.suspects) {
+                        let block = (block.block_hash(), u64::from(height));
+                        let breaches = self.breaches(&vault, &classified, transaction, block).await?;
+                        facts.extend(breaches.into_iter().map(Fact::CovenantBreach));
+                    }
                 }
+                at = next;
             }
         }
         Ok(facts)
@@ -670,7 +682,7 @@ impl Chain for Bitcoin {
         self.check_points(after, upto).await?;
         let places = self.places(watch.vaults.values());
         let mut found = Vec::new();
-        for height in narrow(after.number)? + 1..=narrow(upto.number)? {
+        for height in behind(after)?.0..=narrow(upto.number)? {
             let block = self.block(height).await?;
             for (id, transaction) in spends(&block, &places) {
                 let Some(vault) = watch.vaults.get(&id) else { continue };
@@ -737,21 +749,30 @@ impl Scan<'_> {
         self.places.is_empty() && self.awaited.is_empty()
     }
 
-    /// One transaction: first what it spends, then what it locks. From then on that may be spent, also in this very block.
-    fn meet(&mut self, bitcoin: &Bitcoin, height: u32, transaction: &Transaction, facts: &mut Vec<Fact>) {
+    /// One transaction, whose first input is at place `at` of its block: first what it spends, then what it locks, as far as that is
+    /// `within`. From then on that may be spent, also in this very block.
+    fn meet(
+        &mut self,
+        bitcoin: &Bitcoin,
+        height: u32,
+        (transaction, at): (&Transaction, u32),
+        within: &Range<u32>,
+        facts: &mut Vec<Fact>,
+    ) {
         let locked = match self.awaited.is_empty() {
             true => Vec::new(),
             false => self.awaited.remove(&transaction.compute_txid()).unwrap_or_default(),
         };
         let locked: Vec<&Vault> = locked.iter().filter_map(|id| self.watch.vaults.get(id)).collect();
-        for input in &transaction.input {
+        for (input, _) in transaction.input.iter().zip(at..).filter(|(_, place)| within.contains(place)) {
             // One transaction may spend several vaults, but no vault twice: the unbonding output is made by spending the other.
             let Some(id) = self.places.get(&input.previous_output).copied() else { continue };
             let expands = locked.iter().any(|child| child.parent() == Some(&id));
             let spent = self.spend(bitcoin, id, transaction, expands);
             facts.extend(spent.map(Fact::VaultSpent));
         }
-        for vault in locked {
+        let outputs = at + count(transaction.input.len());
+        for vault in locked.into_iter().filter(|vault| within.contains(&outputs.saturating_add(vault.id.output))) {
             let confirmed = VaultConfirmed { id: vault.id, height: u64::from(height) };
             let Some(checked) = bitcoin.checked(vault) else { continue };
             self.places.extend([(checked.outpoint(), vault.id), (checked.unbonded_outpoint(), vault.id)]);
@@ -775,6 +796,20 @@ impl Scan<'_> {
         }
         Some(VaultSpent { id, spend })
     }
+}
+
+/// A place in the chain: a height, and one of its block's inputs and outputs, counted in order through all transactions.
+type Place = (u32, u32);
+
+/// The first place that a point does not take in: it may end within a block (R32).
+fn behind(point: &ChainPoint) -> Result<Place, ChainError> {
+    let height = narrow(point.number)?;
+    Ok(if point.log == u32::MAX { (height.saturating_add(1), 0) } else { (height, point.log) })
+}
+
+/// How many of something a block holds: less than it has bytes.
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// The transactions of vaults whose coins are not locked yet, or were not in a final block when they were registered: the block that
@@ -990,6 +1025,10 @@ fn chain_error(doing: &str, error: RpcError) -> ChainError {
         other => ChainError::Unavailable { doing: doing.to_owned(), source: Box::new(other) },
     }
 }
+
+/// How many vaults one observation says are where their registrations said: with all that may have happened to them since, they
+/// leave room for what the gap holds.
+const MAX_CONFIRMED: usize = MAX_FACTS / 4;
 
 /// Blocks kept in memory: several voters' questions ask for the same ones.
 const CACHED_BLOCKS: usize = 16;

@@ -187,7 +187,7 @@ impl Endpoint {
         upto: &ChainPoint,
         watch: &Watch,
     ) -> Result<Vec<Fact>, ChainError> {
-        if after.number >= upto.number {
+        if !upto.is_above(after) {
             return Err(ChainError::Refused("a gap that holds no block".to_owned()));
         }
         self.stands(after).await?;

@@ -220,7 +220,7 @@ impl Anchors {
             .seen
             .iter()
             .filter(|(gap, _)| gap.after == *after && gap.known == *known && settled(&gap.upto))
-            .max_by_key(|(gap, _)| gap.upto.number)?;
+            .max_by_key(|(gap, _)| (gap.upto.number, gap.upto.log))?;
         let facts = facts.clone().try_into().ok()?;
         Some(Observation { chain, after: gap.after, upto: gap.upto, facts })
     }

@@ -20,8 +20,11 @@ pub(crate) fn observe(draft: &mut Draft<'_>, observation: &Observation) -> Resul
     if suspension::is_active(draft.state(), chain) {
         return Err(Invalid::Late("an observation of a suspended chain"));
     }
-    if observation.upto.number <= anchor.number {
+    if !observation.upto.is_above(anchor) {
         return Err(Invalid::Refused("an anchor that does not move forward"));
+    }
+    if observation.upto.number == anchor.number && observation.upto.hash != anchor.hash {
+        return Err(Invalid::Refused("another block in the anchor's place"));
     }
     if observation.facts.iter().any(|fact| source(fact) != Some(chain)) {
         return Err(Invalid::Refused("a fact of the other chain"));

@@ -166,6 +166,32 @@ fn an_anchor_moves_on_from_where_it_stands_and_only_forward() {
 }
 
 #[test]
+fn r32_a_huge_block_of_a_chain_spans_several_anchors() {
+    let mut run = Run::new(network(2, 5));
+    let upto = |run: &Run, number, log, hash: Option<Hash>| {
+        let mut item = run.network.observed(&run.ledger, Bitcoin, number, vec![]);
+        if let Item::Observed(observation) = &mut item {
+            observation.upto.log = log;
+            observation.upto.hash = hash.unwrap_or(observation.upto.hash);
+        }
+        item
+    };
+    for log in [7, 8, u32::MAX] {
+        let item = upto(&run, 205, log, None);
+        run.produce(vec![item]);
+        assert_eq!((run.ledger.anchor(Bitcoin).number, run.ledger.anchor(Bitcoin).log), (205, log));
+        assert!(matches!(run.refusal(upto(&run, 205, log, None)), Invalid::Refused(_)), "it moves forward");
+        assert!(matches!(run.refusal(upto(&run, 205, 7, None)), Invalid::Refused(_)));
+    }
+    let item = upto(&run, 206, 3, None);
+    run.produce(vec![item]);
+    let other = upto(&run, 206, u32::MAX, Some(Hash::new([9; 32])));
+    assert!(matches!(run.refusal(other), Invalid::Refused(_)), "within one block");
+    let item = upto(&run, 208, u32::MAX, None);
+    run.produce(vec![item]);
+}
+
+#[test]
 fn a_refused_item_leaves_no_trace() {
     let run = Run::joined(network(3, 6));
     let bad = vec![

@@ -23,7 +23,8 @@ pub enum ChainKind {
 canonical_enum!(ChainKind { 0 => Ethereum, 1 => Bitcoin });
 
 /// A final block of a chain, as far as it has been taken in (R32): everything up to and including the log
-/// before `log` of this block. `u32::MAX` is the whole block.
+/// before `log` of this block. `u32::MAX` is the whole block. On Bitcoin inputs and outputs are counted, in order through all
+/// transactions of the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChainPoint {
     /// Block number or height.
@@ -36,6 +37,14 @@ pub struct ChainPoint {
     pub time: u64,
 }
 canonical!(ChainPoint { number, hash, log, time });
+
+impl ChainPoint {
+    /// Whether it takes in more than `other` of the same chain.
+    #[must_use]
+    pub const fn is_above(&self, other: &Self) -> bool {
+        self.number > other.number || (self.number == other.number && self.log > other.log)
+    }
+}
 
 /// What the ledger already says about one chain: an observation reports only what differs from it, so that
 /// it is a function of the parent state and the chain alone.
@@ -158,7 +167,7 @@ pub trait Chain: Send + Sync + 'static {
 
     /// What became true after `after` up to and including `upto`, given what the ledger says already: logs of
     /// the gap, views at `upto` (R31). The same arguments give the same facts in the same order at every
-    /// honest endpoint. `after.number < upto.number`.
+    /// honest endpoint. `upto` is above `after`.
     fn observe(
         &self,
         after: &ChainPoint,
