@@ -481,7 +481,7 @@ impl Config {
     pub fn bitcoin(&self, genesis: Arc<Genesis>, grace: Duration) -> Result<palisade_bitcoin::Config, ConfigError> {
         let endpoints = self.bitcoin.iter().map(Bitcoin::endpoint).collect::<Result<Vec<_>, _>>()?;
         let max_tip_age = self.bitcoin.iter().map(|bitcoin| bitcoin.max_tip_age).min().unwrap_or(Duration::MAX);
-        Ok(palisade_bitcoin::Config { endpoints, genesis, max_tip_age, grace })
+        Ok(palisade_bitcoin::Config { endpoints, genesis, max_tip_age, grace, kept: Vec::new() })
     }
 }
 

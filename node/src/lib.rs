@@ -15,6 +15,7 @@ pub mod signing;
 pub mod elsewhere;
 pub mod executor;
 pub mod follower;
+pub mod headers;
 pub mod network;
 
 pub mod covenant;

@@ -14,6 +14,7 @@ use crate::executor;
 use crate::follower::{self, MAX_WANTED, Seen};
 use crate::handle::{Command, CoreHandle};
 use crate::handover;
+use crate::headers;
 use crate::health::{self, Health};
 use crate::identity;
 use crate::keys;
@@ -79,9 +80,9 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let versions = Versions::of(&genesis).context("genesis: terms of vaults")?;
     tracing::info!(operator = %config.operator, %chain, "starting");
 
-    let ethereum = Arc::new(connect_ethereum(&config, &genesis).await?);
-    let bitcoin = Arc::new(connect_bitcoin(&config, &genesis).await?);
     let store = Arc::new(Store::open(&config.data_dir.join("ledger"), &chain).context("opening the ledger's store")?);
+    let ethereum = Arc::new(connect_ethereum(&config, &genesis).await?);
+    let bitcoin = Arc::new(connect_bitcoin(&config, &genesis, &store).await?);
     let ledger = load(&store, &genesis)?;
     let signer = open_signer(&config, &genesis, &ethereum).await?;
     let signed = signer.signed_last().await.context("reading the signer's records")?;
@@ -146,6 +147,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         tokio::spawn(handover::hand_over(ethereum, handle.clone(), store.clone()));
     }
     tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
+    tokio::spawn(headers::keep(bitcoin.clone(), store.clone()));
     tokio::spawn(elsewhere::serve(network.asks, bitcoin.clone()));
     tokio::spawn(elsewhere::compare(network.network.clone(), bitcoin.clone()));
     tokio::spawn(acceptance::watch(config.data_dir.clone(), bitcoin.clone(), handle.clone()));
@@ -251,8 +253,9 @@ async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Re
         .context("connecting to Ethereum (ethereum.rpc)")
 }
 
-async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Bitcoin> {
-    Bitcoin::connect(config.bitcoin(genesis.clone(), GRACE)?).await.context("connecting to Bitcoin (bitcoin.rpc)")
+async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>, store: &Store) -> anyhow::Result<Bitcoin> {
+    let config = palisade_bitcoin::Config { kept: headers::load(store), ..config.bitcoin(genesis.clone(), GRACE)? };
+    Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
 }
 
 /// The ledger as it was committed last, or genesis.

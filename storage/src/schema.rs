@@ -15,6 +15,7 @@
 //! | `certificates` | 1, height | Bitcoin certificate | `put_bitcoin_certificate` | for ever |
 //! | `certificates` | 2, number | quorum certificate of a vault claim | `put_claim_certificate` | until its epoch and the next are over |
 //! | `pending` | hash | opaque bytes of a pool item | `keep_pending` | until `drop_pending` |
+//! | `headers` | Bitcoin height, u32 | opaque bytes of a header | `keep_headers` | until a fork replaces it |
 //!
 //! The guard's database ([`crate::SignatureStore`], `<signer>/records`), every write synced:
 //!
@@ -45,6 +46,9 @@ pub const MAX_UNDECIDED_COUNT: usize = 256;
 /// The largest pool item, in bytes.
 pub const MAX_PENDING: usize = 1 << 20;
 
+/// The largest header that is kept, in bytes.
+pub const MAX_HEADER: usize = 256;
+
 /// For how many heights below the highest the ballots are kept. The guard refuses new ones there anyway (R18); the
 /// records only let the engine have the same signature again.
 pub const BALLOT_HEIGHTS: u64 = 256;
@@ -61,8 +65,9 @@ pub(crate) const BLOCKS: &str = "blocks";
 pub(crate) const UNDECIDED: &str = "undecided";
 pub(crate) const CERTIFICATES: &str = "certificates";
 pub(crate) const PENDING: &str = "pending";
+pub(crate) const HEADERS: &str = "headers";
 /// Every column family of the node's database.
-pub(crate) const FAMILIES: [&str; 6] = [META, ROWS, BLOCKS, UNDECIDED, CERTIFICATES, PENDING];
+pub(crate) const FAMILIES: [&str; 7] = [META, ROWS, BLOCKS, UNDECIDED, CERTIFICATES, PENDING, HEADERS];
 
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
 pub(crate) const META_CHAIN: &[u8] = b"chain";

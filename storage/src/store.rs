@@ -3,9 +3,9 @@
 use crate::error::StoreError;
 use crate::files::{Database, failed, synced};
 use crate::schema::{
-    BLOCK_CACHE, BLOCKS, CERTIFICATES, FAMILIES, MAX_ENGINE_CERTIFICATE, MAX_PENDING, MAX_UNDECIDED,
-    MAX_UNDECIDED_COUNT, META, META_CHAIN, META_CONFIRMED, META_SCHEMA, META_TIP, PENDING, ROWS, UNDECIDED, VERSION,
-    WRITE_BUFFERS,
+    BLOCK_CACHE, BLOCKS, CERTIFICATES, FAMILIES, HEADERS, MAX_ENGINE_CERTIFICATE, MAX_HEADER, MAX_PENDING,
+    MAX_UNDECIDED, MAX_UNDECIDED_COUNT, META, META_CHAIN, META_CONFIRMED, META_SCHEMA, META_TIP, PENDING, ROWS,
+    UNDECIDED, VERSION, WRITE_BUFFERS,
 };
 use palisade_ledger::Changes;
 use palisade_types::block::{Block, MAX_BLOCK};
@@ -333,6 +333,37 @@ impl Store {
         items.collect()
     }
 
+    /// Keeps headers of Bitcoin from height `first` on. All that was kept at these heights and above goes with the same write: it is
+    /// of a branch that was replaced, or comes again.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails. Nothing but time is lost: headers can be asked for again.
+    pub fn keep_headers(&self, first: u32, headers: &[Vec<u8>]) -> Result<(), StoreError> {
+        let family = self.family(HEADERS);
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(family, first.to_bytes(), u32::MAX.to_bytes());
+        for (height, header) in (first..).zip(headers) {
+            within("a header", header.len(), MAX_HEADER)?;
+            batch.put_cf(family, height.to_bytes(), header);
+        }
+        self.write(batch, "keeping headers")
+    }
+
+    /// Every header that is kept, by height.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
+    pub fn headers(&self) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+        let headers = self.db().iterator_cf(self.family(HEADERS), IteratorMode::Start);
+        let headers = headers.map(|entry| {
+            let (height, header) = entry.map_err(failed("reading headers"))?;
+            Ok((decode(&height, "a header's height")?, header.into_vec()))
+        });
+        headers.collect()
+    }
+
     fn stamp(&self, chain: &ChainId) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(META), META_SCHEMA, VERSION.to_bytes());
@@ -580,6 +611,23 @@ mod tests {
         assert_eq!(store.pending().unwrap(), [(one, b"one".to_vec()), (two, b"two".to_vec())]);
         store.drop_pending(&one).unwrap();
         assert_eq!(store.pending().unwrap(), [(two, b"two".to_vec())]);
+    }
+
+    #[test]
+    fn headers_above_the_first_of_a_write_are_replaced_by_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = begun(dir.path());
+        assert_eq!(store.headers().unwrap(), []);
+        let of = |bytes: &[u8]| bytes.iter().map(|byte| vec![*byte; 84]).collect::<Vec<_>>();
+        store.keep_headers(254, &of(&[1, 2, 3, 4])).unwrap();
+        store.keep_headers(258, &of(&[5])).unwrap();
+        store.keep_headers(256, &of(&[6, 7])).unwrap();
+        drop(store);
+        let store = Store::open(dir.path(), &CHAIN).unwrap();
+        let kept = [(254, 1), (255, 2), (256, 6), (257, 7)].map(|(height, byte)| (height, vec![byte; 84]));
+        assert_eq!(store.headers().unwrap(), kept);
+        assert!(store.keep_headers(1, &[vec![0; MAX_HEADER + 1]]).is_err());
+        assert_eq!(store.headers().unwrap(), kept, "refused as a whole");
     }
 
     #[test]

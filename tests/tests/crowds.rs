@@ -50,7 +50,7 @@ async fn r32_a_block_that_moves_more_vaults_than_an_observation_holds_is_taken_i
     });
     let (endpoints, genesis) = (vec![bitcoind.endpoint().clone()], network.genesis.clone());
     let (max_tip_age, grace) = (Duration::from_secs(3_600), Duration::ZERO);
-    let chain = Bitcoin::connect(Config { endpoints, genesis, max_tip_age, grace }).await.unwrap();
+    let chain = Bitcoin::connect(Config { endpoints, genesis, max_tip_age, grace, kept: Vec::new() }).await.unwrap();
 
     // They all are locked, and then withdrawn in one block.
     let vaults = lock(client, &people, &chain).await;

@@ -88,7 +88,8 @@ impl World {
         run.produce(vec![Item::Randomness(promise)]);
         let (endpoints, genesis) = (vec![bitcoind.endpoint().clone()], run.network.genesis.clone());
         let (max_tip_age, grace) = (Duration::from_secs(3_600), Duration::ZERO);
-        let chain = Bitcoin::connect(Config { endpoints, genesis, max_tip_age, grace }).await.unwrap();
+        let chain =
+            Bitcoin::connect(Config { endpoints, genesis, max_tip_age, grace, kept: Vec::new() }).await.unwrap();
         Self { bitcoind, _dir: dir, people, run, chain, paid: 0 }
     }
 

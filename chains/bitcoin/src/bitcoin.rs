@@ -24,6 +24,7 @@ use tokio::sync::Mutex;
 use crate::breach;
 use crate::client::{Client, Endpoint, RpcError};
 use crate::elsewhere::{Claim, newest};
+use crate::headers::kept::{self, KeptError, Restored, Unkept};
 use crate::headers::{Extension, HeaderChain, HeaderError, MAX_HEADERS};
 use crate::inclusion::MerkleProof;
 use crate::market;
@@ -47,6 +48,8 @@ pub struct Config {
     pub max_tip_age: Duration,
     /// For how long another operator may know a heavier chain than our endpoints before the anchor stands still.
     pub grace: Duration,
+    /// Headers that an earlier run kept, by height, ascending ([`kept`]). They are checked, and what does not hold is asked for again.
+    pub kept: Vec<(u32, Vec<u8>)>,
 }
 
 /// Bitcoin, through the operator's own endpoints.
@@ -105,7 +108,7 @@ impl Bitcoin {
                 other => other?,
             }
         }
-        let headers = start(&clients, genesis).await?;
+        let headers = start(&clients, genesis, &config.kept).await?;
         let fare = Endpoints { configured: clients.len(), well: clients.len(), contradictions: 0 };
         Ok(Self {
             clients,
@@ -135,6 +138,17 @@ impl Bitcoin {
     /// The first of the operator's endpoints, for what is not about facts: sending a staker's transaction.
     pub fn client(&self) -> &Client {
         &self.clients[0]
+    }
+
+    /// A part of the heaviest chain that is not on the disk yet, or no longer as it lies there. Who cannot write it down calls
+    /// [`Self::unkeep`].
+    pub async fn keep_next(&self) -> Option<Unkept> {
+        self.headers.lock().await.keep_next(MAX_HEADERS)
+    }
+
+    /// What was handed out by [`Self::keep_next`] did not reach the disk: all of it comes again.
+    pub async fn unkeep(&self) {
+        self.headers.lock().await.unkeep();
     }
 
     /// The heaviest chain's tip, final or not: what peers tell each other (R30).
@@ -893,11 +907,14 @@ pub fn network(genesis: &Hash) -> Result<Network, ChainError> {
 }
 
 /// The chain of headers from the start anchor on, or from the beginning of the difficulty period it lies in: then what lies in
-/// between is checked to lead to the anchor, so that the endpoint's word for the start is not needed.
-async fn start(clients: &[Client], genesis: &Genesis) -> Result<HeaderChain, ChainError> {
+/// between is checked to lead to the anchor, so that the endpoint's word for the start is not needed. What an earlier run kept is not asked for.
+async fn start(clients: &[Client], genesis: &Genesis, kept: &[(u32, Vec<u8>)]) -> Result<HeaderChain, ChainError> {
     let network = network(&genesis.bitcoin_genesis)?;
     let anchor = narrow(genesis.bitcoin_start.number)?;
     let wanted = BlockHash::from_byte_array(*genesis.bitcoin_start.hash.as_bytes());
+    if let Some(chain) = restored(network, (anchor, wanted), kept) {
+        return Ok(chain);
+    }
     let mut failure = ChainError::NotThere { number: genesis.bitcoin_start.number };
     for client in clients {
         match start_at(client, network, anchor, wanted).await {
@@ -906,6 +923,22 @@ async fn start(clients: &[Client], genesis: &Genesis) -> Result<HeaderChain, Cha
         }
     }
     Err(failure)
+}
+
+/// The chain that an earlier run kept, as far as it holds; `None` when that is not as far as the start anchor.
+fn restored(network: Network, (anchor, wanted): (u32, BlockHash), kept: &[(u32, Vec<u8>)]) -> Option<HeaderChain> {
+    let Restored { chain, error } = kept::restore(network, HeaderChain::start_for(network, anchor), kept, now());
+    let chain = chain.filter(|chain| chain.hash(anchor) == Some(wanted));
+    let error = error.or((chain.is_none() && !kept.is_empty()).then_some(KeptError::OtherChain));
+    let held = chain.as_ref().map(HeaderChain::tip);
+    if let Some(error) = error {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            held,
+            "headers on the disk do not hold and are asked for again"
+        );
+    }
+    chain.inspect(|chain| tracing::info!(tip = chain.tip(), "Bitcoin headers taken from the disk"))
 }
 
 async fn start_at(
@@ -960,6 +993,9 @@ async fn follow(client: &Client, headers: &mut HeaderChain) -> Result<Extension,
 
 /// The highest block of ours that the endpoint has too, found in steps that double.
 async fn shared(client: &Client, headers: &HeaderChain, blocks: u32) -> Result<u32, ChainError> {
+    if blocks < headers.start() {
+        return Err(ChainError::NotThere { number: u64::from(headers.start()) }); // it has just begun to follow, or lost its disk
+    }
     let mut step = 1;
     let mut at = headers.tip().min(blocks);
     while at >= headers.start() {

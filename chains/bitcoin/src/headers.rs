@@ -14,6 +14,7 @@
 //! What the work of testnets, signet and regtest is worth is said in [`rules`]: nothing. They are checked all the same.
 
 mod index;
+pub mod kept;
 pub mod rules;
 mod side;
 
@@ -46,6 +47,8 @@ pub struct HeaderChain {
     tip: Context,
     index: Index,
     side: Side,
+    /// How many of `headers` were handed out to be kept, and have not changed since.
+    kept: usize,
 }
 
 /// A header that is trusted: the node's operator, or a genesis file, says that it is on the chain.
@@ -192,6 +195,7 @@ impl HeaderChain {
             tip,
             index,
             side: Side::default(),
+            kept: 0,
         };
         chain.put(above);
         Ok(chain)
@@ -388,6 +392,7 @@ impl HeaderChain {
         let (old, keep) = (self.tip, self.place(shared).expect("a shared height is held") + 1);
         self.tip = self.context_at(shared).expect("a shared height is held");
         let gone = self.headers.split_off(keep);
+        self.kept = self.kept.min(keep);
         self.works.truncate(keep.div_ceil(STRIDE));
         let mut context = self.tip;
         let hashes = gone.iter().skip(1).map(|above| above.prev_blockhash).chain([old.hash]);

@@ -5,10 +5,10 @@
 #[allow(dead_code, missing_docs)]
 #[path = "../../../deploy/devnet/src/bitcoind.rs"]
 mod bitcoind;
+mod network;
 mod stake;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, FeeRate, Network, Transaction, TxOut, Txid};
 use bitcoind::{Bitcoind, Lifetime};
+use network::{DEPTH, free_port, genesis};
 use palisade_bitcoin::client::Client;
 use palisade_bitcoin::elsewhere::{Frozen, Heard};
 use palisade_bitcoin::expansion::{self, FundingCoin};
@@ -27,21 +28,17 @@ use palisade_bitcoin::{Auth, Bitcoin, Config, Endpoint};
 use palisade_crypto::eots;
 use palisade_types::chain::{Chain as _, ChainError, ChainPoint, Execution, Progress, Watch};
 use palisade_types::evidence::{CovenantBreach, EotsPair};
-use palisade_types::genesis::{Contracts, Parameters};
 use palisade_types::observation::{Fact, VaultConfirmed, VaultSpent};
 use palisade_types::operator::KeyRow;
 use palisade_types::randomness::{Commitment, Opening};
 use palisade_types::slash::{Case, OrderStatus, SlashOrder, SlashTarget};
 use palisade_types::vault::{Phase, Spend, Vault, VaultLoss, VaultRegistration, VaultStatus};
 use palisade_types::{
-    Address, Blob, BlsKey, CaseId, Digest, Ed25519Key, Evidence, Genesis, Hash, Height, List, MicroUsd, Operator,
-    OperatorId, Sats, SchnorrKey, Statement,
+    Blob, BlsKey, CaseId, Digest, Ed25519Key, Evidence, Genesis, Hash, Height, List, Operator, OperatorId, Sats,
+    SchnorrKey, Statement,
 };
 use stake::{People, ladder, secret};
 use tempfile::TempDir;
-
-/// Blocks above a final one.
-const DEPTH: u32 = 3;
 
 /// A bitcoind, a network over it, and its people.
 struct Regtest {
@@ -224,7 +221,7 @@ async fn connect(bitcoind: &Bitcoind, genesis: &Arc<Genesis>) -> Result<Bitcoin,
     let silent = Endpoint { url: format!("http://127.0.0.1:{}", free_port()), auth };
     let endpoints = vec![silent, bitcoind.endpoint().clone()];
     let (max_tip_age, grace) = (Duration::from_secs(3_600), Duration::ZERO);
-    Bitcoin::connect(Config { endpoints, genesis: genesis.clone(), max_tip_age, grace }).await
+    Bitcoin::connect(Config { endpoints, genesis: genesis.clone(), max_tip_age, grace, kept: Vec::new() }).await
 }
 
 fn watch(vault: &Vault) -> Watch {
@@ -248,55 +245,6 @@ fn locked(vault: &Vault, height: u32) -> Fact {
 fn confirmed(vault: &Vault) -> Fact {
     let height = vault.registration.inclusion.as_ref().unwrap().height;
     Fact::VaultConfirmed(VaultConfirmed { id: vault.id, height })
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-async fn genesis(bitcoind: &Bitcoind, people: &People, start: u32) -> Genesis {
-    let client = bitcoind.client();
-    let hash = client.block_hash(start).await.unwrap();
-    let time = u64::from(client.header(hash).await.unwrap().time);
-    let zero = Address::ZERO;
-    Genesis {
-        random: Hash::new([5; 32]),
-        evm_chain_id: 31_337,
-        bitcoin_genesis: Hash::new(client.block_hash(0).await.unwrap().to_byte_array()),
-        ethereum_start: ChainPoint { number: 0, hash: Hash::ZERO, log: u32::MAX, time: 0 },
-        bitcoin_start: ChainPoint {
-            number: u64::from(start),
-            hash: Hash::new(hash.to_byte_array()),
-            log: u32::MAX,
-            time,
-        },
-        contracts: Contracts {
-            palisade: zero,
-            eigenlayer_adapter: zero,
-            committee: zero,
-            allocation_manager: zero,
-            delegation_manager: zero,
-        },
-        assets: List::new(),
-        vaults: List::try_from(vec![people.terms(2, 12, 6)]).unwrap(),
-        parameters: Parameters {
-            epoch_heights: 20,
-            epoch_ethereum_blocks: 15,
-            epoch_bitcoin_blocks: 15,
-            max_age_blocks: 30,
-            trust_blocks: 40,
-            execution_blocks: 20,
-            observation_lag_blocks: 10,
-            bitcoin_depth: u64::from(DEPTH),
-            deallocation_delay: 120,
-            checkpoint_interval: 5,
-            attest_lag_blocks: 20,
-            min_total: MicroUsd::new(0),
-            min_bond: MicroUsd::new(0),
-            bitcoin_price: MicroUsd::new(60_000_000_000),
-        },
-        seats: List::new(),
-    }
 }
 
 fn key_row(eots: &eots::SecretKey) -> KeyRow {
@@ -326,7 +274,10 @@ async fn an_equivocation_gives_the_key_that_completes_the_slash_and_the_chain_ta
     vault.status = VaultStatus::Active;
 
     let execution = net.equivocate(&vault, &net.people.providers[0]);
+    let began = Instant::now();
     let Progress::Sent(sent) = net.chain.execute(&execution).await.unwrap() else { panic!("not mined yet") };
+    println!("from an EOTS pair to a slashing transaction in bitcoind's mempool: {:?}", began.elapsed());
+    assert!(net.client().pooled(Txid::from_byte_array(*sent.as_bytes())).await.unwrap().is_some());
     assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Sent(sent), "again changes nothing");
     net.mine(1).await;
     assert_eq!(net.chain.execute(&execution).await.unwrap(), Progress::Executed(sent));

@@ -139,6 +139,21 @@ impl Bitcoind {
     ///
     /// When it does not start, ends at once, or does not answer in time; its log is `dir/bitcoind.log`.
     pub async fn start(binary: &Path, dir: &Path, rpc_port: u16, lifetime: Lifetime) -> Result<Self> {
+        Self::start_with(binary, dir, rpc_port, lifetime, &[]).await
+    }
+
+    /// The same, with options of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub async fn start_with(
+        binary: &Path,
+        dir: &Path,
+        rpc_port: u16,
+        lifetime: Lifetime,
+        options: &[&str],
+    ) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let dir = dir.canonicalize()?;
         let log = File::create(dir.join("bitcoind.log"))?;
@@ -148,6 +163,7 @@ impl Bitcoind {
             .arg(format!("-rpcport={rpc_port}"))
             .arg(format!("-pid={}", pid_file(&dir).display()))
             .args(OPTIONS)
+            .args(options)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);

@@ -243,7 +243,7 @@ impl Server {
             let (endpoints, genesis) = (endpoints.clone(), self.genesis.clone());
             // What makes an anchor stand still is of no meaning here: there is none.
             let (max_tip_age, grace) = (Duration::MAX, Duration::MAX);
-            let config = palisade_bitcoin::Config { endpoints, genesis, max_tip_age, grace };
+            let config = palisade_bitcoin::Config { endpoints, genesis, max_tip_age, grace, kept: Vec::new() };
             match Bitcoin::connect(config).await {
                 Ok(bitcoin) => {
                     let _ = self.bitcoin.set(bitcoin); // set here alone, and once
