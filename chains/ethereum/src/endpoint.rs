@@ -137,6 +137,11 @@ impl Endpoint {
         if window != ours {
             return Err(wrong(&format!("an evidence window of {ours} blocks"), &format!("one of {window}")));
         }
+        let told = contract.lightClient().call().await;
+        let told = told.map_err(|error| view_failed("asking Palisade.sol whom it tells of convictions", error))?;
+        if told != alloy_address(&genesis.contracts.committee) {
+            return Err(wrong(&expected, &format!("a contract that tells {told} of convictions")));
+        }
         if !genesis.assets.is_empty() {
             let adapters = contract.adapters().call().await;
             let adapters = adapters.map_err(|error| view_failed("asking Palisade.sol for its adapters", error))?;

@@ -2,6 +2,7 @@
 //! (R5). Anybody may; who comes second is refused before he has paid for more than a look.
 
 use crate::bindings::committee::Committee;
+use crate::bindings::palisade::Palisade;
 use crate::client::Ethereum;
 use crate::endpoint::{Endpoint, alloy_address, hash_of, unavailable, view_failed};
 use crate::light::{self, Certified};
@@ -32,17 +33,23 @@ impl Ethereum {
         self.first(async |endpoint: Endpoint| in_office(&endpoint).await).await
     }
 
-    /// Hands over with the certified boundary block of the epoch in office.
+    /// Hands over with the certified boundary block of the epoch in office. The weights go with it when the contract may
+    /// need them, also when the caller does not ask for that.
     ///
     /// # Errors
     ///
     /// [`ChainError::Refused`] with the contract's reason, or when this operator has no account; nothing was sent then.
     pub async fn hand_over(&self, boundary: &Header, certified: &Certified<'_>) -> Result<HandedOver, ChainError> {
-        let input = light::hand_over(boundary, certified).map_err(|error| ChainError::Refused(error.to_string()))?;
-        self.first(async |endpoint: Endpoint| self.post(&endpoint, boundary.epoch, input.clone()).await).await
+        self.first(async |endpoint: Endpoint| self.post(&endpoint, boundary, certified).await).await
     }
 
-    async fn post(&self, endpoint: &Endpoint, epoch: Epoch, input: Vec<u8>) -> Result<HandedOver, ChainError> {
+    async fn post(
+        &self,
+        endpoint: &Endpoint,
+        boundary: &Header,
+        certified: &Certified<'_>,
+    ) -> Result<HandedOver, ChainError> {
+        let epoch = boundary.epoch;
         // One at a time: nonces are given out in order.
         let mut outbox = self.outbox.lock().await;
         let errand = Errand::HandOver(epoch);
@@ -58,6 +65,11 @@ impl Ethereum {
             Some(Fate::Included(_)) => return Err(refused("the hand-over reverted in its block: somebody was faster")),
             Some(Fate::Replaced) | None => {}
         }
+        // The contract looks for convicts when there may be some, and then it needs the weights.
+        let with_weights =
+            certified.with_weights || last_conviction(endpoint).await? >= certified.committee.ethereum.number;
+        let input = light::hand_over(boundary, &Certified { with_weights, ..*certified });
+        let input = input.map_err(|error| ChainError::Refused(error.to_string()))?;
         let to = alloy_address(&endpoint.genesis().contracts.committee);
         let hash =
             outbox.send(endpoint, account, errand, Draft { to, input: input.into(), spare_gas: SPARE_GAS }).await?;
@@ -78,6 +90,14 @@ async fn in_office(endpoint: &Endpoint) -> Result<Option<Epoch>, ChainError> {
     let newest = Committee::new(address, provider).latest().call().await;
     let newest = newest.map_err(|error| view_failed("asking Committee.sol for its newest epoch", error))?;
     Ok(Some(Epoch::new(newest.epoch)))
+}
+
+/// The block of the newest conviction at Palisade.sol; zero without one.
+async fn last_conviction(endpoint: &Endpoint) -> Result<u64, ChainError> {
+    let palisade = Palisade::new(alloy_address(&endpoint.genesis().contracts.palisade), endpoint.provider().await?);
+    let block = palisade.lastConvictionBlock().call().await;
+    let block = block.map_err(|error| view_failed("asking Palisade.sol for its newest conviction", error))?;
+    Ok(block.to::<u64>())
 }
 
 fn refused(why: &str) -> ChainError {

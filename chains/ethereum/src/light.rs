@@ -4,7 +4,7 @@
 //! them, with the committee that made them.
 
 use crate::bindings::committee::Committee as Client;
-use crate::bindings::vaults::{BitcoinVaults, Committee as vaults};
+use crate::bindings::vaults::BitcoinVaults;
 use crate::client::Ethereum;
 use crate::endpoint::{Endpoint, alloy_address, state_at, unavailable, view_failed};
 use alloy::primitives::{B256, Bytes, U256};
@@ -13,7 +13,7 @@ use alloy::sol_types::{SolCall, SolConstructor};
 use palisade_crypto::bls::{self, BlsError};
 use palisade_types::block::Header;
 use palisade_types::canonical::Canonical;
-use palisade_types::certificate::{Bitmap, Committee, QuorumCertificate};
+use palisade_types::certificate::{Committee, QuorumCertificate};
 use palisade_types::chain::{ChainError, ChainPoint};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, BlockId};
@@ -48,7 +48,7 @@ pub struct Certified<'a> {
     /// Who signed it.
     pub committee: &'a Committee,
     /// Whether the list of weights goes with it though nobody is absent: needed when Palisade.sol has convicted
-    /// anybody at the committee's snapshot block or later, and about 120 gas a member.
+    /// anybody at the committee's snapshot block or later, and about 130 gas a member.
     pub with_weights: bool,
 }
 
@@ -58,7 +58,7 @@ pub struct Certified<'a> {
 ///
 /// The certificate's signature is no point of the curve.
 pub fn hand_over(boundary: &Header, certified: &Certified<'_>) -> Result<Vec<u8>, BlsError> {
-    let call = Client::handOverCall { header: boundary.to_bytes().into(), certificate: certified.certificate()? };
+    let call = Client::handOverCall { header: boundary.to_bytes().into(), certificate: certified.packed()? };
     Ok(call.abi_encode())
 }
 
@@ -72,7 +72,7 @@ pub fn contradict(origin: &Header, second: &Header, certified: &Certified<'_>) -
     let call = Client::contradictCall {
         origin: origin.to_bytes().into(),
         header: second.to_bytes().into(),
-        certificate: certified.certificate()?,
+        certificate: certified.packed()?,
     };
     Ok(call.abi_encode())
 }
@@ -83,13 +83,7 @@ pub fn contradict(origin: &Header, second: &Header, certified: &Certified<'_>) -
 ///
 /// As [`hand_over`].
 pub fn claim(claim: &[u8], certified: &Certified<'_>) -> Result<Vec<u8>, BlsError> {
-    let parts = certified.parts()?;
-    let certificate = vaults::Certificate {
-        committee: parts.committee,
-        weights: parts.weights,
-        signers: parts.signers,
-        signature: parts.signature,
-    };
+    let certificate = certified.packed()?;
     Ok(BitcoinVaults::postCall { claim: claim.to_vec().into(), certificate }.abi_encode())
 }
 
@@ -141,33 +135,18 @@ impl Endpoint {
 }
 
 impl Certified<'_> {
-    fn certificate(&self) -> Result<Client::Certificate, BlsError> {
-        let Parts { committee, weights, signers, signature } = self.parts()?;
-        Ok(Client::Certificate { committee, weights, signers, signature })
-    }
-
-    fn parts(&self) -> Result<Parts, BlsError> {
-        let all = (0..self.committee.members.len()).all(|seat| self.certificate.names(seat));
-        let weights = if all && !self.with_weights { Vec::new() } else { self.committee.judged() };
+    /// The bytes that Committee.sol tells of: the committee's figures and the signature; and unless all have signed and
+    /// nobody needs to look for convicts, who is absent and what everybody weighs.
+    fn packed(&self) -> Result<Bytes, BlsError> {
         let signature = bls::Signature::from_bytes(self.certificate.signature.as_bytes())?;
-        Ok(Parts {
-            committee: self.committee.figures().into(),
-            weights: weights.into(),
-            signers: word(&self.certificate.signers),
-            signature: signature.to_packed().to_vec().into(),
-        })
+        let mut bytes = self.committee.figures();
+        bytes.extend_from_slice(&signature.to_packed());
+        let absent = (0..self.committee.members.len()).filter(|seat| !self.certificate.names(*seat));
+        let absent = absent.fold(U256::ZERO, |absent, seat| absent | U256::ONE << seat);
+        if self.with_weights || !absent.is_zero() {
+            bytes.extend_from_slice(&absent.to_be_bytes::<32>());
+            bytes.extend_from_slice(&self.committee.judged());
+        }
+        Ok(bytes.into())
     }
-}
-
-/// The two bindings have a type each for the one struct.
-struct Parts {
-    committee: Bytes,
-    weights: Bytes,
-    signers: U256,
-    signature: Bytes,
-}
-
-/// Bit i of the word is member i, as in the certificate's bytes from the lowest bit of the first.
-fn word(signers: &Bitmap) -> U256 {
-    U256::from_le_slice(signers)
 }

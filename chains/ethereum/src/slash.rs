@@ -57,7 +57,8 @@ impl Ethereum {
         // One at a time: nonces are given out in order.
         let mut outbox = self.outbox.lock().await;
         let case = &execution.case;
-        let seen = on_chain(endpoint, &case.id, adapter).await?;
+        let kind = judged(&self.genesis, case)?;
+        let seen = on_chain(endpoint, case, kind, adapter).await?;
         if seen.done {
             outbox.forget(&Errand::Case(case.id));
             return Ok(Progress::Executed(transaction(endpoint, &case.id, adapter, seen.block).await?));
@@ -70,7 +71,7 @@ impl Ethereum {
             Some(Fate::Included(receipt)) => return outcome(&receipt, &case.id, adapter),
             Some(Fate::Replaced) | None => {}
         }
-        let input = evidence(&self.genesis, case, &execution.operator, seen.convicted)?;
+        let input = evidence(&self.genesis, case, kind, &execution.operator, seen.convicted)?;
         let spare_gas = gas_floor(endpoint, adapter).await?;
         if seen.convicted {
             rehearse(endpoint, case, adapter).await?;
@@ -82,7 +83,18 @@ impl Ethereum {
     }
 }
 
-async fn on_chain(endpoint: &Endpoint, case: &CaseId, adapter: &Address) -> Result<OnChain, ChainError> {
+/// The kind of the network's own domain that a case is of, if Palisade.sol judges there.
+fn judged(genesis: &Genesis, case: &Case) -> Result<DomainKind, ChainError> {
+    let kind = JUDGED.into_iter().find(|kind| genesis.domain(*kind) == case.domain);
+    kind.ok_or_else(|| refused("Palisade.sol judges nothing of this domain"))
+}
+
+async fn on_chain(
+    endpoint: &Endpoint,
+    case: &Case,
+    kind: DomainKind,
+    adapter: &Address,
+) -> Result<OnChain, ChainError> {
     let provider = endpoint.provider().await?;
     let block = provider.get_block_number().await;
     let block = block.map_err(|error| unavailable("asking for the newest block", error))?;
@@ -91,11 +103,12 @@ async fn on_chain(endpoint: &Endpoint, case: &CaseId, adapter: &Address) -> Resu
     let adapters = adapters.map_err(|error| view_failed("asking for Palisade.sol's adapters", error))?;
     let bit = adapters.iter().position(|known| *known == alloy_address(adapter));
     let bit = bit.ok_or_else(|| refused("Palisade.sol does not know genesis' adapter"))?;
-    let state = contract.caseOf(B256::from(*case.as_bytes())).block(block.into()).call().await;
+    let operator = alloy_address(&Address::from(case.operator));
+    let state = contract.caseOf(operator, kind.number()).block(block.into()).call().await;
     let state = state.map_err(|error| view_failed("asking Palisade.sol for a case", error))?;
     Ok(OnChain {
         block,
-        convicted: !state.operator.is_zero(),
+        convicted: state.convicted,
         done: u32::try_from(bit).is_ok_and(|bit| state.done.checked_shr(bit).unwrap_or(0) & 1 == 1),
     })
 }
@@ -151,11 +164,13 @@ fn outcome(receipt: &TransactionReceipt, case: &CaseId, adapter: &Address) -> Re
 
 /// What the contract is told. A case that it has convicted already is not looked at again, so that the ledger's
 /// other kinds of evidence lead to a retry too, with nothing but a key of the convict.
-fn evidence(genesis: &Genesis, case: &Case, operator: &Operator, convicted: bool) -> Result<Vec<u8>, ChainError> {
-    let kind = JUDGED
-        .into_iter()
-        .find(|kind| genesis.domain(*kind) == case.domain)
-        .ok_or_else(|| refused("Palisade.sol judges nothing of this domain"))?;
+fn evidence(
+    genesis: &Genesis,
+    case: &Case,
+    kind: DomainKind,
+    operator: &Operator,
+    convicted: bool,
+) -> Result<Vec<u8>, ChainError> {
     let told = Pair {
         keyId: 0,
         serviceId: B256::ZERO,

@@ -165,7 +165,7 @@ fn calldata_carries_the_weights_when_somebody_is_absent_or_convicted() {
         light::hand_over(&boundary, &certified).unwrap().len()
     };
     assert_eq!(length(&[], true), length(&[1], false));
-    assert_eq!(length(&[], true), length(&[], false) + 64); // four times twelve, in words
+    assert_eq!(length(&[], true), length(&[], false) + 96); // who is absent, and four times twelve: in words
 }
 
 fn palisade() -> Address {

@@ -81,6 +81,7 @@ pub async fn deploy(
         chainId_: parameters.chain_id,
         adapters_: vec![predicted.eigenlayer_adapter],
         evidenceWindowBlocks_: parameters.evidence_window_blocks,
+        lightClient_: predicted.committee,
     };
     plan.create("Palisade", [&Palisade::BYTECODE[..], &judge.abi_encode()].concat());
     let adapter = EigenLayerAdapter::constructorCall {

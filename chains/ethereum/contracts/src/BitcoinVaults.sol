@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Certificates} from "./Certificates.sol";
 import {Committee} from "./Committee.sol";
 
 /// @title Bitcoin collateral, for services on Ethereum
@@ -93,8 +94,6 @@ contract BitcoinVaults {
     /// The vault is not listed, or counts still.
     error NotExpired();
 
-    uint16 public constant KIND_VAULT_CLAIM = 3;
-
     /// @notice The light client.
     Committee public immutable committee;
     /// @notice The newest Bitcoin block that any claim here speaks of.
@@ -112,18 +111,17 @@ contract BitcoinVaults {
     /// @notice Takes a claim in, with its certificate in the domain of vault claims.
     /// @param claim number u64 | epoch u32 | txid 32 | output u32 | operator 20 | sats u64 | until u64 | block hash 32 |
     /// block height u64 | revoked u8: 125 bytes. The certificate's slot is the number, its digest keccak256 of these.
-    function post(bytes calldata claim, Committee.Certificate calldata certificate) external {
+    function post(bytes calldata claim, bytes calldata certificate) external {
         Claim memory told = _parse(claim);
         bytes32 vault = vaultId(told.txid, told.output);
         Stored memory stored = _stored[vault];
         // Numbers start at 1: zero is a vault of which nothing was ever said.
         if (told.number <= stored.number) revert NotNewer(told.number, stored.number);
-        Committee.Statement memory statement =
-            Committee.Statement(0, 0, KIND_VAULT_CLAIM, told.number, keccak256(claim));
-        Committee.Office memory office = committee.verify(statement, certificate);
-        if (office.epoch != told.epoch) revert WrongEpoch(told.epoch, office.epoch);
+        committee.verifyClaim(told.number, keccak256(claim), certificate);
+        uint32 epoch = Certificates.epoch(certificate);
+        if (epoch != told.epoch) revert WrongEpoch(told.epoch, epoch);
         if (told.blockHeight > bitcoinHeight) bitcoinHeight = told.blockHeight;
-        _store(vault, stored, told, office.ethereumBlock);
+        _store(vault, stored, told, Certificates.ethereumBlock(certificate));
         emit Claimed(
             told.txid,
             told.output,

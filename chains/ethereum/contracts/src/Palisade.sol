@@ -5,12 +5,16 @@ import {Bls} from "./Bls.sol";
 import {Header, Headers} from "./Headers.sol";
 import {KeyBlobs} from "./KeyBlobs.sol";
 import {RowProof} from "./RowProof.sol";
+import {Secp256k1} from "./Secp256k1.sol";
+import {Statements} from "./Statements.sol";
 import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
+import {ILightClient} from "./interfaces/IPalisade.sol";
 
 /// @title Registry of operators' keys, and judge of their equivocations
 /// @notice An operator is an Ethereum account. It registers its keys here and is slashed here when anybody shows
 /// two digests that its attestation key signed for one slot of one domain, or that it attested a block and later
-/// one whose state names another block at that height (R1). Nobody owns this contract and nothing in it can be
+/// one whose state names another block at that height (R1). Whoever shows the secret of its finality key convicts it
+/// too, and takes nothing here (R29). Nobody owns this contract and nothing in it can be
 /// changed; the way on is a succession (R21). It binds one genesis through its chain id (R17).
 /// @dev Key ids are the nonces of CREATE: this contract creates nothing but key blobs, so that the address of a
 /// key follows from its id and no slot has to hold it. A failed creation reverts the whole registration.
@@ -74,18 +78,16 @@ contract Palisade {
         uint48 until;
     }
 
-    /// @notice A conviction; bit i of `done` says that adapter i has shown the loss.
-    struct Case {
-        address operator;
-        uint32 done;
-    }
-
-    /// @dev What is known of an operator besides its rows.
+    /// @dev What is known of an operator besides its rows: one slot, so that a conviction writes one.
     struct Standing {
         /// Its open row; 0 while it never registered.
         uint32 openKeyId;
         /// The Ethereum block of its first conviction; 0 without one.
         uint48 convicted;
+        /// Bit k - 1: convicted in the network's own domain of kind k (R25).
+        uint8 cases;
+        /// Byte k - 1, bit i of it: adapter i has shown the loss of the case of kind k.
+        uint64 done;
     }
 
     /// A new row. `ed25519Proof` and `eotsProof` are as handed in: the ledger checks them.
@@ -105,6 +107,9 @@ contract Palisade {
     event Convicted(
         bytes32 indexed caseId, address indexed operator, bytes32 domain, uint64 slot, bytes32 digestA, bytes32 digestB
     );
+    /// Somebody showed the secret of an operator's finality key: two signatures with one nonce give it away, and so does
+    /// a slashing transaction on Bitcoin. Emitted once an operator.
+    event KeyExposed(address indexed operator, uint32 indexed keyId, uint256 secret);
     /// What an adapter's target shows of one asset immediately before and after the slash.
     event Slashed(
         bytes32 indexed caseId,
@@ -129,8 +134,12 @@ contract Palisade {
     error Compatible();
     /// The two keys are not one operator's.
     error DifferentSigners();
-    /// Finality on Bitcoin is signed with EOTS; a pair there gives up the key itself and is not judged here.
+    /// Finality on Bitcoin is signed with EOTS; a pair there gives up the key itself, and that convicts.
     error SignedWithEots();
+    /// The secret is not that of the row's finality key.
+    error NotExposed();
+    /// The operator's finality key was shown before.
+    error AlreadyExposed(address operator);
     /// The network does not reserve this kind.
     error UnknownKind(uint16 kind);
     /// Services' domains slash what is allocated to the service, not the network's own set.
@@ -158,25 +167,32 @@ contract Palisade {
     bytes32 public immutable chainId;
     /// @notice How many blocks after its row closed a key can still be convicted: W (R4, R12).
     uint64 public immutable evidenceWindowBlocks;
+    /// @notice The contract that is told of every conviction: Committee.sol, which may come later at this address.
+    address public immutable lightClient;
     /// @notice The id of the newest row; 0 while there is none.
     uint32 public lastKeyId;
     /// @notice The Ethereum block of the newest conviction; 0 while nobody is convicted. Whoever counts weights
     /// that stood at a later block need not ask about anybody (R9).
     uint48 public lastConvictionBlock;
+    uint8 private _adapterCount;
 
-    address[] private _adapters;
+    address[MAX_ADAPTERS] private _adapters;
     mapping(uint32 keyId => Row) private _rows;
     mapping(address operator => Standing) private _standings;
     mapping(bytes32 keyHash => bool) private _taken;
-    mapping(bytes32 caseId => Case) private _cases;
     bool private transient _slashing;
 
     /// @param adapters_ the slashable sources, fixed for ever; their code may come later at these addresses.
-    constructor(bytes32 chainId_, address[] memory adapters_, uint64 evidenceWindowBlocks_) {
+    /// @param lightClient_ where Committee.sol will stand (R17).
+    constructor(bytes32 chainId_, address[] memory adapters_, uint64 evidenceWindowBlocks_, address lightClient_) {
         if (adapters_.length == 0 || adapters_.length > MAX_ADAPTERS) revert WrongAdapterCount(adapters_.length);
         chainId = chainId_;
         evidenceWindowBlocks = evidenceWindowBlocks_;
-        _adapters = adapters_;
+        lightClient = lightClient_;
+        _adapterCount = uint8(adapters_.length);
+        for (uint256 i = 0; i < adapters_.length; ++i) {
+            _adapters[i] = adapters_[i];
+        }
     }
 
     // ---- Registry
@@ -188,7 +204,7 @@ contract Palisade {
         Bls.verify(bls, possession(msg.sender, bls), Bls.POSSESSION, keys.blsProof);
         _take(keccak256(bls));
         keyId = _openRow(msg.sender);
-        _storeKey(keyId, bls);
+        _storeKeys(keyId, bls, keys.eots);
         emit KeysRegistered(
             msg.sender,
             keyId,
@@ -222,10 +238,10 @@ contract Palisade {
         _standings[operator].openKeyId = keyId;
     }
 
-    /// @dev The blob is a STOP and the packed key, so that calling it does nothing.
-    function _storeKey(uint32 keyId, bytes memory bls) private {
+    /// @dev The blob is a STOP and both keys, so that calling it does nothing.
+    function _storeKeys(uint32 keyId, bytes memory bls, bytes32 eots) private {
         // Returns everything after the first eleven bytes: CODECOPY(0, 11, CODESIZE - 11) and RETURN.
-        bytes memory creation = bytes.concat(hex"600b380380600b5f395ff300", bls);
+        bytes memory creation = bytes.concat(hex"600b380380600b5f395ff300", bls, eots);
         address blob;
         assembly ("memory-safe") {
             blob := create(0, add(creation, 32), mload(creation))
@@ -236,6 +252,11 @@ contract Palisade {
     /// @notice The attestation key of a row, 192 bytes packed.
     function blsKey(uint32 keyId) public view returns (bytes memory key) {
         return KeyBlobs.read(address(this), keyId);
+    }
+
+    /// @notice The finality key of a row, the x coordinate.
+    function eotsKey(uint32 keyId) public view returns (bytes32) {
+        return KeyBlobs.readEots(address(this), keyId);
     }
 
     /// @notice The registry row of a key; all zero if there is none.
@@ -271,8 +292,8 @@ contract Palisade {
         bytes32 domain_ = _ownDomain(pair);
         Row memory signer = _signer(pair.keyId);
         bytes32 id = caseId(signer.operator, domain_);
-        if (_cases[id].operator == address(0)) _convict(id, domain_, signer, pair);
-        _execute(id, signer.operator);
+        if (!_isConvicted(signer.operator, pair.kind)) _convict(id, domain_, signer, pair);
+        _execute(id, signer.operator, pair.kind);
     }
 
     /// @notice As `slash`, for an attestation that contradicts an ancestor (R1). The case is the same as a pair's
@@ -281,8 +302,22 @@ contract Palisade {
         bytes32 domain_ = domain(0, 0, KIND_LEDGER);
         Row memory signer = _signer(fault.keyId);
         bytes32 id = caseId(signer.operator, domain_);
-        if (_cases[id].operator == address(0)) _convictAncestor(id, domain_, signer, fault);
-        _execute(id, signer.operator);
+        if (!_isConvicted(signer.operator, KIND_LEDGER)) _convictAncestor(id, domain_, signer, fault);
+        _execute(id, signer.operator, KIND_LEDGER);
+    }
+
+    /// @notice Convicts the operator of a row whose finality key is not secret any more (R29), however it came out: from
+    /// then on its weight counts no more where this contract is asked for convicts (R9). Anybody may call. Nothing is
+    /// slashed: restaked ether pays for what attestation keys sign, and the Bitcoin behind a finality key is taken on
+    /// Bitcoin, with this very secret.
+    /// @dev No `Convicted` is emitted: the ledger convicts by the same secret itself, and its case must hold it.
+    function convictExposed(uint32 keyId, uint256 secret) external {
+        Row memory signer = _signer(keyId);
+        if (_isConvicted(signer.operator, KIND_BITCOIN)) revert AlreadyExposed(signer.operator);
+        _checkInTime(signer);
+        if (!Secp256k1.isSecretOf(secret, eotsKey(keyId))) revert NotExposed();
+        _mark(signer.operator, KIND_BITCOIN);
+        emit KeyExposed(signer.operator, keyId, secret);
     }
 
     function _signer(uint32 keyId) private view returns (Row memory signer) {
@@ -306,7 +341,7 @@ contract Palisade {
             statement(domain_, pair.slot, pair.digestB),
             pair.signatureSum
         );
-        _mark(id, signer.operator);
+        _mark(signer.operator, pair.kind);
         emit Convicted(id, signer.operator, domain_, pair.slot, pair.digestA, pair.digestB);
     }
 
@@ -323,7 +358,7 @@ contract Palisade {
         }
         RowProof.checkBlock(later.stateRoot, fault.slot, fault.named, fault.siblings);
         _verifyBoth(domain_, later, fault);
-        _mark(id, signer.operator);
+        _mark(signer.operator, KIND_LEDGER);
         emit Convicted(id, signer.operator, domain_, fault.slot, fault.digest, fault.named);
     }
 
@@ -337,11 +372,24 @@ contract Palisade {
         }
     }
 
-    function _mark(bytes32 id, address operator) private {
-        _cases[id].operator = operator;
+    function _mark(address operator, uint16 kind) private {
         lastConvictionBlock = uint48(block.number);
         Standing storage standing = _standings[operator];
         if (standing.convicted == 0) standing.convicted = uint48(block.number);
+        standing.cases |= uint8(1 << (kind - 1));
+        _tell();
+    }
+
+    /// @dev Says to the light client that somebody was convicted. Its gas is bounded and its failure ignored, so that
+    /// whatever stands at that address can stop no conviction; Committee.sol needs a fifth of this gas and never fails.
+    function _tell() private {
+        if (lightClient.code.length == 0) return; // when it comes it looks at `lastConvictionBlock`
+        if (gasleft() - gasleft() / 64 < TELLING_GAS + CALL_GAS) revert TooLittleGas(lightClient, TELLING_GAS);
+        try ILightClient(lightClient).convictionCame{gas: TELLING_GAS}() {} catch {}
+    }
+
+    function _isConvicted(address operator, uint16 kind) private view returns (bool) {
+        return _standings[operator].cases >> (kind - 1) & 1 == 1;
     }
 
     /// @notice Which of these keys belong to a convict, of whatever domain: bit i is `keyIds[i]`. At most 256.
@@ -359,15 +407,17 @@ contract Palisade {
     }
 
     /// @dev Tries every target that has not shown its loss yet.
-    function _execute(bytes32 id, address operator) private {
-        uint256 count = _adapters.length;
-        uint32 done = _cases[id].done;
+    function _execute(bytes32 id, address operator, uint16 kind) private {
+        uint256 count = _adapterCount;
+        uint256 shift = 8 * (kind - 1);
+        uint256 done = _standings[operator].done >> shift & 0xff;
         if (done == (1 << count) - 1) revert AlreadySlashed(id);
         for (uint256 i = 0; i < count; ++i) {
-            uint32 flag = uint32(1 << i);
+            uint256 flag = 1 << i;
             if (done & flag == 0 && _slashAt(IAdapter(_adapters[i]), operator, id)) done |= flag;
         }
-        _cases[id].done = done;
+        // Read again: an adapter may have let the operator register, which this slot knows too.
+        _standings[operator].done |= uint64(done << shift);
     }
 
     /// @return seen whether the target's own views show a loss (R24).
@@ -407,12 +457,12 @@ contract Palisade {
 
     /// @notice The domain of a service, or of the network itself with service and registration zero (R14).
     function domain(bytes32 serviceId, uint64 registration, uint16 kind) public view returns (bytes32) {
-        return keccak256(abi.encodePacked("PALISADE-DOM-1", chainId, address(this), serviceId, registration, kind));
+        return Statements.domain(chainId, address(this), serviceId, registration, kind);
     }
 
     /// @notice The 32 bytes that an attestation key signs for a digest in a slot.
     function statement(bytes32 domain_, uint64 slot, bytes32 digest) public view returns (bytes32) {
-        return keccak256(abi.encodePacked("PALISADE-ATT-1", chainId, domain_, slot, digest));
+        return Statements.statement(chainId, domain_, slot, digest);
     }
 
     /// @notice The case that all pairs of one operator in one domain belong to (R25).
@@ -420,16 +470,23 @@ contract Palisade {
         return keccak256(abi.encodePacked(chainId, operator, domain_));
     }
 
-    /// @notice A case; its operator is zero while nobody is convicted.
-    function caseOf(bytes32 id) external view returns (Case memory) {
-        return _cases[id];
+    /// @notice The case of an operator in the network's own domain of a kind: whether it was convicted there, and
+    /// which adapters have shown the loss, bit i for adapter i.
+    function caseOf(address operator, uint16 kind) external view returns (bool convicted, uint8 done) {
+        if (kind < KIND_LEDGER || kind > KIND_SUCCESSION) revert UnknownKind(kind);
+        return (_isConvicted(operator, kind), uint8(_standings[operator].done >> 8 * (kind - 1)));
     }
 
-    /// @notice The slashable sources, in the order of `Case.done`'s bits.
-    function adapters() external view returns (address[] memory) {
-        return _adapters;
+    /// @notice The slashable sources, in the order of `caseOf`'s bits.
+    function adapters() external view returns (address[] memory all) {
+        all = new address[](_adapterCount);
+        for (uint256 i = 0; i < all.length; ++i) {
+            all[i] = _adapters[i];
+        }
     }
 
     /// @dev What passing the call costs besides the adapter's own gas.
     uint256 private constant CALL_GAS = 5_000;
+    /// @dev About five times what Committee.sol takes.
+    uint256 private constant TELLING_GAS = 50_000;
 }

@@ -15,8 +15,26 @@ contract BlsDoor {
         Bls.verifyPair(key, message1, message2, sum);
     }
 
-    function add(bytes memory a, bytes memory b) external view returns (bytes memory) {
-        return Bls.add(a, b);
+    function add(bytes memory a, bytes memory b) external view returns (bytes memory points) {
+        points = bytes.concat(a, b);
+        Bls.addTo(content(points));
+        assembly ("memory-safe") {
+            mstore(points, 128)
+        }
+    }
+
+    function hash(bytes32 message, bytes32 dst) external view returns (bytes memory points) {
+        points = new bytes(256);
+        Bls.hashTo(content(points), message, dst);
+        assembly ("memory-safe") {
+            mstore(points, 128)
+        }
+    }
+
+    function content(bytes memory of_) private pure returns (uint256 start) {
+        assembly ("memory-safe") {
+            start := add(of_, 32)
+        }
     }
 }
 
@@ -94,6 +112,19 @@ contract BlsTest {
         door.verifyPair(key, message1, message2, sum);
     }
 
+    function test_hashes_are_those_of_the_reference() public view {
+        bytes32 message = MESSAGE;
+        for (uint256 i = 0; i < 200; ++i) {
+            bytes32 dst = i % 2 == 0 ? Bls.SIGNATURE : Bls.POSSESSION;
+            same(door.hash(message, dst), Signer.hashToG1(message, dst));
+            message = keccak256(abi.encode(message));
+        }
+    }
+
+    function testFuzz_hashes_are_those_of_the_reference(bytes32 message) public view {
+        same(door.hash(message, Bls.SIGNATURE), Signer.hashToG1(message, Bls.SIGNATURE));
+    }
+
     function test_the_zero_signature_is_refused_also_for_the_identity_key() public {
         refused(abi.encodeWithSelector(Bls.ZeroSignature.selector), new bytes(192), new bytes(96));
         refused(abi.encodeWithSelector(Bls.ZeroSignature.selector), Signer.key(7), new bytes(96));
@@ -103,7 +134,7 @@ contract BlsTest {
     }
 
     function test_two_hashes_that_cancel_are_refused() public {
-        bytes memory point = Bls.hashToG1(MESSAGE, Bls.SIGNATURE);
+        bytes memory point = Signer.hashToG1(MESSAGE, Bls.SIGNATURE);
         bytes memory negated = Signer.pad(Signer.negate(Signer.pack(point)));
         vm.expectRevert(abi.encodeWithSelector(Bls.Cancelled.selector));
         door.add(point, negated);

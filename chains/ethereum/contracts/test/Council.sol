@@ -7,6 +7,32 @@ import {Palisade} from "../src/Palisade.sol";
 import {Signer} from "./Signer.sol";
 import {vm} from "./Vm.sol";
 
+/// @dev A certificate's parts.
+struct Certificate {
+    bytes committee;
+    bytes weights;
+    uint256 signers;
+    bytes signature;
+}
+
+/// @dev A certificate as the contract takes it: the short form without weights, for then all have signed.
+function packed(Certificate memory by) pure returns (bytes memory) {
+    bytes memory short = bytes.concat(by.committee, by.signature);
+    if (by.weights.length == 0) return short;
+    uint256 count = uint256(uint8(by.committee[124])) << 8 | uint8(by.committee[125]);
+    uint256 everybody = type(uint256).max >> (count > 256 ? 0 : 256 - count);
+    return bytes.concat(short, bytes32(by.signers ^ everybody), by.weights);
+}
+
+/// @dev What a certificate is of.
+struct Statement {
+    bytes32 serviceId;
+    uint64 registration;
+    uint16 kind;
+    uint64 slot;
+    bytes32 digest;
+}
+
 /// @title Committees whose secret keys the test holds
 /// @dev Member i of every committee has the secret 7 + i and the key id 1 + i.
 abstract contract Council {
@@ -14,13 +40,15 @@ abstract contract Council {
     uint64 internal constant SNAPSHOT = 1_000;
     uint64 internal constant MAX_AGE = 30;
     uint64 internal constant TRUST = 40;
-    bytes32 internal constant DIGEST = "digest";
+    bytes32 internal constant DIGEST = keccak256("digest");
 
     /// @dev What a test knows of a committee.
     struct Seats {
         uint32 epoch;
         uint64 snapshot;
         uint64[] weights;
+        /// How many members the figures claim that there are; zero tells the truth.
+        uint16 claimed;
     }
 
     Palisade internal palisade;
@@ -28,14 +56,24 @@ abstract contract Council {
 
     /// @dev Palisade.sol with `members` registered, and the light client at epoch 1 with all of them.
     function found(uint256 members) internal {
+        foundAt(seats(1, SNAPSHOT, members));
+    }
+
+    /// @dev The same with these seats as the first committee.
+    function foundAt(Seats memory first) internal {
         vm.roll(SNAPSHOT - 10);
-        address[] memory none = new address[](1);
-        palisade = new Palisade(CHAIN, none, 1_000);
-        for (uint256 i = 0; i < members; ++i) {
+        foundRegistry();
+        for (uint256 i = 0; i < first.weights.length; ++i) {
             register(i);
         }
         vm.roll(SNAPSHOT + 5);
-        light = lightAt(seats(1, SNAPSHOT, members));
+        light = lightAt(first);
+    }
+
+    /// @dev Palisade.sol without a target, which tells of convictions what this contract creates next.
+    function foundRegistry() internal {
+        address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        palisade = new Palisade(CHAIN, new address[](1), 1_000, next);
     }
 
     /// @dev A light client that starts with these seats.
@@ -48,6 +86,7 @@ abstract contract Council {
         Palisade.Keys memory keys;
         keys.bls = Signer.key(secret(seat));
         keys.blsProof = Signer.sign(secret(seat), palisade.possession(operator(seat), keys.bls), Bls.POSSESSION);
+        keys.eots = bytes32(vm.createWallet(finality(seat)).publicKeyX);
         keys.ed25519Proof = new bytes(64);
         keys.eotsProof = new bytes(64);
         vm.prank(operator(seat));
@@ -70,6 +109,10 @@ abstract contract Council {
         return address(uint160(0xA000 + seat));
     }
 
+    function finality(uint256 seat) internal pure returns (uint256) {
+        return 5_000 + seat;
+    }
+
     function secret(uint256 seat) internal pure returns (uint256) {
         return 7 + seat;
     }
@@ -80,7 +123,7 @@ abstract contract Council {
         for (uint256 i = 0; i < members; ++i) {
             weights[i] = 100;
         }
-        all = Seats(epoch, snapshot, weights);
+        all = Seats(epoch, snapshot, weights, 0);
     }
 
     function everybody(Seats memory all) internal pure returns (uint256) {
@@ -104,7 +147,11 @@ abstract contract Council {
         }
         bytes memory head = abi.encodePacked(all.epoch, point(all.snapshot), point(700), total);
         bytes memory tail = abi.encodePacked(keccak256(judged(all)), keccak256("rest"));
-        return bytes.concat(head, abi.encodePacked(uint16(all.weights.length)), Signer.key(sum), tail);
+        return bytes.concat(head, abi.encodePacked(count(all)), Signer.key(sum), tail);
+    }
+
+    function count(Seats memory all) private pure returns (uint16) {
+        return all.claimed == 0 ? uint16(all.weights.length) : all.claimed;
     }
 
     function point(uint64 number) private pure returns (bytes memory) {
@@ -127,7 +174,7 @@ abstract contract Council {
     function certify(Seats memory all, uint256 signers, bytes32 domain, uint64 slot, bytes32 digest)
         internal
         view
-        returns (Committee.Certificate memory certificate)
+        returns (Certificate memory certificate)
     {
         uint256 sum;
         for (uint256 i = 0; i < all.weights.length; ++i) {
@@ -143,17 +190,22 @@ abstract contract Council {
     function certifyBlock(Seats memory all, uint256 signers, bytes memory block_)
         internal
         view
-        returns (Committee.Certificate memory)
+        returns (Certificate memory)
     {
         uint64 height = uint64(uint256(bytes32(Signer.slice(block_, 34, 32))) >> 192);
         return certify(all, signers, palisade.domain(0, 0, 1), height, keccak256(block_));
     }
 
-    function statementOf(uint16 kind, uint64 slot, bytes32 digest)
-        internal
-        pure
-        returns (Committee.Statement memory statement)
-    {
+    function statementOf(uint16 kind, uint64 slot, bytes32 digest) internal pure returns (Statement memory statement) {
         (statement.kind, statement.slot, statement.digest) = (kind, slot, digest);
+    }
+
+    /// @dev One call of the light client.
+    function verify(Statement memory told, Certificate memory by) internal view {
+        bytes memory whole = packed(by);
+        if (told.kind == 3) light.verifyClaim(told.slot, told.digest, whole);
+        else if (told.kind == 4) light.verifyOrder(told.slot, told.digest, whole);
+        else if (told.kind == 5) light.verifySuccession(told.slot, told.digest, whole);
+        else light.verifyService(told.serviceId, told.registration, told.kind, told.slot, told.digest, whole);
     }
 }

@@ -107,7 +107,7 @@ contract EigenLayerAdapterTest is World {
     function test_a_core_that_burns_its_gas_leaves_the_conviction() public {
         eigenlayer.goHungry(true);
         palisade.slash{gas: 6_000_000}(pairOf(7, "a", "b"));
-        require(palisade.caseOf(ledgerCase()).operator == OPERATOR, "convicted");
-        require(palisade.caseOf(ledgerCase()).done == 0, "open");
+        require(convicted(), "convicted");
+        require(done() == 0, "open");
     }
 }

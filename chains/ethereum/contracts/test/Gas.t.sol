@@ -5,7 +5,7 @@ import {BitcoinVaults} from "../src/BitcoinVaults.sol";
 import {Bls} from "../src/Bls.sol";
 import {Committee} from "../src/Committee.sol";
 import {Palisade} from "../src/Palisade.sol";
-import {Council} from "./Council.sol";
+import {Certificate, Council, packed} from "./Council.sol";
 import {Signer} from "./Signer.sol";
 import {vm} from "./Vm.sol";
 
@@ -44,9 +44,9 @@ contract GasTest is Council {
         verified(first, absent, string.concat("verify, n = ", n, ", a tenth absent"));
         Seats memory second = seats(2, SNAPSHOT + 1, members);
         bytes memory block_ = header(1, 30, hash(second));
-        Committee.Certificate memory by = certifyBlock(first, everybody(first), block_);
+        Certificate memory by = certifyBlock(first, everybody(first), block_);
         by.weights = "";
-        light.handOver(block_, by);
+        light.handOver(block_, packed(by));
         record(string.concat("hand over, n = ", n, ", one of the first 32"));
         convict(0);
         verifiedBy(second, everybody(second), true, string.concat("verify, n = ", n, ", after a conviction"));
@@ -61,10 +61,10 @@ contract GasTest is Council {
     }
 
     function verifiedBy(Seats memory all, uint256 signers, bool withWeights, string memory name) private {
-        Committee.Certificate memory by = certify(all, signers, palisade.domain(0, 0, 3), 9, DIGEST);
+        Certificate memory by = certify(all, signers, palisade.domain(0, 0, 3), 9, DIGEST);
         if (!withWeights) by.weights = "";
         // By a low-level call: a view called as such would be no transaction.
-        (bool held,) = address(light).call(abi.encodeCall(light.verify, (statementOf(3, 9, DIGEST), by)));
+        (bool held,) = address(light).call(abi.encodeCall(light.verifyClaim, (9, DIGEST, packed(by))));
         require(held, "verified");
         record(name);
     }
@@ -74,9 +74,9 @@ contract GasTest is Council {
         for (uint32 epoch = 1; epoch <= 33; ++epoch) {
             Seats memory now_ = seats(epoch, SNAPSHOT, 4);
             bytes memory block_ = header(epoch, 30 * epoch, hash(seats(epoch + 1, SNAPSHOT, 4)));
-            Committee.Certificate memory by = certifyBlock(now_, 15, block_);
+            Certificate memory by = certifyBlock(now_, 15, block_);
             by.weights = "";
-            light.handOver(block_, by);
+            light.handOver(block_, packed(by));
         }
         record("hand over, n = 4, all present, later");
     }
@@ -98,9 +98,9 @@ contract GasTest is Council {
         bytes memory head = abi.encodePacked(number, uint32(1), txid, uint32(3), address(0xA11CE), uint64(50_000));
         bytes memory told = bytes.concat(head, abi.encodePacked(uint64(900), keccak256("block"), uint64(800), revoked));
         Seats memory first = seats(1, SNAPSHOT, 4);
-        Committee.Certificate memory by = certify(first, 15, palisade.domain(0, 0, 3), number, keccak256(told));
+        Certificate memory by = certify(first, 15, palisade.domain(0, 0, 3), number, keccak256(told));
         by.weights = "";
-        vaults.post(told, by);
+        vaults.post(told, packed(by));
     }
 
     function test_convictions() public {
@@ -129,5 +129,7 @@ contract GasTest is Council {
         record("convict by an ancestor, 20 deep, no target there");
         register(4);
         record("register");
+        palisade.convictExposed(3, finality(2));
+        record("convict by an exposed key");
     }
 }

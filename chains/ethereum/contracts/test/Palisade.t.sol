@@ -122,14 +122,126 @@ contract PalisadeTest is World {
             keccak256(abi.encodePacked("PALISADE-DOM-1", CHAIN, address(palisade), bytes32(0), uint64(0), uint16(1)));
         require(palisade.domain(0, 0, 1) == ledger, "format");
         require(palisade.domain(0, 0, 3) != ledger && palisade.domain(0, 1, 1) != ledger, "parts");
-        Palisade twin = new Palisade(CHAIN, palisade.adapters(), WINDOW);
-        Palisade fork = new Palisade("another genesis", palisade.adapters(), WINDOW);
+        Palisade twin = new Palisade(CHAIN, palisade.adapters(), WINDOW, address(0));
+        Palisade fork = new Palisade("another genesis", palisade.adapters(), WINDOW, address(0));
         require(twin.domain(0, 0, 1) != ledger && fork.domain(0, 0, 1) != ledger, "chain and contract");
         bytes32 statement = keccak256(abi.encodePacked("PALISADE-ATT-1", CHAIN, ledger, uint64(7), A));
         require(palisade.statement(ledger, 7, A) == statement, "statement");
     }
 
+    function testFuzz_a_keys_address_is_that_of_its_nonce(address registry, uint32 keyId) public pure {
+        if (keyId == 0) return; // the first creation of a contract has nonce 1
+        require(KeyBlobs.addressOf(registry, keyId) == vm.computeCreateAddress(registry, keyId), "CREATE's own");
+        uint32 short = 1 + (keyId >> 24) % 255; // one byte, and both of its encodings
+        require(KeyBlobs.addressOf(registry, short) == vm.computeCreateAddress(registry, short), "short");
+    }
+
+    function test_a_row_keeps_its_finality_key_too() public view {
+        require(palisade.eotsKey(1) == keccak256(abi.encode("eots", SECRET)), "as registered");
+    }
+
+    // ---- Exposed finality keys
+
+    uint256 private constant ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
+
+    /// @dev The second row of OPERATOR, with the finality key of `secret`.
+    function registerFinality(uint256 secret) private returns (uint32) {
+        Palisade.Keys memory keys = keysOf(OPERATOR, 43);
+        keys.eots = bytes32(vm.createWallet(secret).publicKeyX);
+        vm.prank(OPERATOR);
+        return palisade.register(keys);
+    }
+
+    function notExposed(uint32 keyId, uint256 secret, bytes memory reason) private {
+        vm.expectRevert(reason);
+        palisade.convictExposed(keyId, secret);
+    }
+
+    function testFuzz_r29_the_secret_of_a_finality_key_convicts_and_takes_nothing(uint256 secret, uint256 other) public {
+        secret = secret % (ORDER - 1) + 1;
+        uint32 keyId = registerFinality(secret);
+        other = other % (ORDER - 1) + 1;
+        bytes memory wrong = failed(Palisade.NotExposed.selector);
+        if (other != secret && other != ORDER - secret) notExposed(keyId, other, wrong);
+        notExposed(keyId, secret % 2 == 0 ? 0 : ORDER, wrong);
+        notExposed(1, secret, wrong); // another row's key
+        vm.recordLogs();
+        // Both of the numbers that have this x: the points differ in the sign of y only.
+        palisade.convictExposed(keyId, other % 2 == 0 ? secret : ORDER - secret);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        require(logs.length == 1 && logs[0].topics[0] == Palisade.KeyExposed.selector, "one event, and not Convicted");
+        require(palisade.convictedAt(OPERATOR) == block.number && !convicted(), "a convict, in another case");
+        (bool exposed, uint8 flags) = palisade.caseOf(OPERATOR, 2);
+        require(exposed && flags == 0 && eigenlayer.slashes() == 0, "nothing is slashed");
+        notExposed(keyId, secret, abi.encodeWithSelector(Palisade.AlreadyExposed.selector, OPERATOR));
+        palisade.slash(pairIn(keyId, 43, 1, 7, A, B)); // what he signed twice is another case
+        require(eigenlayer.slashes() == 1, "slashed for that");
+    }
+
+    function test_r29_numbers_beyond_the_order_and_the_field_are_no_secret_and_no_key() public {
+        uint32 keyId = registerFinality(1);
+        bytes memory wrong = failed(Palisade.NotExposed.selector);
+        notExposed(keyId, ORDER + 1, wrong);
+        notExposed(keyId, type(uint256).max, wrong);
+        notExposed(9, 1, abi.encodeWithSelector(KeyBlobs.UnknownKey.selector, uint32(9)));
+        // No point has x = 5; and x beyond the field is not the generator's once more.
+        uint256 field = 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2f;
+        for (uint256 i = 0; i < 3; ++i) {
+            Palisade.Keys memory keys = keysOf(address(0xB0B), 50 + i);
+            keys.eots = bytes32(i == 0 ? 5 : i == 1 ? field + 1 : 0);
+            vm.prank(address(0xB0B));
+            keyId = palisade.register(keys);
+            for (uint256 secret = 1; secret < 5; ++secret) {
+                notExposed(keyId, secret, wrong);
+            }
+        }
+    }
+
+    function test_r29_an_exposed_key_counts_as_long_as_a_pair_would() public {
+        uint32 keyId = registerFinality(77);
+        vm.roll(1_100);
+        register(OPERATOR, 44);
+        vm.roll(1_100 + WINDOW + 1);
+        notExposed(keyId, 77, abi.encodeWithSelector(Palisade.EvidenceTooLate.selector, uint64(1_100)));
+        vm.roll(1_100 + WINDOW);
+        palisade.convictExposed(keyId, 77);
+    }
+
     // ---- Judge
+
+    function test_r09_what_stands_where_the_light_client_should_stops_no_conviction() public {
+        Rogue rogue = new Rogue();
+        palisade = new Palisade(CHAIN, palisade.adapters(), WINDOW, address(rogue));
+        register(OPERATOR, SECRET);
+        rogue.aim(palisade, pairOf(7, A, B));
+        for (uint16 kind = 1; kind <= 5; ++kind) {
+            if (kind == 2) continue;
+            rogue.turn(kind);
+            palisade.slash(pairIn(1, SECRET, kind, 7, A, B));
+            (bool yes,) = palisade.caseOf(OPERATOR, kind);
+            require(yes, "convicted");
+        }
+        require(rogue.told() == 1, "told, and it listened once");
+        vm.expectRevert(abi.encodeWithSelector(Palisade.UnknownKind.selector, uint16(6)));
+        palisade.caseOf(OPERATOR, 6);
+    }
+
+    function test_r09_the_light_client_cannot_be_starved() public {
+        Rogue rogue = new Rogue();
+        palisade = new Palisade(CHAIN, new address[](1), WINDOW, address(rogue));
+        register(OPERATOR, SECRET);
+        rogue.turn(5); // it listens
+        Palisade.Pair memory pair = pairOf(7, A, B);
+        for (uint256 gasGiven = 150_000; gasGiven < 400_000; gasGiven += 1_000) {
+            try palisade.slash{gas: gasGiven}(pair) {
+                require(rogue.told() == 1, "convicted and told");
+                return;
+            } catch {
+                require(palisade.convictedAt(OPERATOR) == 0, "or neither");
+            }
+        }
+        require(false, "enough gas convicts");
+    }
 
     function testFuzz_r11_a_pair_convicts_and_takes_the_fixed_part(uint64 slot, bytes32 a, bytes32 b) public {
         vm.assume(a != b);
@@ -142,8 +254,7 @@ contract PalisadeTest is World {
         require(counted(logs, Palisade.SlashFailed.selector) == 0, "no failure");
         uint256 left = eigenlayer.getMinimumSlashableStake(set(), list(OPERATOR), list(STRATEGY), 0)[0][0];
         require(before == 400e18 && left == 300e18, "a quarter of what is allocated");
-        Palisade.Case memory found = palisade.caseOf(ledgerCase());
-        require(found.operator == OPERATOR && found.done == 1, "done");
+        require(convicted() && done() == 1, "done");
     }
 
     function test_r25_a_case_is_slashed_once() public {
@@ -177,7 +288,7 @@ contract PalisadeTest is World {
         refused(pair, failed(Bls.ZeroSignature.selector));
         pair.signatureSum = Signer.sign(SECRET, palisade.statement(palisade.domain(0, 0, 1), 7, A), Bls.SIGNATURE);
         refused(pair, wrong); // one signature alone
-        require(palisade.caseOf(ledgerCase()).operator == address(0), "nobody is convicted");
+        require(!convicted(), "nobody is convicted");
     }
 
     function test_only_the_networks_own_bls_domains_are_judged_here() public {
@@ -214,7 +325,7 @@ contract PalisadeTest is World {
         require(
             keccak256(reasonIn(logs)) == keccak256(failed(FakeEigenLayer.OperatorNotSlashable.selector)), "its reason"
         );
-        require(palisade.caseOf(ledgerCase()).done == 0, "open");
+        require(done() == 0, "open");
 
         eigenlayer.goDown(false);
         vm.recordLogs();
@@ -222,7 +333,7 @@ contract PalisadeTest is World {
         palisade.slash(pairOf(7, A, B));
         logs = vm.getRecordedLogs();
         require(counted(logs, Palisade.Convicted.selector) == 0, "convicted once");
-        require(counted(logs, Palisade.Slashed.selector) == 1 && palisade.caseOf(ledgerCase()).done == 1, "done");
+        require(counted(logs, Palisade.Slashed.selector) == 1 && done() == 1, "done");
         refused(pairOf(7, A, B), abi.encodeWithSelector(Palisade.AlreadySlashed.selector, ledgerCase()));
     }
 
@@ -233,7 +344,7 @@ contract PalisadeTest is World {
         vm.roll(block.number + WINDOW + 1);
         eigenlayer.goDown(false);
         palisade.slash(pairOf(7, A, B));
-        require(palisade.caseOf(ledgerCase()).done == 1, "done");
+        require(done() == 1, "done");
     }
 
     function test_r24_no_loss_in_the_views_is_no_slash() public {
@@ -247,7 +358,7 @@ contract PalisadeTest is World {
                 == keccak256(abi.encodeWithSelector(EigenLayerAdapter.LossNotSeen.selector, OPERATOR)),
             "its reason"
         );
-        require(palisade.caseOf(ledgerCase()).done == 0, "open");
+        require(done() == 0, "open");
     }
 
     function test_r24_nothing_slashable_stays_open() public {
@@ -261,16 +372,16 @@ contract PalisadeTest is World {
         );
         eigenlayer.stake(STRATEGY, 0.1e18, 1_000e18, 0);
         palisade.slash(pairOf(7, A, B));
-        require(palisade.caseOf(ledgerCase()).done == 1, "done when there is something to take");
+        require(done() == 1, "done when there is something to take");
     }
 
     function test_r24_the_guilty_cannot_starve_the_inner_call(uint256 gasGiven) public {
         Palisade.Pair memory pair = pairOf(7, A, B);
         gasGiven = 200_000 + gasGiven % 1_800_000;
         try palisade.slash{gas: gasGiven}(pair) {
-            require(palisade.caseOf(ledgerCase()).done == 1, "either all of it");
+            require(done() == 1, "either all of it");
         } catch {
-            require(palisade.caseOf(ledgerCase()).operator == address(0), "or nothing at all");
+            require(!convicted(), "or nothing at all");
         }
     }
 
@@ -284,18 +395,18 @@ contract PalisadeTest is World {
         address[] memory two = new address[](3);
         (two[0], two[1]) = (address(0xDEAD), address(adapter)); // no code at the first
         two[2] = address(new Liar());
-        palisade = new Palisade(CHAIN, two, WINDOW);
+        palisade = new Palisade(CHAIN, two, WINDOW, address(0));
         adapter = new EigenLayerAdapter(
             address(palisade), address(eigenlayer), address(eigenlayer), strategies(), CUT, "https://palisade.example"
         );
         two[1] = address(adapter);
-        palisade = new Palisade(CHAIN, two, WINDOW);
+        palisade = new Palisade(CHAIN, two, WINDOW, address(0));
         register(OPERATOR, SECRET);
         vm.recordLogs();
         palisade.slash(pairOf(7, A, B));
         Vm.Log[] memory logs = vm.getRecordedLogs();
         require(counted(logs, Palisade.SlashFailed.selector) == 3, "missing, foreign judge, liar");
-        require(palisade.caseOf(ledgerCase()).done == 0, "none is done");
+        require(done() == 0, "none is done");
     }
 
     function test_r24_targets_are_done_one_by_one() public {
@@ -303,14 +414,14 @@ contract PalisadeTest is World {
         Switchable first = new Switchable();
         Switchable second = new Switchable();
         (both[0], both[1]) = (address(first), address(second));
-        palisade = new Palisade(CHAIN, both, WINDOW);
+        palisade = new Palisade(CHAIN, both, WINDOW, address(0));
         register(OPERATOR, SECRET);
         second.turn(true);
         palisade.slash(pairOf(7, A, B));
-        require(palisade.caseOf(ledgerCase()).done == 2, "the second only");
+        require(done() == 2, "the second only");
         first.turn(true);
         palisade.slash(pairOf(7, A, B));
-        require(palisade.caseOf(ledgerCase()).done == 3, "both");
+        require(done() == 3, "both");
         require(first.slashes() == 1 && second.slashes() == 1, "each once");
     }
 
@@ -318,7 +429,7 @@ contract PalisadeTest is World {
         address[] memory one = new address[](1);
         Reentrant reentrant = new Reentrant();
         one[0] = address(reentrant);
-        palisade = new Palisade(CHAIN, one, WINDOW);
+        palisade = new Palisade(CHAIN, one, WINDOW, address(0));
         register(OPERATOR, SECRET);
         reentrant.aim(palisade, pairOf(7, A, B));
         vm.recordLogs();
@@ -332,8 +443,31 @@ contract PalisadeTest is World {
             if (count == 0 || count == 9) {
                 vm.expectRevert(abi.encodeWithSelector(Palisade.WrongAdapterCount.selector, count));
             }
-            new Palisade(CHAIN, new address[](count), WINDOW);
+            new Palisade(CHAIN, new address[](count), WINDOW, address(0));
         }
+    }
+}
+
+/// @dev Stands where the light client should.
+contract Rogue {
+    Palisade private palisade;
+    Palisade.Pair private pair;
+    uint256 private how;
+    uint256 public told;
+
+    function aim(Palisade palisade_, Palisade.Pair memory pair_) external {
+        (palisade, pair) = (palisade_, pair_);
+    }
+
+    function turn(uint256 how_) external {
+        how = how_;
+    }
+
+    function convictionCame() external {
+        if (how == 1) revert("no");
+        if (how == 3) while (true) ++told;
+        if (how == 4) palisade.slash(pair);
+        ++told;
     }
 }
 

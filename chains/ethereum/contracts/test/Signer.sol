@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Bls} from "../src/Bls.sol";
-
 /// @title Keys and signatures made with the multiplication precompiles
 /// @dev The vectors hold it equal to blst.
 library Signer {
@@ -18,8 +16,28 @@ library Signer {
     }
 
     function sign(uint256 secret_, bytes32 message, bytes32 dst) internal view returns (bytes memory) {
-        return pack(call(0x0c, bytes.concat(Bls.hashToG1(message, dst), bytes32(secret_))));
+        return pack(call(0x0c, bytes.concat(hashToG1(message, dst), bytes32(secret_))));
     }
+
+    /// @dev RFC 9380 word by word, with the precompile MODEXP for the reduction: the contracts' own is another.
+    function hashToG1(bytes32 message, bytes32 dst) internal view returns (bytes memory) {
+        bytes memory tag = bytes.concat(dst, "SWU_RO_POP_", hex"2b");
+        bytes32 b0 = sha256(bytes.concat(bytes32(0), bytes32(0), message, hex"008000", tag));
+        bytes32 b1 = sha256(bytes.concat(b0, hex"01", tag));
+        bytes32 b2 = sha256(bytes.concat(b0 ^ b1, hex"02", tag));
+        bytes32 b3 = sha256(bytes.concat(b0 ^ b2, hex"03", tag));
+        bytes32 b4 = sha256(bytes.concat(b0 ^ b3, hex"04", tag));
+        return call(0x0b, bytes.concat(mapToG1(b1, b2), mapToG1(b3, b4)));
+    }
+
+    function mapToG1(bytes32 high, bytes32 low) private view returns (bytes memory) {
+        bytes memory sizes = abi.encode(64, 1, 64);
+        bytes memory residue = call(0x05, bytes.concat(sizes, high, low, hex"01", bytes16(0), MODULUS));
+        return call(0x10, residue);
+    }
+
+    bytes private constant MODULUS =
+        hex"1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab";
 
     function sum(bytes memory a, bytes memory b) internal view returns (bytes memory) {
         return pack(call(0x0b, bytes.concat(pad(a), pad(b))));

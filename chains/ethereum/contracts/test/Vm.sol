@@ -11,6 +11,13 @@ interface Vm {
         uint64 gasRemaining;
     }
 
+    struct Wallet {
+        address addr;
+        uint256 publicKeyX;
+        uint256 publicKeyY;
+        uint256 privateKey;
+    }
+
     struct Log {
         bytes32[] topics;
         bytes data;
@@ -18,7 +25,10 @@ interface Vm {
     }
 
     function assume(bool condition) external;
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function createWallet(uint256 secret) external returns (Wallet memory);
     function expectRevert(bytes calldata reason) external;
+    function getNonce(address account) external view returns (uint64);
     function getRecordedLogs() external returns (Log[] memory);
     function lastCallGas() external view returns (Gas memory);
     function parseJsonAddressArray(string calldata json, string calldata key) external view returns (address[] memory);
@@ -30,7 +40,9 @@ interface Vm {
     function readFile(string calldata path) external view returns (string memory);
     function recordLogs() external;
     function roll(uint256 number) external;
+    function revertToState(uint256 snapshot) external returns (bool);
     function setNonce(address account, uint64 nonce) external;
+    function snapshotState() external returns (uint256 snapshot);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function store(address account, bytes32 slot, bytes32 value) external;
 }

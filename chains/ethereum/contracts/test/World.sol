@@ -27,7 +27,7 @@ abstract contract World {
         vm.roll(1_000);
         address[] memory adapters = new address[](1);
         adapters[0] = created(address(this), 3); // FakeEigenLayer is 1, Palisade 2
-        palisade = new Palisade(CHAIN, adapters, WINDOW);
+        palisade = new Palisade(CHAIN, adapters, WINDOW, address(0));
         adapter = new EigenLayerAdapter(
             address(palisade), address(eigenlayer), address(eigenlayer), strategies(), CUT, "https://palisade.example"
         );
@@ -94,6 +94,15 @@ abstract contract World {
 
     function ledgerCase() internal view returns (bytes32) {
         return palisade.caseId(OPERATOR, palisade.domain(0, 0, 1));
+    }
+
+    /// @dev Whether the operator is convicted in the ledger's domain, and where it was slashed for that.
+    function convicted() internal view returns (bool yes) {
+        (yes,) = palisade.caseOf(OPERATOR, 1);
+    }
+
+    function done() internal view returns (uint8 flags) {
+        (, flags) = palisade.caseOf(OPERATOR, 1);
     }
 
     function failed(bytes4 selector) internal pure returns (bytes memory) {

@@ -151,6 +151,7 @@ impl World {
                 chainId_: chain_id,
                 adapters_: vec![predicted.eigenlayer_adapter],
                 evidenceWindowBlocks_: window,
+                lightClient_: predicted.committee,
             };
             let sender = Sender::new(&self.endpoint, &deployer).unwrap();
             let mut plan: Plan = sender.plan().await.unwrap();

@@ -6,9 +6,18 @@ interface IPalisade {
     /// @notice The hash of genesis.
     function chainId() external view returns (bytes32);
 
+    /// @notice The light client that is told of convictions.
+    function lightClient() external view returns (address);
+
     /// @notice The Ethereum block of the newest conviction; 0 while nobody is convicted.
     function lastConvictionBlock() external view returns (uint48);
 
     /// @notice Which of these keys belong to a convict; bit i is `keyIds[i]`.
     function convicts(uint32[] calldata keyIds) external view returns (uint256 bits);
+}
+
+/// @title The light client, as the registry sees it
+interface ILightClient {
+    /// @notice Somebody was convicted in this block. Only the registry may call.
+    function convictionCame() external;
 }
