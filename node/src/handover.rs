@@ -1,17 +1,19 @@
-//! One task: it takes Committee.sol from epoch to epoch (R10), with the boundary certificates that stand in the ledger. Any
-//! operator may; each waits for those before him in turn, and the contract itself refuses a second time.
+//! One task: it takes Committee.sol from epoch to epoch (R10), with the boundary certificates that stand in the ledger, and
+//! shows Palisade.sol the finality keys that came out, whose operators the light client would go on counting (R9). Any
+//! operator may; each waits for those before him in turn, and the contracts themselves refuse a second time.
 
 use crate::core::Core;
 use crate::handle::CoreHandle;
-use palisade_ethereum::Ethereum;
 use palisade_ethereum::light::Certified;
+use palisade_ethereum::{Ethereum, ExposedFinality, Shown};
 use palisade_storage::{Store, StoreError};
 use palisade_types::block::{Header, Item};
 use palisade_types::certificate::{Committee, QuorumCertificate};
 use palisade_types::chain::ChainError;
-use palisade_types::ids::Hash;
+use palisade_types::ids::{Hash, OperatorId};
 use palisade_types::row::{Row, RowKey};
 use palisade_types::units::{Epoch, Height};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
@@ -27,6 +29,7 @@ pub async fn hand_over(ethereum: Arc<Ethereum>, core: CoreHandle, store: Arc<Sto
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut since: Option<(Epoch, Instant)> = None;
     let mut told = String::new();
+    let mut convicts = BTreeMap::new();
     loop {
         look.tick().await;
         let office = match ethereum.epoch_in_office().await {
@@ -37,6 +40,8 @@ pub async fn hand_over(ethereum: Arc<Ethereum>, core: CoreHandle, store: Arc<Sto
                 continue;
             }
         };
+        let Ok(exposed) = core.read(move |core| Exposed::known(core, office)).await else { return };
+        show(&ethereum, exposed, &mut convicts).await;
         let Ok(due) = core.read(move |core| Due::after(core, office)).await else { return };
         let Some(due) = due else { continue };
         let begun = match since {
@@ -55,8 +60,7 @@ pub async fn hand_over(ethereum: Arc<Ethereum>, core: CoreHandle, store: Arc<Sto
                 continue;
             }
         };
-        // The weights always go with it: without them a conviction that only the contract knows would refuse it.
-        let certified = Certified { certificate: &certificate, committee: &due.committee, with_weights: true };
+        let certified = Certified { certificate: &certificate, committee: &due.committee, with_weights: false };
         match ethereum.hand_over(&header, &certified).await {
             Ok(_) => told.clear(),
             Err(ChainError::Refused(reason)) if reason != told => {
@@ -67,6 +71,61 @@ pub async fn hand_over(ethereum: Arc<Ethereum>, core: CoreHandle, store: Arc<Sto
                 tracing::debug!(epoch = %office, error = &error as &dyn std::error::Error, "will try again");
             }
         }
+    }
+}
+
+/// What was tried for a convict by an exposed key.
+enum Trial {
+    /// Somebody before us may still do it.
+    Since(Instant),
+    /// The contract has convicted.
+    Done,
+    /// The contract refused, and said so.
+    Refused,
+}
+
+/// Shows what came out, each once our turn has come.
+async fn show(ethereum: &Ethereum, exposed: Exposed, convicts: &mut BTreeMap<OperatorId, Trial>) {
+    for finality in exposed.keys {
+        let trial = convicts.entry(finality.operator).or_insert_with(|| Trial::Since(Instant::now()));
+        let Trial::Since(since) = trial else { continue };
+        if since.elapsed() < PATIENCE * exposed.turn {
+            continue;
+        }
+        match ethereum.show_exposed(&finality).await {
+            Ok(Shown::Done) => *trial = Trial::Done,
+            Ok(Shown::Sent(_)) => {}
+            Err(ChainError::Refused(reason)) => {
+                tracing::warn!(operator = %finality.operator, reason, "Palisade.sol takes no exposed finality key");
+                *trial = Trial::Refused;
+            }
+            Err(error) => {
+                tracing::debug!(operator = %finality.operator, error = &error as &dyn std::error::Error, "will try again");
+            }
+        }
+    }
+}
+
+/// The finality keys of convicts whose secrets the ledger's cases hold.
+struct Exposed {
+    keys: Vec<ExposedFinality>,
+    /// How many operators go before us.
+    turn: u32,
+}
+
+impl Exposed {
+    fn known(core: &Core, office: Epoch) -> Self {
+        let ledger = core.ledger();
+        let chain = ledger.chain();
+        let keys = ledger.cases().filter_map(|case| {
+            let operator = ledger.operator(&case.operator)?;
+            let eots: Vec<_> = operator.keys.iter().map(|row| row.eots).collect();
+            let secret = palisade_bitcoin::slash::exposed(case.evidence.as_ref()?, &chain, &eots).ok()?;
+            let public = secret.public().to_bytes();
+            let row = operator.keys.iter().find(|row| *row.eots.as_bytes() == public)?;
+            Some(ExposedFinality { operator: case.operator, key: row.id, secret: *secret.to_bytes() })
+        });
+        Self { keys: keys.collect(), turn: core.turn(office) }
     }
 }
 

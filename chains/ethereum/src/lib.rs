@@ -11,6 +11,7 @@ mod account;
 pub mod bindings;
 mod client;
 mod endpoint;
+mod exposure;
 mod facts;
 mod handover;
 mod health;
@@ -23,5 +24,6 @@ mod transport;
 
 pub use account::{Account, BadKey};
 pub use client::{Config, Ethereum};
+pub use exposure::{ExposedFinality, Shown};
 pub use handover::HandedOver;
 pub use registration::{Keys, Registered};

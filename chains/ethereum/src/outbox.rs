@@ -10,7 +10,7 @@ use alloy::providers::Provider;
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::transports::{RpcError, TransportError};
 use palisade_types::chain::ChainError;
-use palisade_types::ids::CaseId;
+use palisade_types::ids::{CaseId, OperatorId};
 use palisade_types::units::Epoch;
 use std::collections::BTreeMap;
 
@@ -34,6 +34,8 @@ pub(crate) enum Errand {
     Case(CaseId),
     /// Hands over at Committee.sol from this epoch to the next.
     HandOver(Epoch),
+    /// Shows the secret of this operator's finality key.
+    Exposed(OperatorId),
 }
 
 /// A call that is to become a transaction.

@@ -10,11 +10,11 @@ use alloy::rpc::types::TransactionRequest;
 use palisade_crypto::hash::keccak256;
 use palisade_ethereum::bindings::vaults::BitcoinVaults;
 use palisade_ethereum::light::{self, Certified, LastBoundary};
-use palisade_ethereum::{Ethereum, HandedOver};
+use palisade_ethereum::{Ethereum, ExposedFinality, HandedOver, Shown};
 use palisade_types::attestation::Statement;
 use palisade_types::block::{HEADER_VERSION, Header};
 use palisade_types::canonical::{Canonical, List};
-use palisade_types::chain::{Chain, Progress, Watch};
+use palisade_types::chain::{Chain, ChainError, Progress, Watch};
 use palisade_types::evidence::{AncestorFault, Evidence};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{self, BlockId, Digest, DomainKind, Hash};
@@ -103,6 +103,49 @@ async fn r10_the_light_client_follows_hand_overs_and_a_service_counts_the_vaults
     let tip = ethereum.tip().await.unwrap();
     let last = LastBoundary { epoch: Epoch::new(3), block: boundaries[2].id(), height: Height::new(60), frozen: false };
     assert_eq!(ethereum.last_boundary(&tip).await.unwrap(), Some(last));
+}
+
+#[tokio::test]
+async fn r09_whose_finality_key_came_out_counts_no_more_at_the_light_client() {
+    let world = World::without_stake().await;
+    let genesis = &*world.genesis;
+    let sender = Sender::new(&world.endpoint, &Member::new(DEPLOYER).signer()).unwrap();
+    let ethereum = world.connect().await;
+    let mut registered = Vec::new();
+    for number in MEMBERS {
+        let member = Member::new(number);
+        let keys = ethereum.register_keys(&member.account(), &member.keys(genesis)).await.unwrap();
+        registered.push((member, keys.key_id));
+    }
+    registered.sort_by_key(|(member, _)| member.id());
+    let snapshot = world.provider.get_block_number().await.unwrap();
+    let chain = genesis.chain_id();
+    let [office, next] = [1, 2].map(|epoch| council_of(&registered, epoch, snapshot));
+    let origin = header(genesis, 20, 0, office.committee.hash(&chain));
+    let boundary = header(genesis, 40, 1, next.committee.hash(&chain));
+    send(&sender, sender.account, Vec::new()).await; // the adapter's turn
+    let light = create(&sender, light::deploy_committee(genesis, &origin)).await;
+
+    let (member, key) = &registered[0];
+    let exposed = ExposedFinality { operator: member.id(), key: *key, secret: *member.eots.to_bytes() };
+    let other = ExposedFinality { secret: *registered[1].0.eots.to_bytes(), ..exposed };
+    assert!(matches!(ethereum.show_exposed(&other).await, Err(ChainError::Refused(_))));
+    assert!(matches!(ethereum.show_exposed(&exposed).await, Ok(Shown::Sent(_))));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while ethereum.show_exposed(&exposed).await.unwrap() != Shown::Done {
+        assert!(Instant::now() < deadline, "the conviction is in no block");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    // Three of four signed, he among them: two of the three that are left are no quorum. The other three are.
+    let statement = of_block(genesis, &boundary);
+    let with_him = office.certify(&chain, &statement, &[1]);
+    let certified = Certified { certificate: &with_him, committee: &office.committee, with_weights: true };
+    assert!(refused(&sender, light, light::hand_over(&boundary, &certified).unwrap()).await);
+    let everybody = office.certify(&chain, &statement, &[]);
+    let short = Certified { certificate: &everybody, committee: &office.committee, with_weights: false };
+    assert!(refused(&sender, light, light::hand_over(&boundary, &short).unwrap()).await, "nobody hides him");
+    executed(&ethereum, &boundary, &short).await; // who hands over adds the weights
 }
 
 #[tokio::test]

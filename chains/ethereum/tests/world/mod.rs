@@ -285,7 +285,7 @@ pub(crate) struct Member {
     number: usize,
     pub(crate) bls: bls::SecretKey,
     ed25519: ed25519::SecretKey,
-    eots: eots::SecretKey,
+    pub(crate) eots: eots::SecretKey,
 }
 
 impl Member {
