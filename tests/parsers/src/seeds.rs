@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result};
 use bitcoin::Block;
 use bitcoin::consensus::{deserialize, serialize};
 use palisade_bitcoin::inclusion::MerkleProof;
+use palisade_types::evidence::{CovenantBreach, ExposedProvider, Exposure};
+use palisade_types::{Canonical as _, Evidence, Fact, Hash, Height, Row, SchnorrKey, SchnorrSignature, VaultId};
 use serde_json::Value;
 
 use crate::{core, possession, vaults, wallet};
@@ -47,9 +49,34 @@ pub fn of(name: &str) -> Result<Vec<Vec<u8>>> {
         "rpc" => rpc::seeds(),
         #[cfg(feature = "node")]
         "config" | "genesis" | "keystore" => files::seeds(name),
-        "canonical" => (0..5).flat_map(|kind| [vec![kind; 400], [vec![kind], vec![0; 400]].concat()]).collect(),
+        "canonical" => {
+            let blank = (0..7).flat_map(|kind| [vec![kind; 400], [vec![kind], vec![0; 400]].concat()]);
+            blank.chain(exposures()).collect()
+        }
         other => anyhow::bail!("{other} has no seeds"),
     })
+}
+
+/// What the ledger takes in of fees, covenants and exposed keys, by the kinds of `canonical`.
+fn exposures() -> Vec<Vec<u8>> {
+    let breach = CovenantBreach {
+        vault: VaultId { txid: Hash::new([1; 32]), output: 2 },
+        member: SchnorrKey::new([3; 32]),
+        height: 4,
+        transaction: Hash::new([5; 32]),
+        sighash: Hash::new([6; 32]),
+        signature: SchnorrSignature::new([7; 64]),
+    };
+    let provider = ExposedProvider { secret: [8; 32] };
+    let row = Row::Exposed(Exposure { provider, since: Height::new(9) });
+    vec![
+        [vec![1], Evidence::Covenant(breach).to_bytes()].concat(),
+        [vec![1], Evidence::ExposedProvider(provider).to_bytes()].concat(),
+        [vec![5], row.to_bytes()].concat(),
+        [vec![5], Row::FeeRate(10).to_bytes()].concat(),
+        [vec![6], Fact::CovenantBreach(breach).to_bytes()].concat(),
+        [vec![6], Fact::FeeRate(11).to_bytes()].concat(),
+    ]
 }
 
 fn vectors() -> std::path::PathBuf {
