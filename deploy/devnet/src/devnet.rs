@@ -179,6 +179,9 @@ impl Devnet {
         self.register_vaults().await?;
         // The light client needs a block of Ethereum, finality several: nobody waits for it.
         let ((), ()) = tokio::try_join!(self.await_finality(), self.deploy_light_client())?;
+        if first && self.genesis()?.is_bitcoin_only() {
+            self.await_seats().await?;
+        }
         let took = began.elapsed();
         self.describe()?;
         say(format!("ready after {}", seconds(took)));
@@ -407,6 +410,20 @@ impl Devnet {
             self.await_final_above(operator, start, READY_DEADLINE).await?;
         }
         Ok(())
+    }
+
+    /// Where bitcoin stands alone, only a vault gives a seat, and the first committee may be drawn before every vault is deep enough: as
+    /// long as few sit in it, the loss of one stops all.
+    async fn await_seats(&self) -> anyhow::Result<()> {
+        let operators = self.operators()?;
+        let teller = operators.first().context("a devnet has operators")?;
+        let client = teller.client()?;
+        until("everybody's seat", READY_DEADLINE, async || match client.status().await {
+            Ok(status) if status.has_weight && status.committee_size == operators.len() => Ok(Seen::There(())),
+            Ok(status) => Ok(Seen::NotYet(format!("{} sit in epoch {}", status.committee_size, status.epoch))),
+            Err(error) => Ok(self.unless_dead(teller, short(&error))),
+        })
+        .await
     }
 
     /// Deploys Committee.sol as soon as the ledger has a committee with weight (R6), and BitcoinVaults.sol over it. Neither where
