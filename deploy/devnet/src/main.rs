@@ -60,7 +60,7 @@ enum Action {
         /// Whose keys
         #[arg(long, value_name = "NAME")]
         operator: String,
-        /// At which height; by default the newest ether-final one
+        /// At which height; by default the newest ether-final one, or bitcoin-final where bitcoin stands alone
         #[arg(long)]
         height: Option<u64>,
         /// Folder for `ledger.hex` and `bitcoin.hex`

@@ -28,6 +28,7 @@ use std::time::Instant;
 /// Names what does not hold.
 pub async fn vault_claim(devnet: &Devnet) -> anyhow::Result<Report> {
     let scene = Scene::open(devnet)?;
+    ensure!(!scene.genesis.is_bitcoin_only(), "nobody certifies a claim for Ethereum where bitcoin stands alone");
     let (began, before) = (Instant::now(), scene.holdings().await?);
     let mut steps = Vec::new();
     let mut done = |what, waited_for| {
