@@ -9,7 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 all=""
 [ "${1:-}" = --all ] && all=1 && shift
 
-OTHERS=(vault-life vault-expansion vault-expiry vault-claim ethereum-reorg rpc-disagreement bitcoin-reorg bitcoin-deep-reorg vault-unbonding-race)
+OTHERS=(vault-life vault-expansion vault-expiry vault-claim ethereum-reorg rpc-disagreement bitcoin-reorg bitcoin-deep-reorg vault-unbonding-race
+  slash-pair deallocation withdrawal-queue partial-slash)
 if [ -n "$all" ]; then
   PALISADE_SCENARIOS=all
 elif [ -z "${PALISADE_SCENARIOS:-}" ]; then
@@ -18,6 +19,11 @@ elif [ -z "${PALISADE_SCENARIOS:-}" ]; then
   PALISADE_SCENARIOS=${OTHERS[first]},${OTHERS[(first + 1) % ${#OTHERS[@]}]}
 fi
 export PALISADE_SCENARIOS
+for name in ${PALISADE_SCENARIOS//,/ }; do
+  [[ " all ${OTHERS[*]} " == *" $name "* ]] && continue
+  echo "PALISADE_SCENARIOS names '$name'; there are ${OTHERS[*]}, or all" >&2
+  exit 2
+done
 echo "== scenarios: equivocation, vault-slashed and PALISADE_SCENARIOS=$PALISADE_SCENARIOS"
 echo "   (others by that variable, of: ${OTHERS[*]}; all of them by --all)"
 
