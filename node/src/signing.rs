@@ -7,6 +7,7 @@ use crate::message::Presigned;
 use crate::signer::{Refused, Signer};
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::covenant::Member;
+use palisade_bitcoin::registration;
 use palisade_crypto::eots;
 use palisade_types::attestation::{Attestation, FinalityVote};
 use palisade_types::ids::Hash;
@@ -157,7 +158,10 @@ async fn presign_one(
     let header = match &registration.inclusion {
         None => None,
         Some(inclusion) => {
-            let header = bitcoin.header(inclusion.height).await;
+            let vault = registration::vault(registration, bitcoin.versions());
+            let vault =
+                vault.inspect_err(|error| tracing::info!(registration = %name, %error, "no vault to sign")).ok()?;
+            let header = bitcoin.header_of(&vault.id(), inclusion).await;
             Some(header.inspect_err(|error| tracing::info!(%error, "cannot presign a vault yet")).ok()?)
         }
     };

@@ -474,7 +474,7 @@ async fn r30_a_stake_registered_with_a_block_that_is_replaced_counts_where_it_co
         let vault = world.people.vault(&staking, versions.at(0).unwrap(), 1_000);
         let mut draft = world.people.draft(&staking, &vault, &proof, (block, u64::from(named)));
         draft.operator = world.run.network.operators[0].id;
-        let header = world.chain.header(u64::from(named)).await.unwrap();
+        let header = world.chain.header_of(&vault.id(), draft.inclusion.as_ref().unwrap()).await.unwrap();
         let registration = world.people.presign(&draft, None, Some(&header), versions, 2);
         world.register(registration);
         let id = VaultId { txid: hash(txid), output: 0 };

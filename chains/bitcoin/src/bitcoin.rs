@@ -17,7 +17,7 @@ use palisade_types::chain::{Chain, ChainError, ChainPoint, Endpoints, Execution,
 use palisade_types::evidence::{CovenantBreach, ExposedKey, ExposedProvider};
 use palisade_types::observation::{Fact, MAX_FACTS, VaultConfirmed, VaultSpent};
 use palisade_types::slash::SlashTarget;
-use palisade_types::vault::{Vault, VaultStatus};
+use palisade_types::vault::{Inclusion, Vault, VaultStatus};
 use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, Operator, VaultId};
 use tokio::sync::Mutex;
 
@@ -162,16 +162,24 @@ impl Bitcoin {
         newest(&headers).ok_or(ChainError::NotThere { number: u64::from(headers.tip()) })
     }
 
-    /// The header our own chain shows at `height`: what a covenant member checks an inclusion against.
+    /// The header our own chain shows at the height that a registration names: what a covenant member checks its path against. When it
+    /// is the block that is named, that block is read whole and must hold the vault's transaction at that index: a path of hashes alone could
+    /// end in a leaf that was made up below a transaction of 64 bytes, and a block with such a one is refused ([`crate::block`]).
     ///
     /// # Errors
     ///
-    /// [`ChainError::NotThere`].
-    pub async fn header(&self, height: u64) -> Result<bitcoin::block::Header, ChainError> {
+    /// [`ChainError::NotThere`]; [`ChainError::Refused`] when the block holds another transaction there.
+    pub async fn header_of(&self, id: &VaultId, inclusion: &Inclusion) -> Result<bitcoin::block::Header, ChainError> {
         self.sync().await?;
-        let headers = self.headers.lock().await;
-        let header = narrow(height).ok().and_then(|height| headers.header(height).copied());
-        header.ok_or(ChainError::NotThere { number: height })
+        let height = narrow(inclusion.height)?;
+        let header = self.headers.lock().await.header(height).copied();
+        let header = header.ok_or(ChainError::NotThere { number: inclusion.height })?;
+        if header.block_hash().to_byte_array() == *inclusion.block.as_bytes()
+            && !holds(&*self.block(height).await?, id, inclusion)
+        {
+            return Err(ChainError::Refused(format!("block {height} does not hold {id}")));
+        }
+        Ok(header)
     }
 
     /// Finds a transaction in the block at `height`, and its path, as a registration needs them.
@@ -385,10 +393,7 @@ impl Bitcoin {
             let sound = self.checked(vault).is_some();
             if young && sound && self.hash_at(inclusion.height).await? == Some(inclusion.block) {
                 let block = self.block(narrow(inclusion.height)?).await?;
-                let index = usize::try_from(inclusion.index).unwrap_or(usize::MAX);
-                let staking =
-                    block.txdata.get(index).map(|transaction| Hash::new(transaction.compute_txid().to_byte_array()));
-                if staking == Some(vault.id.txid) && index != 0 {
+                if holds(&block, &vault.id, inclusion) {
                     confirmed.push(VaultConfirmed { id: vault.id, height: inclusion.height });
                 }
             }
@@ -871,6 +876,13 @@ async fn stands(client: &Client, presigned: &Presigned, held: Held) -> Result<St
         }
     }
     Ok(found)
+}
+
+/// Whether a block that was read whole holds the vault's transaction where the registration says.
+fn holds(block: &Block, id: &VaultId, inclusion: &Inclusion) -> bool {
+    let transaction = usize::try_from(inclusion.index).ok().and_then(|index| block.txdata.get(index));
+    inclusion.index != 0
+        && transaction.is_some_and(|transaction| transaction.compute_txid().to_byte_array() == *id.txid.as_bytes())
 }
 
 /// Every transaction of a block that spends one of `places`, with the vault, in the block's order.

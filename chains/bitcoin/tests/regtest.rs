@@ -32,7 +32,7 @@ use palisade_types::observation::{Fact, VaultConfirmed, VaultSpent};
 use palisade_types::operator::KeyRow;
 use palisade_types::randomness::{Commitment, Opening};
 use palisade_types::slash::{Case, OrderStatus, SlashOrder, SlashTarget};
-use palisade_types::vault::{Phase, Spend, Vault, VaultLoss, VaultRegistration, VaultStatus};
+use palisade_types::vault::{Inclusion, Phase, Spend, Vault, VaultLoss, VaultRegistration, VaultStatus};
 use palisade_types::{
     Blob, BlsKey, CaseId, Digest, Ed25519Key, Evidence, Genesis, Hash, Height, List, Operator, OperatorId, Sats,
     SchnorrKey, Statement,
@@ -166,7 +166,13 @@ impl Regtest {
         let (block, proof) = self.chain.find(txid, height).await.unwrap();
         let vault = people.vault(&staking, rules, staking_time);
         let draft = people.draft(&staking, &vault, &proof, (block, height));
-        let header = self.chain.header(height).await.unwrap();
+        let inclusion = draft.inclusion.clone().unwrap();
+        let header = self.chain.header_of(&vault.id(), &inclusion).await.unwrap();
+        let moved = [Inclusion { index: 0, ..inclusion.clone() }, Inclusion { index: 2, ..inclusion }];
+        for moved in moved {
+            let elsewhere = self.chain.header_of(&vault.id(), &moved).await;
+            assert!(matches!(elsewhere, Err(ChainError::Refused(_))), "{elsewhere:?}");
+        }
         let registration = people.presign(&draft, None, Some(&header), versions, 2);
         let id = Presigned::check(&registration, None, versions).unwrap().draft().id();
         (

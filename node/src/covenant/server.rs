@@ -363,7 +363,7 @@ impl Server {
         let header = match &registration.inclusion {
             Some(inclusion) => {
                 self.check_locked(bitcoin, &vault, inclusion.height, newest).await?;
-                Some(bitcoin.header(inclusion.height).await.map_err(not_yet)?)
+                Some(bitcoin.header_of(&vault, inclusion).await.map_err(unseen)?)
             }
             None => None,
         };
@@ -481,6 +481,14 @@ impl Server {
 
 fn not_yet(error: ChainError) -> Refusal {
     Refusal::NotYet(Reason::new(error))
+}
+
+/// A block that holds something else will never hold the stake.
+fn unseen(error: ChainError) -> Refusal {
+    match error {
+        ChainError::Refused(why) => Refusal::Invalid(Reason::new(why)),
+        error => not_yet(error),
+    }
 }
 
 /// A vault that is being looked at.
