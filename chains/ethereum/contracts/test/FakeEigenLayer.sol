@@ -102,6 +102,10 @@ contract FakeEigenLayer is IAllocationManager, IDelegationManager {
         }
     }
 
+    function operatorShares(address, address strategy) external view returns (uint256) {
+        return shares[strategy];
+    }
+
     function getSlashableSharesInQueue(address, address strategy) external view returns (uint256) {
         return queued[strategy];
     }

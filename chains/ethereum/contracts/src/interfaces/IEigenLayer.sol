@@ -44,18 +44,13 @@ interface IAllocationManager {
         returns (Allocation memory);
 
     function getMaxMagnitude(address operator, address strategy) external view returns (uint64);
-
-    /// @dev Zero if the operator is not slashable by the set; shares in the withdrawal queue are not counted.
-    function getMinimumSlashableStake(
-        OperatorSet calldata operatorSet,
-        address[] calldata operators,
-        address[] calldata strategies,
-        uint32 futureBlock
-    ) external view returns (uint256[][] memory);
 }
 
 /// @title The part of EigenLayer's DelegationManager that Palisade uses
 interface IDelegationManager {
+    /// @dev Shares that are delegated to the operator now.
+    function operatorShares(address operator, address strategy) external view returns (uint256);
+
     /// @dev Shares that left the operator less than a withdrawal delay ago and can still be slashed.
     function getSlashableSharesInQueue(address operator, address strategy) external view returns (uint256);
 }
