@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up what is missing and runs every test. Arguments are the test runner's own.
-# Every run plays two devnets, one after the other: the main job (kill -9, equivocation, join, vault-slashed, restart), and two of the
+# Every run plays two devnets, one after the other: the main job (kill-all, equivocation, join, vault-slashed, restart), and two of the
 # longer scenarios; and it fuzzes a third of the parsers. Both are others with each commit. `./tests/run.sh --all` takes all of
 # them; `PALISADE_SCENARIOS=vault-expiry,bitcoin-reorg ./tests/run.sh` plays these.
 set -euo pipefail
@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 all=""
 [ "${1:-}" = --all ] && all=1 && shift
 
-OTHERS=(vault-life vault-expansion vault-expiry vault-claim ethereum-reorg rpc-disagreement bitcoin-reorg bitcoin-deep-reorg vault-unbonding-race
+OTHERS=(vault-life vault-expansion vault-expiry vault-claim ethereum-reorg rpc-disagreement bitcoin-reorg bitcoin-deep-reorg kill-one kill-two-and-back vault-unbonding-race
   slash-pair deallocation withdrawal-queue partial-slash)
 if [ -n "$all" ]; then
   PALISADE_SCENARIOS=all
@@ -24,7 +24,7 @@ for name in ${PALISADE_SCENARIOS//,/ }; do
   echo "PALISADE_SCENARIOS names '$name'; there are ${OTHERS[*]}, or all" >&2
   exit 2
 done
-echo "== scenarios: equivocation, vault-slashed and PALISADE_SCENARIOS=$PALISADE_SCENARIOS"
+echo "== scenarios: kill-all, equivocation, vault-slashed and PALISADE_SCENARIOS=$PALISADE_SCENARIOS"
 echo "   (others by that variable, of: ${OTHERS[*]}; all of them by --all)"
 
 TOOLS="$HOME/.cache/palisade/tools"

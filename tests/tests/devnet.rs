@@ -5,15 +5,14 @@
 
 use anyhow::Context;
 use jsonrpsee::core::ClientError;
-use palisade_devnet::constants::{LATECOMER, OPERATORS, READY_DEADLINE};
+use palisade_devnet::constants::{LATECOMER, OPERATORS};
 use palisade_devnet::devnet::Devnet;
 use palisade_devnet::equivocation::{Equivocation, hex_of};
 use palisade_devnet::layout::Ports;
-use palisade_devnet::process::Signal;
-use palisade_devnet::progress::{Seen, say, until};
+use palisade_devnet::progress::say;
 use palisade_devnet::scenario;
 use palisade_node::rpc::PalisadeClient;
-use palisade_node::rpc::views::{CaseView, StatusView};
+use palisade_node::rpc::views::CaseView;
 use palisade_node::text::parse_hex_bytes;
 use palisade_types::canonical::Canonical;
 use palisade_types::evidence::{BlsPair, Evidence};
@@ -49,8 +48,8 @@ async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
     say("== bad input");
     bad_input(devnet).await?;
 
-    say("== kill -9 and start again");
-    survive_a_kill(devnet, "bob").await?;
+    say("== scenario kill-all");
+    println!("{}", scenario::kill_all(devnet).await?);
 
     say("== scenario equivocation");
     let report = scenario::equivocation(devnet).await?;
@@ -100,7 +99,7 @@ async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
 
 /// What `scenario` plays that the main job has no time for; one devnet can play all that convict nobody, and one that does.
 /// `tests/run.sh` chooses from the same list, some with every commit.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 15] = [
     "vault-life",
     "vault-expansion",
     "vault-expiry",
@@ -109,6 +108,8 @@ const OTHERS: [&str; 13] = [
     "rpc-disagreement",
     "bitcoin-reorg",
     "bitcoin-deep-reorg",
+    "kill-one",
+    "kill-two-and-back",
     "vault-unbonding-race",
     "slash-pair",
     "deallocation",
@@ -150,6 +151,8 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
             "rpc-disagreement" => scenario::rpc_disagreement(devnet).await,
             "bitcoin-reorg" => scenario::bitcoin_reorg(devnet).await,
             "bitcoin-deep-reorg" => scenario::bitcoin_deep_reorg(devnet).await,
+            "kill-one" => scenario::kill_one(devnet).await,
+            "kill-two-and-back" => scenario::kill_two_and_back(devnet).await,
             "vault-unbonding-race" => scenario::vault_unbonding_race(devnet).await,
             "slash-pair" => scenario::slash_pair(devnet).await,
             "deallocation" => scenario::deallocation(devnet).await,
@@ -184,30 +187,6 @@ fn scenarios_are_chosen_by_name() {
     let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/run.sh")).unwrap();
     let list = script.split_once("OTHERS=(").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
     assert_eq!(list.split_whitespace().collect::<Vec<_>>(), OTHERS, "tests/run.sh chooses from another list");
-}
-
-/// Kills an operator as hard as it goes; the others go on without him, and he catches up and attests again.
-async fn survive_a_kill(devnet: &Devnet, name: &str) -> anyhow::Result<()> {
-    let (victim, witness) = (devnet.operator(name)?, devnet.operator("alice")?);
-    victim.process().signal(Signal::Kill)?;
-    until("his end", READY_DEADLINE, async || {
-        Ok(match victim.process().pid() {
-            Some(pid) => Seen::NotYet(format!("process {pid} runs")),
-            None => Seen::There(()),
-        })
-    })
-    .await?;
-    let head = status(devnet, "alice").await?.head.height;
-    devnet.await_final_above(&witness, head, READY_DEADLINE).await?;
-    victim.start()?;
-    let head = status(devnet, "alice").await?.head.height;
-    devnet.await_final_above(&victim, head, READY_DEADLINE).await?;
-    until("his own attestations", READY_DEADLINE, async || {
-        let attested = status(devnet, name).await?.attested;
-        Ok(if attested > head { Seen::There(()) } else { Seen::NotYet(format!("he attested {attested}")) })
-    })
-    .await?;
-    Ok(())
 }
 
 /// A stranger's mistakes are answered with a reason and change nothing.
@@ -254,10 +233,6 @@ fn evidence(devnet: &Devnet) -> anyhow::Result<[Evidence; 2]> {
         Ok(Evidence::from_bytes(&parse_hex_bytes(&text)?)?)
     };
     Ok([read("ledger.hex")?, read("bitcoin.hex")?])
-}
-
-async fn status(devnet: &Devnet, name: &str) -> anyhow::Result<StatusView> {
-    Ok(devnet.operator(name)?.client()?.status().await?)
 }
 
 async fn cases(devnet: &Devnet) -> anyhow::Result<Vec<CaseView>> {

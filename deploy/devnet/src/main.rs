@@ -109,6 +109,12 @@ enum Scenario {
     EthereumReorg,
     /// Ethereum endpoints lie: of three one is outvoted and named, of two none is believed
     RpcDisagreement,
+    /// One operator is killed: the others go on, and he comes back
+    KillOne,
+    /// Two of four are killed: nothing is decided until they are back
+    KillTwoAndBack,
+    /// All are killed at once: nothing that was told is lost
+    KillAll,
     /// Nothing happens; nobody may lose anything
     Quiet {
         /// For how long
@@ -187,6 +193,9 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::PartialSlash => println!("{}\n", scenario::partial_slash(devnet).await?),
         Scenario::EthereumReorg => println!("{}\n", scenario::ethereum_reorg(devnet).await?),
         Scenario::RpcDisagreement => println!("{}\n", scenario::rpc_disagreement(devnet).await?),
+        Scenario::KillOne => println!("{}\n", scenario::kill_one(devnet).await?),
+        Scenario::KillTwoAndBack => println!("{}\n", scenario::kill_two_and_back(devnet).await?),
+        Scenario::KillAll => println!("{}\n", scenario::kill_all(devnet).await?),
         Scenario::Quiet { seconds } => {
             println!("{}\n", scenario::quiet(devnet, Duration::from_secs(seconds)).await?);
         }
