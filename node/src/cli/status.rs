@@ -79,8 +79,8 @@ fn run(run: Option<&RunView>) -> String {
     run.map_or_else(
         || "none yet".to_owned(),
         |run| match run.broken {
-            None => format!("unbroken since {}", run.first),
-            Some(broken) => format!("since {}; the run before it ended at {broken}", run.first),
+            None => format!("unbroken from {} to {}", run.first, run.last),
+            Some(broken) => format!("from {} to {}; the run before it ended at {broken}", run.first, run.last),
         },
     )
 }

@@ -477,7 +477,11 @@ fn status(core: &Core, operator: &OperatorId, peers: Vec<String>, history: &Hist
         voted: own.voted.get(),
         ether_final: newest(finality.ether, own.certified).as_ref().map(BlockName::from),
         bitcoin_final: newest(finality.bitcoin, own.bitcoin_certified).as_ref().map(BlockName::from),
-        bitcoin_run: finality.run.map(|run| RunView { first: run.first.get(), broken: run.broken.map(Height::get) }),
+        bitcoin_run: finality.run.zip(finality.bitcoin).map(|(run, last)| RunView {
+            first: run.first.get(),
+            last: last.height.get(),
+            broken: run.broken.map(Height::get),
+        }),
         eots_slots_left: own.eots_slots_left,
         ethereum: chain(ChainKind::Ethereum),
         bitcoin: chain(ChainKind::Bitcoin),

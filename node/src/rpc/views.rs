@@ -81,6 +81,8 @@ pub struct StatusView {
 pub struct RunView {
     /// The checkpoint it starts with.
     pub first: u64,
+    /// Its newest checkpoint whose certificate stands in a block.
+    pub last: u64,
     /// Where the run before it ended, when a gap ended one (R22).
     pub broken: Option<u64>,
 }

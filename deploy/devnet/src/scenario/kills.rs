@@ -106,8 +106,17 @@ impl<'a> Play<'a> {
         let scene = Scene::open(devnet)?;
         let first = scene.operators.first().context("a devnet has operators")?;
         let head = status(first).await?.head.height;
-        devnet.await_final_above(first, head, READY_DEADLINE).await?; // so that what an earlier outage left is settled
-        let broken = broken(&status(first).await?);
+        // What an earlier scenario left is settled when the ledger itself holds a newer checkpoint: a certificate is known before.
+        let what = format!("a checkpoint above {head} in {}'s ledger", first.name());
+        let settled = until(&what, READY_DEADLINE, async || {
+            let status = status(first).await?;
+            let last = status.bitcoin_run.as_ref().map_or(0, |run| run.last);
+            Ok(if last > head { Seen::There(status) } else { Seen::NotYet(format!("the run reaches {last}")) })
+        });
+        let broken = broken(&settled.await?);
+        for operator in &scene.operators {
+            devnet.await_final_above(operator, head, READY_DEADLINE).await?;
+        }
         Ok(Self {
             before: scene.holdings().await?,
             cases: scene.cases().await?,
