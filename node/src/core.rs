@@ -957,7 +957,7 @@ impl Core {
             }
             for (order, slash) in case.orders.iter().enumerate() {
                 let vault = match (chain, slash.target) {
-                    (ChainKind::Ethereum, SlashTarget::EigenLayer(_)) => None,
+                    (ChainKind::Ethereum, SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_)) => None,
                     (ChainKind::Bitcoin, SlashTarget::Vault(id)) => self.ledger.vault(&id).cloned(),
                     _ => continue,
                 };

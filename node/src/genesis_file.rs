@@ -7,8 +7,9 @@
 use crate::text::{bitcoin_hash, hex_bytes, parse_bitcoin_hash, parse_hex_bytes};
 use palisade_types::canonical::{Blob, List, Malformed};
 use palisade_types::chain::ChainPoint;
-use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, Unsafe, VaultTerms};
+use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, SymbioticContracts, Unsafe, VaultTerms};
 use palisade_types::ids::{Address, Ed25519Key, Hash, OperatorId, SchnorrKey};
+use palisade_types::position::StakeSource;
 use palisade_types::units::{BasisPoints, MicroUsd, Sats, Wad};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -121,15 +122,32 @@ pub struct ContractsFile {
     pub allocation_manager: String,
     /// EigenLayer's DelegationManager.
     pub delegation_manager: String,
+    /// Symbiotic's; absent where no stake there counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbiotic: Option<SymbioticFile>,
+}
+
+/// See [`SymbioticContracts`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SymbioticFile {
+    /// Our adapter: network and middleware.
+    pub adapter: String,
+    /// VaultFactory.
+    pub vault_factory: String,
+    /// NetworkMiddlewareService.
+    pub middleware_service: String,
 }
 
 /// See [`Asset`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssetFile {
-    /// EigenLayer's strategy.
-    pub strategy: String,
-    /// Micro-dollars of 1e18 shares.
+    /// `eigenlayer` or `symbiotic`.
+    pub source: String,
+    /// EigenLayer's strategy, Symbiotic's vault.
+    pub asset: String,
+    /// Micro-dollars of 1e18 shares, or of 1e18 of the collateral's smallest units.
     pub price: String,
     /// Of 1e18, what an equivocation takes.
     pub equivocation: String,
@@ -187,6 +205,9 @@ pub struct ParametersFile {
     pub min_total: String,
     pub min_bond: String,
     pub bitcoin_price: String,
+    /// Zero when absent.
+    #[serde(default)]
+    pub window_seconds: u64,
 }
 
 /// See [`Seat`].
@@ -215,6 +236,7 @@ impl From<&Genesis> for GenesisFile {
                 committee: genesis.contracts.committee.to_string(),
                 allocation_manager: genesis.contracts.allocation_manager.to_string(),
                 delegation_manager: genesis.contracts.delegation_manager.to_string(),
+                symbiotic: genesis.contracts.symbiotic.as_ref().map(SymbioticFile::from),
             },
             assets: genesis.assets.iter().map(AssetFile::from).collect(),
             vaults: genesis.vaults.iter().map(VaultTermsFile::from).collect(),
@@ -228,10 +250,21 @@ fn point_file(point: &ChainPoint, hash: String) -> PointFile {
     PointFile { number: point.number, hash, log: (point.log != u32::MAX).then_some(point.log), time: point.time }
 }
 
+impl From<&SymbioticContracts> for SymbioticFile {
+    fn from(contracts: &SymbioticContracts) -> Self {
+        Self {
+            adapter: contracts.adapter.to_string(),
+            vault_factory: contracts.vault_factory.to_string(),
+            middleware_service: contracts.middleware_service.to_string(),
+        }
+    }
+}
+
 impl From<&Asset> for AssetFile {
     fn from(asset: &Asset) -> Self {
         Self {
-            strategy: asset.strategy.to_string(),
+            source: asset.source.protocol().to_owned(),
+            asset: asset.source.asset().to_string(),
             price: asset.price.to_string(),
             equivocation: asset.equivocation.to_string(),
         }
@@ -275,6 +308,7 @@ impl From<&Parameters> for ParametersFile {
             min_total: p.min_total.to_string(),
             min_bond: p.min_bond.to_string(),
             bitcoin_price: p.bitcoin_price.to_string(),
+            window_seconds: p.window_seconds,
         }
     }
 }
@@ -321,14 +355,31 @@ impl ContractsFile {
             committee: address("contracts.committee", &self.committee)?,
             allocation_manager: address("contracts.allocation_manager", &self.allocation_manager)?,
             delegation_manager: address("contracts.delegation_manager", &self.delegation_manager)?,
+            symbiotic: self.symbiotic.as_ref().map(SymbioticFile::parse).transpose()?,
+        })
+    }
+}
+
+impl SymbioticFile {
+    fn parse(&self) -> Result<SymbioticContracts, BadGenesis> {
+        Ok(SymbioticContracts {
+            adapter: parse("contracts.symbiotic.adapter", &self.adapter)?,
+            vault_factory: parse("contracts.symbiotic.vault_factory", &self.vault_factory)?,
+            middleware_service: parse("contracts.symbiotic.middleware_service", &self.middleware_service)?,
         })
     }
 }
 
 impl AssetFile {
     fn parse(&self) -> Result<Asset, BadGenesis> {
+        let asset = parse("assets.asset", &self.asset)?;
+        let source = match self.source.as_str() {
+            "eigenlayer" => StakeSource::EigenLayer(asset),
+            "symbiotic" => StakeSource::Symbiotic(asset),
+            _ => return Err(value("assets.source", "is neither `eigenlayer` nor `symbiotic`")),
+        };
         Ok(Asset {
-            strategy: parse("assets.strategy", &self.strategy)?,
+            source,
             price: MicroUsd::new(parse("assets.price", &self.price)?),
             equivocation: Wad::new(parse("assets.equivocation", &self.equivocation)?),
         })
@@ -375,6 +426,7 @@ impl ParametersFile {
             min_total: MicroUsd::new(parse("parameters.min_total", &self.min_total)?),
             min_bond: MicroUsd::new(parse("parameters.min_bond", &self.min_bond)?),
             bitcoin_price: MicroUsd::new(parse("parameters.bitcoin_price", &self.bitcoin_price)?),
+            window_seconds: self.window_seconds,
         })
     }
 }
@@ -428,12 +480,24 @@ pub(crate) mod tests {
                 committee: Address::new([3; 20]),
                 allocation_manager: Address::new([4; 20]),
                 delegation_manager: Address::new([5; 20]),
+                symbiotic: Some(SymbioticContracts {
+                    adapter: Address::new([0x11; 20]),
+                    vault_factory: Address::new([0x12; 20]),
+                    middleware_service: Address::new([0x13; 20]),
+                }),
             },
-            assets: vec![Asset {
-                strategy: Address::new([6; 20]),
-                price: MicroUsd::new(3_000_000_000),
-                equivocation: Wad::new(500_000_000_000_000_000),
-            }]
+            assets: vec![
+                Asset {
+                    source: StakeSource::EigenLayer(Address::new([6; 20])),
+                    price: MicroUsd::new(3_000_000_000),
+                    equivocation: Wad::new(500_000_000_000_000_000),
+                },
+                Asset {
+                    source: StakeSource::Symbiotic(Address::new([7; 20])),
+                    price: MicroUsd::new(3_000_000_000),
+                    equivocation: Wad::ONE,
+                },
+            ]
             .try_into()
             .unwrap(),
             vaults: vec![VaultTerms {
@@ -470,6 +534,7 @@ pub(crate) mod tests {
                 min_total: MicroUsd::new(1),
                 min_bond: MicroUsd::new(1),
                 bitcoin_price: MicroUsd::new(60_000_000_000),
+                window_seconds: 200,
             },
             seats: vec![Seat {
                 operator: OperatorId::new([9; 20]),
@@ -488,6 +553,7 @@ pub(crate) mod tests {
         let back = Genesis::try_from(file).unwrap();
         assert_eq!(back, genesis);
         assert_eq!(back.chain_id(), genesis.chain_id());
+        assert_eq!(back.check(), Ok(()));
     }
 
     #[test]
@@ -505,6 +571,7 @@ pub(crate) mod tests {
         assert!(refused("\"random\"", "\"rendom\"").contains("unknown field `rendom`"));
         assert!(refused("\"evm_chain_id\": 31337,", "").contains("missing field `evm_chain_id`"));
         assert!(refused("\"price\": \"3000000000\"", "\"price\": \"-1\"").contains("`assets.price`"));
+        assert!(refused("\"source\": \"eigenlayer\"", "\"source\": \"lido\"").contains("`assets.source`"));
         assert!(refused("\"slash_rate\": 1000", "\"slash_rate\": 10001").contains("`vaults.slash_rate`"));
         assert!(refused("0x6a0150", "0x6a015").contains("`vaults.slash_script`"));
     }

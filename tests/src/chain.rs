@@ -17,7 +17,7 @@ use palisade_types::evidence::Evidence;
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, CaseId, Hash, VaultId};
 use palisade_types::observation::{ConvictedOnChain, Fact, SlashedOnChain, VaultConfirmed, VaultSpent};
-use palisade_types::position::{Position, PositionId, StakeSource, mul_div};
+use palisade_types::position::{Magnitudes, Position, PositionId, StakeSource, mul_div};
 use palisade_types::slash::SlashTarget;
 use palisade_types::units::Wad;
 use palisade_types::vault::{Spend, VaultStatus};
@@ -128,7 +128,12 @@ impl History {
         let known: BTreeSet<_> = watch.operators.keys().copied().chain(new).collect();
         let seen = self.positions.iter().filter(|(id, _)| known.contains(&id.operator));
         let seen = seen.filter_map(|(id, blocks)| Some((*id, *blocks.range(..=upto).next_back()?.1)));
-        let shown = |position: Position| Position { shares: position.shares << u32::from(lie), ..position };
+        let shown = |position: Position| match position {
+            Position::EigenLayer(seen) => {
+                Position::EigenLayer(Magnitudes { shares: seen.shares << u32::from(lie), ..seen })
+            }
+            Position::Symbiotic(_) => position,
+        };
         let seen = seen.map(|(id, position)| (id, shown(position)));
         seen.filter(|(id, position)| watch.positions.get(id) != Some(position))
             .map(|(id, position)| Fact::Stake(palisade_types::observation::StakeSeen { id, position }))
@@ -163,23 +168,27 @@ impl History {
         let fault = evidence.prove(&self.genesis.domains(), operator, |_| true);
         let fault = fault.map_err(|unproven| ChainError::Refused(unproven.to_string()))?;
         let assets = &self.genesis.assets;
-        let asset = assets.iter().find(|asset| asset.strategy == strategy);
+        let source = StakeSource::EigenLayer(strategy);
+        let asset = assets.iter().find(|asset| asset.source == source);
         let asset = *asset.ok_or(ChainError::Refused("no such asset".to_owned()))?;
-        let id = PositionId { operator: operator.id, source: StakeSource::EigenLayer(strategy) };
+        let id = PositionId { operator: operator.id, source };
         let blocks = self.positions.get(&id).and_then(|blocks| blocks.last_key_value());
-        let before = *blocks.ok_or(ChainError::Refused("there is no stake".to_owned()))?.1;
+        let Some((_, Position::EigenLayer(before))) = blocks else {
+            return Err(ChainError::Refused("there is no stake".to_owned()));
+        };
+        let before = *before;
         let now = self.head + 1;
         let wad = u128::from(Wad::ONE.get());
         let left = |amount: u128| amount - mul_div(amount, u128::from(asset.equivocation.get()), wad);
         let magnitude = |amount: u64| u64::try_from(left(amount.into())).expect("a part is no more than the whole");
-        let afterwards = Position {
+        let afterwards = Magnitudes {
             shares: left(before.shares),
             max_magnitude: magnitude(before.max_magnitude),
             magnitude: magnitude(before.magnitude),
             ..before
         };
         let transaction = Hash::new(*case.id.as_bytes());
-        self.positions.entry(id).or_default().insert(now, afterwards);
+        self.positions.entry(id).or_default().insert(now, Position::EigenLayer(afterwards));
         self.slashed.insert((case.id, strategy), transaction);
         let (operator, domain, slot) = (operator.id, fault.domain(), fault.slot());
         self.happen(now, Fact::Convicted(ConvictedOnChain { case: case.id, operator, domain, slot }));
@@ -363,6 +372,7 @@ impl FakeChain {
         self.answer("sending a transaction")?;
         match execution.case.orders[execution.order].target {
             SlashTarget::EigenLayer(strategy) => self.history().slash_on_ethereum(execution, strategy),
+            SlashTarget::Symbiotic(_) => Err(ChainError::Refused("no Symbiotic stands on this chain".to_owned())),
             SlashTarget::Vault(id) => self.history().slash_on_bitcoin(execution, id),
         }
     }

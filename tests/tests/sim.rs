@@ -11,6 +11,7 @@ use palisade_types::block::{Block, Item};
 use palisade_types::chain::ChainKind;
 use palisade_types::claim::Claim;
 use palisade_types::ids::BlsSignature;
+use palisade_types::position::Position;
 use palisade_types::slash::OrderStatus;
 use palisade_types::units::{Epoch, Height, Millis, Sats};
 use palisade_types::vault::VaultStatus;
@@ -209,7 +210,8 @@ fn r07_an_operator_whose_endpoint_lies_attests_no_block_it_contradicts_and_the_o
     assert!(world.run_until(120, others), "{}", world.describe());
     world.agree();
     world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
-    assert!(world.everybody(|ledger| ledger.positions().all(|(_, position)| position.shares == SHARES)));
+    let unchanged = |position: &Position| matches!(position, Position::EigenLayer(seen) if seen.shares == SHARES);
+    assert!(world.everybody(|ledger| ledger.positions().all(|(_, position)| unchanged(position))));
     let is_contradicted = |item: &Item| match item {
         Item::Observed(seen) => seen.chain == ChainKind::Ethereum && LYING.contains(&seen.upto.number),
         _ => false,

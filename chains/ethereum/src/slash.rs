@@ -46,6 +46,7 @@ impl Ethereum {
         let order = execution.case.orders.get(execution.order);
         match order.map(|order| order.target) {
             Some(SlashTarget::EigenLayer(_)) => {}
+            Some(SlashTarget::Symbiotic(_)) => return Err(refused("nothing is carried to Symbiotic yet")),
             Some(SlashTarget::Vault(_)) => return Err(refused("a vault is not on Ethereum")),
             None => return Err(refused("the case has no such order")),
         }

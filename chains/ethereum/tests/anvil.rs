@@ -35,7 +35,7 @@ use palisade_types::chain::{Chain, ChainError, ChainPoint, Endpoints, Execution,
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{self, Hash};
 use palisade_types::observation::{Fact, KeysRegistered};
-use palisade_types::position::{Position, PositionId, StakeSource};
+use palisade_types::position::{Magnitudes, Position, PositionId, StakeSource};
 use palisade_types::possession;
 use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget};
 use relay::{Lie, Relay};
@@ -274,7 +274,7 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     let facts = ethereum.observe(&start, &seen, &watch).await.unwrap();
     let [Fact::Keys(_), Fact::Stake(stake)] = &facts[..] else { panic!("{facts:?}") };
     assert_eq!(stake.id, id(&core, &member));
-    let joined = Position {
+    let joined = Magnitudes {
         shares: 1_000 * 1_000 * u128::from(MILLI),
         max_magnitude: 1_000 * MILLI,
         magnitude: 400 * MILLI,
@@ -283,7 +283,7 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
         member: true,
         slashable_until: 0,
     };
-    assert_eq!(stake.position, joined);
+    assert_eq!(stake.position, Position::EigenLayer(joined));
     assert_eq!(ethereum.observe(&start, &seen, &watch).await.unwrap(), facts);
     let end = seen.number + world.genesis.parameters.ethereum_window();
     assert_eq!(U256::from(joined.slashable_at(end)), world.slashable(&member, end).await);
@@ -296,9 +296,9 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     let next = ethereum.tip().await.unwrap();
     let facts = ethereum.observe(&seen, &next, &watch).await.unwrap();
     let delay = world.genesis.parameters.deallocation_delay;
-    let leaving = Position { pending: -i128::from(100 * MILLI), effect_block: changed + delay + 1, ..joined };
+    let leaving = Magnitudes { pending: -i128::from(100 * MILLI), effect_block: changed + delay + 1, ..joined };
     let [Fact::Stake(stake)] = facts[..] else { panic!("{facts:?}") };
-    assert_eq!(stake.position, leaving);
+    assert_eq!(stake.position, Position::EigenLayer(leaving));
     applied(&mut watch, &facts);
     assert_eq!(ethereum.observe(&seen, &next, &watch).await.unwrap(), []);
 
@@ -325,9 +325,10 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     assert_eq!((slashed.case, slashed.transaction), (case.id, sent));
     assert_eq!(slashed.adapter, world.genesis.contracts.eigenlayer_adapter);
     assert_eq!(slashed.before, joined.slashable_at(seen.number));
-    assert_eq!(slashed.afterwards, stake.position.slashable_at(last.number));
-    assert_eq!(stake.position.magnitude, 300 * MILLI); // a quarter of 0.4
-    assert_eq!(stake.position.pending, -i128::from(75 * MILLI));
+    let left = magnitudes(&stake.position);
+    assert_eq!(slashed.afterwards, left.slashable_at(last.number));
+    assert_eq!(left.magnitude, 300 * MILLI); // a quarter of 0.4
+    assert_eq!(left.pending, -i128::from(75 * MILLI));
     applied(&mut watch, &facts);
 
     // Who leaves stays slashable for the deallocation delay.
@@ -336,10 +337,11 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     let gone = ethereum.tip().await.unwrap();
     let facts = ethereum.observe(&last, &gone, &watch).await.unwrap();
     let [Fact::Stake(stake)] = facts[..] else { panic!("{facts:?}") };
-    assert!(!stake.position.member);
-    assert_eq!(stake.position.slashable_until, left + delay);
+    let former = magnitudes(&stake.position);
+    assert!(!former.member);
+    assert_eq!(former.slashable_until, left + delay);
     for block in [left + delay, left + delay + 1] {
-        assert_eq!(U256::from(stake.position.slashable_at(block)) > U256::ZERO, block == left + delay);
+        assert_eq!(U256::from(former.slashable_at(block)) > U256::ZERO, block == left + delay);
     }
 }
 
@@ -407,6 +409,11 @@ async fn r04_a_core_with_another_delay_is_refused() {
     world.redeploy(&mut genesis).await;
     let connected = Ethereum::connect(&Config::one(&world.endpoint), Arc::new(genesis), None).await;
     assert!(matches!(connected, Err(ChainError::WrongChain { .. })), "{connected:?}");
+}
+
+fn magnitudes(position: &Position) -> Magnitudes {
+    let Position::EigenLayer(magnitudes) = position else { panic!("{position:?}") };
+    *magnitudes
 }
 
 fn id(core: &eigenlayer::EigenLayer, member: &Member) -> PositionId {

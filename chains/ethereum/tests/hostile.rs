@@ -63,7 +63,7 @@ fn serve(answer: impl Fn(TcpStream) + Send + Copy + 'static) -> String {
 
 fn genesis() -> Arc<Genesis> {
     let point = ChainPoint { number: 0, hash: Hash::ZERO, log: u32::MAX, time: 0 };
-    let zeros = [0; 14 * 8];
+    let zeros = [0; 15 * 8];
     Arc::new(Genesis {
         random: Hash::ZERO,
         evm_chain_id: 31_337,
@@ -76,13 +76,14 @@ fn genesis() -> Arc<Genesis> {
             committee: Address::ZERO,
             allocation_manager: Address::ZERO,
             delegation_manager: Address::ZERO,
+            symbiotic: None,
         },
         assets: List::new(),
         vaults: List::new(),
         parameters: Parameters {
             min_bond: MicroUsd::new(1),
             bitcoin_price: MicroUsd::new(1),
-            ..Parameters::from_bytes(&zeros).expect("fourteen numbers of eight bytes")
+            ..Parameters::from_bytes(&zeros).expect("fifteen numbers of eight bytes")
         },
         seats: List::new(),
     })

@@ -54,11 +54,11 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         | (RowKey::Anchor(_), Row::Anchor(_))
         | (RowKey::Epoch, Row::Epoch(_))
         | (RowKey::Finality, Row::Finality(_))
-        | (RowKey::Position(_), Row::Position(_))
         | (RowKey::EpochFirst(_), Row::EpochFirst(_))
         | (RowKey::FeeRate, Row::FeeRate(_))
         | (RowKey::Suspension(_), Row::Suspension(_))
         | (RowKey::Claims, Row::Claims(_)) => true,
+        (RowKey::Position(id), Row::Position(position)) => position.is_of(&id.source),
         (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,
         (RowKey::Operator(id), Row::Operator(operator)) => operator.id == *id,
         (RowKey::Vault(id), Row::Vault(vault)) => vault.id == *id,
@@ -133,12 +133,12 @@ fn check_epoch(ledger: &Ledger) -> Result<(), Unsound> {
 fn case_holds(state: State<'_>, case: &Case) -> bool {
     let named = CaseId::derive(&state.ledger.chain(), &case.operator, &case.domain) == case.id;
     let bounded = case.orders.iter().all(|order| match order.target {
-        SlashTarget::EigenLayer(_) => true,
+        SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) => true,
         SlashTarget::Vault(id) => state.vault(&id).is_some_and(|vault| {
             let held = u128::from(vault.registration.amount.get());
             let taken = match order.status {
                 OrderStatus::Final(taken) => taken.amount,
-                OrderStatus::Ordered | OrderStatus::Escaped => 0,
+                OrderStatus::Ordered | OrderStatus::Escaped | OrderStatus::Vetoed => 0,
             };
             vault.registration.operator == case.operator && order.asked.max(taken) <= held
         }),

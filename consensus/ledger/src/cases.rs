@@ -7,8 +7,8 @@ use crate::state::State;
 use crate::{exposure, operators, slashing};
 use palisade_types::chain::ChainKind;
 use palisade_types::evidence::{CovenantBreach, ExposedProvider, VotePair};
-use palisade_types::observation::{ConvictedOnChain, SlashedOnChain};
-use palisade_types::position::{PositionId, StakeSource};
+use palisade_types::observation::{ConvictedOnChain, SlashedOnChain, VetoedOnChain};
+use palisade_types::position::PositionId;
 use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget, Taken};
 use palisade_types::{
     Case, CaseId, Domain, DomainKind, Epoch, Evidence, Height, Operator, OperatorId, ProvenFault, Row, RowKey, Unproven,
@@ -176,18 +176,30 @@ pub(crate) fn slashed(draft: &mut Draft<'_>, slashed: &SlashedOnChain) {
         return;
     };
     let (operator, domain) = (case.operator, case.domain);
-    let ours = draft.parent.genesis_of().contracts.eigenlayer_adapter == slashed.adapter;
-    if operator != slashed.operator || !ours {
+    let source = draft.parent.genesis_of().contracts.source_of(&slashed.adapter, slashed.asset);
+    let Some(source) = source.filter(|_| operator == slashed.operator) else {
         return;
-    }
+    };
     let status = match slashed.before.checked_sub(slashed.afterwards) {
         None | Some(0) => OrderStatus::Escaped,
         Some(amount) => OrderStatus::Final(Taken { amount, transaction: slashed.transaction }),
     };
-    settle(draft, &operator, &domain, SlashTarget::EigenLayer(slashed.asset), status);
+    settle(draft, &operator, &domain, source.target(), status);
 }
 
-/// Notes how one order ended. What is final stays; what seemed to escape may yet be shown as taken.
+/// The one who may say no to a slash said it (R26): nothing will be taken there for this case.
+pub(crate) fn vetoed(draft: &mut Draft<'_>, vetoed: &VetoedOnChain) {
+    let Some(case) = draft.state().case(&vetoed.case) else {
+        return;
+    };
+    let (operator, domain) = (case.operator, case.domain);
+    let source = draft.parent.genesis_of().contracts.source_of(&vetoed.adapter, vetoed.asset);
+    if let Some(source) = source.filter(|_| operator == vetoed.operator) {
+        settle(draft, &operator, &domain, source.target(), OrderStatus::Vetoed);
+    }
+}
+
+/// Notes how one order ended. What is final or vetoed stays; what seemed to escape may yet be shown as taken.
 pub(crate) fn settle(
     draft: &mut Draft<'_>,
     operator: &OperatorId,
@@ -199,7 +211,8 @@ pub(crate) fn settle(
     let Some(mut case) = draft.state().case(&id).cloned() else {
         return;
     };
-    let is_open = |order: &&mut SlashOrder| order.target == target && !matches!(order.status, OrderStatus::Final(_));
+    let is_over = |status| matches!(status, OrderStatus::Final(_) | OrderStatus::Vetoed);
+    let is_open = |order: &&mut SlashOrder| order.target == target && !is_over(order.status);
     if let Some(order) = case.orders.as_mut_slice().iter_mut().find(is_open) {
         order.status = status;
         draft.put(RowKey::Case(id), Row::Case(Box::new(case)));
@@ -221,15 +234,15 @@ pub(crate) fn reopen(draft: &mut Draft<'_>, operator: &OperatorId, domain: &Doma
 /// After Ethereum's anchor moved: orders against positions of which nothing can be taken any more have escaped.
 pub(crate) fn let_go(draft: &mut Draft<'_>) {
     let state = draft.state();
-    let now = state.anchor(ChainKind::Ethereum).number;
+    let now = slashing::now(state);
     let mut gone = Vec::new();
     for case in state.cases() {
         for order in &case.orders {
-            let SlashTarget::EigenLayer(strategy) = order.target else {
+            let Some(source) = order.target.source() else {
                 continue;
             };
-            let id = PositionId { operator: case.operator, source: StakeSource::EigenLayer(strategy) };
-            let left = state.position(&id).is_some_and(|position| slashing::is_takeable(position, now));
+            let id = PositionId { operator: case.operator, source };
+            let left = state.position(&id).is_some_and(|position| position.is_takeable(&now));
             if order.status == OrderStatus::Ordered && !left {
                 gone.push((case.operator, case.domain, order.target));
             }

@@ -34,10 +34,13 @@ pub(crate) fn first(genesis: &Genesis) -> Committee {
 /// bond that can still be taken at the end, at most 256 by weight, then by account.
 pub(crate) fn draw(state: State<'_>, height: Height) -> Committee {
     let genesis = state.ledger.genesis_of();
+    let parameters = &genesis.parameters;
+    let end = parameters.after(state.anchor(ChainKind::Ethereum), parameters.ethereum_window());
+    let ether = weights::Ether::at(state, end);
     let mut members: Vec<Member> = state
         .operators()
         .filter(|operator| operators::is_eligible(operator))
-        .filter_map(|operator| seat(state, operator, height))
+        .filter_map(|operator| seat(state, operator, height, ether.of(&operator.id)))
         .collect();
     let value = |member: &Member| bond(genesis, member.ether, member.bitcoin);
     if members.len() > MAX_MEMBERS {
@@ -61,12 +64,10 @@ pub(crate) fn draw(state: State<'_>, height: Height) -> Committee {
 
 /// An operator's seat, still without power in the engine; `None` when he has no key row at the snapshot (R12) or
 /// too little that could be taken.
-fn seat(state: State<'_>, operator: &Operator, height: Height) -> Option<Member> {
+fn seat(state: State<'_>, operator: &Operator, height: Height, ether: u64) -> Option<Member> {
     let parameters = &state.ledger.genesis_of().parameters;
     let snapshot = state.anchor(ChainKind::Ethereum).number;
     let keys = operator.keys_at(snapshot)?;
-    let end = snapshot.saturating_add(parameters.ethereum_window());
-    let ether = weights::ether(state, &operator.id, end);
     let (bitcoin, randomness) = bitcoin(state, operator, keys, height);
     if bond(state.ledger.genesis_of(), ether, bitcoin) < parameters.min_bond.get().max(1) {
         return None;

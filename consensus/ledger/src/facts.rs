@@ -7,7 +7,6 @@ use crate::invalid::Invalid;
 use crate::{cases, operators, suspension, vaults};
 use palisade_types::chain::ChainKind;
 use palisade_types::observation::{Fact, Observation, StakeSeen};
-use palisade_types::position::StakeSource;
 use palisade_types::{Row, RowKey};
 
 /// Moves a chain's anchor and takes in all that became true on the way.
@@ -46,6 +45,7 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
         Fact::Stake(seen) => stake(draft, seen),
         Fact::Convicted(convicted) => cases::follow(draft, convicted),
         Fact::Slashed(slashed) => cases::slashed(draft, slashed),
+        Fact::Vetoed(vetoed) => cases::vetoed(draft, vetoed),
         Fact::VaultConfirmed(confirmed) => vaults::confirm(draft, confirmed),
         Fact::VaultSpent(spent) => vaults::spend(draft, spent),
         Fact::FeeRate(rate) => draft.put(RowKey::FeeRate, Row::FeeRate(*rate)),
@@ -59,7 +59,9 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
 pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
     match fact {
         Fact::Rewound(_) => None,
-        Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) => Some(ChainKind::Ethereum),
+        Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) | Fact::Vetoed(_) => {
+            Some(ChainKind::Ethereum)
+        }
         Fact::VaultConfirmed(_) | Fact::VaultSpent(_) | Fact::FeeRate(_) | Fact::CovenantBreach(_) => {
             Some(ChainKind::Bitcoin)
         }
@@ -68,10 +70,9 @@ pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
 
 /// A position as the protocol's views show it. Only listed collateral of known operators gets a row (R8).
 fn stake(draft: &mut Draft<'_>, seen: &StakeSeen) {
-    let StakeSource::EigenLayer(strategy) = seen.id.source;
     let assets = &draft.parent.genesis_of().assets;
-    let listed = assets.iter().any(|asset| asset.strategy == strategy);
-    if listed && draft.state().operator(&seen.id.operator).is_some() {
+    let listed = assets.iter().any(|asset| asset.source == seen.id.source);
+    if listed && seen.position.is_of(&seen.id.source) && draft.state().operator(&seen.id.operator).is_some() {
         draft.put(RowKey::Position(seen.id), Row::Position(seen.position));
     }
 }

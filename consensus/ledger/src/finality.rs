@@ -99,16 +99,15 @@ fn certified(draft: &Draft<'_>, first: Height, slot: u64, digest: &Digest) -> Re
 fn check_late(draft: &Draft<'_>, committee: &Committee, certificate: &QuorumCertificate) -> Result<(), Worthless> {
     let state = draft.parent.state();
     let parameters = &draft.parent.genesis_of().parameters;
-    let now = state.anchor(ChainKind::Ethereum).number;
-    let end = now.saturating_add(parameters.execution_blocks);
+    let end = parameters.after(state.anchor(ChainKind::Ethereum), parameters.execution_blocks);
+    let ether = weights::Ether::at(state, end);
     let seats = committee.members.iter().enumerate();
     let seats = seats.filter(|(_, member)| !state.is_convicted(&member.operator));
     let (mut signed, mut total) = (0, 0);
     for (index, member) in seats {
         total += u128::from(member.ether);
         if certificate.names(index) {
-            let left = weights::ether(state, &member.operator, end);
-            signed += u128::from(member.ether.min(left));
+            signed += u128::from(member.ether.min(ether.of(&member.operator)));
         }
     }
     quorum(signed, total)

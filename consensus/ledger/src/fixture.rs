@@ -13,7 +13,7 @@ use palisade_types::evidence::{AncestorFault, BlsPair, EotsPair, ExposedKey, Exp
 use palisade_types::genesis::{Asset, Contracts, Parameters, Seat, VaultTerms};
 use palisade_types::observation::{ConvictedOnChain, KeysRegistered, SlashedOnChain, StakeSeen, VaultConfirmed};
 use palisade_types::operator::KeyRow;
-use palisade_types::position::{Position, PositionId, StakeSource};
+use palisade_types::position::{Magnitudes, Position, PositionId, StakeSource};
 use palisade_types::possession;
 use palisade_types::proof::RowProof;
 use palisade_types::randomness::{Commitment, Opening, RandomnessCommitment};
@@ -131,12 +131,13 @@ fn contracts() -> Contracts {
         committee: Address::new([0xa3; 20]),
         allocation_manager: Address::new([0xa4; 20]),
         delegation_manager: Address::new([0xa5; 20]),
+        symbiotic: None,
     }
 }
 
 fn asset() -> Asset {
     Asset {
-        strategy: Address::new([0xb1; 20]),
+        source: StakeSource::EigenLayer(Address::new([0xb1; 20])),
         price: MicroUsd::new(2_000_000_000),
         equivocation: Wad::new(500_000_000_000_000_000),
     }
@@ -159,6 +160,7 @@ fn parameters() -> Parameters {
         min_total: MicroUsd::new(1_000_000),
         min_bond: MicroUsd::new(1_000_000),
         bitcoin_price: MicroUsd::new(60_000_000_000),
+        window_seconds: 0,
     }
 }
 
@@ -245,7 +247,7 @@ impl Network {
     #[must_use]
     pub fn stake_fact(&self, index: usize, shares: u128) -> Fact {
         let whole = Wad::ONE.get();
-        let position = Position {
+        let position = Magnitudes {
             shares,
             max_magnitude: whole,
             magnitude: whole,
@@ -259,17 +261,14 @@ impl Network {
 
     /// EigenLayer's views show this position of operator `index`.
     #[must_use]
-    pub fn position_fact(&self, index: usize, position: Position) -> Fact {
-        Fact::Stake(StakeSeen { id: self.position_id(index), position })
+    pub fn position_fact(&self, index: usize, position: Magnitudes) -> Fact {
+        Fact::Stake(StakeSeen { id: self.position_id(index), position: Position::EigenLayer(position) })
     }
 
     /// Operator `index`'s position in the one asset.
     #[must_use]
     pub fn position_id(&self, index: usize) -> PositionId {
-        PositionId {
-            operator: self.operators[index].id,
-            source: StakeSource::EigenLayer(self.genesis.assets[0].strategy),
-        }
+        PositionId { operator: self.operators[index].id, source: self.genesis.assets[0].source }
     }
 
     /// Everybody registers and stakes [`SHARES`], just after the start anchor. In a BTC-only network there is nothing to
@@ -313,7 +312,7 @@ impl Network {
             case: CaseId::derive(&self.chain, &operator, &self.ledger_domain),
             operator,
             adapter: self.genesis.contracts.eigenlayer_adapter,
-            asset: self.genesis.assets[0].strategy,
+            asset: *self.genesis.assets[0].source.asset(),
             before,
             afterwards,
             transaction: Hash::new([0x51; 32]),

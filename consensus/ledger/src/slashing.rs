@@ -5,7 +5,7 @@ use crate::state::State;
 use crate::vaults;
 use palisade_crypto::eots;
 use palisade_types::chain::ChainKind;
-use palisade_types::position::{Position, PositionId, StakeSource, mul_div};
+use palisade_types::position::{Moment, PositionId, mul_div};
 use palisade_types::slash::{MAX_ORDERS, OrderStatus, SlashOrder, SlashTarget};
 use palisade_types::{Domain, List, OperatorId, SchnorrKey, Vault, Wad};
 
@@ -29,26 +29,25 @@ pub(crate) fn orders(
 /// operator's favour. Shares that wait in EigenLayer's queue are taken too, though the views do not count them,
 /// so an order may ask for nothing and yet take.
 fn on_ethereum(state: State<'_>, operator: &OperatorId) -> Vec<SlashOrder> {
-    let now = state.anchor(ChainKind::Ethereum).number;
+    let now = now(state);
     let assets = &state.ledger.genesis_of().assets;
     let orders = assets.iter().filter_map(|asset| {
-        let id = PositionId { operator: *operator, source: StakeSource::EigenLayer(asset.strategy) };
-        let position = state.position(&id).filter(|seen| is_takeable(seen, now))?;
+        let id = PositionId { operator: *operator, source: asset.source };
+        let position = state.position(&id).filter(|seen| seen.is_takeable(&now))?;
         let part = u128::from(asset.equivocation.get());
         Some(SlashOrder {
-            target: SlashTarget::EigenLayer(asset.strategy),
-            asked: mul_div(position.slashable_at(now), part, Wad::ONE.get().into()),
+            target: asset.source.target(),
+            asked: mul_div(position.slashable_at(&now), part, Wad::ONE.get().into()),
             status: OrderStatus::Ordered,
         })
     });
     orders.collect()
 }
 
-/// Whether the adapter would find a magnitude of this position at Ethereum block `now`.
-pub(crate) fn is_takeable(position: &Position, now: u64) -> bool {
-    let due = position.pending < 0 && position.effect_block <= now;
-    let left = i128::from(position.magnitude) + if due { position.pending } else { 0 };
-    left > 0 && (position.member || now <= position.slashable_until)
+/// The moment of Ethereum's anchor.
+pub(crate) fn now(state: State<'_>) -> Moment {
+    let anchor = state.anchor(ChainKind::Ethereum);
+    Moment { block: anchor.number, time: anchor.time }
 }
 
 /// One order per vault that is not over and that the exposed key, if it is known, unlocks. No more than a case can hold were

@@ -175,10 +175,12 @@ fn check_terms(state: State<'_>, registration: &VaultRegistration) -> Result<(),
 fn is_bonded(state: State<'_>, terms: &VaultTerms) -> bool {
     let genesis = state.ledger.genesis_of();
     let least = genesis.parameters.min_bond.get().max(1);
-    let at = state.anchor(ChainKind::Ethereum).number.saturating_add(genesis.parameters.ethereum_window());
+    let parameters = &genesis.parameters;
+    let at = parameters.after(state.anchor(ChainKind::Ethereum), parameters.ethereum_window());
+    let ether = weights::Ether::at(state, at);
     let bonded = |member: &&OperatorId| {
         let is_honest = state.operator(member).is_some_and(|operator| operator.convicted.is_none());
-        is_honest && weights::ether(state, member, at) >= least
+        is_honest && ether.of(member) >= least
     };
     let asked = !terms.devnet && !genesis.is_bitcoin_only();
     !asked || terms.members.iter().filter(bonded).count() >= usize::from(terms.quorum)

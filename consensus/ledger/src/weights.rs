@@ -5,23 +5,60 @@ use crate::{exposure, suspension};
 use palisade_types::certificate::{Committee, MAX_ENGINE_POWER};
 use palisade_types::chain::ChainKind;
 use palisade_types::operator::KeyRow;
-use palisade_types::position::{PositionId, StakeSource, mul_div};
+use palisade_types::position::{Moment, PositionId, StakeSource, mul_div, share_of};
 use palisade_types::vault::{Phase, VaultStatus};
 use palisade_types::{MicroUsd, OperatorId, SchnorrKey, Vault, Wad};
 use std::collections::BTreeMap;
 
-/// Micro-dollars that an equivocation takes from `operator` on Ethereum at block `at` or any block before it,
-/// whatever he does: Σ over assets of floor(floor(slashable x fraction) x price / 1e18). Each step rounds down, so
-/// that nobody weighs more than he can lose; a sum past 2^64 counts as 2^64 - 1.
-pub(crate) fn ether(state: State<'_>, operator: &OperatorId, at: u64) -> u64 {
-    let wad = u128::from(Wad::ONE.get());
-    let assets = &state.ledger.genesis_of().assets;
-    assets.iter().fold(0, |sum: u64, asset| {
-        let id = PositionId { operator: *operator, source: StakeSource::EigenLayer(asset.strategy) };
-        let slashable = state.position(&id).map_or(0, |position| position.slashable_at(at));
-        let lost = mul_div(slashable, u128::from(asset.equivocation.get()), wad);
-        sum.saturating_add(worth(lost, asset.price, wad))
-    })
+/// What equivocations take on Ethereum at one moment or any moment before it, whatever the operators do.
+pub(crate) struct Ether<'a> {
+    state: State<'a>,
+    at: Moment,
+    /// Where the stake of several operators lies together: what all of them could lose one by one, and what is there (R8).
+    pools: BTreeMap<StakeSource, Pool>,
+}
+
+/// One vault that several operators' stake lies in.
+#[derive(Clone, Copy)]
+struct Pool {
+    asked: u128,
+    held: u128,
+}
+
+impl<'a> Ether<'a> {
+    pub(crate) fn at(state: State<'a>, at: Moment) -> Self {
+        let mut pools: BTreeMap<StakeSource, Pool> = BTreeMap::new();
+        for (id, position) in state.positions() {
+            if let Some(held) = position.pool() {
+                let pool = pools.entry(id.source).or_insert(Pool { asked: 0, held });
+                pool.asked = pool.asked.saturating_add(position.slashable_at(&at));
+                // Rows that were seen at different anchors may say different things: the least holds.
+                pool.held = pool.held.min(held);
+            }
+        }
+        Self { state, at, pools }
+    }
+
+    /// Micro-dollars that an equivocation takes from `operator`: Σ over assets of floor(floor(slashable x fraction) x price /
+    /// 1e18). What the asset's vault cannot lose to all of its operators is cut from each in proportion. Each step rounds down,
+    /// so that nobody weighs more than he can lose; a sum past 2^64 counts as 2^64 - 1.
+    pub(crate) fn of(&self, operator: &OperatorId) -> u64 {
+        let wad = u128::from(Wad::ONE.get());
+        let assets = &self.state.ledger.genesis_of().assets;
+        assets.iter().fold(0, |sum: u64, asset| {
+            let id = PositionId { operator: *operator, source: asset.source };
+            let lost = mul_div(self.slashable(&id), u128::from(asset.equivocation.get()), wad);
+            sum.saturating_add(worth(lost, asset.price, wad))
+        })
+    }
+
+    fn slashable(&self, id: &PositionId) -> u128 {
+        let slashable = self.state.position(id).map_or(0, |position| position.slashable_at(&self.at));
+        match self.pools.get(&id.source) {
+            Some(pool) => share_of(slashable, pool.held, pool.asked),
+            None => slashable,
+        }
+    }
 }
 
 /// Satoshis that an equivocation takes from `vault` (R8, R11) under the terms it was registered with, rounded down.

@@ -11,7 +11,7 @@ use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
 use palisade_types::evidence::CovenantBreach;
 use palisade_types::genesis::{Genesis, Unsafe};
 use palisade_types::observation::VaultSpent;
-use palisade_types::slash::{OrderStatus, SlashTarget};
+use palisade_types::slash::OrderStatus;
 use palisade_types::vault::{Spend, VaultStatus};
 use palisade_types::{
     Canonical as _, Case, CaseId, Domain, DomainKind, Evidence, Fact, Hash, Item, List, OperatorId, SchnorrKey,
@@ -71,9 +71,9 @@ fn r27_a_members_signature_on_an_unregistered_spend_convicts_his_operator() {
     assert_eq!((case.operator, case.domain, case.slot), (guilty, domain(&run), 206));
     assert_eq!(case.id, CaseId::derive(&run.network.chain, &guilty, &case.domain));
     assert_eq!(case.evidence, Some(Evidence::Covenant(found)));
-    let strategy = run.network.genesis.assets[0].strategy;
+    let source = run.network.genesis.assets[0].source;
     let [order] = case.orders[..] else { panic!("his ETH-side stake and nothing else: {:?}", case.orders) };
-    assert_eq!((order.target, order.asked), (SlashTarget::EigenLayer(strategy), SHARES / 2));
+    assert_eq!((order.target, order.asked), (source.target(), SHARES / 2));
     assert_eq!(order.status, OrderStatus::Ordered);
     // His weight is out of everything at once (R9), and the vault's coins are gone.
     assert_eq!(run.ledger.operator(&guilty).unwrap().convicted, Some(run.ledger.head().height));

@@ -8,7 +8,7 @@ use palisade_ledger::fixture::{BOND, Network, OperatorKeys, Run, SHARES, network
 use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
 use palisade_types::observation::Fact;
 use palisade_types::observation::{VaultConfirmed, VaultSpent};
-use palisade_types::position::Position;
+use palisade_types::position::Magnitudes;
 use palisade_types::vault::{Spend, VaultStatus};
 use palisade_types::{Epoch, Hash, Height, Item, MicroUsd, Wad};
 
@@ -188,7 +188,7 @@ fn r04_an_epoch_ends_by_heights_or_by_either_chains_blocks() {
 #[test]
 fn r04_only_stake_that_can_still_be_taken_at_the_end_counts() {
     let whole = Wad::ONE.get();
-    let position = Position {
+    let position = Magnitudes {
         shares: SHARES,
         max_magnitude: whole,
         magnitude: whole,
@@ -197,7 +197,7 @@ fn r04_only_stake_that_can_still_be_taken_at_the_end_counts() {
         member: true,
         slashable_until: 0,
     };
-    let check = |position: Position, weight: Option<u64>| {
+    let check = |position: Magnitudes, weight: Option<u64>| {
         let mut run = Run::new(network(2, 8));
         let mut facts = run.network.joining_facts();
         facts.push(run.network.position_fact(0, position));
@@ -210,12 +210,12 @@ fn r04_only_stake_that_can_still_be_taken_at_the_end_counts() {
     let end = 105 + 180; // the snapshot + W
     check(position, Some(BOND));
     let half = i128::from(whole / 2);
-    let leaving = |effect_block| Position { pending: -half, effect_block, ..position };
+    let leaving = |effect_block| Magnitudes { pending: -half, effect_block, ..position };
     check(leaving(end + 1), Some(BOND));
     check(leaving(end), Some(BOND / 2));
-    let growing = Position { magnitude: whole / 2, pending: half, effect_block: 0, ..position };
+    let growing = Magnitudes { magnitude: whole / 2, pending: half, effect_block: 0, ..position };
     check(growing, Some(BOND / 2));
-    let left = |slashable_until| Position { member: false, slashable_until, ..position };
+    let left = |slashable_until| Magnitudes { member: false, slashable_until, ..position };
     check(left(end), Some(BOND));
     check(left(end - 1), None);
 }

@@ -8,7 +8,7 @@ use palisade_ledger::{Invalid, Ledger};
 use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
 use palisade_types::genesis::Asset;
 use palisade_types::observation::VaultSpent;
-use palisade_types::position::{Position, StakeSource};
+use palisade_types::position::{Magnitudes, StakeSource};
 use palisade_types::slash::{CaseStatus, OrderStatus, SlashTarget, Taken};
 use palisade_types::vault::{Spend, VaultLoss, VaultStatus};
 use palisade_types::{
@@ -99,9 +99,9 @@ fn r11_a_pair_takes_the_fixed_part_of_the_ether_stake_and_nothing_else() {
     assert_eq!((case.operator, case.opened), (guilty, run.ledger.head().height));
     assert_eq!(case.status(), CaseStatus::Convicted);
     let order = case.orders[0];
-    let strategy = run.network.genesis.assets[0].strategy;
+    let source = run.network.genesis.assets[0].source;
     assert_eq!(case.orders.len(), 1);
-    assert_eq!(order.target, SlashTarget::EigenLayer(strategy));
+    assert_eq!(order.target, source.target());
     assert_eq!((order.asked, order.status), (SHARES / 2, OrderStatus::Ordered));
     assert_eq!(run.ledger.vault(&vaults[1]).unwrap().status, VaultStatus::Active);
     let convicted = run.ledger.operator(&guilty).unwrap().convicted;
@@ -338,13 +338,13 @@ fn stake_that_can_no_longer_be_taken_has_escaped_until_a_chain_shows_otherwise()
     let pair = run.network.pair(1, 13);
     run.produce(vec![Item::Evidence(pair)]);
     let whole = Wad::ONE.get();
-    let left = Position {
+    let left = Magnitudes {
         shares: SHARES,
         max_magnitude: whole,
         magnitude: whole,
         member: false,
         slashable_until: 120,
-        ..Position::default()
+        ..Magnitudes::NOTHING
     };
     let status = |run: &Run| only_case(run).orders[0].status;
     let fact = run.network.position_fact(1, left);
@@ -371,7 +371,7 @@ fn shares_that_wait_in_the_queue_are_ordered_though_the_views_do_not_count_them(
 #[test]
 fn r11_every_asset_loses_its_own_part_and_no_loss_is_no_slash() {
     let second = Asset {
-        strategy: Address::new([0xb2; 20]),
+        source: StakeSource::EigenLayer(Address::new([0xb2; 20])),
         price: MicroUsd::new(1_000_000),
         equivocation: Wad::new(100_000_000_000_000_000),
     };
@@ -381,7 +381,7 @@ fn r11_every_asset_loses_its_own_part_and_no_loss_is_no_slash() {
     let mut run = Run::new(network);
     let mut facts = run.network.joining_facts();
     let Fact::Stake(mut seen) = run.network.stake_fact(0, 1_009) else { unreachable!() };
-    seen.id.source = StakeSource::EigenLayer(second.strategy);
+    seen.id.source = second.source;
     facts.push(Fact::Stake(seen));
     // Collateral that genesis does not list gets no row (R8).
     seen.id.source = StakeSource::EigenLayer(Address::new([0xb3; 20]));
@@ -393,7 +393,7 @@ fn r11_every_asset_loses_its_own_part_and_no_loss_is_no_slash() {
     let asked: Vec<_> = only_case(&run).orders.iter().map(|order| order.asked).collect();
     assert_eq!(asked, [SHARES / 2, 100]);
     let Fact::Slashed(mut none) = run.network.slashed_fact(0, 5, 5) else { unreachable!() };
-    none.asset = second.strategy;
+    none.asset = *second.source.asset();
     run.observe(Ethereum, 106, vec![Fact::Slashed(none)]);
     assert_eq!(only_case(&run).orders[1].status, OrderStatus::Escaped);
     assert_eq!(only_case(&run).orders[0].status, OrderStatus::Ordered);

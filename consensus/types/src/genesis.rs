@@ -5,6 +5,7 @@ use crate::chain::ChainPoint;
 use crate::evidence::Domains;
 use crate::ids::{Address, ChainId, Domain, DomainKind, Ed25519Key, Hash, OperatorId, SchnorrKey};
 use crate::operator::MAX_PEER_ID;
+use crate::position::{Moment, StakeSource};
 use crate::units::{BasisPoints, MicroUsd, Sats, Wad};
 use crate::vault::MAX_COVENANT;
 use palisade_crypto::hash::Tag;
@@ -16,6 +17,9 @@ const BITCOIN_MAINNET: [u8; 32] = [
     0x6f, 0xe2, 0x8c, 0x0a, 0xb6, 0xf1, 0xb3, 0x72, 0xc1, 0xa6, 0xa2, 0x46, 0xae, 0x63, 0xf7, 0x4f, 0x93, 0x1e, 0x83,
     0x65, 0xe1, 0x5a, 0x08, 0x9c, 0x68, 0xd6, 0x19, 0x00, 0x00, 0x00, 0x00, 0x00,
 ];
+
+/// Seconds of a slot on Ethereum's mainnet.
+const SLOT_SECONDS: u64 = 12;
 
 /// The most versions of vaults' terms.
 pub const MAX_TERMS: usize = 16;
@@ -70,20 +74,56 @@ pub struct Contracts {
     pub allocation_manager: Address,
     /// EigenLayer's DelegationManager.
     pub delegation_manager: Address,
+    /// Symbiotic's, and our adapter to it; there exactly if stake there is listed.
+    pub symbiotic: Option<SymbioticContracts>,
 }
-canonical!(Contracts { palisade, eigenlayer_adapter, committee, allocation_manager, delegation_manager });
+canonical!(Contracts { palisade, eigenlayer_adapter, committee, allocation_manager, delegation_manager, symbiotic });
+
+/// Symbiotic's core version 1 as far as we ask it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SymbioticContracts {
+    /// Our network and its own middleware in one; stake counts in its subnetwork 0.
+    pub adapter: Address,
+    /// VaultFactory: says which vaults are Symbiotic's own code.
+    pub vault_factory: Address,
+    /// NetworkMiddlewareService: says who may slash for the network.
+    pub middleware_service: Address,
+}
+canonical!(SymbioticContracts { adapter, vault_factory, middleware_service });
+
+impl Contracts {
+    /// What `adapter` takes stake from when it says `asset`; `None` when it is none of ours.
+    #[must_use]
+    pub fn source_of(&self, adapter: &Address, asset: Address) -> Option<StakeSource> {
+        if *adapter == self.eigenlayer_adapter {
+            return Some(StakeSource::EigenLayer(asset));
+        }
+        let symbiotic = self.symbiotic.filter(|symbiotic| symbiotic.adapter == *adapter);
+        symbiotic.map(|_| StakeSource::Symbiotic(asset))
+    }
+
+    /// Our adapter to where this stake lies; `None` when this network has none there.
+    #[must_use]
+    pub fn adapter_of(&self, source: &StakeSource) -> Option<Address> {
+        match source {
+            StakeSource::EigenLayer(_) => Some(self.eigenlayer_adapter),
+            StakeSource::Symbiotic(_) => self.symbiotic.map(|symbiotic| symbiotic.adapter),
+        }
+    }
+}
 
 /// One kind of ETH-side stake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asset {
-    /// EigenLayer's strategy.
-    pub strategy: Address,
-    /// What 1e18 shares are worth.
+    /// Where it lies.
+    pub source: StakeSource,
+    /// What 1e18 shares are worth; of Symbiotic, 1e18 of the collateral's smallest units.
     pub price: MicroUsd,
-    /// The fixed part of the allocation that an equivocation takes (R11); the adapter has the same number.
+    /// The fixed part of what can be taken that an equivocation takes (R11); the adapter has the same number. Of Symbiotic
+    /// the whole (R26).
     pub equivocation: Wad,
 }
-canonical!(Asset { strategy, price, equivocation });
+canonical!(Asset { source, price, equivocation });
 
 /// What every vault registered under this version must agree to, for life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +216,8 @@ pub struct Parameters {
     pub min_bond: MicroUsd,
     /// What one bitcoin is worth.
     pub bitcoin_price: MicroUsd,
+    /// The Ethereum window W of R4 in seconds, for stake whose protocol counts them; zero where none is listed.
+    pub window_seconds: u64,
 }
 canonical!(Parameters {
     epoch_heights,
@@ -192,6 +234,7 @@ canonical!(Parameters {
     min_total,
     min_bond,
     bitcoin_price,
+    window_seconds,
 });
 
 /// Why a genesis cannot be safe.
@@ -223,6 +266,20 @@ impl Parameters {
     #[must_use]
     pub const fn ethereum_window(&self) -> u64 {
         self.max_age_blocks + self.trust_blocks + self.execution_blocks + self.observation_lag_blocks
+    }
+
+    /// How long `blocks` of the Ethereum window last at most, seconds: their part of W, rounded up.
+    #[must_use]
+    pub fn seconds_of(&self, blocks: u64) -> u64 {
+        let seconds = u128::from(self.window_seconds) * u128::from(blocks);
+        let seconds = seconds.div_ceil(u128::from(self.ethereum_window().max(1)));
+        u64::try_from(seconds).unwrap_or(u64::MAX)
+    }
+
+    /// The moment `blocks` Ethereum blocks after `point`, at the latest.
+    #[must_use]
+    pub fn after(&self, point: &ChainPoint, blocks: u64) -> Moment {
+        Moment { block: point.number.saturating_add(blocks), time: point.time.saturating_add(self.seconds_of(blocks)) }
     }
 
     /// The same for Bitcoin: k + maximum age + trust period + execution + k.
@@ -277,8 +334,9 @@ impl Genesis {
     /// [`Unsafe`] names the first number that does not hold.
     pub fn check(&self) -> Result<(), Unsafe> {
         let p = &self.parameters;
-        // Where nothing is staked on Ethereum, nothing leaves from there.
-        if !self.assets.is_empty() && p.ethereum_window() > p.deallocation_delay {
+        // Where nothing is staked, nothing leaves from there.
+        let is_eigenlayer = |asset: &Asset| matches!(asset.source, StakeSource::EigenLayer(_));
+        if self.assets.iter().any(is_eigenlayer) && p.ethereum_window() > p.deallocation_delay {
             return Err(Unsafe::EthereumWindow { window: p.ethereum_window(), delay: p.deallocation_delay });
         }
         if p.checkpoint_interval == 0 || p.epoch_heights == 0 {
@@ -291,10 +349,11 @@ impl Genesis {
             return Err(Unsafe::Senseless("a list of seats that is empty or not ascending"));
         }
         if self.assets.iter().any(|asset| asset.equivocation > Wad::ONE)
-            || self.assets.windows(2).any(|pair| pair[0].strategy >= pair[1].strategy)
+            || self.assets.windows(2).any(|pair| pair[0].source >= pair[1].source)
         {
             return Err(Unsafe::Senseless("a list of assets that is not ascending or takes more than the whole"));
         }
+        self.check_seconds()?;
         if self.assets.is_empty() && self.vaults.is_empty() {
             return Err(Unsafe::Senseless("a network without any kind of stake"));
         }
@@ -309,6 +368,28 @@ impl Genesis {
             return Err(Unsafe::Senseless("a devnet's covenant on a chain with value"));
         }
         self.vaults.iter().try_for_each(|terms| terms.check(p))
+    }
+
+    /// What is asked of stake whose protocol counts in seconds.
+    fn check_seconds(&self) -> Result<(), Unsafe> {
+        let p = &self.parameters;
+        let is_symbiotic = |asset: &&Asset| matches!(asset.source, StakeSource::Symbiotic(_));
+        let mut symbiotic = self.assets.iter().filter(is_symbiotic).peekable();
+        if symbiotic.peek().is_some() != self.contracts.symbiotic.is_some() {
+            return Err(Unsafe::Senseless("Symbiotic's contracts without an asset there, or an asset without them"));
+        }
+        if symbiotic.any(|asset| asset.equivocation != Wad::ONE) {
+            return Err(Unsafe::Senseless(
+                "an equivocation that takes a part of a Symbiotic share, not the whole (R26)",
+            ));
+        }
+        // A block of mainnet comes every 12 seconds or later; anywhere else a second later than the one before at least.
+        let slot = if self.evm_chain_id == EVM_MAINNET { SLOT_SECONDS } else { 1 };
+        let counts_seconds = self.assets.iter().any(|asset| !matches!(asset.source, StakeSource::EigenLayer(_)));
+        if counts_seconds && p.window_seconds < p.ethereum_window().saturating_mul(slot) {
+            return Err(Unsafe::Senseless("a window W that is shorter in seconds than its blocks can be"));
+        }
+        Ok(())
     }
 
     /// The terms of vaults in force at a Bitcoin height, with their version; `None` where bitcoin does not count.

@@ -48,11 +48,13 @@ pub enum Fact {
     /// Only where a suspended chain goes on, first: the newest agreed anchor that the chain still holds. What the ledger took in
     /// after it is forgotten, and the facts that follow tell it anew.
     Rewound(ChainPoint),
+    /// A restaking protocol let a slash be vetoed (R26).
+    Vetoed(VetoedOnChain),
 }
 canonical_enum!(Fact {
     0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(confirmed),
     5 => VaultSpent(spent), 6 => FeeRate(rate), 7 => CovenantBreach(breach),
-    8 => Rewound(point),
+    8 => Rewound(point), 9 => Vetoed(vetoed),
 });
 
 /// New keys of an operator.
@@ -102,16 +104,32 @@ pub struct SlashedOnChain {
     pub operator: OperatorId,
     /// By which adapter contract.
     pub adapter: Address,
-    /// From which asset: EigenLayer's strategy.
+    /// From which asset: EigenLayer's strategy, Symbiotic's vault.
     pub asset: Address,
-    /// Slashable stake before, in the asset's shares.
+    /// Slashable stake before, in the asset's smallest units.
     pub before: u128,
-    /// Slashable stake afterwards.
+    /// The same less what was really taken.
     pub afterwards: u128,
     /// The transaction.
     pub transaction: Hash,
 }
 canonical!(SlashedOnChain { case, operator, adapter, asset, before, afterwards, transaction });
+
+/// A slash that will never happen at this target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VetoedOnChain {
+    /// For which case.
+    pub case: CaseId,
+    /// Who keeps his stake.
+    pub operator: OperatorId,
+    /// By which adapter contract it was asked for.
+    pub adapter: Address,
+    /// Of which asset: Symbiotic's vault.
+    pub asset: Address,
+    /// The transaction that showed it.
+    pub transaction: Hash,
+}
+canonical!(VetoedOnChain { case, operator, adapter, asset, transaction });
 
 /// A vault's coins are locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

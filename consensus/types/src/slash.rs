@@ -3,6 +3,7 @@
 use crate::canonical::{List, canonical, canonical_enum};
 use crate::evidence::Evidence;
 use crate::ids::{Address, CaseId, Domain, Hash, OperatorId, VaultId};
+use crate::position::StakeSource;
 use crate::units::Height;
 
 /// The most sources of stake one case may reach. A vault beyond it would be weight without a cost, so no
@@ -14,10 +15,25 @@ pub const MAX_ORDERS: usize = 256;
 pub enum SlashTarget {
     /// Through the EigenLayer adapter, from one strategy.
     EigenLayer(Address),
-    /// From one vault.
+    /// From one vault on Bitcoin.
     Vault(VaultId),
+    /// Through the Symbiotic adapter, from one vault.
+    Symbiotic(Address),
 }
-canonical_enum!(SlashTarget { 0 => EigenLayer(strategy), 1 => Vault(id) });
+// 3 is Karak's.
+canonical_enum!(SlashTarget { 0 => EigenLayer(strategy), 1 => Vault(id), 2 => Symbiotic(vault) });
+
+impl SlashTarget {
+    /// The restaked stake it is aimed at; `None` for bitcoin.
+    #[must_use]
+    pub const fn source(&self) -> Option<StakeSource> {
+        match self {
+            Self::EigenLayer(strategy) => Some(StakeSource::EigenLayer(*strategy)),
+            Self::Symbiotic(vault) => Some(StakeSource::Symbiotic(*vault)),
+            Self::Vault(_) => None,
+        }
+    }
+}
 
 /// How far an order has come, as the chain finally shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +44,16 @@ pub enum OrderStatus {
     Final(Taken),
     /// The stake left before it could be taken.
     Escaped,
+    /// The protocol lets somebody veto a slash, and he did: nobody asks again (R26).
+    Vetoed,
 }
-canonical_enum!(OrderStatus { 0 => Ordered, 1 => Final(taken), 2 => Escaped });
+// 4 is an order that expired.
+canonical_enum!(OrderStatus { 0 => Ordered, 1 => Final(taken), 2 => Escaped, 3 => Vetoed });
 
 /// What was really taken, never what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Shares of the strategy, or satoshis.
+    /// Shares of the strategy, smallest units of the collateral, or satoshis.
     pub amount: u128,
     /// The transaction that took it.
     pub transaction: Hash,
@@ -46,7 +65,7 @@ canonical!(Taken { amount, transaction });
 pub struct SlashOrder {
     /// From where.
     pub target: SlashTarget,
-    /// How much is asked: shares of the strategy, or satoshis.
+    /// How much is asked: shares of the strategy, smallest units of the collateral, or satoshis.
     pub asked: u128,
     /// How far it has come.
     pub status: OrderStatus,
@@ -78,7 +97,7 @@ canonical!(Case { id, operator, domain, slot, opened, evidence, orders });
 pub enum CaseStatus {
     /// Proven; at least one chain has not shown the loss finally.
     Convicted,
-    /// Every order is final or escaped.
+    /// Every order is final, escaped or vetoed.
     Final,
 }
 

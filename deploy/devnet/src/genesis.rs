@@ -6,6 +6,7 @@ use crate::eigenlayer::EigenLayer;
 use bitcoin::hashes::Hash as _;
 use palisade_types::chain::ChainPoint;
 use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, VaultTerms};
+use palisade_types::position::StakeSource;
 use palisade_types::{Address, BasisPoints, Hash, List, Malformed, MicroUsd, OperatorId, Sats, SchnorrKey, Wad};
 
 /// What is only known on the day.
@@ -50,6 +51,7 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
             committee: address(contracts.committee),
             allocation_manager: address(core.allocation_manager),
             delegation_manager: address(core.delegation_manager),
+            symbiotic: None,
         },
         assets: if day.bitcoin_only { List::new() } else { vec![token(&core)].try_into()? },
         vaults: vec![vault_terms(covenant)?].try_into()?,
@@ -61,7 +63,7 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
 /// The one kind of ETH-side stake.
 fn token(core: &EigenLayer) -> Asset {
     Asset {
-        strategy: address(core.strategy),
+        source: StakeSource::EigenLayer(address(core.strategy)),
         price: MicroUsd::new(TOKEN_PRICE_MICRO_USD),
         equivocation: Wad::new(EQUIVOCATION_WAD),
     }
@@ -105,6 +107,7 @@ pub fn parameters() -> Parameters {
         min_total: MicroUsd::new(MIN_TOTAL_MICRO_USD),
         min_bond: MicroUsd::new(MIN_BOND_MICRO_USD),
         bitcoin_price: MicroUsd::new(BITCOIN_PRICE_MICRO_USD),
+        window_seconds: 0,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::config::{Config, Overrides};
 use crate::identity;
 use crate::keys::{self, OperatorKeys};
 use crate::rpc::PalisadeClient;
-use crate::rpc::views::{CommitteeView, OperatorView, StatusView};
+use crate::rpc::views::{CommitteeView, OperatorView, PositionView, StatusView};
 use anyhow::{Context, bail};
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use palisade_ethereum::{Account, Ethereum, Keys, Registered};
@@ -154,7 +154,7 @@ impl Watch {
             return Step::Unseen { anchor: status.ethereum.anchor.number };
         };
         let seated = committee.members.iter().any(|member| member.operator == name && member.key == self.row);
-        match own.positions.iter().any(|position| position.member && position.magnitude != "0") {
+        match own.positions.iter().any(PositionView::is_stake) {
             _ if seated => Step::Seated { epoch: committee.epoch },
             true => Step::Waiting { epoch: status.epoch },
             false => Step::WithoutStake,
@@ -171,7 +171,7 @@ fn only_moved(last: Option<&str>, line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::views::{BlockName, ChainView, KeysView, MemberView, PointView, PositionView, SignerView};
+    use crate::rpc::views::{BlockName, ChainView, KeysView, MagnitudesView, MemberView, PointView, SignerView};
 
     const OPERATOR: OperatorId = OperatorId::new([9; 20]);
 
@@ -217,8 +217,7 @@ mod tests {
             eots: String::new(),
             peer: String::new(),
         };
-        let position = PositionView {
-            source: "eigenlayer".to_owned(),
+        let position = MagnitudesView {
             asset: String::new(),
             shares: "1".to_owned(),
             magnitude: magnitude.to_owned(),
@@ -234,7 +233,7 @@ mod tests {
             jailed: None,
             attested: 0,
             missed: 0,
-            positions: vec![position],
+            positions: vec![PositionView::Eigenlayer(position)],
             vaults: vec![],
             seat: None,
         }

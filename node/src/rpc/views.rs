@@ -16,7 +16,7 @@ use palisade_types::evidence::{Domains, Evidence};
 use palisade_types::ids::{Hash, OperatorId};
 use palisade_types::observation::{Fact, Observation};
 use palisade_types::operator::{KeyRow, Operator};
-use palisade_types::position::{Position, PositionId, StakeSource};
+use palisade_types::position::{Magnitudes, Position, PositionId, SymbioticStake};
 use palisade_types::slash::{Case, CaseStatus, OrderStatus, SlashOrder, SlashTarget};
 use palisade_types::vault::{Spend, Vault, VaultRegistration, VaultStatus};
 use serde::{Deserialize, Serialize};
@@ -224,6 +224,8 @@ pub enum FactView {
     Convicted { case: String, operator: String, domain: String, slot: u64 },
     /// A restaking protocol showed a loss.
     Slashed { case: String, operator: String, asset: String, before: String, afterwards: String, transaction: String },
+    /// A restaking protocol let a slash be vetoed.
+    Vetoed { case: String, operator: String, asset: String, transaction: String },
     /// A vault counts.
     VaultConfirmed { id: String, height: u64 },
     /// A vault's output is gone.
@@ -338,11 +340,43 @@ pub struct KeysView {
     pub peer: String,
 }
 
-/// A stake position.
+/// A stake position, by its `source`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PositionView {
+#[serde(tag = "source", rename_all = "snake_case")]
+pub enum PositionView {
     /// `eigenlayer`.
-    pub source: String,
+    Eigenlayer(MagnitudesView),
+    /// `symbiotic`.
+    Symbiotic(SymbioticView),
+}
+
+/// Stake on Symbiotic. Times are seconds, amounts the collateral's smallest units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SymbioticView {
+    /// The vault.
+    pub asset: String,
+    /// What can be slashed by which capture, newest first.
+    pub captures: Vec<CaptureView>,
+    /// What the vault can lose at most, over all of its operators.
+    pub pool: String,
+    /// For how long after its capture stake can be slashed.
+    pub epoch_duration: u64,
+    /// How long of that a request waits for a veto.
+    pub veto_duration: u64,
+}
+
+/// What one moment of the past leaves to slash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureView {
+    /// Seconds since 1970.
+    pub time: u64,
+    /// How much.
+    pub stake: String,
+}
+
+/// Stake on EigenLayer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MagnitudesView {
     /// The strategy.
     pub asset: String,
     /// Delegated shares.
@@ -606,6 +640,12 @@ impl From<&Fact> for FactView {
                 afterwards: slashed.afterwards.to_string(),
                 transaction: slashed.transaction.to_string(),
             },
+            Fact::Vetoed(vetoed) => Self::Vetoed {
+                case: vetoed.case.to_string(),
+                operator: vetoed.operator.to_string(),
+                asset: vetoed.asset.to_string(),
+                transaction: vetoed.transaction.to_string(),
+            },
             Fact::VaultConfirmed(confirmed) => {
                 Self::VaultConfirmed { id: confirmed.id.to_string(), height: confirmed.height }
             }
@@ -735,16 +775,47 @@ impl PositionView {
     /// `position` named `id`.
     #[must_use]
     pub fn of(id: &PositionId, position: &Position) -> Self {
-        let StakeSource::EigenLayer(strategy) = id.source;
+        let asset = id.source.asset().to_string();
+        match position {
+            Position::EigenLayer(magnitudes) => Self::Eigenlayer(MagnitudesView::of(asset, magnitudes)),
+            Position::Symbiotic(stake) => Self::Symbiotic(SymbioticView::of(asset, stake)),
+        }
+    }
+
+    /// Whether anything of it can be slashed at present.
+    #[must_use]
+    pub fn is_stake(&self) -> bool {
+        match self {
+            Self::Eigenlayer(magnitudes) => magnitudes.member && magnitudes.magnitude != "0",
+            Self::Symbiotic(stake) => stake.captures.iter().any(|capture| capture.stake != "0"),
+        }
+    }
+}
+
+impl MagnitudesView {
+    fn of(asset: String, magnitudes: &Magnitudes) -> Self {
         Self {
-            source: "eigenlayer".to_owned(),
-            asset: strategy.to_string(),
-            shares: position.shares.to_string(),
-            magnitude: position.magnitude.to_string(),
-            max_magnitude: position.max_magnitude.to_string(),
-            pending: position.pending.to_string(),
-            effect_block: position.effect_block,
-            member: position.member,
+            asset,
+            shares: magnitudes.shares.to_string(),
+            magnitude: magnitudes.magnitude.to_string(),
+            max_magnitude: magnitudes.max_magnitude.to_string(),
+            pending: magnitudes.pending.to_string(),
+            effect_block: magnitudes.effect_block,
+            member: magnitudes.member,
+        }
+    }
+}
+
+impl SymbioticView {
+    fn of(asset: String, stake: &SymbioticStake) -> Self {
+        let captures = stake.captures.iter().filter(|capture| capture.time > 0);
+        let captures = captures.map(|capture| CaptureView { time: capture.time, stake: capture.stake.to_string() });
+        Self {
+            asset,
+            captures: captures.collect(),
+            pool: stake.pool.to_string(),
+            epoch_duration: stake.epoch_duration,
+            veto_duration: stake.veto_duration,
         }
     }
 }
@@ -870,14 +941,16 @@ impl From<&SlashOrder> for OrderView {
             OrderStatus::Ordered => ("ordered", None),
             OrderStatus::Final(taken) => ("final", Some(taken)),
             OrderStatus::Escaped => ("escaped", None),
+            OrderStatus::Vetoed => ("vetoed", None),
         };
         let (source, target) = match order.target {
-            SlashTarget::EigenLayer(strategy) => ("eigenlayer", strategy.to_string()),
             SlashTarget::Vault(id) => ("vault", id.to_string()),
+            SlashTarget::EigenLayer(asset) => ("eigenlayer", asset.to_string()),
+            SlashTarget::Symbiotic(asset) => ("symbiotic", asset.to_string()),
         };
         let transaction = taken.map(|taken| match order.target {
-            SlashTarget::EigenLayer(_) => taken.transaction.to_string(),
             SlashTarget::Vault(_) => bitcoin_hash(&taken.transaction),
+            SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) => taken.transaction.to_string(),
         });
         Self {
             source: source.to_owned(),

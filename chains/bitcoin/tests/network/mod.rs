@@ -40,6 +40,7 @@ pub async fn genesis(bitcoind: &crate::bitcoind::Bitcoind, people: &People, star
             committee: zero,
             allocation_manager: zero,
             delegation_manager: zero,
+            symbiotic: None,
         },
         assets: List::new(),
         vaults: List::try_from(vec![people.terms(2, 12, 6)]).unwrap(),
@@ -58,6 +59,7 @@ pub async fn genesis(bitcoind: &crate::bitcoind::Bitcoind, people: &People, star
             min_total: MicroUsd::new(0),
             min_bond: MicroUsd::new(0),
             bitcoin_price: MicroUsd::new(60_000_000_000),
+            window_seconds: 0,
         },
         seats: List::new(),
     }

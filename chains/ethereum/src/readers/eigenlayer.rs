@@ -24,7 +24,7 @@ use palisade_types::chain::{ChainError, ChainPoint, Watch};
 use palisade_types::genesis::{Contracts, Genesis};
 use palisade_types::ids::{Address, OperatorId};
 use palisade_types::observation::{Fact, StakeSeen};
-use palisade_types::position::{Position, PositionId, StakeSource};
+use palisade_types::position::{Magnitudes, Moment, Position, PositionId, StakeSource};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The operator set of the network itself.
@@ -75,6 +75,14 @@ pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<
     }
 }
 
+/// The strategies of genesis, ascending.
+pub(crate) fn strategies(genesis: &Genesis) -> impl Iterator<Item = primitives::Address> {
+    genesis.assets.iter().filter_map(|asset| match asset.source {
+        StakeSource::EigenLayer(strategy) => Some(alloy_address(&strategy)),
+        StakeSource::Symbiotic(_) => None,
+    })
+}
+
 /// The logs that say who left an operator set.
 pub(crate) fn removals(contracts: &Contracts) -> Filter {
     Filter::new().address(alloy_address(&contracts.allocation_manager)).event_signature(vec![Removed::SIGNATURE_HASH])
@@ -86,7 +94,7 @@ pub(crate) struct Reader<'a> {
     allocations: AllocationManagerInstance<&'a RootProvider>,
     delegations: DelegationManager::DelegationManagerInstance<&'a RootProvider>,
     strategies: Vec<primitives::Address>,
-    anchor: u64,
+    anchor: ChainPoint,
     state: BlockId,
 }
 
@@ -97,8 +105,8 @@ impl<'a> Reader<'a> {
             genesis,
             allocations: AllocationManager::new(alloy_address(&contracts.allocation_manager), provider),
             delegations: DelegationManager::new(alloy_address(&contracts.delegation_manager), provider),
-            strategies: genesis.assets.iter().map(|asset| alloy_address(&asset.strategy)).collect(),
-            anchor: upto.number,
+            strategies: strategies(genesis).collect(),
+            anchor: *upto,
             state: state_at(upto),
         }
     }
@@ -119,24 +127,28 @@ impl<'a> Reader<'a> {
         let mut changes = Vec::new();
         for batch in all.chunks(BATCH) {
             for (id, seen) in self.stakes(batch).await? {
-                let known = watch.positions.get(&id).copied().unwrap_or_default();
+                let known = match watch.positions.get(&id) {
+                    Some(Position::EigenLayer(known)) => *known,
+                    _ => Magnitudes::NOTHING,
+                };
                 let member = members.contains(&id.operator);
                 let left = removed.get(&id.operator).copied();
                 let slashable_until = self.slashable_until(member, left, &known);
-                let position = Position { member, slashable_until, ..seen };
+                let position = Magnitudes { member, slashable_until, ..seen };
                 if position != known {
-                    changes.push((known, StakeSeen { id, position }));
+                    let position = Position::EigenLayer(position);
+                    changes.push((Position::EigenLayer(known), StakeSeen { id, position }));
                 }
             }
         }
-        let end = self.anchor + self.genesis.parameters.ethereum_window();
-        let changes = fit(changes, room, end);
+        let parameters = &self.genesis.parameters;
+        let changes = fit(changes, room, &parameters.after(&self.anchor, parameters.ethereum_window()));
         Ok(changes.into_iter().map(Fact::Stake).collect())
     }
 
     /// The last block in which a former member can be slashed. Zero for a member, for whom it means nothing, and for
     /// one whose removal we did not see happen: then nothing of his is counted.
-    fn slashable_until(&self, member: bool, left: Option<u64>, known: &Position) -> u64 {
+    fn slashable_until(&self, member: bool, left: Option<u64>, known: &Magnitudes) -> u64 {
         match left {
             _ if member => 0,
             Some(block) => block.saturating_add(self.genesis.parameters.deallocation_delay),
@@ -167,7 +179,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The positions of some operators in every strategy of genesis, but for their membership.
-    async fn stakes(&self, operators: &[OperatorId]) -> Result<Vec<(PositionId, Position)>, ChainError> {
+    async fn stakes(&self, operators: &[OperatorId]) -> Result<Vec<(PositionId, Magnitudes)>, ChainError> {
         let accounts: Vec<_> = operators.iter().map(|id| alloy_address(&Address::from(*id))).collect();
         let delegated = self.delegations.getOperatorsShares(accounts.clone(), self.strategies.clone());
         let delegated = delegated.block(self.state).call().await;
@@ -188,14 +200,14 @@ impl<'a> Reader<'a> {
                 expect(delegated[row].len(), self.strategies.len())?;
                 let allocation = &allocations[row];
                 let pending = allocation.pendingDiff;
-                let position = Position {
+                let position = Magnitudes {
                     shares: shares(delegated[row][column])?,
                     max_magnitude: maxima[row],
                     magnitude: allocation.currentMagnitude,
                     pending,
                     // Without a pending change the block says nothing.
                     effect_block: if pending == 0 { 0 } else { u64::from(allocation.effectBlock) },
-                    ..Position::default()
+                    ..Magnitudes::NOTHING
                 };
                 let source = StakeSource::EigenLayer(Address::new(strategy.into_array()));
                 positions.push((PositionId { operator: *operator, source }, position));
@@ -206,8 +218,8 @@ impl<'a> Reader<'a> {
 }
 
 /// At most `room` of the changes (what the ledger has, what is seen), by id ascending. When more differ, those of
-/// which less can be taken at block `end` than the ledger believes come first; the rest still differs next time.
-fn fit(mut changes: Vec<(Position, StakeSeen)>, room: usize, end: u64) -> Vec<StakeSeen> {
+/// which less can be taken at the moment `end` than the ledger believes come first; the rest still differs next time.
+pub(crate) fn fit(mut changes: Vec<(Position, StakeSeen)>, room: usize, end: &Moment) -> Vec<StakeSeen> {
     if changes.len() > room {
         tracing::warn!(changes = changes.len(), room, "more positions changed than fit; the rest follows");
         changes.sort_by_key(|(known, seen)| {
@@ -242,8 +254,10 @@ mod tests {
     use super::*;
 
     fn change(operator: u8, known: u128, seen: u128) -> (Position, StakeSeen) {
-        let position =
-            |shares| Position { shares, max_magnitude: 1, magnitude: 1, member: true, ..Position::default() };
+        let position = |shares| {
+            let magnitudes = Magnitudes { shares, max_magnitude: 1, magnitude: 1, member: true, ..Magnitudes::NOTHING };
+            Position::EigenLayer(magnitudes)
+        };
         let id =
             PositionId { operator: OperatorId::new([operator; 20]), source: StakeSource::EigenLayer(Address::ZERO) };
         let position_seen = position(seen);
@@ -254,7 +268,7 @@ mod tests {
     fn r32_when_not_all_changes_fit_a_loss_comes_before_a_gain() {
         let changes = vec![change(4, 9, 1), change(1, 1, 9), change(3, 1, 9), change(2, 9, 1)];
         let order = |room| -> Vec<u8> {
-            let fitting = fit(changes.clone(), room, 0);
+            let fitting = fit(changes.clone(), room, &Moment { block: 0, time: 0 });
             fitting.iter().map(|seen| seen.id.operator.as_bytes()[0]).collect()
         };
         assert_eq!(order(4), [1, 2, 3, 4]);

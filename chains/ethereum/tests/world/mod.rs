@@ -22,6 +22,7 @@ use palisade_types::ids::{
 };
 use palisade_types::observation::Fact;
 use palisade_types::operator::Operator;
+use palisade_types::position::StakeSource;
 use palisade_types::possession;
 use palisade_types::slash::{Case, SlashOrder};
 use palisade_types::units::{Height, MicroUsd, Wad};
@@ -249,10 +250,14 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             committee: none,
             allocation_manager: core.map_or(none, |core| address(core.allocation_manager)),
             delegation_manager: core.map_or(none, |core| address(core.delegation_manager)),
+            symbiotic: None,
         },
         assets: core.map_or_else(List::new, |core| {
-            let asset =
-                Asset { strategy: address(core.strategy), price: MicroUsd::new(1), equivocation: Wad::new(QUARTER) };
+            let asset = Asset {
+                source: StakeSource::EigenLayer(address(core.strategy)),
+                price: MicroUsd::new(1),
+                equivocation: Wad::new(QUARTER),
+            };
             List::try_from(vec![asset]).unwrap()
         }),
         vaults: List::new(),
@@ -271,6 +276,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             min_total: MicroUsd::new(1),
             min_bond: MicroUsd::new(1),
             bitcoin_price: MicroUsd::new(1),
+            window_seconds: 0,
         },
         seats: List::new(),
     }

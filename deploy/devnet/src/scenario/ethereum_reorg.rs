@@ -9,8 +9,9 @@ use crate::operator::Operator;
 use crate::progress::{Seen, say, until};
 use alloy::primitives::U256;
 use alloy::providers::Provider;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use palisade_node::rpc::PalisadeClient;
+use palisade_node::rpc::views::PositionView;
 use std::time::Instant;
 
 /// What is deposited: a hundred tokens.
@@ -83,7 +84,8 @@ async fn in_ledgers(scene: &Scene<'_>, of: &Operator) -> anyhow::Result<U256> {
         let known = operator.client()?.operators().await?;
         let known = known.into_iter().find(|known| known.id == id).context("the ledger knows every operator")?;
         let position = known.positions.first().context("he has stake")?;
-        said.push(position.shares.parse::<U256>()?);
+        let PositionView::Eigenlayer(magnitudes) = position else { bail!("his first position is not on EigenLayer") };
+        said.push(magnitudes.shares.parse::<U256>()?);
     }
     let first = *said.first().context("a devnet has operators")?;
     ensure!(said.iter().all(|shares| *shares == first), "the ledgers differ: {said:?}");

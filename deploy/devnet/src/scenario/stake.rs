@@ -12,7 +12,7 @@ use alloy::primitives::{Address, U256};
 use alloy::providers::{DynProvider, Provider};
 use anyhow::{Context, ensure};
 use palisade_node::rpc::PalisadeClient;
-use palisade_node::rpc::views::{OrderView, PositionView};
+use palisade_node::rpc::views::{MagnitudesView, OrderView, PositionView};
 use palisade_types::{CaseId, DomainKind};
 use std::time::Instant;
 
@@ -112,14 +112,18 @@ impl<'a> Stake<'a> {
 
     // ---- what the ledgers say --------------------------------------------------------------------------------------
 
-    /// His position, which all ledgers must have alike.
-    pub(super) async fn position(&self) -> anyhow::Result<PositionView> {
+    /// His position on EigenLayer, which all ledgers must have alike.
+    pub(super) async fn position(&self) -> anyhow::Result<MagnitudesView> {
         let id = self.owner.id()?.to_string();
         let mut said = Vec::new();
         for operator in &self.scene.operators {
             let known = operator.client()?.operators().await?.into_iter().find(|known| known.id == id);
             let positions = known.context("the ledger knows every operator")?.positions;
-            said.push(positions.into_iter().next().context("he has stake")?);
+            let magnitudes = positions.into_iter().find_map(|position| match position {
+                PositionView::Eigenlayer(magnitudes) => Some(magnitudes),
+                PositionView::Symbiotic(_) => None,
+            });
+            said.push(magnitudes.context("he has stake")?);
         }
         ensure!(said.windows(2).all(|pair| pair[0] == pair[1]), "the ledgers differ about a position: {said:?}");
         said.into_iter().next().context("a devnet has operators")
