@@ -112,8 +112,8 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
 
     /// @inheritdoc IAdapter
     /// @dev Verify, slash all strategies in one call, look again. EigenLayer skips a strategy without magnitude
-    /// in silence; here it is left out.
-    function slash(address operator, bytes32) external returns (Loss[] memory losses) {
+    /// in silence; here it is left out. It takes at once, so nothing is ever pending.
+    function slash(address operator, bytes32) external returns (Loss[] memory losses, bool pending) {
         if (msg.sender != palisade) revert WrongCaller(msg.sender);
         (address[] memory strategies_, Holding[] memory held) = _allocated(operator);
         if (strategies_.length == 0) revert NothingSlashable(operator);
@@ -126,6 +126,7 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
             seen = seen || afterwards < held[i].shares;
         }
         if (!seen) revert LossNotSeen(operator);
+        return (losses, false);
     }
 
     /// @dev What the set can still take after a slash, by the views. A slash lowers the current magnitude by what it

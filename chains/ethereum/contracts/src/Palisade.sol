@@ -119,6 +119,8 @@ contract Palisade {
         uint256 before,
         uint256 afterwards
     );
+    /// An adapter's target waits, for a veto say: a later call of `slash` leads it on. It is not done (R24).
+    event SlashPending(bytes32 indexed caseId, address indexed operator, address indexed adapter);
     /// An adapter took nothing. It stays open: anybody may call `slash` again (R24).
     event SlashFailed(bytes32 indexed caseId, address indexed operator, address indexed adapter, bytes reason);
 
@@ -429,19 +431,26 @@ contract Palisade {
         uint256 needed = adapter.gasFloor();
         // The inner call gets 63 of every 64 parts; without this check the guilty could starve it (R24).
         if (gasleft() - gasleft() / 64 < needed + CALL_GAS) revert TooLittleGas(address(adapter), needed);
-        try adapter.slash(operator, id) returns (Loss[] memory losses) {
-            return _report(id, operator, adapter, losses);
+        try adapter.slash(operator, id) returns (Loss[] memory losses, bool pending) {
+            return _report(id, operator, adapter, losses, pending);
         } catch (bytes memory reason) {
             emit SlashFailed(id, operator, address(adapter), reason);
             return false;
         }
     }
 
-    function _report(bytes32 id, address operator, IAdapter adapter, Loss[] memory losses) private returns (bool seen) {
+    function _report(bytes32 id, address operator, IAdapter adapter, Loss[] memory losses, bool pending)
+        private
+        returns (bool seen)
+    {
         for (uint256 i = 0; i < losses.length; ++i) {
             Loss memory loss = losses[i];
             seen = seen || loss.afterwards < loss.before;
             emit Slashed(id, operator, address(adapter), loss.asset, loss.before, loss.afterwards);
+        }
+        if (pending) {
+            emit SlashPending(id, operator, address(adapter));
+            return false;
         }
         // An adapter reverts before it gets here (IAdapter); we do not rely on that to call a case done.
         if (!seen) emit SlashFailed(id, operator, address(adapter), abi.encodeWithSelector(LossNotSeen.selector));

@@ -483,7 +483,7 @@ contract Liar {
         return 10_000;
     }
 
-    function slash(address, bytes32) external pure returns (Loss[] memory losses) {
+    function slash(address, bytes32) external pure returns (Loss[] memory losses, bool) {
         losses = new Loss[](1);
         losses[0] = Loss(address(1), 100, 100);
     }
@@ -507,7 +507,7 @@ contract Switchable {
         return 100_000;
     }
 
-    function slash(address, bytes32) external returns (Loss[] memory losses) {
+    function slash(address, bytes32) external returns (Loss[] memory losses, bool) {
         require(on, "off");
         ++slashes;
         losses = new Loss[](2);

@@ -26,7 +26,7 @@ contract Taker {
         return 60_000;
     }
 
-    function slash(address, bytes32) external returns (Loss[] memory losses) {
+    function slash(address, bytes32) external returns (Loss[] memory losses, bool) {
         ++slashes;
         losses = new Loss[](1);
         losses[0] = Loss(address(1), 100, 75);

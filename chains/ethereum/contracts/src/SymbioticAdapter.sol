@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
+import {
+    IDelegator,
+    IFactory,
+    IInstantSlasher,
+    INetworkMiddlewareService,
+    INetworkRegistry,
+    ISlasher,
+    IVault,
+    IVetoSlasher
+} from "./interfaces/ISymbiotic.sol";
+
+/// @title Palisade's subnetwork on Symbiotic
+/// @notice This contract is the network and its middleware at once; stake counts in its subnetwork 0. An equivocation takes
+/// the subnetwork's whole share of every vault (R26). What is slashed goes to the vaults' burners, which are sinks nobody
+/// owns (R8).
+/// @dev Symbiotic slashes what an operator had at a moment of the past, the capture, for one epoch of the vault after it.
+/// Heights name no moment here, so this contract remembers some (`note`), and a slash takes the one by which the most can be
+/// taken. So neither opting out nor a lowered limit after a fault helps. A vault is slashed at once, or by a request that
+/// somebody may veto: then `slash` must be called again when the time for that is over.
+contract SymbioticAdapter is IAdapter {
+    /// @notice A vault to be slashed, and who may veto it there: zero for nobody, and for every instant slasher.
+    struct Source {
+        address vault;
+        address resolver;
+    }
+
+    /// @dev What does not change about a vault.
+    struct Vault {
+        address vault;
+        address slasher;
+        uint48 epochDuration;
+        /// Zero where slashes are instant.
+        uint48 vetoDuration;
+        bool isVeto;
+    }
+
+    /// @dev How a case stands at a vault.
+    enum Standing {
+        Open,
+        /// A request waits for its veto.
+        Requested,
+        Taken,
+        Vetoed
+    }
+
+    struct Progress {
+        Standing standing;
+        /// The request's, while one waits.
+        uint48 capture;
+        /// The request's, while one waits.
+        uint48 vetoDeadline;
+        uint128 index;
+    }
+
+    /// A slash was asked for and may be vetoed until `vetoDeadline`.
+    event Requested(
+        bytes32 indexed caseId, address indexed operator, address indexed vault, uint256 index, uint48 vetoDeadline
+    );
+    /// The slash was vetoed: the case is over at this vault and nobody asks again.
+    event Vetoed(bytes32 indexed caseId, address indexed operator, address indexed vault, uint256 index);
+    /// A vault took no part this time; the others went on. It stays open (R24).
+    event VaultFailed(bytes32 indexed caseId, address indexed operator, address indexed vault, bytes reason);
+    /// From now on what an operator has at this moment can be slashed for one epoch of its vault.
+    event Noted(uint48 capture);
+
+    /// The caller is not the contract that this function is for.
+    error WrongCaller(address caller);
+    /// There must be 1 to `MAX_VAULTS` vaults, ascending by address.
+    error WrongVaults();
+    /// It is none of the factory's.
+    error NotVault(address vault);
+    /// Only versions 1 and 2 are known.
+    error WrongVersion(address vault, uint64 version);
+    /// Only delegators 0 to 3 are known.
+    error WrongDelegator(address vault, uint64 kind);
+    /// Only slashers 0 and 1 are known; without one nothing can be taken.
+    error WrongSlasher(address vault, uint64 kind);
+    /// Somebody may own what is slashed (R8).
+    error NoSink(address vault, address burner);
+    /// There is nobody to veto at an instant slasher.
+    error ResolverWithoutVeto(address vault);
+    /// Nothing can be taken from the operator, in any vault.
+    error NothingSlashable(address operator);
+    /// The vault accepted the slash and its views show no loss, so it is undone.
+    error LossNotSeen(address vault);
+    /// Less gas is left than a vault may need.
+    error TooLittleGas(address vault);
+
+    uint256 public constant MAX_VAULTS = 8;
+    uint96 public constant SUBNETWORK_ID = 0;
+    /// @notice How many captures are remembered.
+    uint256 public constant NOTES = 4;
+
+    address public immutable palisade;
+    /// @notice The least time between two captures, so that those remembered cover the longest epoch.
+    uint48 public immutable noteInterval;
+    /// @dev `NOTES` times 48 bits, the newest lowest.
+    uint256 private _notes;
+    Vault[] private _vaults;
+    mapping(bytes32 caseId => mapping(address vault => Progress)) private _progress;
+    /// @dev The case whose request waits, plus nothing: a share is asked for once at a time.
+    mapping(address operator => mapping(address vault => bytes32 caseId)) private _waiting;
+
+    constructor(
+        address palisade_,
+        address vaultFactory,
+        address networkRegistry,
+        address middlewareService,
+        Source[] memory sources
+    ) {
+        if (sources.length == 0 || sources.length > MAX_VAULTS) revert WrongVaults();
+        palisade = palisade_;
+        INetworkRegistry(networkRegistry).registerNetwork();
+        INetworkMiddlewareService(middlewareService).setMiddleware(address(this));
+        uint48 longest;
+        for (uint256 i = 0; i < sources.length; ++i) {
+            if (i > 0 && sources[i - 1].vault >= sources[i].vault) revert WrongVaults();
+            if (!IFactory(vaultFactory).isEntity(sources[i].vault)) revert NotVault(sources[i].vault);
+            uint48 epochDuration = _add(sources[i]);
+            if (epochDuration > longest) longest = epochDuration;
+        }
+        noteInterval = longest / uint48(NOTES) + 1;
+    }
+
+    function _add(Source memory source) private returns (uint48 epochDuration) {
+        IVault vault = IVault(source.vault);
+        uint64 version = vault.version();
+        if (version != 1 && version != 2) revert WrongVersion(source.vault, version);
+        if (!isSink(vault.burner())) revert NoSink(source.vault, vault.burner());
+        IDelegator delegator = IDelegator(vault.delegator());
+        uint64 kind = delegator.TYPE();
+        if (kind > 3) revert WrongDelegator(source.vault, kind);
+        address slasher = vault.slasher();
+        if (slasher == address(0)) revert WrongSlasher(source.vault, type(uint64).max);
+        kind = ISlasher(slasher).TYPE();
+        if (kind > 1) revert WrongSlasher(source.vault, kind);
+        bool isVeto = kind == 1;
+        if (!isVeto && source.resolver != address(0)) revert ResolverWithoutVeto(source.vault);
+        if (source.resolver != address(0)) IVetoSlasher(slasher).setResolver(SUBNETWORK_ID, source.resolver, "");
+        // How much of it counts is for the vault's curator to say.
+        delegator.setMaxNetworkLimit(SUBNETWORK_ID, type(uint256).max);
+        epochDuration = vault.epochDuration();
+        uint48 vetoDuration = isVeto ? IVetoSlasher(slasher).vetoDuration() : 0;
+        _vaults.push(Vault(source.vault, slasher, epochDuration, vetoDuration, isVeto));
+    }
+
+    /// @notice Whether nobody can own what lies at this address: there is no code, and it is a number so small that to find a
+    /// key for any such number takes 2^96 tries.
+    function isSink(address burner) public view returns (bool) {
+        return burner.code.length == 0 && uint160(burner) > 0xfff && uint160(burner) >> 64 == 0;
+    }
+
+    // ---- Captures
+
+    /// @notice Remembers this moment, unless one was remembered a short while ago. Anybody may call.
+    /// @return kept whether it is remembered.
+    function note() external returns (bool kept) {
+        uint256 notes_ = _notes;
+        uint48 newest = uint48(notes_);
+        if (newest != 0 && block.timestamp < uint256(newest) + noteInterval) return false;
+        _notes = (notes_ << 48 | uint48(block.timestamp)) & type(uint192).max;
+        emit Noted(uint48(block.timestamp));
+        return true;
+    }
+
+    /// @notice The moments that are remembered, newest first; those that are not are zero.
+    function notes() public view returns (uint48[NOTES] memory all) {
+        uint256 packed = _notes;
+        for (uint256 i = 0; i < NOTES; ++i) {
+            all[i] = uint48(packed >> (48 * i));
+        }
+    }
+
+    /// @notice What of some operators' stake in a vault each remembered moment leaves to slash, by the vault's own slasher.
+    /// @dev Nothing yet by the moment of this very block: the core takes only what was there before it.
+    function stakes(address vault, address[] calldata operators)
+        external
+        view
+        returns (uint256[NOTES][] memory left)
+    {
+        ISlasher slasher = ISlasher(IVault(vault).slasher());
+        uint48[NOTES] memory captures = notes();
+        left = new uint256[NOTES][](operators.length);
+        for (uint256 i = 0; i < operators.length; ++i) {
+            for (uint256 j = 0; j < NOTES; ++j) {
+                if (captures[j] != 0) left[i][j] = slasher.slashableStake(subnetwork(), operators[i], captures[j], "");
+            }
+        }
+    }
+
+    // ---- Slasher
+
+    /// @inheritdoc IAdapter
+    /// @dev Every vault is tried on its own, with gas of its own: what one does, or does not do, is nothing to the others.
+    function slash(address operator, bytes32 caseId) external returns (Loss[] memory losses, bool pending) {
+        if (msg.sender != palisade) revert WrongCaller(msg.sender);
+        uint256 count = _vaults.length;
+        losses = new Loss[](count);
+        uint256 found;
+        bool ended;
+        bytes memory failure;
+        for (uint256 i = 0; i < count; ++i) {
+            address vault = _vaults[i].vault;
+            // The inner call gets 63 of every 64 parts of what is left.
+            if (gasleft() - gasleft() / 64 < VAULT_GAS) revert TooLittleGas(vault);
+            try this.take{gas: VAULT_GAS}(i, operator, caseId) returns (Loss memory loss, Standing standing) {
+                if (loss.before > 0) losses[found++] = loss;
+                if (standing == Standing.Requested) pending = true;
+                if (standing == Standing.Vetoed) ended = true;
+            } catch (bytes memory reason) {
+                failure = reason;
+                emit VaultFailed(caseId, operator, vault, reason);
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(losses, found)
+        }
+        if (found == 0 && !pending && !ended) {
+            if (failure.length == 0) revert NothingSlashable(operator);
+            assembly ("memory-safe") {
+                revert(add(failure, 32), mload(failure))
+            }
+        }
+        // What failed stays open to everybody.
+        pending = pending || failure.length > 0;
+    }
+
+    /// @notice One vault's part of `slash`: only this contract calls it.
+    /// @return loss what was taken in this call; nothing when `before` is zero.
+    /// @return standing how the case stands at the vault now, as far as it is news: `Open` when there is nothing to do.
+    function take(uint256 place, address operator, bytes32 caseId)
+        external
+        returns (Loss memory loss, Standing standing)
+    {
+        if (msg.sender != address(this)) revert WrongCaller(msg.sender);
+        Vault memory vault = _vaults[place];
+        Progress storage progress = _progress[caseId][vault.vault];
+        if (progress.standing == Standing.Taken || progress.standing == Standing.Vetoed) return (loss, Standing.Open);
+        if (progress.standing == Standing.Open) {
+            bytes32 waiting = _waiting[operator][vault.vault];
+            // Another case asks for all of it already. Should that be vetoed, this one has its turn.
+            if (waiting != 0 && _isWaiting(vault, _progress[waiting][vault.vault])) return (loss, Standing.Requested);
+            (uint48 capture, uint256 amount) = _best(vault, operator);
+            if (amount == 0) return (loss, Standing.Open);
+            if (!vault.isVeto) return (_slash(vault, progress, operator, capture, amount), Standing.Taken);
+            _request(vault, progress, operator, caseId, capture, amount);
+        }
+        return _follow(vault, progress, operator, caseId);
+    }
+
+    /// @dev The capture by which the most can be taken, and how much; the newest of several. A second ago is one, too.
+    function _best(Vault memory vault, address operator) private view returns (uint48 capture, uint256 amount) {
+        uint256 first = block.timestamp + vault.vetoDuration - vault.epochDuration;
+        uint48[NOTES] memory captures = notes();
+        capture = uint48(block.timestamp - 1);
+        amount = ISlasher(vault.slasher).slashableStake(subnetwork(), operator, capture, "");
+        for (uint256 i = 0; i < NOTES && captures[i] >= first && captures[i] != 0; ++i) {
+            uint256 left = ISlasher(vault.slasher).slashableStake(subnetwork(), operator, captures[i], "");
+            if (left > amount) (capture, amount) = (captures[i], left);
+        }
+    }
+
+    function _slash(Vault memory vault, Progress storage progress, address operator, uint48 capture, uint256 amount)
+        private
+        returns (Loss memory)
+    {
+        uint256 before = IVault(vault.vault).totalStake();
+        progress.standing = Standing.Taken;
+        IInstantSlasher(vault.slasher).slash(subnetwork(), operator, amount, capture, "");
+        return _loss(vault, before, amount);
+    }
+
+    function _request(
+        Vault memory vault,
+        Progress storage progress,
+        address operator,
+        bytes32 caseId,
+        uint48 capture,
+        uint256 amount
+    ) private {
+        uint256 index = IVetoSlasher(vault.slasher).requestSlash(subnetwork(), operator, amount, capture, "");
+        uint48 vetoDeadline = uint48(block.timestamp) + vault.vetoDuration;
+        (progress.standing, progress.index) = (Standing.Requested, uint128(index));
+        (progress.capture, progress.vetoDeadline) = (capture, vetoDeadline);
+        _waiting[operator][vault.vault] = caseId;
+        emit Requested(caseId, operator, vault.vault, index, vetoDeadline);
+    }
+
+    /// @dev Leads a request on: it waits, was vetoed, came too late, or takes its part now.
+    function _follow(Vault memory vault, Progress storage progress, address operator, bytes32 caseId)
+        private
+        returns (Loss memory loss, Standing standing)
+    {
+        IVetoSlasher slasher = IVetoSlasher(vault.slasher);
+        uint256 index = progress.index;
+        (,, uint256 amount, uint48 capture,, bool completed) = slasher.slashRequests(index);
+        if (completed) {
+            // Only this contract executes, so it was vetoed.
+            progress.standing = Standing.Vetoed;
+            emit Vetoed(caseId, operator, vault.vault, index);
+            return (loss, Standing.Vetoed);
+        }
+        if (block.timestamp > uint256(capture) + vault.epochDuration) {
+            progress.standing = Standing.Open; // the next call may ask anew, by a later capture
+            return (loss, Standing.Requested);
+        }
+        bool mayBeVetoed = slasher.resolverAt(subnetwork(), capture, "") != address(0)
+            && slasher.resolverAt(subnetwork(), uint48(block.timestamp - 1), "") != address(0);
+        if (mayBeVetoed && block.timestamp < progress.vetoDeadline) return (loss, Standing.Requested);
+        uint256 before = IVault(vault.vault).totalStake();
+        progress.standing = Standing.Taken;
+        slasher.executeSlash(index, "");
+        return (_loss(vault, before, amount), Standing.Taken);
+    }
+
+    /// @dev A request in the way of another case's, in time to be executed.
+    function _isWaiting(Vault memory vault, Progress storage progress) private view returns (bool) {
+        if (progress.standing != Standing.Requested) return false;
+        (,,,,, bool completed) = IVetoSlasher(vault.slasher).slashRequests(progress.index);
+        return !completed && block.timestamp <= uint256(progress.capture) + vault.epochDuration;
+    }
+
+    /// @dev What the vault's own views show: it can lose less than the slasher says, when others took from it before.
+    function _loss(Vault memory vault, uint256 before, uint256 amount) private view returns (Loss memory) {
+        uint256 lost = before - IVault(vault.vault).totalStake();
+        if (lost == 0) revert LossNotSeen(vault.vault);
+        return Loss({asset: vault.vault, before: amount, afterwards: lost < amount ? amount - lost : 0});
+    }
+
+    // ---- Views
+
+    /// @notice How a case stands at a vault, and by which request.
+    function progressOf(bytes32 caseId, address vault) external view returns (Progress memory) {
+        return _progress[caseId][vault];
+    }
+
+    /// @inheritdoc IAdapter
+    function gasFloor() external view returns (uint256) {
+        return BASE_GAS + (VAULT_GAS + VAULT_GAS / 32) * _vaults.length;
+    }
+
+    /// @notice The vaults, ascending.
+    function vaults() external view returns (Vault[] memory) {
+        return _vaults;
+    }
+
+    /// @notice The subnetwork whose stake counts.
+    function subnetwork() public view returns (bytes32) {
+        return bytes32(uint256(uint160(address(this))) << 96 | SUBNETWORK_ID);
+    }
+
+    uint256 private constant BASE_GAS = 100_000;
+    // Twice what core 1 takes, with a hook of the vault's delegator and one of its burner that use all they may.
+    uint256 private constant VAULT_GAS = 1_500_000;
+}
