@@ -2,6 +2,9 @@
 
 #![allow(missing_docs, clippy::too_many_arguments)]
 
+pub(crate) mod core;
+pub(crate) mod lrt;
+
 /// Palisade.sol.
 pub mod palisade {
     alloy::sol! {

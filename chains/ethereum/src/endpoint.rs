@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// The most blocks whose logs are asked for at once.
-const MOST_LOG_BLOCKS: u64 = 10_000;
+pub(crate) const MOST_LOG_BLOCKS: u64 = 10_000;
 /// For how many an endpoint is asked first. It is asked again for half of what it would not grant, and from then on for what it
 /// granted last and an eighth more.
 const FIRST_LOG_BLOCKS: u64 = 2_000;
@@ -287,7 +287,7 @@ fn operators(watch: &Watch, facts: &[Fact]) -> BTreeSet<OperatorId> {
     watch.operators.keys().copied().chain(came).collect()
 }
 
-fn check_order(filter: &Filter, from: u64, to: u64, logs: &[Log]) -> Result<(), ChainError> {
+pub(crate) fn check_order(filter: &Filter, from: u64, to: u64, logs: &[Log]) -> Result<(), ChainError> {
     let mut before = None;
     for log in logs {
         let place = Place::of(log)?;
@@ -304,7 +304,7 @@ fn check_order(filter: &Filter, from: u64, to: u64, logs: &[Log]) -> Result<(), 
 }
 
 /// Whether the endpoint spoke and would not answer this much: no reason to ask for less if it did not speak at all.
-fn asks_for_less(error: &TransportError) -> bool {
+pub(crate) fn asks_for_less(error: &TransportError) -> bool {
     match error {
         RpcError::ErrorResp(_) => true,
         RpcError::Transport(TransportErrorKind::Custom(error)) => error.is::<TooLarge>(),

@@ -8,6 +8,7 @@
 //! No log, receipt or RPC type leaves this crate.
 
 mod account;
+mod addresses;
 pub mod bindings;
 mod client;
 mod endpoint;
@@ -15,12 +16,14 @@ mod exposure;
 mod facts;
 mod handover;
 mod health;
+pub mod inspect;
 pub mod light;
 mod outbox;
 pub mod readers;
 mod registration;
 mod slash;
 mod transport;
+mod views;
 
 pub use account::{Account, BadKey};
 pub use client::{Config, Ethereum};

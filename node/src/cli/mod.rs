@@ -3,6 +3,7 @@
 mod bitcoin;
 mod config;
 mod covenant;
+mod ethereum;
 mod evidence;
 mod genesis;
 mod init;
@@ -49,6 +50,9 @@ enum Action {
     /// Decide what only a person may decide about Bitcoin
     #[command(subcommand)]
     Bitcoin(bitcoin::Bitcoin),
+    /// Look at Ethereum with nothing but an endpoint
+    #[command(subcommand)]
+    Ethereum(Box<ethereum::Ethereum>),
     /// Decide what only a person may decide about a signer that stopped or waits
     #[command(subcommand)]
     Signer(signer::Signer),
@@ -102,6 +106,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Genesis(genesis) => genesis.act(),
         Action::Config(config) => config.act(),
         Action::Bitcoin(bitcoin) => wait(bitcoin.act()),
+        Action::Ethereum(ethereum) => wait(ethereum.act()),
         Action::Signer(signer) => signer.act(),
         Action::Vault(vault) => wait(vault.act()),
         Action::Covenant(covenant) => wait(covenant.act()),
