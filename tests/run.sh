@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 all=""
 [ "${1:-}" = --all ] && all=1 && shift
 
-OTHERS=(vault-life vault-expansion vault-expiry vault-claim ethereum-reorg rpc-disagreement bitcoin-reorg bitcoin-deep-reorg kill-one kill-two-and-back vault-unbonding-race
+OTHERS=(vault-life vault-expansion vault-expiry vault-claim ethereum-reorg rpc-disagreement bitcoin-reorg bitcoin-deep-reorg kill-one kill-two-and-back doppelganger vault-unbonding-race
   slash-pair deallocation withdrawal-queue partial-slash)
 if [ -n "$all" ]; then
   PALISADE_SCENARIOS=all

@@ -183,6 +183,10 @@ pub struct Engine {
     /// Longest wait at the start for peers with a quorum of power. Default: 10000.
     #[serde(rename = "quorum_wait_ms", deserialize_with = "from_millis")]
     pub quorum_wait: Duration,
+    /// For how long after a start nothing is signed: signatures of our own key that come from elsewhere meanwhile stop the node
+    /// before it can contradict them (R20). Default: 10000.
+    #[serde(rename = "listen_ms", deserialize_with = "from_millis")]
+    pub listen: Duration,
     /// How often peers are told how far we are. Default: 5000.
     #[serde(rename = "status_ms", deserialize_with = "from_millis")]
     pub status: Duration,
@@ -728,6 +732,7 @@ impl Default for Engine {
             step: Duration::from_millis(500),
             target: Duration::from_secs(1),
             quorum_wait: Duration::from_secs(10),
+            listen: Duration::from_secs(10),
             status: Duration::from_secs(5),
         }
     }

@@ -10,11 +10,12 @@
 
 mod claims;
 mod finality;
+mod met;
 
 use crate::handle::RegistrationRefused;
 use crate::message::{Message, Presigned};
 use crate::sessions::{self, Asked, Sessions, Taken};
-use crate::signer::SignedLast;
+use crate::signer::{Met, SignedLast};
 use palisade_agreement::anchors::{Anchors, Compared, Gap, Known, Wanted};
 use palisade_agreement::app::Verdict;
 use palisade_agreement::ballot::{SignedBallot, contradiction};
@@ -86,6 +87,8 @@ pub enum Action {
     ForgetClaims(u64),
     /// Every block up to this one agrees with what our own followers saw: durable before it is relied on (R7).
     Confirmed(FinalBlock),
+    /// A signature of our own key was met: ask the signer whether he made it (R20). When he did not, the node stops.
+    Met(Box<Met>),
     /// Keep an item that waits, so that a restart does not lose it.
     Keep(Item),
     /// An item no longer waits.
@@ -516,6 +519,7 @@ impl Core {
             self.leave_pool(item);
         }
         self.keep_recent(block.header);
+        self.meet_in(&block.items);
         self.learn();
         self.tap.advance(height);
         self.forget();

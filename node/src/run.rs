@@ -199,6 +199,8 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
             signer::History::Unbroken => Duration::ZERO,
             signer::History::Waiting(_) => signer::VOTE_PAUSE,
         },
+        listen: config.engine.listen,
+        held: Vec::new(),
         started: Instant::now(),
         checks: BTreeMap::new(),
         progress: Progress::default(),
@@ -414,6 +416,10 @@ struct Actor {
     pace: Pace,
     /// For how long after the start the guard does not vote.
     vote_pause: Duration,
+    /// For how long after the start nothing is signed, while we listen for a doppelganger (R20).
+    listen: Duration,
+    /// What is to be signed after that.
+    held: Vec<Task>,
     started: Instant,
     checks: BTreeMap<BlockId, Vec<Check>>,
     progress: Progress,
@@ -480,15 +486,16 @@ impl Actor {
         Ok(())
     }
 
-    /// Lets the engine start. While the guard keeps from voting (R15) it would only abstain, and a vote that was
-    /// abstained from is not made later in that round: four such nodes would wait for each other for ever.
+    /// Lets the engine start. While the guard keeps from voting (R15), and while we listen for a doppelganger (R20), it would
+    /// only abstain, and a vote that was abstained from is not made later in that round: four such nodes would wait for each
+    /// other for ever.
     fn ready(&self, reply: oneshot::Sender<Start>) {
         let start = self.start();
-        let pause = self.vote_pause.saturating_sub(self.started.elapsed());
+        let pause = self.vote_pause.max(self.listen).saturating_sub(self.started.elapsed());
         if pause.is_zero() {
             return answer(reply, start);
         }
-        tracing::warn!(?pause, "the engine starts when the guard may vote again");
+        tracing::info!(?pause, "the engine starts when the guard may vote");
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             answer(reply, start);
@@ -610,6 +617,8 @@ impl Actor {
             }
             Signed::Committed(commitment) => self.core.committed_randomness(commitment),
             Signed::Presigned(presigned) => drop(self.core.presigned(presigned, true)),
+            Signed::Learned(signed) => self.core.learned(signed),
+            Signed::Doppelganger(doppelganger) => return Err(doppelganger.into()),
             Signed::Unattested(height) => {
                 self.metrics.signer_refusals.inc();
                 self.core.unattested(height);
@@ -671,6 +680,7 @@ impl Actor {
     fn tick(&mut self, inputs: &Inputs) {
         let now = self.now();
         self.core.tick(now);
+        self.release_held();
         self.metrics.peers.set(i64::try_from(inputs.connected.borrow().len()).unwrap_or(i64::MAX));
         let health = self.judge_health();
         self.health.send_if_modified(|before| {
@@ -704,10 +714,11 @@ impl Actor {
                         self.core.unobserved(&gap);
                     }
                 }
-                Action::Attest(attest) => self.ask(Task::Attest(attest)),
-                Action::AttestClaim(asked) => self.ask(Task::Claim(asked)),
-                Action::Vote(vote) => self.ask(Task::Vote(vote)),
+                Action::Attest(attest) => self.ask_when_heard(Task::Attest(attest)),
+                Action::AttestClaim(asked) => self.ask_when_heard(Task::Claim(asked)),
+                Action::Vote(vote) => self.ask_when_heard(Task::Vote(vote)),
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
+                Action::Met(met) => self.ask(Task::Met(met)),
                 Action::Presign(asked) => self.presign(*asked),
                 Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,
                 Action::Certified(certificate) => {
@@ -744,6 +755,20 @@ impl Actor {
         let sessions::Asked { registration, parent, registered } = asked;
         if let Some(keys) = ledger.operator(&registration.operator).and_then(|operator| operator.keys_now()) {
             drop(self.presign.try_send(Asked { chain, provider: keys.eots, registration, parent, registered }));
+        }
+    }
+
+    /// Asks the signer, but not while we only listen (R20).
+    fn ask_when_heard(&mut self, task: Task) {
+        self.held.push(task);
+        self.release_held();
+    }
+
+    fn release_held(&mut self) {
+        if self.started.elapsed() >= self.listen {
+            for task in std::mem::take(&mut self.held) {
+                self.ask(task);
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::core::{Attest, AttestClaim, Vote};
 use crate::covenant::protocol::Asked;
 use crate::message::Presigned;
-use crate::signer::{Refused, Signer};
+use crate::signer::{Doppelganger, Meeting, Met, Refused, SignedLast, Signer};
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::covenant::Member;
 use palisade_bitcoin::registration;
@@ -26,6 +26,8 @@ pub enum Task {
     Claim(Box<AttestClaim>),
     /// A checkpoint.
     Vote(Box<Vote>),
+    /// A signature that was met: did we make it (R20)?
+    Met(Box<Met>),
     /// A range of nonces.
     Commit {
         /// The first checkpoint.
@@ -48,6 +50,10 @@ pub enum Signed {
     Unvoted(Height),
     /// See [`Task::Commit`].
     Committed(RandomnessCommitment),
+    /// A signature of ours that the records had lost was met; what is signed next builds on this.
+    Learned(SignedLast),
+    /// A signature was met that is not ours (R20): the node stops.
+    Doppelganger(Doppelganger),
     /// The covenant's member among us signed for a vault.
     Presigned(Presigned),
     /// The guard refused something else.
@@ -66,6 +72,10 @@ pub async fn sign(signer: Signer, mut tasks: mpsc::UnboundedReceiver<Task>, sign
                 .await
                 .map_or_else(|refused| refusal("a vault claim", &refused), Signed::Attested),
             Task::Vote(vote) => voted(&signer, *vote).await,
+            Task::Met(met) => match met_by(&signer, *met).await {
+                None => continue,
+                Some(result) => result,
+            },
             Task::Commit { first, count } => signer
                 .commit_randomness(first, count)
                 .await
@@ -129,6 +139,16 @@ async fn attested(signer: &Signer, attest: Attest) -> Signed {
             _ => Signed::Unattested(height),
         },
     }
+}
+
+/// Nothing to tell when we made it ourselves.
+async fn met_by(signer: &Signer, met: Met) -> Option<Signed> {
+    let learned = async || match signer.meet(met).await? {
+        Meeting::Ours => Ok(None),
+        Meeting::Learned => Ok(Some(Signed::Learned(signer.signed_last().await?))),
+        Meeting::Doppelganger => Ok(Some(Signed::Doppelganger(Doppelganger(met.statement)))),
+    };
+    learned().await.unwrap_or_else(|refused: Refused| Some(refusal("a signature that was met", &refused)))
 }
 
 fn refusal(what: &'static str, refused: &Refused) -> Signed {

@@ -539,6 +539,8 @@ pub struct Operator {
     judged: BTreeMap<BlockId, Verdict>,
     since: BTreeMap<CaseId, Millis>,
     out: Vec<Vec<u8>>,
+    /// How often he met himself in a certificate or on the network (R20).
+    pub met: usize,
     /// What a person was told, since the last start.
     pub notices: Vec<String>,
     /// What a person was told to look at.
@@ -584,6 +586,7 @@ impl Operator {
             out: Vec::new(),
             notices: Vec::new(),
             alarms: Vec::new(),
+            met: 0,
             worthless: BTreeSet::new(),
         }
     }
@@ -621,6 +624,7 @@ impl Operator {
                     self.core.presigned(presigned, true);
                 }
             }
+            Action::Met(met) => self.tasks.push_back(Task::Met(met)),
             Action::Publish(message) => self.publish(&message),
             Action::Certified(certificate) => self.disk.certify(&certificate),
             Action::BitcoinCertified(certificate) => self.disk.certify_bitcoin(&certificate),
@@ -706,6 +710,12 @@ impl Operator {
                 Some(vote) => self.core.voted(vote),
                 None => self.core.unvoted(asked.checkpoint.height),
             },
+            Task::Met(met) => {
+                let own = self.signer.statements.get(&(met.statement.domain, met.statement.slot));
+                let is_ours = own == Some(&met.statement.digest) || matches!(self.role, Role::Equivocator(_));
+                assert!(is_ours, "an honest operator would stop for a signature of his own (R20): {met:?}");
+                self.met += 1;
+            }
             Task::Commit { first, count } => {
                 if let Some(commitment) = self.signer.commit(first, count) {
                     self.core.committed_randomness(commitment);
@@ -950,6 +960,7 @@ impl Node for Operator {
                 Some(Task::Claim(asked)) => drop(self.signer.attest_claim(&asked.claim)),
                 Some(Task::Vote(asked)) => drop(self.signer.vote(&asked)),
                 Some(Task::Commit { first, count }) => drop(self.signer.commit(first, count)),
+                Some(Task::Met(_)) => {}
                 None => break,
             }
         }

@@ -99,7 +99,7 @@ async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
 
 /// What `scenario` plays that the main job has no time for; one devnet can play all that convict nobody, and one that does.
 /// `tests/run.sh` chooses from the same list, some with every commit.
-const OTHERS: [&str; 15] = [
+const OTHERS: [&str; 16] = [
     "vault-life",
     "vault-expansion",
     "vault-expiry",
@@ -110,6 +110,7 @@ const OTHERS: [&str; 15] = [
     "bitcoin-deep-reorg",
     "kill-one",
     "kill-two-and-back",
+    "doppelganger",
     "vault-unbonding-race",
     "slash-pair",
     "deallocation",
@@ -153,6 +154,7 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
             "bitcoin-deep-reorg" => scenario::bitcoin_deep_reorg(devnet).await,
             "kill-one" => scenario::kill_one(devnet).await,
             "kill-two-and-back" => scenario::kill_two_and_back(devnet).await,
+            "doppelganger" => scenario::doppelganger(devnet).await,
             "vault-unbonding-race" => scenario::vault_unbonding_race(devnet).await,
             "slash-pair" => scenario::slash_pair(devnet).await,
             "deallocation" => scenario::deallocation(devnet).await,

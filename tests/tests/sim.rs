@@ -113,6 +113,8 @@ fn crashes_at_any_moment_lose_nobody_anything() {
             world.sim.restart(victim);
         }
         ends_well(&mut world);
+        // Each met himself in certificates of before his crashes, and took himself for nobody else (R20).
+        assert!(world.honest().all(|index| world.sim.node(index).met > 0), "{}", world.describe());
     });
 }
 

@@ -80,6 +80,8 @@ pub const ATTEST_LAG_BLOCKS: u64 = 20;
 pub const CHECKPOINT_INTERVAL: u64 = 5;
 /// How long one height takes at least, milliseconds: two per block of the chains.
 pub const ENGINE_TARGET_MILLIS: u64 = 1_000;
+/// For how long after a start a node only listens for another with its keys (R20), milliseconds: a few heights.
+pub const LISTEN_MILLIS: u64 = 3_000;
 
 // ---- Stake and prices. The common unit of power is the micro-dollar (R23).
 

@@ -115,6 +115,8 @@ enum Scenario {
     KillTwoAndBack,
     /// All are killed at once: nothing that was told is lost
     KillAll,
+    /// An operator's machine is copied: the copy stops before it signs anything else
+    Doppelganger,
     /// Nothing happens; nobody may lose anything
     Quiet {
         /// For how long
@@ -196,6 +198,7 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::KillOne => println!("{}\n", scenario::kill_one(devnet).await?),
         Scenario::KillTwoAndBack => println!("{}\n", scenario::kill_two_and_back(devnet).await?),
         Scenario::KillAll => println!("{}\n", scenario::kill_all(devnet).await?),
+        Scenario::Doppelganger => println!("{}\n", scenario::doppelganger(devnet).await?),
         Scenario::Quiet { seconds } => {
             println!("{}\n", scenario::quiet(devnet, Duration::from_secs(seconds)).await?);
         }

@@ -1,6 +1,6 @@
 //! One operator of the devnet: made with `palisade init`, registered like everybody else, run as a process of his own.
 
-use crate::constants::{COVENANT, ENGINE_TARGET_MILLIS, STAKE_TOKENS};
+use crate::constants::{COVENANT, ENGINE_TARGET_MILLIS, LISTEN_MILLIS, STAKE_TOKENS};
 use crate::description::OperatorDescription;
 use crate::eigenlayer::{self, EigenLayer};
 use crate::layout::{Layout, OperatorFiles, OperatorPorts, Ports, member};
@@ -394,6 +394,7 @@ listen = "127.0.0.1:{metrics}"
 
 [engine]
 target_ms = {ENGINE_TARGET_MILLIS}
+listen_ms = {LISTEN_MILLIS}
 
 {covenant}"#
     ))

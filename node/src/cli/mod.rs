@@ -1,4 +1,5 @@
-//! What a person types. Every mistake is one readable line on standard error and exit code 1; wrong flags are 2.
+//! What a person types. Every mistake is one readable line on standard error and exit code 1; wrong flags are 2. A node that
+//! stops because another signs with its key ends with [`EXIT_DOPPELGANGER`], so that nothing starts it again by itself.
 
 mod bitcoin;
 mod config;
@@ -13,6 +14,7 @@ mod signer;
 mod status;
 mod vault;
 
+use crate::signer::Doppelganger;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
@@ -79,6 +81,9 @@ impl Node {
     }
 }
 
+/// The exit code of a node that met a signature of its own key that its signer did not make (R20).
+pub const EXIT_DOPPELGANGER: u8 = 20;
+
 /// JSON-RPC: the server knows no such method.
 const NO_SUCH_METHOD: i32 = -32_601;
 
@@ -91,7 +96,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", one_line(&error));
-            ExitCode::FAILURE
+            match error.is::<Doppelganger>() {
+                true => ExitCode::from(EXIT_DOPPELGANGER),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -173,10 +173,15 @@ impl Core {
 
     fn count_claim(&mut self, attestation: &Attestation) -> bool {
         let number = attestation.statement.slot;
-        let Some(committee) = self.claim_epoch(number).and_then(|epoch| self.ledger.committee_of(epoch)) else {
-            return true; // no longer open (R32)
-        };
-        match self.tally.count(self.ledger.domains(), committee, attestation) {
+        let Some(epoch) = self.claim_epoch(number) else { return true }; // no longer open (R32)
+        let Some(committee) = self.ledger.committee_of(epoch) else { return true };
+        let counted = self.tally.count(self.ledger.domains(), committee, attestation);
+        let holds = matches!(counted, Counted::New | Counted::Conflict(_));
+        let said = self.claims.open.get(&number).and_then(|open| open.said);
+        if holds && attestation.operator == self.own && said.map(|said| said.statement) != Some(attestation.statement) {
+            self.meet(attestation.statement, epoch);
+        }
+        match counted {
             Counted::New => self.certify_claim(number),
             Counted::Known if attestation.operator != self.own => {
                 if let Some(open) = self.claims.open.get_mut(&number) {

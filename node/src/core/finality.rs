@@ -39,6 +39,8 @@ pub(super) struct Recent {
     pub header: Header,
     /// Its state, for the proof of what it builds on (R16). Without it the signer can only repeat itself.
     pub tree: Option<palisade_ledger::Tree>,
+    /// The Ethereum anchor in its state; of a block from before a restart, an older one.
+    pub anchor: u64,
 }
 
 impl Core {
@@ -51,7 +53,11 @@ impl Core {
             if is_head {
                 self.newest = Some(header);
             }
-            self.recent.insert(header.height, Recent { header, tree });
+            let anchor = match is_head {
+                true => self.ledger.anchor(ChainKind::Ethereum).number,
+                false => self.ledger.committee().ethereum.number,
+            };
+            self.recent.insert(header.height, Recent { header, tree, anchor });
         }
     }
 
@@ -95,7 +101,8 @@ impl Core {
         if self.is_bitcoin_only() {
             return; // nobody attests
         }
-        self.recent.insert(header.height, Recent { header, tree: Some(self.ledger.tree().clone()) });
+        let (tree, anchor) = (Some(self.ledger.tree().clone()), self.ledger.anchor(ChainKind::Ethereum).number);
+        self.recent.insert(header.height, Recent { header, tree, anchor });
         let boundary = self.boundary();
         while self.recent.len() > RECENT {
             let Some(oldest) = self.recent.keys().copied().find(|height| Some(*height) != boundary) else { return };
@@ -370,6 +377,15 @@ impl Core {
         }
     }
 
+    /// Whether we said this since the start: then the signer has a record of it.
+    fn has_said(&self, statement: &Statement) -> bool {
+        self.said.iter().any(|(_, message)| match message {
+            Message::Attestation(attestation) => attestation.statement == *statement,
+            Message::Vote(vote) => vote.statement == *statement,
+            _ => false,
+        })
+    }
+
     // ---- certificates ----------------------------------------------------------------------------------------
 
     pub(super) fn certified_height(&self) -> Height {
@@ -404,7 +420,12 @@ impl Core {
         if attestation.statement.domain != self.ledger.domains().ledger {
             return false;
         }
-        match self.tally.count(self.ledger.domains(), committee, attestation) {
+        let counted = self.tally.count(self.ledger.domains(), committee, attestation);
+        let holds = matches!(counted, Counted::New | Counted::Conflict(_));
+        if holds && attestation.operator == self.own && !self.has_said(&attestation.statement) {
+            self.meet(attestation.statement, epoch);
+        }
+        match counted {
             Counted::New => self.certify(Height::new(attestation.statement.slot)),
             Counted::Known => {}
             Counted::Conflict(evidence) => self.accuse(*evidence),
@@ -419,7 +440,12 @@ impl Core {
         if vote.statement.domain != self.ledger.domains().bitcoin {
             return false;
         }
-        match self.tally.count_vote(self.ledger.domains(), committee, vote) {
+        let counted = self.tally.count_vote(self.ledger.domains(), committee, vote);
+        let holds = matches!(counted, Counted::New | Counted::Conflict(_));
+        if holds && vote.operator == self.own && !self.has_said(&vote.statement) {
+            self.meet(vote.statement, epoch);
+        }
+        match counted {
             Counted::New => self.certify_bitcoin(Height::new(vote.statement.slot)),
             Counted::Known => {}
             Counted::Conflict(evidence) => self.accuse(*evidence),
@@ -576,6 +602,7 @@ impl Core {
         };
         let head = self.ledger.head().height.get();
         if slot > head {
+            self.meet_early(&message);
             return slot > head + AHEAD || self.keep_early((slot, operator), message);
         }
         match message {

@@ -2,7 +2,7 @@
 
 use super::history::{self, Copy, History};
 use super::nonces::Nonces;
-use super::{Config, KEYS, OpenError, RECORDS, Refused, SignedLast};
+use super::{Config, KEYS, Meeting, Met, OpenError, OwnKey, RECORDS, Refused, SignedLast};
 use crate::keys::{OperatorKeys, PublicKeys};
 use palisade_agreement::ballot::Ballot;
 use palisade_agreement::guard::{Ancestry, Danger, Guard, Known, Lineage, Request, Verdict, ballot_digest};
@@ -37,7 +37,7 @@ pub(super) struct Keeper {
     history: History,
     started: Instant,
     vote_pause: Duration,
-    /// A write failed: what is on the disk is not known any more.
+    /// A write failed: what is on the disk is not known any more. Or another signs with these keys (R20).
     failed: bool,
 }
 
@@ -182,6 +182,34 @@ impl Keeper {
 
     pub(super) fn recorded(&mut self, domain: Domain, slot: u64) -> Result<Option<Digest>, Refused> {
         self.read(|store| store.find(&Place::Slot { domain, slot }))
+    }
+
+    pub(super) fn meet(&mut self, met: &Met) -> Result<Meeting, Refused> {
+        let keys = self.public();
+        let is_ours = match met.key {
+            OwnKey::Bls(key) => key == keys.bls,
+            OwnKey::Eots(key) => key == keys.eots,
+        };
+        if !is_ours {
+            return Ok(Meeting::Ours);
+        }
+        let record = record(&met.statement);
+        let found = self.read(|store| store.find(&record.place))?;
+        if found == Some(record.digest) {
+            return Ok(Meeting::Ours);
+        }
+        match (self.history, met.anchor) {
+            (History::Waiting(_), None) => Ok(Meeting::Ours),
+            (History::Waiting(wait), Some(anchor)) if anchor <= wait.wake_up && found.is_none() => {
+                self.remember(&record)?;
+                Ok(Meeting::Learned)
+            }
+            _ => {
+                tracing::error!(statement = ?met.statement, "another signs with these keys: nothing is signed any more");
+                self.failed = true;
+                Ok(Meeting::Doppelganger)
+            }
+        }
     }
 
     /// R15, for what finality rests on.

@@ -23,12 +23,12 @@ use palisade_agreement::context::{self, SignRequest};
 use palisade_agreement::guard::{Ancestry, Danger, Lineage};
 use palisade_crypto::eots;
 use palisade_storage::{SignatureStore, StoreError};
-use palisade_types::attestation::{Attestation, FinalityVote};
+use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::Header;
 use palisade_types::claim::Claim;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::Domains;
-use palisade_types::ids::{BlockId, ChainId, Digest, Domain, Ed25519Signature, OperatorId};
+use palisade_types::ids::{BlockId, BlsKey, ChainId, Digest, Domain, Ed25519Signature, OperatorId, SchnorrKey};
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::units::Height;
 use std::io;
@@ -135,6 +135,47 @@ pub struct SignedLast {
     pub voted: Option<FinalBlock>,
 }
 
+/// A signature by a key of our operator that was met on the network or in a block. It verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Met {
+    /// What it says.
+    pub statement: Statement,
+    /// By which key.
+    pub key: OwnKey,
+    /// The Ethereum anchor in the state of the block that it is about, or an older one: what a waiting guard compares. `None` for
+    /// a block that is not committed yet, of which a waiting guard makes nothing: it is met again.
+    pub anchor: Option<u64>,
+}
+
+/// The key of a seat that made a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnKey {
+    /// For attestations.
+    Bls(BlsKey),
+    /// For finality on Bitcoin.
+    Eots(SchnorrKey),
+}
+
+/// Who made a signature that was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    /// It is recorded here, or by an earlier key of the operator that this signer does not hold.
+    Ours,
+    /// From before a waiting guard woke up: it is recorded now.
+    Learned,
+    /// Somebody else who holds the key.
+    Doppelganger,
+}
+
+/// Another process signs with our key (R20). Whoever signs on now equivocates sooner or later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "another process signs with this operator's key: it signed {} in slot {} of domain {}, and this signer did not. \
+     Find it and stop it before this node is started again (R20)",
+    .0.digest, .0.slot, .0.domain
+)]
+pub struct Doppelganger(pub Statement);
+
 /// Our hand on the signer. Cheap to clone; the thread ends with the last hand.
 #[derive(Clone, Debug)]
 pub struct Signer {
@@ -159,6 +200,7 @@ enum Request {
     Commit((Height, u32), Reply<RandomnessCommitment>),
     SignedLast(Reply<SignedLast>),
     Recorded(Domain, u64, Reply<Option<Digest>>),
+    Meet(Box<Met>, Reply<Meeting>),
     Close(oneshot::Sender<()>),
 }
 
@@ -338,14 +380,24 @@ impl Signer {
         self.ask(Request::SignedLast).await
     }
 
-    /// What the records hold in a slot: an own signature met elsewhere over anything else is a doppelganger's, if
-    /// [`Self::history`] is unbroken (R20).
+    /// What the records hold in a slot.
     ///
     /// # Errors
     ///
     /// [`Refused::Failed`] or [`Refused::Gone`]: the node stops.
     pub async fn recorded(&self, domain: Domain, slot: u64) -> Result<Option<Digest>, Refused> {
         self.ask(|reply| Request::Recorded(domain, slot, reply)).await
+    }
+
+    /// Tells who made a signature that was met (R20): where the history is unbroken, everything that is not recorded is a
+    /// doppelganger's. A guard that waits may have made it before its records were lost, unless the block it is about came
+    /// after it woke up; an older one it records, so that it is never contradicted.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Failed`] or [`Refused::Gone`]: the node stops.
+    pub async fn meet(&self, met: Met) -> Result<Meeting, Refused> {
+        self.ask(|reply| Request::Meet(Box::new(met), reply)).await
     }
 
     /// Answers the engine until it or the signer is gone. A refusal makes the engine abstain; a signer that failed stops
@@ -406,6 +458,9 @@ fn serve(mut keeper: Keeper, mut requests: mpsc::Receiver<Request>) {
             }
             Request::Recorded(domain, slot, reply) => {
                 let _ = reply.send(keeper.recorded(domain, slot));
+            }
+            Request::Meet(met, reply) => {
+                let _ = reply.send(keeper.meet(&met));
             }
             Request::Close(reply) => {
                 drop((keeper, requests));

@@ -608,3 +608,44 @@ fn a_signer_needs_its_keys_closed_and_whole() {
     std::fs::remove_file(&key).unwrap();
     assert!(matches!(Signer::open(&home.config()), Err(OpenError::Key(KeyError::Missing { .. }))));
 }
+
+fn met(signer: &Signer, slot: u64, digest: BlockId, anchor: u64) -> Met {
+    let statement = Statement { domain: DOMAINS.ledger, slot, digest: digest.into() };
+    Met { statement, key: OwnKey::Bls(signer.keys().bls), anchor: Some(anchor) }
+}
+
+#[tokio::test]
+async fn r20_a_signature_that_an_unbroken_record_does_not_hold_is_a_doppelgangers() {
+    let home = Home::new();
+    let signer = home.open();
+    let (header, _) = block(7, 0, named(1));
+    signer.attest(header, None, 0).await.unwrap();
+    assert_eq!(signer.meet(met(&signer, 7, header.id(), 0)).await, Ok(Meeting::Ours));
+    let older_key = Met { key: OwnKey::Bls(BlsKey::new([9; 96])), ..met(&signer, 3, named(3), 0) };
+    assert_eq!(signer.meet(older_key).await, Ok(Meeting::Ours), "an earlier key is in another directory");
+    assert_eq!(signer.meet(met(&signer, 8, named(8), 0)).await, Ok(Meeting::Doppelganger));
+    assert_eq!(signer.attest(header, None, 0).await, Err(Refused::Failed), "nothing is signed beside another");
+    assert_eq!(signer.sign_ballot(ballot(9, None)).await, Err(Refused::Failed));
+    signer.close().await;
+    let signer = home.open();
+    assert_eq!(signer.meet(met(&signer, 7, named(2), 0)).await, Ok(Meeting::Doppelganger), "another digest, too");
+}
+
+#[tokio::test]
+async fn r20_a_waiting_guard_records_what_is_older_than_its_wake_up() {
+    let home = Home::new();
+    std::fs::remove_file(home.incarnation()).unwrap();
+    let signer = home.open();
+    let History::Waiting(wait) = signer.history() else { panic!("{:?}", signer.history()) };
+    let uncommitted = Met { anchor: None, ..met(&signer, 7, named(7), 0) };
+    assert_eq!(signer.meet(uncommitted).await, Ok(Meeting::Ours), "nothing is known of its block yet");
+    assert_eq!(signer.recorded(DOMAINS.ledger, 7).await, Ok(None));
+    assert_eq!(signer.meet(met(&signer, 7, named(7), wait.wake_up)).await, Ok(Meeting::Learned));
+    assert_eq!(signer.meet(met(&signer, 7, named(7), wait.wake_up)).await, Ok(Meeting::Ours));
+    let last = FinalBlock { height: Height::new(7), id: named(7) };
+    assert_eq!(signer.signed_last().await, Ok(SignedLast { attested: Some(last), voted: None }));
+    let signer = reopened(&home, signer).await;
+    let (other, _) = block(7, 0, named(1));
+    assert_eq!(signer.attest(other, None, HEAD + 1).await, Err(Danger::Conflict.into()), "and never contradicts it");
+    assert_eq!(signer.meet(met(&signer, 8, named(8), wait.wake_up + 1)).await, Ok(Meeting::Doppelganger));
+}

@@ -92,7 +92,8 @@ pub async fn kill_all(devnet: &Devnet) -> anyhow::Result<Report> {
     play.report().await
 }
 
-struct Play<'a> {
+/// A scenario in which processes stop and come back, and at whose end nobody has lost anything.
+pub(super) struct Play<'a> {
     scene: Scene<'a>,
     before: Vec<Holding>,
     cases: Vec<CaseView>,
@@ -102,7 +103,7 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    async fn open(devnet: &'a Devnet) -> anyhow::Result<Self> {
+    pub(super) async fn open(devnet: &'a Devnet) -> anyhow::Result<Self> {
         let scene = Scene::open(devnet)?;
         let first = scene.operators.first().context("a devnet has operators")?;
         let head = status(first).await?.head.height;
@@ -127,7 +128,12 @@ impl<'a> Play<'a> {
         })
     }
 
-    fn done(&mut self, what: &'static str, waited_for: &'static str) {
+    /// Who takes part.
+    pub(super) fn operators(&self) -> &[Operator] {
+        &self.scene.operators
+    }
+
+    pub(super) fn done(&mut self, what: &'static str, waited_for: &'static str) {
         say(what);
         self.steps.push(Step { what, after: self.began.elapsed(), waited_for });
     }
@@ -166,7 +172,7 @@ impl<'a> Play<'a> {
     }
 
     /// Starts them again; returns when everybody finalises new blocks and each of these has attested one himself.
-    async fn back(&self, victims: &[Operator]) -> anyhow::Result<()> {
+    pub(super) async fn back(&self, victims: &[Operator]) -> anyhow::Result<()> {
         for victim in victims {
             victim.start()?;
         }
@@ -207,7 +213,7 @@ impl<'a> Play<'a> {
     }
 
     /// The end of every scenario: nobody signed twice, nobody lost anything, and all ledgers are one.
-    async fn report(mut self) -> anyhow::Result<Report> {
+    pub(super) async fn report(mut self) -> anyhow::Result<Report> {
         self.scene.check_roots().await?;
         let now = self.scene.holdings().await?;
         ensure!(self.before == now, "somebody lost something: before {:?}, now {now:?}", self.before);

@@ -6,6 +6,7 @@
 
 mod bitcoin_reorg;
 mod deallocation;
+mod doppelganger;
 mod equivocation;
 mod ethereum_reorg;
 mod kills;
@@ -28,6 +29,7 @@ mod withdrawal_queue;
 
 pub use bitcoin_reorg::{bitcoin_deep_reorg, bitcoin_reorg};
 pub use deallocation::deallocation;
+pub use doppelganger::doppelganger;
 pub use equivocation::equivocation;
 pub use ethereum_reorg::ethereum_reorg;
 pub use kills::{kill_all, kill_one, kill_two_and_back};
