@@ -3,13 +3,14 @@
 //! Nobody signs this: all that follows is that the other's anchor stands still and a person is called. What is asked and answered
 //! is bounded, and asked for at a pace of our own.
 
+use crate::handle::CoreHandle;
 use crate::network::{Ask, Network, PeerId};
 use bytes::Bytes;
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::elsewhere::{HEADERS_AT_ONCE, Heard, MAX_LOCATOR};
 use palisade_types::canonical::{Canonical, List, Malformed, Reader};
 use palisade_types::chain::ChainPoint;
-use palisade_types::ids::Hash;
+use palisade_types::ids::{Hash, OperatorId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -26,6 +27,8 @@ pub enum Question {
     Best,
     /// Headers after the newest of these blocks that he holds.
     Headers(List<Hash, MAX_LOCATOR>),
+    /// What this operator said last (R20).
+    Said(OperatorId),
 }
 
 impl Canonical for Question {
@@ -36,12 +39,17 @@ impl Canonical for Question {
                 out.push(1);
                 locator.write(out);
             }
+            Self::Said(operator) => {
+                out.push(2);
+                operator.write(out);
+            }
         }
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(match u8::read(input)? {
             0 => Self::Best,
             1 => Self::Headers(Canonical::read(input)?),
+            2 => Self::Said(Canonical::read(input)?),
             tag => return Err(Malformed::UnknownTag { of: "Question", tag }),
         })
     }
@@ -67,7 +75,7 @@ impl Canonical for Best {
 }
 
 /// Answers what peers ask, until the network is gone. What cannot be read is not answered.
-pub async fn serve(mut asks: mpsc::Receiver<Ask>, bitcoin: Arc<Bitcoin>) {
+pub async fn serve(mut asks: mpsc::Receiver<Ask>, bitcoin: Arc<Bitcoin>, core: CoreHandle) {
     while let Some(ask) = asks.recv().await {
         let answer = match Question::from_bytes(&ask.question) {
             Ok(Question::Best) => bitcoin.best().await.map(|best| {
@@ -75,6 +83,10 @@ pub async fn serve(mut asks: mpsc::Receiver<Ask>, bitcoin: Arc<Bitcoin>) {
                 Bytes::from(best.to_bytes())
             }),
             Ok(Question::Headers(locator)) => Some(bitcoin.headers_after(&locator).await.into()),
+            Ok(Question::Said(operator)) => {
+                let said = core.read(move |core| core.said_last(&operator)).await;
+                said.ok().map(|said| said.to_bytes().into())
+            }
             Err(_) => None,
         };
         if let Some(answer) = answer {
@@ -136,7 +148,7 @@ mod tests {
     fn r30_questions_and_answers_are_read_as_they_were_written_and_nothing_longer() {
         let hashes = |count: usize| vec![Hash::new([7; 32]); count];
         let longest = Question::Headers(hashes(MAX_LOCATOR).try_into().unwrap());
-        for question in [Question::Best, longest.clone()] {
+        for question in [Question::Best, longest.clone(), Question::Said(OperatorId::new([3; 20]))] {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question.clone()));
         }
         let mut longer = longest.to_bytes();

@@ -1,6 +1,7 @@
 //! The way from every other task to the core actor: reads run on it, between two blocks, and see one state.
 
 use crate::core::Core;
+use crate::message::Message;
 use palisade_types::{CaseId, ChainKind, ChainPoint, Evidence, Unproven, VaultId, VaultRegistration};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +17,8 @@ pub enum Command {
     SubmitEvidence(Box<Evidence>, oneshot::Sender<Result<Option<CaseId>, Unproven>>),
     /// Takes a registration to be presigned by the covenant and put into a block.
     RegisterVault(Box<VaultRegistration>, oneshot::Sender<Result<VaultId, RegistrationRefused>>),
+    /// What a peer says that this operator said (R20).
+    HearOwn(Vec<Message>),
     /// The operator himself accepts a new start anchor of a suspended chain (R30). Nothing that strangers reach sends this.
     Accept(ChainKind, ChainPoint, oneshot::Sender<bool>),
 }
@@ -87,6 +90,15 @@ impl CoreHandle {
         answer.await.map_err(|_| Stopped)
     }
 
+    /// Hands in what a peer says that this operator said.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the core no longer answers.
+    pub async fn hear_own(&self, said: Vec<Message>) -> Result<(), Stopped> {
+        self.send(Command::HearOwn(said)).await
+    }
+
     /// Says that the operator accepts `anchor`; false when the chain is not suspended.
     ///
     /// # Errors
@@ -109,6 +121,7 @@ impl std::fmt::Debug for Command {
             Self::Read(_) => "Read",
             Self::SubmitEvidence(..) => "SubmitEvidence",
             Self::RegisterVault(..) => "RegisterVault",
+            Self::HearOwn(_) => "HearOwn",
             Self::Accept(..) => "Accept",
         })
     }

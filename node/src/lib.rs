@@ -12,6 +12,7 @@ pub mod run;
 pub mod sessions;
 pub mod signing;
 
+pub mod doppelganger;
 pub mod elsewhere;
 pub mod executor;
 pub mod follower;

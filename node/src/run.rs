@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::core::{Action, Core};
 use crate::covenant;
 use crate::covenant::protocol::Asked;
+use crate::doppelganger;
 use crate::elsewhere;
 use crate::executor;
 use crate::follower::{self, MAX_WANTED, Seen};
@@ -148,8 +149,10 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     }
     tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
     tokio::spawn(headers::keep(bitcoin.clone(), store.clone()));
-    tokio::spawn(elsewhere::serve(network.asks, bitcoin.clone()));
+    tokio::spawn(elsewhere::serve(network.asks, bitcoin.clone(), handle.clone()));
     tokio::spawn(elsewhere::compare(network.network.clone(), bitcoin.clone()));
+    let listen = config.engine.listen;
+    tokio::spawn(doppelganger::listen(network.network.clone(), handle.clone(), config.operator, listen));
     tokio::spawn(acceptance::watch(config.data_dir.clone(), bitcoin.clone(), handle.clone()));
     let (tasks, signing_tasks) = mpsc::unbounded_channel();
     let (signed, signatures) = mpsc::channel(MAX_GOSSIP);
@@ -199,7 +202,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
             signer::History::Unbroken => Duration::ZERO,
             signer::History::Waiting(_) => signer::VOTE_PAUSE,
         },
-        listen: config.engine.listen,
+        listen,
         held: Vec::new(),
         started: Instant::now(),
         checks: BTreeMap::new(),
@@ -658,6 +661,11 @@ impl Actor {
             Command::Read(read) => read(&self.core),
             Command::SubmitEvidence(evidence, reply) => answer(reply, self.core.submit_evidence(*evidence)),
             Command::RegisterVault(registration, reply) => answer(reply, self.core.register(now, *registration)),
+            Command::HearOwn(said) => {
+                for said in said.into_iter().filter(|said| matches!(said, Message::Attestation(_) | Message::Vote(_))) {
+                    self.core.hear(now, said);
+                }
+            }
             Command::Accept(chain, anchor, reply) => answer(reply, self.core.accept(chain, anchor)),
         }
     }

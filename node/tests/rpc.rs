@@ -121,6 +121,7 @@ fn run(mut core: Core) -> CoreHandle {
                 Command::RegisterVault(registration, reply) => {
                     drop(reply.send(core.register(palisade_types::Millis::new(0), *registration)))
                 }
+                Command::HearOwn(_) => unreachable!("no RPC method hands in what we said"),
                 Command::Accept(chain, anchor, reply) => drop(reply.send(core.accept(chain, anchor))),
             }
         }

@@ -170,6 +170,23 @@ impl Tally {
         slot.into_iter().flat_map(|slot| slot.iter().map(|(operator, (digest, _))| (operator, digest)))
     }
 
+    /// The attestation of an operator in the highest slot of a domain.
+    #[must_use]
+    pub fn newest(&self, domain: &Domain, operator: &OperatorId) -> Option<Attestation> {
+        let mut slots = self.attestations.range((*domain, 0)..=(*domain, u64::MAX)).rev();
+        slots.find_map(|((domain, slot), said)| {
+            let (digest, signature) = *said.get(operator)?;
+            let statement = Statement { domain: *domain, slot: *slot, digest };
+            Some(Attestation { statement, operator: *operator, signature })
+        })
+    }
+
+    /// The vote of an operator for the highest checkpoint.
+    #[must_use]
+    pub fn newest_vote(&self, operator: &OperatorId) -> Option<&FinalityVote> {
+        self.votes.values().rev().find_map(|said| said.get(operator))
+    }
+
     /// Forgets slots of a BLS domain below `first`: nothing there can be certified any more.
     pub fn forget_below(&mut self, domain: &Domain, first: u64) {
         self.attestations.retain(|(of, slot), _| of != domain || *slot >= first);

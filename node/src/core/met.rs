@@ -5,12 +5,14 @@
 //! doppelganger signed while we were away is met too, when we sync.
 
 use super::{Action, Core};
+use crate::doppelganger::SaidLast;
 use crate::message::Message;
 use crate::signer::{Met, OwnKey, SignedLast};
 use palisade_types::attestation::Statement;
 use palisade_types::block::Item;
 use palisade_types::canonical::List;
 use palisade_types::chain::ChainKind;
+use palisade_types::ids::OperatorId;
 use palisade_types::operator::Operator;
 use palisade_types::units::{Epoch, Height};
 
@@ -67,6 +69,14 @@ impl Core {
                 self.meet(statement, epoch);
             }
         }
+    }
+
+    /// What an operator said last about finality, as far as it is known here and still open.
+    #[must_use]
+    pub fn said_last(&self, operator: &OperatorId) -> SaidLast {
+        let attestation = self.tally.newest(&self.ledger.domains().ledger, operator).map(Message::Attestation);
+        let vote = self.tally.newest_vote(operator).map(|vote| Message::Vote(Box::new(vote.clone())));
+        attestation.into_iter().chain(vote).collect::<Vec<_>>().try_into().expect("two at most")
     }
 
     /// The signer recorded a signature of ours that its records had lost (R20): what is signed next builds on it.

@@ -37,8 +37,10 @@ pub(super) struct Keeper {
     history: History,
     started: Instant,
     vote_pause: Duration,
-    /// A write failed: what is on the disk is not known any more. Or another signs with these keys (R20).
+    /// A write failed: what is on the disk is not known any more.
     failed: bool,
+    /// Another signs with these keys (R20).
+    doubled: bool,
 }
 
 impl Keeper {
@@ -69,6 +71,7 @@ impl Keeper {
             started: Instant::now(),
             vote_pause: config.vote_pause,
             failed: false,
+            doubled: false,
         })
     }
 
@@ -206,7 +209,7 @@ impl Keeper {
             }
             _ => {
                 tracing::error!(statement = ?met.statement, "another signs with these keys: nothing is signed any more");
-                self.failed = true;
+                self.doubled = true;
                 Ok(Meeting::Doppelganger)
             }
         }
@@ -281,6 +284,9 @@ impl Keeper {
     fn write<T>(&mut self, write: impl FnOnce(&mut SignatureStore) -> Result<T, StoreError>) -> Result<T, Refused> {
         if self.failed {
             return Err(Refused::Failed);
+        }
+        if self.doubled {
+            return Err(Refused::Doubled);
         }
         write(&mut self.store).map_err(|error| self.fail(&error))
     }

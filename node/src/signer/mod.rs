@@ -118,6 +118,9 @@ pub enum Refused {
     /// The range of nonces is empty, too long, or does not start at a checkpoint.
     #[error("this is no range of checkpoints that can be promised")]
     BadRange,
+    /// Another signs with these keys (R20): the node stops.
+    #[error("another process signs with these keys")]
+    Doubled,
     /// A record could not be made durable or read: the node stops.
     #[error("the signer's disk failed")]
     Failed,

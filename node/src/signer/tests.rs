@@ -624,8 +624,8 @@ async fn r20_a_signature_that_an_unbroken_record_does_not_hold_is_a_doppelganger
     let older_key = Met { key: OwnKey::Bls(BlsKey::new([9; 96])), ..met(&signer, 3, named(3), 0) };
     assert_eq!(signer.meet(older_key).await, Ok(Meeting::Ours), "an earlier key is in another directory");
     assert_eq!(signer.meet(met(&signer, 8, named(8), 0)).await, Ok(Meeting::Doppelganger));
-    assert_eq!(signer.attest(header, None, 0).await, Err(Refused::Failed), "nothing is signed beside another");
-    assert_eq!(signer.sign_ballot(ballot(9, None)).await, Err(Refused::Failed));
+    assert_eq!(signer.attest(header, None, 0).await, Err(Refused::Doubled), "nothing is signed beside another");
+    assert_eq!(signer.sign_ballot(ballot(9, None)).await, Err(Refused::Doubled));
     signer.close().await;
     let signer = home.open();
     assert_eq!(signer.meet(met(&signer, 7, named(2), 0)).await, Ok(Meeting::Doppelganger), "another digest, too");

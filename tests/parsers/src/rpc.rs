@@ -51,6 +51,7 @@ fn start(dir: &std::path::Path) -> Methods {
                 Command::RegisterVault(registration, reply) => {
                     drop(reply.send(core.register(Millis::new(0), *registration)))
                 }
+                Command::HearOwn(_) => unreachable!("no RPC method hands in what we said"),
                 Command::Accept(chain, anchor, reply) => drop(reply.send(core.accept(chain, anchor))),
             }
         }
