@@ -7,7 +7,9 @@ const solc = createRequire(`${process.env.PALISADE_TOOLS}/`)("solc");
 const check = process.argv.includes("--check");
 const SIZE_LIMIT = 24_576; // EIP-170
 
-const files = ["src", "src/interfaces", "devnet"].flatMap((folder) =>
+const DOUBLES = "test/doubles";
+
+const files = ["src", "src/interfaces", "devnet", DOUBLES].flatMap((folder) =>
   readdirSync(folder).filter((name) => name.endsWith(".sol")).sort().map((name) => `${folder}/${name}`));
 const input = {
   language: "Solidity",
@@ -25,7 +27,8 @@ const output = JSON.parse(solc.compile(JSON.stringify(input)));
 for (const error of output.errors ?? []) console.error(error.formattedMessage);
 if (output.errors?.length) process.exit(1); // warnings too
 
-const artifacts = new Map();
+// Test doubles are kept apart from what is deployed.
+const artifacts = { artifacts: new Map(), "test/artifacts": new Map() };
 for (const file of files) {
   for (const [name, contract] of Object.entries(output.contracts[file] ?? {})) {
     const code = contract.evm.bytecode.object;
@@ -33,21 +36,24 @@ for (const file of files) {
     const deployedSize = contract.evm.deployedBytecode.object.length / 2;
     if (deployedSize > SIZE_LIMIT) throw new Error(`${name} has ${deployedSize} bytes, more than ${SIZE_LIMIT}`);
     const artifact = { name, solc: solc.version(), abi: contract.abi, bytecode: `0x${code}`, deployedSize };
-    artifacts.set(`${name}.json`, `${JSON.stringify(artifact, null, 1)}\n`);
+    const folder = file.startsWith(DOUBLES) ? "test/artifacts" : "artifacts";
+    artifacts[folder].set(`${name}.json`, `${JSON.stringify(artifact, null, 1)}\n`);
     console.log(`${name}: ${deployedSize} bytes`);
   }
 }
 
-mkdirSync("artifacts", { recursive: true });
-const stale = readdirSync("artifacts").filter((name) => !artifacts.has(name));
-if (check) {
-  const wrong = [...artifacts].filter(([name, text]) =>
-    !existsSync(`artifacts/${name}`) || readFileSync(`artifacts/${name}`, "utf8") !== text).map(([name]) => name);
-  if (wrong.length + stale.length) {
-    console.error(`artifacts differ from the sources: ${[...wrong, ...stale].join(", ")}. Run build.sh.`);
-    process.exit(1);
+const wrong = Object.entries(artifacts).flatMap(([folder, expected]) => {
+  mkdirSync(folder, { recursive: true });
+  const stale = readdirSync(folder).filter((name) => !expected.has(name)).map((name) => `${folder}/${name}`);
+  if (check) {
+    const differs = ([name, text]) => !existsSync(`${folder}/${name}`) || readFileSync(`${folder}/${name}`, "utf8") !== text;
+    return [...stale, ...[...expected].filter(differs).map(([name]) => `${folder}/${name}`)];
   }
-} else {
-  for (const name of stale) rmSync(`artifacts/${name}`);
-  for (const [name, text] of artifacts) writeFileSync(`artifacts/${name}`, text);
+  for (const path of stale) rmSync(path);
+  for (const [name, text] of expected) writeFileSync(`${folder}/${name}`, text);
+  return [];
+});
+if (wrong.length) {
+  console.error(`artifacts differ from the sources: ${wrong.join(", ")}. Run build.sh.`);
+  process.exit(1);
 }

@@ -73,12 +73,26 @@ pub mod eigenlayer {
             function getMinimumSlashableStake(
                 OperatorSet operatorSet, address[] operators, address[] strategies, uint32 futureBlock
             ) external view returns (uint256[][] memory);
+            /// Cores 1.5 and later.
+            function isRedistributingOperatorSet(OperatorSet operatorSet) external view returns (bool);
+            function getRedistributionRecipient(OperatorSet operatorSet) external view returns (address);
+            function getSlashCount(OperatorSet operatorSet) external view returns (uint256);
             /// Cores 1.9 and later.
             function getSlasher(OperatorSet operatorSet) external view returns (address);
         }
 
         #[sol(rpc)]
+        interface StrategyManager {
+            /// Cores 1.5 and later.
+            function getBurnOrRedistributableShares(OperatorSet operatorSet, uint256 slashId)
+                external view returns (address[] memory strategies, uint256[] memory shares);
+            /// Cores 1.13 and later.
+            function getSlashResolutionBlock(OperatorSet operatorSet, uint256 slashId) external view returns (uint32);
+        }
+
+        #[sol(rpc)]
         interface DelegationManager {
+            function strategyManager() external view returns (address);
             function getOperatorsShares(address[] operators, address[] strategies)
                 external view returns (uint256[][] memory);
         }

@@ -258,7 +258,7 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     let world = World::with_stake().await;
     let core = world.core.clone().unwrap();
     let ethereum = world.connect().await;
-    assert_eq!(ethereum.generation().await.unwrap(), Some(Generation::ServiceSlashes));
+    assert_eq!(ethereum.generation().await.unwrap(), Some(Generation::From1_3));
     let start = world.genesis.ethereum_start;
     let adapter = Address::from(*world.genesis.contracts.eigenlayer_adapter.as_bytes());
     let member = Member::new(1);

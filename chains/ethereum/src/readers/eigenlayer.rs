@@ -5,17 +5,18 @@
 //! until which block a former member can still be slashed. It is the block of his removal plus the deallocation delay,
 //! and the removal is logged.
 //!
-//! All selectors used here are the same in cores 1.3 to 1.13. Generations differ in who may slash, which is probed.
+//! All selectors used here are the same in cores 1.3 to 1.13. Generations differ in who may slash and in what becomes of what
+//! was taken, which is probed: never told by a version's name.
 
 use crate::bindings::eigenlayer::AllocationManager::{
     self, AllocationManagerInstance, OperatorRemovedFromOperatorSet as Removed,
 };
-use crate::bindings::eigenlayer::{DelegationManager, OperatorSet};
-use crate::endpoint::{alloy_address, require_code, state_at, view_failed, wrong};
+use crate::bindings::eigenlayer::{DelegationManager, OperatorSet, StrategyManager};
+use crate::endpoint::{alloy_address, require_code, state_at, unavailable, view_failed, wrong};
 use crate::facts::{Place, lied, shares};
 use alloy::contract;
 use alloy::eips::BlockId;
-use alloy::primitives;
+use alloy::primitives::{self, U256};
 use alloy::providers::RootProvider;
 use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::SolEvent;
@@ -33,12 +34,29 @@ const OPERATOR_SET: u32 = 0;
 const BATCH: usize = 100;
 
 /// Which EigenLayer stands on the chain, as far as it matters to a slasher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Generation {
-    /// Cores 1.3 to 1.8: the service itself may slash.
-    ServiceSlashes,
-    /// Cores 1.9 and later: the operator set names its slasher, and it is our adapter.
-    SetNamesSlasher,
+    /// Cores 1.3 and 1.4: the service itself may slash, and what it takes is burnt.
+    From1_3,
+    /// Cores 1.5 to 1.8: slashes have numbers, and an operator set may name who gets what they take.
+    From1_5,
+    /// Cores 1.9 to 1.12: the operator set names its slasher, and it is our adapter.
+    From1_9,
+    /// Core 1.13 and later: what a slash took waits for the slash's resolution block.
+    From1_13,
+}
+
+impl Generation {
+    /// By the views that each of them brought; none that we know lacks an older one's.
+    const fn of(redistributes: bool, names_slasher: bool, resolves: bool) -> Option<Self> {
+        match (redistributes, names_slasher, resolves) {
+            (false, false, false) => Some(Self::From1_3),
+            (true, false, false) => Some(Self::From1_5),
+            (true, true, false) => Some(Self::From1_9),
+            (true, true, true) => Some(Self::From1_13),
+            _ => None,
+        }
+    }
 }
 
 /// Looks which generation is deployed.
@@ -64,14 +82,51 @@ pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<
             &format!("one of {delay}"),
         ));
     }
-    match manager.getSlasher(own_set(contracts)).call().await {
-        Ok(slasher) if slasher == alloy_address(adapter) => Ok(Generation::SetNamesSlasher),
-        Ok(slasher) => Err(wrong("our adapter as slasher of its operator set", &format!("slasher {slasher}"))),
-        // No such function: it came with core 1.9.
+    let set = own_set(contracts);
+    let redistributes = manager.isRedistributingOperatorSet(set.clone()).call().await;
+    let redistributes = known("isRedistributingOperatorSet", redistributes)?;
+    let slasher = known("getSlasher", manager.getSlasher(set.clone()).call().await)?;
+    let funds = DelegationManager::new(alloy_address(delegation), provider).strategyManager().call().await;
+    let funds = known("strategyManager", funds)?.ok_or_else(|| wrong(KNOWN, "one without a strategyManager"))?;
+    let resolution = StrategyManager::new(funds, provider).getSlashResolutionBlock(set, U256::from(1)).call().await;
+    let resolution = known("getSlashResolutionBlock", resolution)?;
+    let generation = Generation::of(redistributes.is_some(), slasher.is_some(), resolution.is_some());
+    let generation = generation.ok_or_else(|| {
+        let has = [
+            ("isRedistributingOperatorSet", redistributes.is_some()),
+            ("getSlasher", slasher.is_some()),
+            ("getSlashResolutionBlock", resolution.is_some()),
+        ];
+        let has: Vec<_> = has.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
+        wrong(KNOWN, &format!("one that has, of what tells them apart, {}", has.join(" and ")))
+    })?;
+    if let Some(found) = slasher.filter(|slasher| *slasher != alloy_address(adapter)) {
+        return Err(wrong("our adapter as slasher of its operator set", &format!("slasher {found}")));
+    }
+    if redistributes == Some(true) {
+        return Err(wrong("an operator set whose slashes nobody gains from (R8)", "one that redistributes"));
+    }
+    Ok(generation)
+}
+
+const KNOWN: &str = "an EigenLayer of a generation we know (1.3 to 1.13)";
+
+/// A view's answer; `None` when the contract has no such function, which reverts without a word.
+fn known<T>(view: &str, answer: Result<T, contract::Error>) -> Result<Option<T>, ChainError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
         Err(contract::Error::TransportError(RpcError::ErrorResp(error))) if error.message.contains("revert") => {
-            Ok(Generation::ServiceSlashes)
+            match error.as_revert_data() {
+                Some(reason) if !reason.is_empty() => {
+                    Err(wrong(KNOWN, &format!("one whose {view} reverts with {reason}")))
+                }
+                _ => Ok(None),
+            }
         }
-        Err(error) => Err(view_failed("asking EigenLayer for the set's slasher", error)),
+        Err(contract::Error::TransportError(error)) => {
+            Err(unavailable(&format!("asking EigenLayer for {view}"), error))
+        }
+        Err(error) => Err(wrong(KNOWN, &format!("one whose {view} does not read: {error}"))),
     }
 }
 
@@ -79,7 +134,7 @@ pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<
 pub(crate) fn strategies(genesis: &Genesis) -> impl Iterator<Item = primitives::Address> {
     genesis.assets.iter().filter_map(|asset| match asset.source {
         StakeSource::EigenLayer(strategy) => Some(alloy_address(&strategy)),
-        StakeSource::Symbiotic(_) => None,
+        StakeSource::Symbiotic(_) | StakeSource::Karak(_) => None,
     })
 }
 
@@ -241,7 +296,7 @@ fn expect(found: usize, expected: usize) -> Result<(), ChainError> {
     }
 }
 
-fn own_set(contracts: &Contracts) -> OperatorSet {
+pub(crate) fn own_set(contracts: &Contracts) -> OperatorSet {
     OperatorSet { avs: alloy_address(&contracts.eigenlayer_adapter), id: OPERATOR_SET }
 }
 
@@ -252,6 +307,23 @@ fn operator_of(account: primitives::Address) -> OperatorId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn generations_are_told_apart_by_what_each_brought() {
+        let known = [
+            ((false, false, false), Some(Generation::From1_3)),
+            ((true, false, false), Some(Generation::From1_5)),
+            ((true, true, false), Some(Generation::From1_9)),
+            ((true, true, true), Some(Generation::From1_13)),
+            ((false, true, false), None),
+            ((false, false, true), None),
+            ((true, false, true), None),
+            ((false, true, true), None),
+        ];
+        for ((redistributes, names_slasher, resolves), expected) in known {
+            assert_eq!(Generation::of(redistributes, names_slasher, resolves), expected);
+        }
+    }
 
     fn change(operator: u8, known: u128, seen: u128) -> (Position, StakeSeen) {
         let position = |shares| {

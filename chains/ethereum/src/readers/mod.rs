@@ -2,3 +2,4 @@
 
 pub mod eigenlayer;
 pub(crate) mod lrt;
+pub mod slashed;

@@ -59,11 +59,11 @@ const EXECUTOR: usize = 2;
 const FINALITY_LAG: u64 = 8;
 
 /// A running anvil; it ends with its value.
-struct Anvil(Child);
+pub(crate) struct Anvil(Child);
 
 impl Anvil {
     /// Starts one on a free port and returns its endpoint.
-    fn start() -> (Self, String) {
+    pub(crate) fn start() -> (Self, String) {
         let mut child = Command::new(binary())
             .args(["--port", "0", "--slots-in-an-epoch", "4"])
             .stdout(Stdio::piped())
@@ -119,8 +119,13 @@ impl World {
 
     async fn new(staked: bool) -> Self {
         let (anvil, endpoint) = Anvil::start();
-        let provider = ProviderBuilder::new().connect_http(endpoint.parse().unwrap()).erased();
         let core = if staked { Some(eigenlayer::deploy(&endpoint, &signer(0)).await.unwrap()) } else { None };
+        Self::over(anvil, endpoint, core).await
+    }
+
+    /// Our contracts over whatever core stands there.
+    pub(crate) async fn over(anvil: Anvil, endpoint: String, core: Option<EigenLayer>) -> Self {
+        let provider = ProviderBuilder::new().connect_http(endpoint.parse().unwrap()).erased();
         mine(&provider, 2 * FINALITY_LAG).await;
         let final_block = provider.get_block_by_number(BlockNumberOrTag::Finalized).await.unwrap().unwrap();
         let start = ChainPoint {
@@ -251,6 +256,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             allocation_manager: core.map_or(none, |core| address(core.allocation_manager)),
             delegation_manager: core.map_or(none, |core| address(core.delegation_manager)),
             symbiotic: None,
+            karak: None,
         },
         assets: core.map_or_else(List::new, |core| {
             let asset = Asset {
@@ -282,7 +288,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
     }
 }
 
-fn signer(number: usize) -> PrivateKeySigner {
+pub(crate) fn signer(number: usize) -> PrivateKeySigner {
     SECRETS[number].parse().unwrap()
 }
 
