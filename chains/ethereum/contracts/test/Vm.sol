@@ -25,12 +25,14 @@ interface Vm {
     }
 
     function assume(bool condition) external;
+    function clearMockedCalls() external;
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function createWallet(uint256 secret) external returns (Wallet memory);
     function expectRevert(bytes calldata reason) external;
     function getNonce(address account) external view returns (uint64);
     function getRecordedLogs() external returns (Log[] memory);
     function lastCallGas() external view returns (Gas memory);
+    function mockCallRevert(address callee, bytes calldata data, bytes calldata reason) external;
     function parseJsonAddressArray(string calldata json, string calldata key) external view returns (address[] memory);
     function parseJsonBool(string calldata json, string calldata key) external view returns (bool);
     function parseJsonBytes(string calldata json, string calldata key) external view returns (bytes memory);
@@ -45,6 +47,7 @@ interface Vm {
     function snapshotState() external returns (uint256 snapshot);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function store(address account, bytes32 slot, bytes32 value) external;
+    function warp(uint256 timestamp) external;
 }
 
 Vm constant vm = Vm(0x7109709ECfa91a80626fF3989D68f67F5b1DD12D);
