@@ -961,7 +961,10 @@ impl Core {
             }
             for (order, slash) in case.orders.iter().enumerate() {
                 let vault = match (chain, slash.target) {
-                    (ChainKind::Ethereum, SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_)) => None,
+                    (
+                        ChainKind::Ethereum,
+                        SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) | SlashTarget::Karak(_),
+                    ) => None,
                     (ChainKind::Bitcoin, SlashTarget::Vault(id)) => self.ledger.vault(&id).cloned(),
                     _ => continue,
                 };

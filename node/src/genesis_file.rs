@@ -7,7 +7,9 @@
 use crate::text::{bitcoin_hash, hex_bytes, parse_bitcoin_hash, parse_hex_bytes};
 use palisade_types::canonical::{Blob, List, Malformed};
 use palisade_types::chain::ChainPoint;
-use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, SymbioticContracts, Unsafe, VaultTerms};
+use palisade_types::genesis::{
+    Asset, Contracts, Genesis, KarakContracts, Parameters, Seat, SymbioticContracts, Unsafe, VaultTerms,
+};
 use palisade_types::ids::{Address, Ed25519Key, Hash, OperatorId, SchnorrKey};
 use palisade_types::position::StakeSource;
 use palisade_types::units::{BasisPoints, MicroUsd, Sats, Wad};
@@ -125,6 +127,23 @@ pub struct ContractsFile {
     /// Symbiotic's; absent where no stake there counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbiotic: Option<SymbioticFile>,
+    /// Karak's; absent where no stake there counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub karak: Option<KarakFile>,
+}
+
+/// See [`KarakContracts`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KarakFile {
+    /// Our adapter: the service.
+    pub adapter: String,
+    /// Core.
+    pub core: String,
+    /// Seconds until stake can leave; 777600 on Karak's networks.
+    pub unstake_seconds: u64,
+    /// Seconds a slash waits for a veto; 172800 there.
+    pub veto_seconds: u64,
 }
 
 /// See [`SymbioticContracts`].
@@ -143,9 +162,9 @@ pub struct SymbioticFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssetFile {
-    /// `eigenlayer` or `symbiotic`.
+    /// `eigenlayer`, `symbiotic` or `karak`.
     pub source: String,
-    /// EigenLayer's strategy, Symbiotic's vault.
+    /// EigenLayer's strategy, Symbiotic's or Karak's vault.
     pub asset: String,
     /// Micro-dollars of 1e18 shares, or of 1e18 of the collateral's smallest units.
     pub price: String,
@@ -237,6 +256,7 @@ impl From<&Genesis> for GenesisFile {
                 allocation_manager: genesis.contracts.allocation_manager.to_string(),
                 delegation_manager: genesis.contracts.delegation_manager.to_string(),
                 symbiotic: genesis.contracts.symbiotic.as_ref().map(SymbioticFile::from),
+                karak: genesis.contracts.karak.as_ref().map(KarakFile::from),
             },
             assets: genesis.assets.iter().map(AssetFile::from).collect(),
             vaults: genesis.vaults.iter().map(VaultTermsFile::from).collect(),
@@ -256,6 +276,17 @@ impl From<&SymbioticContracts> for SymbioticFile {
             adapter: contracts.adapter.to_string(),
             vault_factory: contracts.vault_factory.to_string(),
             middleware_service: contracts.middleware_service.to_string(),
+        }
+    }
+}
+
+impl From<&KarakContracts> for KarakFile {
+    fn from(contracts: &KarakContracts) -> Self {
+        Self {
+            adapter: contracts.adapter.to_string(),
+            core: contracts.core.to_string(),
+            unstake_seconds: contracts.unstake_seconds,
+            veto_seconds: contracts.veto_seconds,
         }
     }
 }
@@ -356,6 +387,7 @@ impl ContractsFile {
             allocation_manager: address("contracts.allocation_manager", &self.allocation_manager)?,
             delegation_manager: address("contracts.delegation_manager", &self.delegation_manager)?,
             symbiotic: self.symbiotic.as_ref().map(SymbioticFile::parse).transpose()?,
+            karak: self.karak.as_ref().map(KarakFile::parse).transpose()?,
         })
     }
 }
@@ -370,13 +402,25 @@ impl SymbioticFile {
     }
 }
 
+impl KarakFile {
+    fn parse(&self) -> Result<KarakContracts, BadGenesis> {
+        Ok(KarakContracts {
+            adapter: parse("contracts.karak.adapter", &self.adapter)?,
+            core: parse("contracts.karak.core", &self.core)?,
+            unstake_seconds: self.unstake_seconds,
+            veto_seconds: self.veto_seconds,
+        })
+    }
+}
+
 impl AssetFile {
     fn parse(&self) -> Result<Asset, BadGenesis> {
         let asset = parse("assets.asset", &self.asset)?;
         let source = match self.source.as_str() {
             "eigenlayer" => StakeSource::EigenLayer(asset),
             "symbiotic" => StakeSource::Symbiotic(asset),
-            _ => return Err(value("assets.source", "is neither `eigenlayer` nor `symbiotic`")),
+            "karak" => StakeSource::Karak(asset),
+            _ => return Err(value("assets.source", "is neither `eigenlayer`, `symbiotic` nor `karak`")),
         };
         Ok(Asset {
             source,
@@ -485,6 +529,12 @@ pub(crate) mod tests {
                     vault_factory: Address::new([0x12; 20]),
                     middleware_service: Address::new([0x13; 20]),
                 }),
+                karak: Some(KarakContracts {
+                    adapter: Address::new([0x21; 20]),
+                    core: Address::new([0x22; 20]),
+                    unstake_seconds: 777_600,
+                    veto_seconds: 172_800,
+                }),
             },
             assets: vec![
                 Asset {
@@ -496,6 +546,11 @@ pub(crate) mod tests {
                     source: StakeSource::Symbiotic(Address::new([7; 20])),
                     price: MicroUsd::new(3_000_000_000),
                     equivocation: Wad::ONE,
+                },
+                Asset {
+                    source: StakeSource::Karak(Address::new([8; 20])),
+                    price: MicroUsd::new(3_000_000_000),
+                    equivocation: Wad::new(500_000_000_000_000_000),
                 },
             ]
             .try_into()

@@ -132,7 +132,7 @@ impl History {
             Position::EigenLayer(seen) => {
                 Position::EigenLayer(Magnitudes { shares: seen.shares << u32::from(lie), ..seen })
             }
-            Position::Symbiotic(_) => position,
+            Position::Symbiotic(_) | Position::Karak(_) => position,
         };
         let seen = seen.map(|(id, position)| (id, shown(position)));
         seen.filter(|(id, position)| watch.positions.get(id) != Some(position))
@@ -373,6 +373,7 @@ impl FakeChain {
         match execution.case.orders[execution.order].target {
             SlashTarget::EigenLayer(strategy) => self.history().slash_on_ethereum(execution, strategy),
             SlashTarget::Symbiotic(_) => Err(ChainError::Refused("no Symbiotic stands on this chain".to_owned())),
+            SlashTarget::Karak(_) => Err(ChainError::Refused("no Karak stands on this chain".to_owned())),
             SlashTarget::Vault(id) => self.history().slash_on_bitcoin(execution, id),
         }
     }

@@ -47,6 +47,7 @@ impl Ethereum {
         match order.map(|order| order.target) {
             Some(SlashTarget::EigenLayer(_)) => {}
             Some(SlashTarget::Symbiotic(_)) => return Err(refused("nothing is carried to Symbiotic yet")),
+            Some(SlashTarget::Karak(_)) => return Err(refused("nothing is carried to Karak yet")),
             Some(SlashTarget::Vault(_)) => return Err(refused("a vault is not on Ethereum")),
             None => return Err(refused("the case has no such order")),
         }

@@ -77,6 +77,7 @@ fn genesis() -> Arc<Genesis> {
             allocation_manager: Address::ZERO,
             delegation_manager: Address::ZERO,
             symbiotic: None,
+            karak: None,
         },
         assets: List::new(),
         vaults: List::new(),

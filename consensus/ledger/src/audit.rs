@@ -133,7 +133,7 @@ fn check_epoch(ledger: &Ledger) -> Result<(), Unsound> {
 fn case_holds(state: State<'_>, case: &Case) -> bool {
     let named = CaseId::derive(&state.ledger.chain(), &case.operator, &case.domain) == case.id;
     let bounded = case.orders.iter().all(|order| match order.target {
-        SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) => true,
+        SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) | SlashTarget::Karak(_) => true,
         SlashTarget::Vault(id) => state.vault(&id).is_some_and(|vault| {
             let held = u128::from(vault.registration.amount.get());
             let taken = match order.status {

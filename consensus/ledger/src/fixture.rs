@@ -132,6 +132,7 @@ fn contracts() -> Contracts {
         allocation_manager: Address::new([0xa4; 20]),
         delegation_manager: Address::new([0xa5; 20]),
         symbiotic: None,
+        karak: None,
     }
 }
 

@@ -76,8 +76,18 @@ pub struct Contracts {
     pub delegation_manager: Address,
     /// Symbiotic's, and our adapter to it; there exactly if stake there is listed.
     pub symbiotic: Option<SymbioticContracts>,
+    /// Karak's, and our adapter to it; there exactly if stake there is listed.
+    pub karak: Option<KarakContracts>,
 }
-canonical!(Contracts { palisade, eigenlayer_adapter, committee, allocation_manager, delegation_manager, symbiotic });
+canonical!(Contracts {
+    palisade,
+    eigenlayer_adapter,
+    committee,
+    allocation_manager,
+    delegation_manager,
+    symbiotic,
+    karak,
+});
 
 /// Symbiotic's core version 1 as far as we ask it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +101,20 @@ pub struct SymbioticContracts {
 }
 canonical!(SymbioticContracts { adapter, vault_factory, middleware_service });
 
+/// Karak's core as far as we ask it, with two constants of it that no view shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KarakContracts {
+    /// Our service, and its slasher.
+    pub adapter: Address,
+    /// Core.
+    pub core: Address,
+    /// Seconds until a request to unstake a vault, or a staker's to redeem, can be completed: nine days on Karak's networks.
+    pub unstake_seconds: u64,
+    /// Seconds a slash waits for a veto: two days there.
+    pub veto_seconds: u64,
+}
+canonical!(KarakContracts { adapter, core, unstake_seconds, veto_seconds });
+
 impl Contracts {
     /// What `adapter` takes stake from when it says `asset`; `None` when it is none of ours.
     #[must_use]
@@ -98,8 +122,11 @@ impl Contracts {
         if *adapter == self.eigenlayer_adapter {
             return Some(StakeSource::EigenLayer(asset));
         }
-        let symbiotic = self.symbiotic.filter(|symbiotic| symbiotic.adapter == *adapter);
-        symbiotic.map(|_| StakeSource::Symbiotic(asset))
+        if self.symbiotic.is_some_and(|symbiotic| symbiotic.adapter == *adapter) {
+            return Some(StakeSource::Symbiotic(asset));
+        }
+        let karak = self.karak.filter(|karak| karak.adapter == *adapter);
+        karak.map(|_| StakeSource::Karak(asset))
     }
 
     /// Our adapter to where this stake lies; `None` when this network has none there.
@@ -108,6 +135,7 @@ impl Contracts {
         match source {
             StakeSource::EigenLayer(_) => Some(self.eigenlayer_adapter),
             StakeSource::Symbiotic(_) => self.symbiotic.map(|symbiotic| symbiotic.adapter),
+            StakeSource::Karak(_) => self.karak.map(|karak| karak.adapter),
         }
     }
 }
@@ -117,7 +145,7 @@ impl Contracts {
 pub struct Asset {
     /// Where it lies.
     pub source: StakeSource,
-    /// What 1e18 shares are worth; of Symbiotic, 1e18 of the collateral's smallest units.
+    /// What 1e18 shares are worth; of Symbiotic and Karak, 1e18 of the asset's smallest units.
     pub price: MicroUsd,
     /// The fixed part of what can be taken that an equivocation takes (R11); the adapter has the same number. Of Symbiotic
     /// the whole (R26).
@@ -382,6 +410,17 @@ impl Genesis {
             return Err(Unsafe::Senseless(
                 "an equivocation that takes a part of a Symbiotic share, not the whole (R26)",
             ));
+        }
+        let is_karak = |asset: &Asset| matches!(asset.source, StakeSource::Karak(_));
+        if self.assets.iter().any(is_karak) != self.contracts.karak.is_some() {
+            return Err(Unsafe::Senseless("Karak's contracts without an asset there, or an asset without them"));
+        }
+        // What is asked for within W must be carried out before a request to unstake that comes right after the snapshot.
+        let in_time = |karak: &KarakContracts| {
+            p.window_seconds.checked_add(karak.veto_seconds).is_some_and(|end| end <= karak.unstake_seconds)
+        };
+        if !self.contracts.karak.iter().all(in_time) {
+            return Err(Unsafe::Senseless("a window W that outlives stake on Karak less its time for a veto (R4)"));
         }
         // A block of mainnet comes every 12 seconds or later; anywhere else a second later than the one before at least.
         let slot = if self.evm_chain_id == EVM_MAINNET { SLOT_SECONDS } else { 1 };

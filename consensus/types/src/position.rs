@@ -15,9 +15,10 @@ pub enum StakeSource {
     EigenLayer(Address),
     /// Symbiotic, the network's own subnetwork 0; the vault that holds the collateral.
     Symbiotic(Address),
+    /// Karak, the network's own service; the vault that holds the asset.
+    Karak(Address),
 }
-// 2 is Karak's.
-canonical_enum!(StakeSource { 0 => EigenLayer(strategy), 1 => Symbiotic(vault) });
+canonical_enum!(StakeSource { 0 => EigenLayer(strategy), 1 => Symbiotic(vault), 2 => Karak(vault) });
 
 impl StakeSource {
     /// The protocol's name, as views, files and people have it.
@@ -26,14 +27,15 @@ impl StakeSource {
         match self {
             Self::EigenLayer(_) => "eigenlayer",
             Self::Symbiotic(_) => "symbiotic",
+            Self::Karak(_) => "karak",
         }
     }
 
-    /// The protocol's name of the asset: EigenLayer's strategy, Symbiotic's vault.
+    /// The protocol's name of the asset: EigenLayer's strategy, Symbiotic's or Karak's vault.
     #[must_use]
     pub const fn asset(&self) -> &Address {
         match self {
-            Self::EigenLayer(asset) | Self::Symbiotic(asset) => asset,
+            Self::EigenLayer(asset) | Self::Symbiotic(asset) | Self::Karak(asset) => asset,
         }
     }
 
@@ -43,6 +45,7 @@ impl StakeSource {
         match self {
             Self::EigenLayer(strategy) => SlashTarget::EigenLayer(*strategy),
             Self::Symbiotic(vault) => SlashTarget::Symbiotic(*vault),
+            Self::Karak(vault) => SlashTarget::Karak(*vault),
         }
     }
 }
@@ -57,7 +60,7 @@ pub struct PositionId {
 }
 canonical!(PositionId { operator, source });
 
-/// A moment on Ethereum, in the unit of whoever counts: EigenLayer counts blocks, Symbiotic seconds.
+/// A moment on Ethereum, in the unit of whoever counts: EigenLayer counts blocks, Symbiotic and Karak seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// Block number.
@@ -73,8 +76,10 @@ pub enum Position {
     EigenLayer(Magnitudes),
     /// See [`SymbioticStake`].
     Symbiotic(SymbioticStake),
+    /// See [`KarakStake`].
+    Karak(KarakStake),
 }
-canonical_enum!(Position { 0 => EigenLayer(magnitudes), 1 => Symbiotic(stake) });
+canonical_enum!(Position { 0 => EigenLayer(magnitudes), 1 => Symbiotic(stake), 2 => Karak(stake) });
 
 impl Position {
     /// What stands where nothing was ever seen.
@@ -83,6 +88,7 @@ impl Position {
         match source {
             StakeSource::EigenLayer(_) => Self::EigenLayer(Magnitudes::NOTHING),
             StakeSource::Symbiotic(_) => Self::Symbiotic(SymbioticStake::NOTHING),
+            StakeSource::Karak(_) => Self::Karak(KarakStake::NOTHING),
         }
     }
 
@@ -91,7 +97,9 @@ impl Position {
     pub const fn is_of(&self, source: &StakeSource) -> bool {
         matches!(
             (self, source),
-            (Self::EigenLayer(_), StakeSource::EigenLayer(_)) | (Self::Symbiotic(_), StakeSource::Symbiotic(_))
+            (Self::EigenLayer(_), StakeSource::EigenLayer(_))
+                | (Self::Symbiotic(_), StakeSource::Symbiotic(_))
+                | (Self::Karak(_), StakeSource::Karak(_))
         )
     }
 
@@ -102,6 +110,7 @@ impl Position {
         match self {
             Self::EigenLayer(magnitudes) => magnitudes.slashable_at(future.block),
             Self::Symbiotic(stake) => stake.slashable_at(future.time),
+            Self::Karak(stake) => stake.slashable_at(future.time),
         }
     }
 
@@ -111,6 +120,7 @@ impl Position {
         match self {
             Self::EigenLayer(magnitudes) => magnitudes.is_takeable(now.block),
             Self::Symbiotic(stake) => stake.is_takeable(now.time),
+            Self::Karak(stake) => stake.is_takeable(now.time),
         }
     }
 
@@ -118,7 +128,8 @@ impl Position {
     #[must_use]
     pub const fn pool(&self) -> Option<u128> {
         match self {
-            Self::EigenLayer(_) => None,
+            // A vault of Karak's is one operator's.
+            Self::EigenLayer(_) | Self::Karak(_) => None,
             Self::Symbiotic(stake) => Some(stake.pool),
         }
     }
@@ -259,6 +270,41 @@ impl SymbioticStake {
     }
 }
 
+/// What Karak's own views said at the anchor of one operator's vault.
+///
+/// A vault is staked to a service whole, and to others too: what it weighs here can be lost there. It leaves by a request that
+/// can be completed some days later; a slash waits for a veto and must be carried out before that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KarakStake {
+    /// The vault's assets while it is staked to the network's own service, smallest units, less those whose stakers have asked
+    /// for them back and may get them any moment.
+    pub assets: u128,
+    /// The second at which a pending request to unstake the vault can be completed; zero without one.
+    pub leaving: u64,
+    /// How long a slash waits for a veto, seconds: genesis' number.
+    pub veto_duration: u64,
+}
+canonical!(KarakStake { assets, leaving, veto_duration });
+
+impl KarakStake {
+    /// Nothing is staked.
+    pub const NOTHING: Self = Self { assets: 0, leaving: 0, veto_duration: 0 };
+
+    /// What a slash asked for at second `future` still takes: all, unless a request to unstake is pending that can be completed
+    /// before the veto's time is over. One that comes after the anchor cannot within the window W, which genesis bounds (R4).
+    #[must_use]
+    pub const fn slashable_at(&self, future: u64) -> u128 {
+        let taken = future.saturating_add(self.veto_duration);
+        if self.leaving == 0 || taken < self.leaving { self.assets } else { 0 }
+    }
+
+    /// Whether anything can be taken now, by a request that is under way at least.
+    #[must_use]
+    pub const fn is_takeable(&self, now: u64) -> bool {
+        self.assets > 0 && (self.leaving == 0 || now < self.leaving)
+    }
+}
+
 /// floor(a x b / c) for b <= c, without overflow for every u128 `a`.
 #[must_use]
 pub fn mul_div(a: u128, b: u128, c: u128) -> u128 {
@@ -350,10 +396,23 @@ mod tests {
     }
 
     #[test]
+    fn r04_a_vault_on_karak_counts_while_its_unstake_cannot_come_before_the_slash() {
+        let stake = KarakStake { assets: 70, leaving: 0, veto_duration: 100 };
+        assert_eq!((stake.slashable_at(u64::MAX), stake.is_takeable(u64::MAX)), (70, true));
+        // It can leave at 1000, and a slash that is asked for at 900 could be carried out then only.
+        let leaving = KarakStake { leaving: 1_000, ..stake };
+        assert_eq!((leaving.slashable_at(899), leaving.slashable_at(900)), (70, 0));
+        assert!(leaving.is_takeable(999) && !leaving.is_takeable(1_000));
+        assert!(!KarakStake::NOTHING.is_takeable(0));
+    }
+
+    #[test]
     fn a_position_reads_back_and_belongs_to_its_source() {
         let (eigenlayer, symbiotic) = (StakeSource::EigenLayer(Address::ZERO), StakeSource::Symbiotic(Address::ZERO));
         let stake = Position::Symbiotic(captured(&[(7, 8), (5, 6)], 3, 1));
-        for position in [stake, Position::EigenLayer(position())] {
+        let karak = Position::Karak(KarakStake { assets: 7, leaving: 8, veto_duration: 9 });
+        assert!(karak.is_of(&StakeSource::Karak(Address::ZERO)) && !karak.is_of(&symbiotic));
+        for position in [stake, karak, Position::EigenLayer(position())] {
             assert_eq!(Position::from_bytes(&position.to_bytes()), Ok(position));
         }
         assert!(stake.is_of(&symbiotic) && !stake.is_of(&eigenlayer));

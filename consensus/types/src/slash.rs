@@ -19,9 +19,10 @@ pub enum SlashTarget {
     Vault(VaultId),
     /// Through the Symbiotic adapter, from one vault.
     Symbiotic(Address),
+    /// Through the Karak adapter, from one vault.
+    Karak(Address),
 }
-// 3 is Karak's.
-canonical_enum!(SlashTarget { 0 => EigenLayer(strategy), 1 => Vault(id), 2 => Symbiotic(vault) });
+canonical_enum!(SlashTarget { 0 => EigenLayer(strategy), 1 => Vault(id), 2 => Symbiotic(vault), 3 => Karak(vault) });
 
 impl SlashTarget {
     /// The restaked stake it is aimed at; `None` for bitcoin.
@@ -30,6 +31,7 @@ impl SlashTarget {
         match self {
             Self::EigenLayer(strategy) => Some(StakeSource::EigenLayer(*strategy)),
             Self::Symbiotic(vault) => Some(StakeSource::Symbiotic(*vault)),
+            Self::Karak(vault) => Some(StakeSource::Karak(*vault)),
             Self::Vault(_) => None,
         }
     }

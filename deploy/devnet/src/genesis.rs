@@ -52,6 +52,7 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
             allocation_manager: address(core.allocation_manager),
             delegation_manager: address(core.delegation_manager),
             symbiotic: None,
+            karak: None,
         },
         assets: if day.bitcoin_only { List::new() } else { vec![token(&core)].try_into()? },
         vaults: vec![vault_terms(covenant)?].try_into()?,

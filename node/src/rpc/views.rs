@@ -16,7 +16,7 @@ use palisade_types::evidence::{Domains, Evidence};
 use palisade_types::ids::{Hash, OperatorId};
 use palisade_types::observation::{Fact, Observation};
 use palisade_types::operator::{KeyRow, Operator};
-use palisade_types::position::{Magnitudes, Position, PositionId, SymbioticStake};
+use palisade_types::position::{KarakStake, Magnitudes, Position, PositionId, SymbioticStake};
 use palisade_types::slash::{Case, CaseStatus, OrderStatus, SlashOrder, SlashTarget};
 use palisade_types::vault::{Spend, Vault, VaultRegistration, VaultStatus};
 use serde::{Deserialize, Serialize};
@@ -348,6 +348,21 @@ pub enum PositionView {
     Eigenlayer(MagnitudesView),
     /// `symbiotic`.
     Symbiotic(SymbioticView),
+    /// `karak`.
+    Karak(KarakView),
+}
+
+/// Stake on Karak. Times are seconds, amounts the asset's smallest units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KarakView {
+    /// The vault.
+    pub asset: String,
+    /// What is staked, less what its stakers asked back.
+    pub assets: String,
+    /// When a pending request to unstake can be completed; zero without one.
+    pub leaving: u64,
+    /// How long a slash waits for a veto.
+    pub veto_duration: u64,
 }
 
 /// Stake on Symbiotic. Times are seconds, amounts the collateral's smallest units.
@@ -779,6 +794,7 @@ impl PositionView {
         match position {
             Position::EigenLayer(magnitudes) => Self::Eigenlayer(MagnitudesView::of(asset, magnitudes)),
             Position::Symbiotic(stake) => Self::Symbiotic(SymbioticView::of(asset, stake)),
+            Position::Karak(stake) => Self::Karak(KarakView::of(asset, stake)),
         }
     }
 
@@ -788,6 +804,7 @@ impl PositionView {
         match self {
             Self::Eigenlayer(magnitudes) => magnitudes.member && magnitudes.magnitude != "0",
             Self::Symbiotic(stake) => stake.captures.iter().any(|capture| capture.stake != "0"),
+            Self::Karak(stake) => stake.assets != "0",
         }
     }
 }
@@ -817,6 +834,12 @@ impl SymbioticView {
             epoch_duration: stake.epoch_duration,
             veto_duration: stake.veto_duration,
         }
+    }
+}
+
+impl KarakView {
+    fn of(asset: String, stake: &KarakStake) -> Self {
+        Self { asset, assets: stake.assets.to_string(), leaving: stake.leaving, veto_duration: stake.veto_duration }
     }
 }
 
@@ -947,10 +970,13 @@ impl From<&SlashOrder> for OrderView {
             SlashTarget::Vault(id) => ("vault", id.to_string()),
             SlashTarget::EigenLayer(asset) => ("eigenlayer", asset.to_string()),
             SlashTarget::Symbiotic(asset) => ("symbiotic", asset.to_string()),
+            SlashTarget::Karak(asset) => ("karak", asset.to_string()),
         };
         let transaction = taken.map(|taken| match order.target {
             SlashTarget::Vault(_) => bitcoin_hash(&taken.transaction),
-            SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) => taken.transaction.to_string(),
+            SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) | SlashTarget::Karak(_) => {
+                taken.transaction.to_string()
+            }
         });
         Self {
             source: source.to_owned(),

@@ -41,6 +41,7 @@ pub async fn genesis(bitcoind: &crate::bitcoind::Bitcoind, people: &People, star
             allocation_manager: zero,
             delegation_manager: zero,
             symbiotic: None,
+            karak: None,
         },
         assets: List::new(),
         vaults: List::try_from(vec![people.terms(2, 12, 6)]).unwrap(),

@@ -121,7 +121,7 @@ impl<'a> Stake<'a> {
             let positions = known.context("the ledger knows every operator")?.positions;
             let magnitudes = positions.into_iter().find_map(|position| match position {
                 PositionView::Eigenlayer(magnitudes) => Some(magnitudes),
-                PositionView::Symbiotic(_) => None,
+                PositionView::Symbiotic(_) | PositionView::Karak(_) => None,
             });
             said.push(magnitudes.context("he has stake")?);
         }
