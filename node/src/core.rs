@@ -8,9 +8,9 @@
 //! [`Core::commit`] → confirmed by our own followers (R7) → attested (BLS) → certificate → finality votes (EOTS). In a
 //! BTC-only network confirmation is followed by the votes at once (R22).
 
-mod claims;
 mod finality;
 mod met;
+mod numbered;
 
 use crate::handle::RegistrationRefused;
 use crate::message::{Message, Presigned};
@@ -28,15 +28,16 @@ use palisade_bitcoin::vault::Versions;
 use palisade_ledger::{Changes, Invalid, Ledger};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
-use palisade_types::chain::{ChainKind, ChainPoint, Execution};
-use palisade_types::claim::Claim;
+use palisade_types::chain::{CertifiedOrder, ChainKind, ChainPoint, Execution};
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Evidence, Unproven, VotePair};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{BlockId, CaseId, OperatorId, VaultId};
+use palisade_types::numbers::{Numbered, NumberedKind};
 use palisade_types::observation::{Fact, Observation};
+use palisade_types::order::OrderId;
 use palisade_types::randomness::Commitment;
-use palisade_types::slash::{OrderStatus, SlashTarget};
+use palisade_types::slash::{Case, SlashTarget};
 use palisade_types::suspension::Suspended;
 use palisade_types::units::{Epoch, Height, Millis};
 use palisade_types::vault::VaultRegistration;
@@ -61,9 +62,9 @@ pub enum Action {
     Observe(Wanted),
     /// Ask the signer to attest; the answer is [`Core::attested`] or [`Core::unattested`].
     Attest(Box<Attest>),
-    /// Ask the signer to attest a claim about a vault; the answer is [`Core::attested`]. A refusal needs no answer: the next
-    /// epoch claims again.
-    AttestClaim(Box<AttestClaim>),
+    /// Ask the signer to attest a claim or an order; the answer is [`Core::attested`]. A refusal needs no answer: the next
+    /// epoch gives a new number out.
+    AttestNumbered(Box<AttestNumbered>),
     /// Ask the signer for a finality vote; the answer is [`Core::voted`] or [`Core::unvoted`].
     Vote(Box<Vote>),
     /// Ask the signer to promise nonces; the answer is [`Core::committed_randomness`].
@@ -81,10 +82,10 @@ pub enum Action {
     Certified(QuorumCertificate),
     /// Keep a checkpoint's certificate for whoever asks.
     BitcoinCertified(BitcoinCertificate),
-    /// Keep a vault claim's certificate for whoever asks; it takes the place of an earlier one.
-    ClaimCertified(QuorumCertificate),
-    /// Certificates of claims below this number are worth nothing any more.
-    ForgetClaims(u64),
+    /// Keep a claim's or an order's certificate for whoever asks; it takes the place of an earlier one.
+    NumberedCertified(NumberedKind, QuorumCertificate),
+    /// Certificates below this number are worth nothing any more.
+    ForgetNumbered(NumberedKind, u64),
     /// Every block up to this one agrees with what our own followers saw: durable before it is relied on (R7).
     Confirmed(FinalBlock),
     /// A signature of our own key was met: ask the signer whether he made it (R20). When he did not, the node stops.
@@ -139,11 +140,11 @@ pub struct Vote {
     pub epoch_start: u64,
 }
 
-/// What the signer needs to attest a claim.
+/// What the signer needs to attest a claim or an order.
 #[derive(Clone, Debug)]
-pub struct AttestClaim {
-    /// What the ledger says of a vault, in an ether-final block.
-    pub claim: Claim,
+pub struct AttestNumbered {
+    /// What the ledger says in an ether-final block.
+    pub numbered: Numbered,
     /// The first height of its epoch, below which nobody can have signed it.
     pub first: Height,
     /// As in [`Attest`].
@@ -280,7 +281,7 @@ pub struct Core {
     certified: Option<QuorumCertificate>,
     boundary_certificate: Option<QuorumCertificate>,
     bitcoin_certified: BTreeMap<u64, BitcoinCertificate>,
-    claims: claims::Claims,
+    book: numbered::Book,
     sessions: Sessions,
     early: BTreeMap<(u64, OperatorId), Vec<Message>>,
     said: Vec<(u64, Message)>,
@@ -333,7 +334,7 @@ impl Core {
             certified: None,
             boundary_certificate: None,
             bitcoin_certified: BTreeMap::new(),
-            claims: claims::Claims::of(&ledger),
+            book: numbered::Book::of(&ledger),
             sessions: Sessions::new(versions),
             early: BTreeMap::new(),
             said: Vec::new(),
@@ -510,7 +511,7 @@ impl Core {
             )));
         }
         let run = self.ledger.finality().run;
-        self.claims.keep(height, changes.rows());
+        self.book.keep(height, changes.rows());
         self.ledger.apply(changes);
         self.tell_run(run);
         self.previews.clear();
@@ -525,7 +526,7 @@ impl Core {
         self.forget();
         self.proceed();
         self.hear_early();
-        self.hear_early_claims();
+        self.hear_early_numbered();
     }
 
     /// Whether `block` applies to the head; what it changes is kept.
@@ -768,11 +769,12 @@ impl Core {
     /// Hears a message of another operator. False when it was worthless: the sender pays, and it is not passed on.
     pub fn hear(&mut self, now: Millis, message: Message) -> bool {
         match message {
-            Message::Attestation(attestation) if attestation.statement.domain == self.ledger.domains().claim => {
-                self.hear_claim(attestation)
-            }
-            message @ (Message::Attestation(_) | Message::Vote(_)) => self.hear_final(message),
-            Message::ClaimCertificate(certificate) => self.hear_claim_certificate(*certificate),
+            Message::Attestation(attestation) => match self.numbered_kind(&attestation.statement.domain) {
+                Some(kind) => self.hear_numbered(kind, attestation),
+                None => self.hear_final(message),
+            },
+            Message::Vote(_) => self.hear_final(message),
+            Message::NumberedCertificate(certificate) => self.hear_numbered_certificate(*certificate),
             Message::Evidence(evidence) => match self.submit_evidence(*evidence) {
                 Ok(_) | Err(Unproven::AlreadyConvicted) => true,
                 Err(_) => false,
@@ -955,8 +957,7 @@ impl Core {
         let mut open = Vec::new();
         for case in self.ledger.cases() {
             let waited = since.get(&case.id).map_or(0, |first| now.get().saturating_sub(first.get()));
-            let needs_order = matches!(case.evidence, Some(Evidence::Covenant(_)));
-            if needs_order || waited < self.rank(&case.id) * PATIENCE.get() {
+            if waited < self.rank(&case.id) * PATIENCE.get() {
                 continue;
             }
             for (order, slash) in case.orders.iter().enumerate() {
@@ -971,12 +972,19 @@ impl Core {
                 let Some(operator) = self.ledger.operator(&case.operator).cloned() else {
                     continue;
                 };
-                if slash.status == OrderStatus::Ordered {
-                    open.push(Execution { case: case.clone(), order, operator, vault });
+                if slash.status.is_open() {
+                    let certified = self.order_for(case, &slash.target).map(Box::new);
+                    open.push(Execution { case: case.clone(), order, operator, vault, certified });
                 }
             }
         }
         open
+    }
+
+    /// What is certified of a case that no contract can judge.
+    fn order_for(&self, case: &Case, target: &SlashTarget) -> Option<CertifiedOrder> {
+        let adapter = case.needs_order().then(|| self.ledger.genesis_of().contracts.taking_orders(target))??;
+        self.certified_order(&OrderId { case: case.id, adapter })
     }
 
     /// How many operators go before us for this case.

@@ -124,6 +124,8 @@ pub struct ContractsFile {
     pub allocation_manager: String,
     /// EigenLayer's DelegationManager.
     pub delegation_manager: String,
+    /// Orders.sol.
+    pub orders: String,
     /// Symbiotic's; absent where no stake there counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbiotic: Option<SymbioticFile>,
@@ -224,6 +226,8 @@ pub struct ParametersFile {
     pub min_total: String,
     pub min_bond: String,
     pub bitcoin_price: String,
+    pub order_part: String,
+    pub order_delay_blocks: u64,
     /// Zero when absent.
     #[serde(default)]
     pub window_seconds: u64,
@@ -255,6 +259,7 @@ impl From<&Genesis> for GenesisFile {
                 committee: genesis.contracts.committee.to_string(),
                 allocation_manager: genesis.contracts.allocation_manager.to_string(),
                 delegation_manager: genesis.contracts.delegation_manager.to_string(),
+                orders: genesis.contracts.orders.to_string(),
                 symbiotic: genesis.contracts.symbiotic.as_ref().map(SymbioticFile::from),
                 karak: genesis.contracts.karak.as_ref().map(KarakFile::from),
             },
@@ -339,6 +344,8 @@ impl From<&Parameters> for ParametersFile {
             min_total: p.min_total.to_string(),
             min_bond: p.min_bond.to_string(),
             bitcoin_price: p.bitcoin_price.to_string(),
+            order_part: p.order_part.to_string(),
+            order_delay_blocks: p.order_delay_blocks,
             window_seconds: p.window_seconds,
         }
     }
@@ -386,6 +393,7 @@ impl ContractsFile {
             committee: address("contracts.committee", &self.committee)?,
             allocation_manager: address("contracts.allocation_manager", &self.allocation_manager)?,
             delegation_manager: address("contracts.delegation_manager", &self.delegation_manager)?,
+            orders: address("contracts.orders", &self.orders)?,
             symbiotic: self.symbiotic.as_ref().map(SymbioticFile::parse).transpose()?,
             karak: self.karak.as_ref().map(KarakFile::parse).transpose()?,
         })
@@ -470,6 +478,8 @@ impl ParametersFile {
             min_total: MicroUsd::new(parse("parameters.min_total", &self.min_total)?),
             min_bond: MicroUsd::new(parse("parameters.min_bond", &self.min_bond)?),
             bitcoin_price: MicroUsd::new(parse("parameters.bitcoin_price", &self.bitcoin_price)?),
+            order_part: Wad::new(parse("parameters.order_part", &self.order_part)?),
+            order_delay_blocks: self.order_delay_blocks,
             window_seconds: self.window_seconds,
         })
     }
@@ -524,6 +534,7 @@ pub(crate) mod tests {
                 committee: Address::new([3; 20]),
                 allocation_manager: Address::new([4; 20]),
                 delegation_manager: Address::new([5; 20]),
+                orders: Address::new([10; 20]),
                 symbiotic: Some(SymbioticContracts {
                     adapter: Address::new([0x11; 20]),
                     vault_factory: Address::new([0x12; 20]),
@@ -589,6 +600,8 @@ pub(crate) mod tests {
                 min_total: MicroUsd::new(1),
                 min_bond: MicroUsd::new(1),
                 bitcoin_price: MicroUsd::new(60_000_000_000),
+                order_part: Wad::new(250_000_000_000_000_000),
+                order_delay_blocks: 5,
                 window_seconds: 200,
             },
             seats: vec![Seat {

@@ -15,7 +15,7 @@ pub const MAX_MESSAGE: usize = 512 << 10;
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// What an operator says of a block, or of a vault.
+    /// What an operator says of a block, of a vault, or of a fault.
     Attestation(Attestation),
     /// What a finality provider says of a checkpoint.
     Vote(Box<FinalityVote>),
@@ -27,8 +27,8 @@ pub enum Message {
     Presigned(Box<Presigned>),
     /// A promise of nonces that asks to be put into a block.
     Randomness(RandomnessCommitment),
-    /// A vault claim's certificate, for somebody who still asks for it by saying the claim again.
-    ClaimCertificate(Box<QuorumCertificate>),
+    /// A claim's or an order's certificate, for somebody who still asks for it by saying the same again.
+    NumberedCertificate(Box<QuorumCertificate>),
 }
 
 /// One covenant member's answer to one registration.
@@ -71,7 +71,7 @@ impl Canonical for Message {
                 presigned.write(out);
             }
             Self::Randomness(commitment) => (5_u8, *commitment).write(out),
-            Self::ClaimCertificate(certificate) => {
+            Self::NumberedCertificate(certificate) => {
                 out.push(14);
                 certificate.write(out);
             }
@@ -85,7 +85,7 @@ impl Canonical for Message {
             3 => Self::Registration(Canonical::read(input)?),
             4 => Self::Presigned(Canonical::read(input)?),
             5 => Self::Randomness(Canonical::read(input)?),
-            14 => Self::ClaimCertificate(Canonical::read(input)?),
+            14 => Self::NumberedCertificate(Canonical::read(input)?),
             tag => return Err(Malformed::UnknownTag { of: "Message", tag }),
         })
     }

@@ -296,9 +296,9 @@ fn resume(core: &mut Core, store: &Store, genesis: &Arc<Genesis>, attested: Opti
     {
         core.resume_certificate(certificate);
     }
-    for number in core.open_claims() {
-        if let Some(certificate) = store.claim_certificate(number)? {
-            core.resume_claim(&certificate);
+    for (kind, number) in core.open_numbers() {
+        if let Some(certificate) = store.numbered_certificate(kind, number)? {
+            core.resume_numbered(&certificate);
         }
     }
     let head = core.ledger().head().height;
@@ -723,7 +723,7 @@ impl Actor {
                     }
                 }
                 Action::Attest(attest) => self.ask_when_heard(Task::Attest(attest)),
-                Action::AttestClaim(asked) => self.ask_when_heard(Task::Claim(asked)),
+                Action::AttestNumbered(asked) => self.ask_when_heard(Task::Numbered(asked)),
                 Action::Vote(vote) => self.ask_when_heard(Task::Vote(vote)),
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
                 Action::Met(met) => self.ask(Task::Met(met)),
@@ -741,11 +741,13 @@ impl Actor {
                     tracing::debug!(height = certificate.slot, "certified by bitcoin");
                     self.kept_for_readers(self.store.put_bitcoin_certificate(&certificate));
                 }
-                Action::ClaimCertified(certificate) => {
-                    tracing::debug!(number = certificate.slot, "a vault claim is certified");
-                    self.kept_for_readers(self.store.put_claim_certificate(&certificate));
+                Action::NumberedCertified(kind, certificate) => {
+                    tracing::debug!(?kind, number = certificate.slot, "certified under its number");
+                    self.kept_for_readers(self.store.put_numbered_certificate(kind, &certificate));
                 }
-                Action::ForgetClaims(first) => self.kept_for_readers(self.store.forget_claim_certificates(first)),
+                Action::ForgetNumbered(kind, first) => {
+                    self.kept_for_readers(self.store.forget_numbered_certificates(kind, first));
+                }
                 Action::Confirmed(block) => self.kept_for_readers(self.store.put_confirmed(&block)),
                 Action::Keep(item) => {
                     self.kept_for_readers(self.store.keep_pending(&Pool::name(&item), &item.to_bytes()))

@@ -1,7 +1,7 @@
 //! One task that asks the signer for what the core wants signed, one thing after the other and in order; and another
 //! that presigns vaults where this operator is a member of the covenant.
 
-use crate::core::{Attest, AttestClaim, Vote};
+use crate::core::{Attest, AttestNumbered, Vote};
 use crate::covenant::protocol::Asked;
 use crate::message::Presigned;
 use crate::signer::{Doppelganger, Meeting, Met, Refused, SignedLast, Signer};
@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 pub enum Task {
     /// A block.
     Attest(Box<Attest>),
-    /// A claim about a vault.
-    Claim(Box<AttestClaim>),
+    /// A claim about a vault, or an order.
+    Numbered(Box<AttestNumbered>),
     /// A checkpoint.
     Vote(Box<Vote>),
     /// A signature that was met: did we make it (R20)?
@@ -67,10 +67,10 @@ pub async fn sign(signer: Signer, mut tasks: mpsc::UnboundedReceiver<Task>, sign
     while let Some(task) = tasks.recv().await {
         let result = match task {
             Task::Attest(attest) => attested(&signer, *attest).await,
-            Task::Claim(asked) => signer
-                .attest_claim(asked.claim, asked.first, asked.epoch_start)
+            Task::Numbered(asked) => signer
+                .attest_numbered(asked.numbered, asked.first, asked.epoch_start)
                 .await
-                .map_or_else(|refused| refusal("a vault claim", &refused), Signed::Attested),
+                .map_or_else(|refused| refusal("a claim or an order", &refused), Signed::Attested),
             Task::Vote(vote) => voted(&signer, *vote).await,
             Task::Met(met) => match met_by(&signer, *met).await {
                 None => continue,

@@ -13,7 +13,8 @@
 //! | `undecided` | height, round, block id | opaque bytes of the proposal | `keep_undecided` (synced) | until a block of that height is committed |
 //! | `certificates` | 0, height | quorum certificate of the ledger's domain | `put_certificate` | for ever |
 //! | `certificates` | 1, height | Bitcoin certificate | `put_bitcoin_certificate` | for ever |
-//! | `certificates` | 2, number | quorum certificate of a vault claim | `put_claim_certificate` | until its epoch and the next are over |
+//! | `certificates` | 2, number | quorum certificate of a vault claim | `put_numbered_certificate` | until its epoch and the next are over |
+//! | `certificates` | 3, number | quorum certificate of an order | `put_numbered_certificate` | until its epoch and the next are over |
 //! | `pending` | hash | opaque bytes of a pool item | `keep_pending` | until `drop_pending` |
 //! | `headers` | Bitcoin height, u32 | opaque bytes of a header | `keep_headers` | until a fork replaces it |
 //!

@@ -13,6 +13,7 @@ use palisade_types::canonical::{Canonical, Malformed, Reader};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::epoch::FinalBlock;
 use palisade_types::ids::{BlockId, ChainId, Hash};
+use palisade_types::numbers::NumberedKind;
 use palisade_types::row::{Row, RowKey};
 use palisade_types::units::Height;
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, WriteBatch};
@@ -245,35 +246,43 @@ impl Store {
         self.read(CERTIFICATES, &certificate_key(1, height), "a Bitcoin certificate")
     }
 
-    /// Keeps the quorum certificate of a vault claim; a later one, with more signers, takes its place. Not synced.
+    /// Keeps the quorum certificate of a vault claim or an order; a later one, with more signers, takes its place. Not synced.
     ///
     /// # Errors
     ///
     /// The disk fails.
-    pub fn put_claim_certificate(&self, certificate: &QuorumCertificate) -> Result<(), StoreError> {
-        let key = certificate_key(2, Height::new(certificate.slot));
+    pub fn put_numbered_certificate(
+        &self,
+        kind: NumberedKind,
+        certificate: &QuorumCertificate,
+    ) -> Result<(), StoreError> {
+        let key = numbered_key(kind, certificate.slot);
         let put = self.db().put_cf(self.family(CERTIFICATES), key, certificate.to_bytes());
-        put.map_err(failed("keeping a claim's certificate"))
+        put.map_err(failed("keeping the certificate of a number"))
     }
 
-    /// The quorum certificate of the vault claim with this number.
+    /// The quorum certificate of the vault claim or the order with this number.
     ///
     /// # Errors
     ///
     /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
-    pub fn claim_certificate(&self, number: u64) -> Result<Option<QuorumCertificate>, StoreError> {
-        self.read(CERTIFICATES, &certificate_key(2, Height::new(number)), "a claim's certificate")
+    pub fn numbered_certificate(
+        &self,
+        kind: NumberedKind,
+        number: u64,
+    ) -> Result<Option<QuorumCertificate>, StoreError> {
+        self.read(CERTIFICATES, &numbered_key(kind, number), "the certificate of a number")
     }
 
-    /// Forgets the certificates of claims below `first`: no contract takes them any more.
+    /// Forgets the certificates of claims or orders below `first`: no contract takes them any more.
     ///
     /// # Errors
     ///
     /// The disk fails.
-    pub fn forget_claim_certificates(&self, first: u64) -> Result<(), StoreError> {
-        let (start, end) = (certificate_key(2, Height::new(0)), certificate_key(2, Height::new(first)));
+    pub fn forget_numbered_certificates(&self, kind: NumberedKind, first: u64) -> Result<(), StoreError> {
+        let (start, end) = (numbered_key(kind, 0), numbered_key(kind, first));
         let forgotten = self.db().delete_range_cf(self.family(CERTIFICATES), start, end);
-        forgotten.map_err(failed("forgetting certificates of claims"))
+        forgotten.map_err(failed("forgetting certificates of numbers"))
     }
 
     /// Remembers up to which block our own followers agree (R7). Not synced by itself: the next commit's sync makes it
@@ -424,6 +433,14 @@ impl std::fmt::Debug for Store {
 
 fn certificate_key(kind: u8, height: Height) -> Vec<u8> {
     [kind.to_bytes(), height.to_bytes()].concat()
+}
+
+fn numbered_key(kind: NumberedKind, number: u64) -> Vec<u8> {
+    let of = match kind {
+        NumberedKind::Claim => 2,
+        NumberedKind::Order => 3,
+    };
+    certificate_key(of, Height::new(number))
 }
 
 fn decode<T: Canonical>(bytes: &[u8], what: &'static str) -> Result<T, StoreError> {

@@ -12,7 +12,9 @@ use palisade_bitcoin::vault::Versions;
 use palisade_bitcoin::{slash, watch};
 use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture;
-use palisade_types::chain::{Chain, ChainError, ChainKind, ChainPoint, Endpoints, Execution, Progress, Watch};
+use palisade_types::chain::{
+    CertifiedOrder, Chain, ChainError, ChainKind, ChainPoint, Endpoints, Execution, Progress, Watch,
+};
 use palisade_types::evidence::Evidence;
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, CaseId, Hash, VaultId};
@@ -165,8 +167,17 @@ impl History {
             return Ok(Progress::Executed(*transaction));
         }
         let evidence = case.evidence.as_ref().ok_or(ChainError::Refused("there is no evidence".to_owned()))?;
-        let fault = evidence.prove(&self.genesis.domains(), operator, |_| true);
-        let fault = fault.map_err(|unproven| ChainError::Refused(unproven.to_string()))?;
+        let ordered = match case.needs_order() {
+            true => match self.ordered(execution)? {
+                Some(part) => Some(part),
+                None => return Ok(Progress::Waiting),
+            },
+            false => {
+                let fault = evidence.prove(&self.genesis.domains(), operator, |_| true);
+                fault.map_err(|unproven| ChainError::Refused(unproven.to_string()))?;
+                None
+            }
+        };
         let assets = &self.genesis.assets;
         let source = StakeSource::EigenLayer(strategy);
         let asset = assets.iter().find(|asset| asset.source == source);
@@ -179,7 +190,8 @@ impl History {
         let before = *before;
         let now = self.head + 1;
         let wad = u128::from(Wad::ONE.get());
-        let left = |amount: u128| amount - mul_div(amount, u128::from(asset.equivocation.get()), wad);
+        let part = ordered.unwrap_or(asset.equivocation);
+        let left = |amount: u128| amount - mul_div(amount, u128::from(part.get()), wad);
         let magnitude = |amount: u64| u64::try_from(left(amount.into())).expect("a part is no more than the whole");
         let afterwards = Magnitudes {
             shares: left(before.shares),
@@ -190,8 +202,10 @@ impl History {
         let transaction = Hash::new(*case.id.as_bytes());
         self.positions.entry(id).or_default().insert(now, Position::EigenLayer(afterwards));
         self.slashed.insert((case.id, strategy), transaction);
-        let (operator, domain, slot) = (operator.id, fault.domain(), fault.slot());
-        self.happen(now, Fact::Convicted(ConvictedOnChain { case: case.id, operator, domain, slot }));
+        let (operator, domain, slot) = (operator.id, case.domain, case.slot);
+        if ordered.is_none() {
+            self.happen(now, Fact::Convicted(ConvictedOnChain { case: case.id, operator, domain, slot }));
+        }
         self.happen(
             now,
             Fact::Slashed(SlashedOnChain {
@@ -205,6 +219,21 @@ impl History {
             }),
         );
         Ok(Progress::Sent(transaction))
+    }
+
+    /// Orders.sol: believes a certificate of the order's own committee (R3), and nothing else; `None` without one.
+    fn ordered(&self, execution: &Execution) -> Result<Option<Wad>, ChainError> {
+        let Some(certified) = &execution.certified else { return Ok(None) };
+        let CertifiedOrder { order, certificate, committee } = &**certified;
+        let domains = self.genesis.domains();
+        let told = certificate.verify(&domains.chain, committee, |_| false);
+        told.map_err(|worthless| ChainError::Refused(worthless.to_string()))?;
+        let fits = certificate.statement() == order.statement(domains.order)
+            && (order.case, order.operator) == (execution.case.id, execution.operator.id)
+            && order.adapter == self.genesis.contracts.eigenlayer_adapter
+            && order.epoch == committee.epoch
+            && order.wad <= self.genesis.parameters.order_part;
+        if fits { Ok(Some(order.wad)) } else { Err(ChainError::Refused("the order is another's".to_owned())) }
     }
 
     /// Bitcoin: the slashing transaction, completed with the key that the pair gives away.

@@ -40,7 +40,6 @@ use palisade_types::block::{Block, Item};
 use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::{ChainError, ChainKind};
-use palisade_types::claim::Claim;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Domains, VotePair};
 use palisade_types::genesis::VaultTerms;
@@ -48,6 +47,7 @@ use palisade_types::ids::{
     BlockId, BlsSignature, CaseId, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
     VaultId,
 };
+use palisade_types::numbers::{Numbered, NumberedKind};
 use palisade_types::randomness::{Commitment, Opening, RandomnessCommitment};
 use palisade_types::row::{Row, RowKey};
 use palisade_types::slash::CaseStatus;
@@ -366,9 +366,10 @@ impl World {
             let (head, _) = operator.disk.blocks.last().expect("everybody has a block");
             assert_eq!(head.header.state_root, operator.ledger().root(), "{index} has another root");
             operator.ledger().audit().expect("a ledger is sound");
-            // What is claimed of vaults is counted by numbers, not by heights.
-            let claims = operator.ledger().domains().claim;
-            for (slot, digest) in operator.disk.certified.iter().filter(|((domain, _), _)| *domain != claims) {
+            // What is claimed of vaults, or ordered, is counted by numbers, not by heights.
+            let domains = operator.ledger().domains();
+            let by_height = |domain: &Domain| NumberedKind::of(domains, domain).is_none();
+            for (slot, digest) in operator.disk.certified.iter().filter(|((domain, _), _)| by_height(domain)) {
                 let block = usize::try_from(slot.1).ok().and_then(|slot| longest.disk.blocks.get(slot - 1));
                 let id = block.map(|(block, _)| Digest::from(block.id()));
                 assert_eq!(id, Some(*digest), "a certificate of another block\n{}", self.describe());
@@ -616,7 +617,7 @@ impl Operator {
         match action {
             Action::Observe(wanted) => self.asked.push_back(wanted),
             Action::Attest(attest) => self.tasks.push_back(Task::Attest(attest)),
-            Action::AttestClaim(asked) => self.tasks.push_back(Task::Claim(asked)),
+            Action::AttestNumbered(asked) => self.tasks.push_back(Task::Numbered(asked)),
             Action::Vote(vote) => self.tasks.push_back(Task::Vote(vote)),
             Action::CommitRandomness { first, count } => self.tasks.push_back(Task::Commit { first, count }),
             Action::Presign(asked) => {
@@ -628,8 +629,10 @@ impl Operator {
             Action::Publish(message) => self.publish(&message),
             Action::Certified(certificate) => self.disk.certify(&certificate),
             Action::BitcoinCertified(certificate) => self.disk.certify_bitcoin(&certificate),
-            Action::ClaimCertified(certificate) => self.disk.certify_claim(&certificate),
-            Action::ForgetClaims(first) => self.disk.claims.retain(|number, _| *number >= first),
+            Action::NumberedCertified(kind, certificate) => self.disk.certify_numbered(kind, &certificate),
+            Action::ForgetNumbered(kind, first) => {
+                self.disk.numbered.retain(|(of, number), _| *of != kind || *number >= first);
+            }
             Action::Confirmed(block) => self.disk.confirmed = Some(block),
             Action::Keep(item) => drop(self.disk.pending.insert(Pool::name(&item), item)),
             Action::Drop(item) => drop(self.disk.pending.remove(&Pool::name(&item))),
@@ -701,8 +704,8 @@ impl Operator {
                 Ok(attestation) => self.core.attested(attestation),
                 Err(_) => self.core.unattested(attest.header.height),
             },
-            Task::Claim(asked) => {
-                if let Some(attestation) = self.signer.attest_claim(&asked.claim) {
+            Task::Numbered(asked) => {
+                if let Some(attestation) = self.signer.attest_numbered(&asked.numbered) {
                     self.core.attested(attestation);
                 }
             }
@@ -805,9 +808,9 @@ fn load(network: &Network, versions: &Versions, disk: &Disk, signer: &Signer) ->
     if let Some(certificate) = boundary.and_then(|height| disk.certificates.get(&height)) {
         core.resume_certificate(certificate.clone());
     }
-    for number in core.open_claims() {
-        if let Some(certificate) = disk.claims.get(&number) {
-            core.resume_claim(certificate);
+    for place in core.open_numbers() {
+        if let Some(certificate) = disk.numbered.get(&place) {
+            core.resume_numbered(certificate);
         }
     }
     let head = core.ledger().head().height;
@@ -957,7 +960,7 @@ impl Node for Operator {
         while self.random.r#gen() {
             match self.tasks.pop_front() {
                 Some(Task::Attest(attest)) => drop(self.signer.attest(&attest)),
-                Some(Task::Claim(asked)) => drop(self.signer.attest_claim(&asked.claim)),
+                Some(Task::Numbered(asked)) => drop(self.signer.attest_numbered(&asked.numbered)),
                 Some(Task::Vote(asked)) => drop(self.signer.vote(&asked)),
                 Some(Task::Commit { first, count }) => drop(self.signer.commit(first, count)),
                 Some(Task::Met(_)) => {}
@@ -985,7 +988,7 @@ pub struct Disk {
     pending: BTreeMap<Hash, Item>,
     certificates: BTreeMap<Height, QuorumCertificate>,
     /// What is certified of vaults, by number.
-    pub claims: BTreeMap<u64, QuorumCertificate>,
+    pub numbered: BTreeMap<(NumberedKind, u64), QuorumCertificate>,
     confirmed: Option<FinalBlock>,
     /// What was certified, by domain and slot.
     pub certified: BTreeMap<(Domain, u64), Digest>,
@@ -1021,8 +1024,8 @@ impl Disk {
         self.insert(certificate.domain, certificate.slot, certificate.digest);
     }
 
-    fn certify_claim(&mut self, certificate: &QuorumCertificate) {
-        self.claims.insert(certificate.slot, certificate.clone());
+    fn certify_numbered(&mut self, kind: NumberedKind, certificate: &QuorumCertificate) {
+        self.numbered.insert((kind, certificate.slot), certificate.clone());
         self.insert(certificate.domain, certificate.slot, certificate.digest);
     }
 
@@ -1099,11 +1102,11 @@ impl Signer {
         Ok(Attestation { statement, operator: self.keys.id, signature: BlsSignature::new(signature.to_bytes()) })
     }
 
-    fn attest_claim(&mut self, claim: &Claim) -> Option<Attestation> {
-        let statement = claim.statement(self.domains.claim);
+    fn attest_numbered(&mut self, numbered: &Numbered) -> Option<Attestation> {
+        let statement = numbered.statement(&self.domains);
         let (slot, here) = (statement.slot, self.statements.get(&(statement.domain, statement.slot)).copied());
         let known = Known { stopped: self.stopped.is_some(), here, ..Known::default() };
-        self.judge(&Request::Claim(claim), &known).ok()?;
+        self.judge(&Request::Numbered(numbered), &known).ok()?;
         self.statements.insert((statement.domain, slot), statement.digest);
         let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
         Some(Attestation { statement, operator: self.keys.id, signature: BlsSignature::new(signature.to_bytes()) })

@@ -11,6 +11,7 @@ use palisade_types::block::{Block, Item};
 use palisade_types::chain::ChainKind;
 use palisade_types::claim::Claim;
 use palisade_types::ids::BlsSignature;
+use palisade_types::numbers::NumberedKind;
 use palisade_types::position::Position;
 use palisade_types::slash::OrderStatus;
 use palisade_types::units::{Epoch, Height, Millis, Sats};
@@ -303,10 +304,10 @@ fn a_quiet_world_loses_nobody_anything() {
 /// Whether everybody has the certificate of the newest claim about every vault, and each is `revoked` or not.
 fn claims_are_certified(world: &World, revoked: bool) -> bool {
     world.sim.nodes().all(|one| {
-        let (ledger, held) = (one.ledger(), &one.disk.claims);
+        let (ledger, held) = (one.ledger(), &one.disk.numbered);
         ledger.claims().count() == 4
             && ledger.claims().all(|claim| {
-                let certificate = held.get(&claim.number);
+                let certificate = held.get(&(NumberedKind::Claim, claim.number));
                 let statement = claim.statement(ledger.domains().claim);
                 claim.revoked == revoked && certificate.is_some_and(|found| found.statement() == statement)
             })
@@ -328,11 +329,14 @@ fn r03_vaults_are_claimed_and_certified_in_every_epoch_also_by_one_who_was_away(
             let ledger = one.ledger();
             for claim in ledger.claims() {
                 let committee = ledger.committee_of(claim.epoch).unwrap();
-                one.disk.claims[&claim.number].verify(&ledger.chain(), committee, |_| false).unwrap();
+                one.disk.numbered[&(NumberedKind::Claim, claim.number)]
+                    .verify(&ledger.chain(), committee, |_| false)
+                    .unwrap();
                 assert_eq!(claim.sats.get(), committee.seat(&claim.operator).unwrap().1.bitcoin);
             }
-            let numbers = ledger.claim_numbers();
-            assert!(one.disk.claims.keys().all(|number| *number >= numbers.before), "old certificates are forgotten");
+            let numbers = ledger.numbers(NumberedKind::Claim);
+            let mut held = one.disk.numbered.keys().filter(|(kind, _)| *kind == NumberedKind::Claim);
+            assert!(held.all(|(_, number)| *number >= numbers.before), "old certificates are forgotten");
         }
         world.agree();
         world.guilty_are(&BTreeSet::new(), &BTreeSet::new());

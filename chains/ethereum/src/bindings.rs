@@ -35,6 +35,16 @@ pub mod vaults {
     }
 }
 
+/// Orders.sol.
+pub mod orders {
+    alloy::sol! {
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        Orders,
+        "contracts/artifacts/Orders.json"
+    }
+}
+
 /// EigenLayerAdapter.sol.
 pub mod adapter {
     alloy::sol! {

@@ -1,8 +1,9 @@
 //! One endpoint, and what it alone says. Whether that is believed is decided in `client`.
 
-use crate::bindings::palisade::Palisade;
+use crate::bindings::palisade::Palisade::{self, Slashed};
 use crate::facts::{EVENTS, Place, lied, read};
 use crate::health::Health;
+use crate::orders;
 use crate::readers::eigenlayer::{self, Generation};
 use crate::transport::{TooLarge, Transport};
 use alloy::contract;
@@ -12,6 +13,7 @@ use alloy::primitives::{self, B256};
 use alloy::providers::{Provider, RootProvider};
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::types::{Block, Filter, Log};
+use alloy::sol_types::SolEvent;
 use alloy::transports::http::reqwest::Url;
 use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 use palisade_types::chain::{ChainError, ChainPoint, Watch};
@@ -84,6 +86,11 @@ impl Endpoint {
         Ok(&self.0.provider)
     }
 
+    /// The RPC itself, for the check that comes first.
+    pub(crate) fn unchecked_provider(&self) -> &RootProvider {
+        &self.0.provider
+    }
+
     /// Checks once that the endpoint serves genesis' chain, with our contract and EigenLayer's on it (R17), and
     /// says which generation of EigenLayer it is; `None` when no asset of genesis lies there.
     pub(crate) async fn check(&self) -> Result<Option<Generation>, ChainError> {
@@ -148,6 +155,7 @@ impl Endpoint {
             if !adapters.contains(&alloy_address(&genesis.contracts.eigenlayer_adapter)) {
                 return Err(wrong(&expected, "a contract without genesis' adapter"));
             }
+            orders::check(self).await?;
         }
         Ok(())
     }
@@ -219,16 +227,21 @@ impl Endpoint {
         }
     }
 
-    /// The facts that Palisade.sol logged from the first log not yet in `after` up to the last one in `upto` (R32).
+    /// The facts that Palisade.sol and Orders.sol logged from the first log not yet in `after` up to the last one in `upto`
+    /// (R32). Orders.sol only says what was taken, in the same words.
     async fn happened(&self, after: &ChainPoint, upto: &ChainPoint) -> Result<Vec<Fact>, ChainError> {
-        let filter =
-            Filter::new().address(alloy_address(&self.genesis().contracts.palisade)).event_signature(EVENTS.to_vec());
+        let contracts = &self.genesis().contracts;
+        let told = [&contracts.palisade, &contracts.orders].map(alloy_address);
+        let filter = Filter::new().address(told.to_vec()).event_signature(EVENTS.to_vec());
         let from = if after.log == u32::MAX { after.number + 1 } else { after.number };
         let mut facts = Vec::new();
         for log in self.logs(filter, from..=upto.number, MAX_FACTS).await? {
             let place = Place::of(&log)?;
             let early = place.block == after.number && place.index < after.log;
             let late = place.block == upto.number && place.index >= upto.log;
+            if log.address() == told[1] && log.topic0() != Some(&Slashed::SIGNATURE_HASH) {
+                return Err(lied("a log that Orders.sol cannot write"));
+            }
             if !early && !late {
                 facts.push(read(&log)?);
             }

@@ -81,7 +81,7 @@ impl Ethereum {
 /// On top of the estimate: a conviction in between makes the contract look at more.
 const SPARE_GAS: u64 = 50_000;
 
-async fn in_office(endpoint: &Endpoint) -> Result<Option<Epoch>, ChainError> {
+pub(crate) async fn in_office(endpoint: &Endpoint) -> Result<Option<Epoch>, ChainError> {
     let (provider, address) = (endpoint.provider().await?, alloy_address(&endpoint.genesis().contracts.committee));
     let code = provider.get_code_at(address).await;
     if code.map_err(|error| unavailable("asking for Committee.sol's code", error))?.is_empty() {

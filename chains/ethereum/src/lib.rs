@@ -18,6 +18,7 @@ mod handover;
 mod health;
 pub mod inspect;
 pub mod light;
+pub mod orders;
 mod outbox;
 pub mod readers;
 mod registration;

@@ -137,7 +137,7 @@ impl Endpoint {
 impl Certified<'_> {
     /// The bytes that Committee.sol tells of: the committee's figures and the signature; and unless all have signed and
     /// nobody needs to look for convicts, who is absent and what everybody weighs.
-    fn packed(&self) -> Result<Bytes, BlsError> {
+    pub(crate) fn packed(&self) -> Result<Bytes, BlsError> {
         let signature = bls::Signature::from_bytes(self.certificate.signature.as_bytes())?;
         let mut bytes = self.committee.figures();
         bytes.extend_from_slice(&signature.to_packed());

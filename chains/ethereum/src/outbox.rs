@@ -11,6 +11,7 @@ use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::transports::{RpcError, TransportError};
 use palisade_types::chain::ChainError;
 use palisade_types::ids::{CaseId, OperatorId};
+use palisade_types::order::OrderId;
 use palisade_types::units::Epoch;
 use std::collections::BTreeMap;
 
@@ -36,6 +37,10 @@ pub(crate) enum Errand {
     HandOver(Epoch),
     /// Shows the secret of this operator's finality key.
     Exposed(OperatorId),
+    /// Announces the order with this number.
+    Announcement(u64),
+    /// Executes whichever order of a case is announced.
+    Execution(OrderId),
 }
 
 /// A call that is to become a transaction.

@@ -5,6 +5,7 @@
 
 use crate::bindings::adapter::EigenLayerAdapter::{self, EigenLayerAdapterErrors};
 use crate::bindings::committee::Committee::CommitteeErrors;
+use crate::bindings::orders::Orders::OrdersErrors;
 use crate::bindings::palisade::Palisade::{
     self, Ancestor, Pair, PalisadeErrors, SlashFailed, Slashed, slashAncestorCall, slashCall,
 };
@@ -44,12 +45,17 @@ impl Ethereum {
     /// Carries an order as far as it can be carried now.
     pub(crate) async fn slash(&self, execution: &Execution) -> Result<Progress, ChainError> {
         let order = execution.case.orders.get(execution.order);
-        match order.map(|order| order.target) {
-            Some(SlashTarget::EigenLayer(_)) => {}
-            Some(SlashTarget::Symbiotic(_)) => return Err(refused("nothing is carried to Symbiotic yet")),
-            Some(SlashTarget::Karak(_)) => return Err(refused("nothing is carried to Karak yet")),
-            Some(SlashTarget::Vault(_)) => return Err(refused("a vault is not on Ethereum")),
-            None => return Err(refused("the case has no such order")),
+        let target = order.ok_or_else(|| refused("the case has no such order"))?.target;
+        if execution.case.needs_order() {
+            let adapter = self.genesis.contracts.taking_orders(&target);
+            let adapter = adapter.ok_or_else(|| refused("no adapter takes orders against this stake"))?;
+            return self.first(async |endpoint: Endpoint| self.carry_order(&endpoint, execution, adapter).await).await;
+        }
+        match target {
+            SlashTarget::EigenLayer(_) => {}
+            SlashTarget::Symbiotic(_) => return Err(refused("nothing is carried to Symbiotic yet")),
+            SlashTarget::Karak(_) => return Err(refused("nothing is carried to Karak yet")),
+            SlashTarget::Vault(_) => return Err(refused("a vault is not on Ethereum")),
         }
         self.first(async |endpoint: Endpoint| self.carry(&endpoint, execution).await).await
     }
@@ -115,17 +121,27 @@ async fn on_chain(
     })
 }
 
-/// The transaction in which a target showed its loss: the newest, searched backwards from block `last`.
-async fn transaction(endpoint: &Endpoint, case: &CaseId, adapter: &Address, mut last: u64) -> Result<Hash, ChainError> {
-    let genesis = endpoint.genesis();
+/// The transaction in which a target showed its loss.
+async fn transaction(endpoint: &Endpoint, case: &CaseId, adapter: &Address, last: u64) -> Result<Hash, ChainError> {
     let filter = Filter::new()
-        .address(alloy_address(&genesis.contracts.palisade))
+        .address(alloy_address(&endpoint.genesis().contracts.palisade))
         .event_signature(Slashed::SIGNATURE_HASH)
         .topic1(B256::from(*case.as_bytes()))
         .topic3(alloy_address(adapter).into_word());
+    search(endpoint, filter, last, MAX_SLASHED_LOGS).await
+}
+
+/// The transaction of the newest log that fits, searched backwards from block `last`.
+pub(crate) async fn search(
+    endpoint: &Endpoint,
+    filter: Filter,
+    mut last: u64,
+    most: usize,
+) -> Result<Hash, ChainError> {
+    let genesis = endpoint.genesis();
     loop {
         let from = last.saturating_sub(SEARCH_BLOCKS - 1).max(genesis.ethereum_start.number);
-        let logs = endpoint.logs(filter.clone(), from..=last, MAX_SLASHED_LOGS).await?;
+        let logs = endpoint.logs(filter.clone(), from..=last, most).await?;
         if let Some(hash) = logs.last().and_then(|log| log.transaction_hash) {
             return Ok(hash_of(hash));
         }
@@ -138,7 +154,7 @@ async fn transaction(endpoint: &Endpoint, case: &CaseId, adapter: &Address, mut 
 }
 
 /// One log per strategy and case; there are at most 16 strategies, and a done target is not tried again.
-const MAX_SLASHED_LOGS: usize = 1_024;
+pub(crate) const MAX_SLASHED_LOGS: usize = 1_024;
 
 /// What a transaction of ours that is in a block did for the case.
 fn outcome(receipt: &TransactionReceipt, case: &CaseId, adapter: &Address) -> Result<Progress, ChainError> {
@@ -264,6 +280,9 @@ pub(crate) fn reason(data: &[u8]) -> String {
     if let Ok(error) = PalisadeErrors::abi_decode(data) {
         return format!("{error:?}");
     }
+    if let Ok(error) = OrdersErrors::abi_decode(data) {
+        return format!("{error:?}");
+    }
     if let Ok(error) = CommitteeErrors::abi_decode(data) {
         return format!("{error:?}");
     }
@@ -277,6 +296,6 @@ pub(crate) fn reason(data: &[u8]) -> String {
 /// How much of a foreign revert is shown.
 const MAX_REASON_BYTES: usize = 68;
 
-fn refused(why: &str) -> ChainError {
+pub(crate) fn refused(why: &str) -> ChainError {
     ChainError::Refused(why.to_owned())
 }

@@ -9,8 +9,8 @@
 //!   in (R22), above it: where nobody attests with BLS, no other record says on which chain we are (R16).
 //! - A contradiction in a finality domain stops signing for the whole chain id until a person has looked (R16). A refusal
 //!   for want of a proof does not: nothing was contradicted.
-//! - Vault claims have a domain of their own, where a slot is a number and nothing builds on anything: one digest each,
-//!   in whatever order.
+//! - Vault claims and orders have domains of their own, where a slot is a number and nothing builds on anything: one digest
+//!   each, in whatever order.
 //! - Ballots never go back to a lower height, so that records of decided heights need not be kept.
 //!
 //! Whether the records are all there ever were is not known here (R15); the signer asks that first.
@@ -19,9 +19,9 @@ use crate::ballot::Ballot;
 use palisade_crypto::hash::keccak256;
 use palisade_types::attestation::Statement;
 use palisade_types::block::Header;
-use palisade_types::claim::Claim;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{BlockId, Digest};
+use palisade_types::numbers::Numbered;
 use palisade_types::proof::RowProof;
 use palisade_types::row::{Row, RowKey};
 use palisade_types::units::Height;
@@ -64,8 +64,8 @@ pub enum Request<'a> {
         /// Needed once anything was attested.
         ancestry: Option<&'a Ancestry>,
     },
-    /// BLS, the domain of vault claims: the ledger says this of a vault.
-    Claim(&'a Claim),
+    /// BLS, the domain of vault claims or of orders: the ledger says this under its number.
+    Numbered(&'a Numbered),
     /// EOTS, the Bitcoin finality domain: this block stands at its checkpoint (R2).
     FinalityVote {
         /// What is to be signed.
@@ -167,9 +167,11 @@ impl Guard {
             {
                 Verdict::NotSafe(Danger::Conflict)
             }
-            (Request::Claim(claim), Some(here)) if here != claim.digest() => Verdict::NotSafe(Danger::Conflict),
+            (Request::Numbered(numbered), Some(here)) if here != numbered.digest() => {
+                Verdict::NotSafe(Danger::Conflict)
+            }
             (_, Some(_)) => Verdict::Same,
-            (Request::Claim(_), None) => Verdict::Safe,
+            (Request::Numbered(_), None) => Verdict::Safe,
             (Request::Attestation { statement, header, ancestry }, None) => {
                 extends(statement.slot, header, *ancestry, known)
             }
@@ -189,7 +191,8 @@ impl Guard {
             Request::FinalityVote { statement, .. } => {
                 statement.domain == self.domains.bitcoin && statement.slot.checked_rem(self.domains.interval) == Some(0)
             }
-            Request::Claim(claim) => claim.number > 0,
+            Request::Numbered(Numbered::Claim(claim)) => claim.number > 0,
+            Request::Numbered(Numbered::Order(order)) => order.number > 0 && order.chain == self.domains.chain,
             Request::Ballot(ballot) => ballot.chain == self.domains.chain,
         }
     }
@@ -260,9 +263,11 @@ mod tests {
     use super::*;
     use crate::ballot::Step;
     use palisade_types::canonical::List;
-    use palisade_types::ids::{ChainId, Domain, Hash, OperatorId};
+    use palisade_types::claim::Claim;
+    use palisade_types::ids::{Address, CaseId, ChainId, Domain, Hash, OperatorId, ServiceId};
+    use palisade_types::order::Order;
     use palisade_types::proof::{EMPTY, Terminal, bit, inner, leaf};
-    use palisade_types::units::Epoch;
+    use palisade_types::units::{Epoch, Wad};
 
     const CHAIN: ChainId = ChainId::new([1; 32]);
     const DOMAINS: Domains = Domains {
@@ -270,6 +275,7 @@ mod tests {
         ledger: Domain::new([2; 32]),
         bitcoin: Domain::new([3; 32]),
         claim: Domain::new([4; 32]),
+        order: Domain::new([5; 32]),
         interval: 5,
     };
     const A: BlockId = BlockId::new([0xa; 32]);
@@ -416,6 +422,35 @@ mod tests {
     }
 
     #[test]
+    fn r16_an_orders_number_holds_one_digest_of_its_own_network() {
+        let order = Order {
+            number: 7,
+            epoch: Epoch::new(2),
+            chain: DOMAINS.chain,
+            contract: Address::new([1; 20]),
+            evm_chain_id: 1,
+            case: CaseId::new([2; 32]),
+            operator: OperatorId::new([3; 20]),
+            service: ServiceId::ZERO,
+            adapter: Address::new([4; 20]),
+            wad: Wad::new(5),
+            capture: 6,
+            expiry: 7,
+        };
+        let check = |order: Order, here: Option<Digest>| {
+            let known = Known { here, ..Known::default() };
+            Guard::new(DOMAINS).check(&Request::Numbered(&Numbered::Order(order)), &known)
+        };
+        assert_eq!(check(order, None), Verdict::Safe);
+        assert_eq!(check(order, Some(order.digest())), Verdict::Same);
+        let more = Order { wad: Wad::new(6), ..order };
+        assert_eq!(check(more, Some(order.digest())), Verdict::NotSafe(Danger::Conflict));
+        assert_eq!(check(Order { number: 0, ..order }, None), Verdict::NotSafe(Danger::Misfit));
+        let elsewhere = Order { chain: ChainId::new([9; 32]), ..order };
+        assert_eq!(check(elsewhere, None), Verdict::NotSafe(Danger::Misfit));
+    }
+
+    #[test]
     fn r16_a_claims_number_holds_one_digest_and_numbers_may_come_in_any_order() {
         let claim = Claim {
             number: 7,
@@ -428,7 +463,8 @@ mod tests {
             height: 4,
             revoked: false,
         };
-        let check = |claim: &Claim, known| Guard::new(DOMAINS).check(&Request::Claim(claim), &known);
+        let check =
+            |claim: &Claim, known| Guard::new(DOMAINS).check(&Request::Numbered(&Numbered::Claim(*claim)), &known);
         let signed = |digest| Known { here: Some(digest), ..Known::default() };
         assert_eq!(check(&claim, Known::default()), Verdict::Safe);
         assert_eq!(check(&claim, Known { newest: Some((8, B.into())), ..Known::default() }), Verdict::Safe);

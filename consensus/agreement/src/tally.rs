@@ -1,6 +1,6 @@
 //! Attestations in, certificates out; a second digest of one operator in one slot leaves as evidence.
 //!
-//! It serves every BLS domain: blocks by height, vault claims by number. Only slots that can still be certified are kept
+//! It serves every BLS domain: blocks by height, vault claims and orders by number. Only slots that can still be certified are kept
 //! (R32): the caller brings those from the first slot of the epoch before up to [`AHEAD`] past the newest, each with the
 //! committee of its epoch, and says what to forget; two digests per operator and slot, of which the second is already a
 //! fault.

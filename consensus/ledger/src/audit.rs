@@ -6,7 +6,7 @@ use crate::state::{Rows, State};
 use palisade_types::certificate::MAX_ENGINE_POWER;
 use palisade_types::chain::ChainKind;
 use palisade_types::slash::{OrderStatus, SlashTarget};
-use palisade_types::{BlockId, Case, CaseId, Epoch, Height, Row, RowKey};
+use palisade_types::{BlockId, Case, CaseId, Epoch, Height, Numbers, Row, RowKey};
 
 /// Why rows are not a ledger. The disk or our own code is wrong; the node halts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,12 +39,23 @@ pub(crate) fn check(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
     }
     let counted = state.claims();
     for claim in state.all_claims() {
-        if claim.number == 0 || claim.number >= counted.next || claim.epoch > counted.epoch {
+        if !is_counted(counted.numbers, claim.number, claim.epoch) {
             return Err(Unsound::Contradicts(RowKey::Claim(claim.vault)));
+        }
+    }
+    for order in state.all_orders() {
+        let case = state.case(&order.case).filter(|case| case.operator == order.operator && case.needs_order());
+        if case.is_none() || !is_counted(state.order_numbers(), order.number, order.epoch) {
+            return Err(Unsound::Contradicts(RowKey::Order(order.id())));
         }
     }
     let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
     if Tree::build(hashed.collect()).root() == ledger.root() { Ok(()) } else { Err(Unsound::Tree) }
+}
+
+/// Whether a number was given out, in an epoch that has begun.
+const fn is_counted(numbers: Numbers, number: u64, epoch: Epoch) -> bool {
+    number > 0 && number < numbers.next && epoch.get() <= numbers.epoch.get()
 }
 
 /// Whether a value is of its key's kind and names the same thing.
@@ -57,7 +68,8 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         | (RowKey::EpochFirst(_), Row::EpochFirst(_))
         | (RowKey::FeeRate, Row::FeeRate(_))
         | (RowKey::Suspension(_), Row::Suspension(_))
-        | (RowKey::Claims, Row::Claims(_)) => true,
+        | (RowKey::Claims, Row::Claims(_))
+        | (RowKey::Orders, Row::Orders(_)) => true,
         (RowKey::Position(id), Row::Position(position)) => position.is_of(&id.source),
         (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,
         (RowKey::Operator(id), Row::Operator(operator)) => operator.id == *id,
@@ -68,6 +80,7 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         (RowKey::Case(id), Row::Case(case)) => case.id == *id,
         (RowKey::Exposed(key), Row::Exposed(exposure)) => exposure.provider.key() == Some(*key),
         (RowKey::Claim(id), Row::Claim(claim)) => claim.vault == *id,
+        (RowKey::Order(id), Row::Order(order)) => order.id() == *id,
         _ => false,
     }
 }
@@ -138,7 +151,7 @@ fn case_holds(state: State<'_>, case: &Case) -> bool {
             let held = u128::from(vault.registration.amount.get());
             let taken = match order.status {
                 OrderStatus::Final(taken) => taken.amount,
-                OrderStatus::Ordered | OrderStatus::Escaped | OrderStatus::Vetoed => 0,
+                OrderStatus::Ordered | OrderStatus::Escaped | OrderStatus::Vetoed | OrderStatus::Expired => 0,
             };
             vault.registration.operator == case.operator && order.asked.max(taken) <= held
         }),

@@ -243,7 +243,7 @@ pub(crate) fn let_go(draft: &mut Draft<'_>) {
             };
             let id = PositionId { operator: case.operator, source };
             let left = state.position(&id).is_some_and(|position| position.is_takeable(&now));
-            if order.status == OrderStatus::Ordered && !left {
+            if order.status.is_open() && !left {
                 gone.push((case.operator, case.domain, order.target));
             }
         }

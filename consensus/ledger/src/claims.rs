@@ -25,19 +25,19 @@ pub(crate) const MAX_CLAIMS: usize = 8;
 pub(crate) fn close(draft: &mut Draft<'_>) {
     let state = draft.state();
     let before = state.claims();
-    let mut claims = before.entered(state.epoch().epoch);
-    let looks = before.behind || claims.epoch != before.epoch || draft.changed_keys().any(concerns_vaults);
-    let due = if looks && state.committee().has_weight() { due(state, claims.epoch) } else { Vec::new() };
+    let mut claims = Claims { numbers: before.numbers.entered(state.epoch().epoch), ..before };
+    let looks =
+        before.behind || claims.numbers.epoch != before.numbers.epoch || draft.changed_keys().any(concerns_vaults);
+    let due = if looks && state.committee().has_weight() { due(state, claims.numbers.epoch) } else { Vec::new() };
     if looks {
         claims.behind = due.len() > MAX_CLAIMS;
     }
     for claim in due.into_iter().take(MAX_CLAIMS) {
-        let claim = Claim { number: claims.next, ..claim };
-        claims.next += 1;
+        let claim = Claim { number: claims.numbers.take(), ..claim };
         draft.put(RowKey::Claim(claim.vault), Row::Claim(claim));
     }
     // Without a claim there is nothing to count: a network without vaults has no such row.
-    if claims.next > 1 && claims != before {
+    if claims.numbers.next > 1 && claims != before {
         draft.put(RowKey::Claims, Row::Claims(claims));
     }
 }
@@ -57,7 +57,9 @@ const fn concerns_vaults(key: &RowKey) -> bool {
         | RowKey::Randomness(_)
         | RowKey::EpochFirst(_)
         | RowKey::Claim(_)
-        | RowKey::Claims => false,
+        | RowKey::Claims
+        | RowKey::Order(_)
+        | RowKey::Orders => false,
     }
 }
 

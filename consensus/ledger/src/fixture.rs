@@ -131,6 +131,7 @@ fn contracts() -> Contracts {
         committee: Address::new([0xa3; 20]),
         allocation_manager: Address::new([0xa4; 20]),
         delegation_manager: Address::new([0xa5; 20]),
+        orders: Address::new([0xa6; 20]),
         symbiotic: None,
         karak: None,
     }
@@ -161,6 +162,8 @@ fn parameters() -> Parameters {
         min_total: MicroUsd::new(1_000_000),
         min_bond: MicroUsd::new(1_000_000),
         bitcoin_price: MicroUsd::new(60_000_000_000),
+        order_part: Wad::new(250_000_000_000_000_000),
+        order_delay_blocks: 5,
         window_seconds: 0,
     }
 }

@@ -5,7 +5,7 @@ use crate::changes::{Changes, Draft};
 use crate::invalid::Invalid;
 use crate::root::Tree;
 use crate::state::{Rows, State, UNCHANGED};
-use crate::{cases, claims, epochs, exposure, facts, finality, randomness, run, suspension, vaults};
+use crate::{cases, claims, epochs, exposure, facts, finality, orders, randomness, run, suspension, vaults};
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
@@ -16,8 +16,8 @@ use palisade_types::proof::RowProof;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::{
     Block, BlockId, Canonical, Case, CaseId, ChainId, Claim, Claims, Epoch, Evidence, Genesis, Hash, Header, Height,
-    Item, List, Observation, Operator, OperatorId, ProvenFault, Row, RowKey, SchnorrKey, Suspended, Suspension,
-    Unproven, Vault, VaultId, VaultRegistration,
+    Item, List, Numbered, NumberedKind, Numbers, Observation, Operator, OperatorId, Order, OrderId, ProvenFault, Row,
+    RowKey, SchnorrKey, Suspended, Suspension, Unproven, Vault, VaultId, VaultRegistration,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -136,9 +136,10 @@ impl Ledger {
         (Block { header, items }, changes, refused)
     }
 
-    /// Ends the block: says of vaults what is not said yet, draws the next committee if it is due, changes the epoch, hashes.
+    /// Ends the block: says of vaults what is not said yet, draws orders and the next committee where they are due, changes the epoch, hashes.
     fn close(&self, mut draft: Draft<'_>, items: &List<Item, MAX_ITEMS>) -> (Header, Changes) {
         claims::close(&mut draft);
+        orders::close(&mut draft);
         let next_committee = epochs::close(&mut draft);
         let epoch = self.epoch().epoch;
         let (rows, tree) = draft.finish();
@@ -396,6 +397,56 @@ impl Ledger {
     #[must_use]
     pub fn claim_numbers(&self) -> Claims {
         self.state().claims()
+    }
+
+    /// The newest order for a case at an adapter.
+    #[must_use]
+    pub fn order(&self, id: &OrderId) -> Option<&Order> {
+        self.state().order(id)
+    }
+
+    /// The newest order of every case and adapter that ever had one, by case and adapter ascending.
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.state().all_orders()
+    }
+
+    /// How far orders are counted.
+    #[must_use]
+    pub fn order_numbers(&self) -> Numbers {
+        self.state().order_numbers()
+    }
+
+    /// The epoch of a number that can still be certified: the newest in which numbers of this kind were given, or the one
+    /// before (R3).
+    #[must_use]
+    pub fn epoch_of_number(&self, kind: NumberedKind, number: u64) -> Option<Epoch> {
+        self.numbers(kind).epoch_of(number)
+    }
+
+    /// How far numbers of a kind are counted.
+    #[must_use]
+    pub fn numbers(&self, kind: NumberedKind) -> Numbers {
+        match kind {
+            NumberedKind::Claim => self.claim_numbers().numbers,
+            NumberedKind::Order => self.order_numbers(),
+        }
+    }
+
+    /// What stands under numbers of a kind: the newest claim of every vault, the newest order of every case and adapter.
+    pub fn numbered(&self, kind: NumberedKind) -> Vec<Numbered> {
+        match kind {
+            NumberedKind::Claim => self.claims().copied().map(Numbered::Claim).collect(),
+            NumberedKind::Order => self.orders().copied().map(Numbered::Order).collect(),
+        }
+    }
+
+    /// Whether this is still what the ledger says of its subject.
+    #[must_use]
+    pub fn says(&self, numbered: &Numbered) -> bool {
+        match numbered {
+            Numbered::Claim(claim) => self.claim(&claim.vault) == Some(claim),
+            Numbered::Order(order) => self.order(&order.id()) == Some(order),
+        }
     }
 
     /// One case.

@@ -20,6 +20,7 @@ mod finality;
 mod invalid;
 mod ledger;
 mod operators;
+mod orders;
 mod randomness;
 mod root;
 mod run;

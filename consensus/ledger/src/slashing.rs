@@ -5,36 +5,42 @@ use crate::state::State;
 use crate::vaults;
 use palisade_crypto::eots;
 use palisade_types::chain::ChainKind;
+use palisade_types::genesis::Asset;
 use palisade_types::position::{Moment, PositionId, mul_div};
 use palisade_types::slash::{MAX_ORDERS, OrderStatus, SlashOrder, SlashTarget};
-use palisade_types::{Domain, List, OperatorId, SchnorrKey, Vault, Wad};
+use palisade_types::{Domain, DomainKind, List, OperatorId, SchnorrKey, Vault, Wad};
 
 /// The orders of a new case. A fault under a BLS key takes from Ethereum, a fault under the finality key from
-/// Bitcoin: the other stake's judges could not check the proof.
+/// Bitcoin: the other stake's judges could not check the proof. A covenant's breach, which no contract can check, takes
+/// what a certified order may take on Ethereum (R11, R27).
 pub(crate) fn orders(
     state: State<'_>,
     operator: &OperatorId,
     domain: &Domain,
     exposed: Option<[u8; 32]>,
 ) -> List<SlashOrder, MAX_ORDERS> {
+    let genesis = state.ledger.genesis_of();
     let orders = if *domain == state.ledger.domains().bitcoin {
         on_bitcoin(state, operator, exposed)
+    } else if *domain == genesis.domain(DomainKind::Covenant) {
+        let takes_orders = |asset: &Asset| genesis.contracts.taking_orders(&asset.source.target());
+        on_ethereum(state, operator, |asset| takes_orders(asset).map(|_| genesis.parameters.order_part))
     } else {
-        on_ethereum(state, operator)
+        on_ethereum(state, operator, |asset| Some(asset.equivocation))
     };
     orders.try_into().expect("an operator has at most 16 assets, and 256 vaults")
 }
 
-/// One order per asset with something to take: the fixed part (R11) of what is slashable now, rounded down in the
+/// One order per asset with something to take: a fixed part (R11) of what is slashable now, rounded down in the
 /// operator's favour. Shares that wait in EigenLayer's queue are taken too, though the views do not count them,
 /// so an order may ask for nothing and yet take.
-fn on_ethereum(state: State<'_>, operator: &OperatorId) -> Vec<SlashOrder> {
+fn on_ethereum(state: State<'_>, operator: &OperatorId, part: impl Fn(&Asset) -> Option<Wad>) -> Vec<SlashOrder> {
     let now = now(state);
     let assets = &state.ledger.genesis_of().assets;
     let orders = assets.iter().filter_map(|asset| {
+        let part = u128::from(part(asset)?.get());
         let id = PositionId { operator: *operator, source: asset.source };
         let position = state.position(&id).filter(|seen| seen.is_takeable(&now))?;
-        let part = u128::from(asset.equivocation.get());
         Some(SlashOrder {
             target: asset.source.target(),
             asked: mul_div(position.slashable_at(&now), part, Wad::ONE.get().into()),

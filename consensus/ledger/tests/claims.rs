@@ -173,7 +173,7 @@ fn r03_every_epoch_with_weight_says_it_again_under_a_new_number() {
     let second = claim(&run, &id);
     assert_eq!((second.number, second.epoch), (2, Epoch::new(2)));
     let counted = run.ledger.claim_numbers();
-    let of = |number| counted.epoch_of(number).map(Epoch::get);
+    let of = |number| counted.numbers.epoch_of(number).map(Epoch::get);
     assert_eq!([0, 1, 2, 3].map(of), [None, Some(1), Some(2), None]);
     // Nothing changed: nothing is said.
     run.produce(vec![]);

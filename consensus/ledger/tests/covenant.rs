@@ -73,7 +73,7 @@ fn r27_a_members_signature_on_an_unregistered_spend_convicts_his_operator() {
     assert_eq!(case.evidence, Some(Evidence::Covenant(found)));
     let source = run.network.genesis.assets[0].source;
     let [order] = case.orders[..] else { panic!("his ETH-side stake and nothing else: {:?}", case.orders) };
-    assert_eq!((order.target, order.asked), (source.target(), SHARES / 2));
+    assert_eq!((order.target, order.asked), (source.target(), SHARES / 4));
     assert_eq!(order.status, OrderStatus::Ordered);
     // His weight is out of everything at once (R9), and the vault's coins are gone.
     assert_eq!(run.ledger.operator(&guilty).unwrap().convicted, Some(run.ledger.head().height));

@@ -2,10 +2,12 @@
 //! receipt or UTXO crosses it.
 
 use crate::canonical::{canonical, canonical_enum};
+use crate::certificate::{Committee, QuorumCertificate};
 use crate::evidence::Evidence;
 use crate::ids::{Hash, OperatorId, VaultId};
 use crate::observation::Fact;
 use crate::operator::Operator;
+use crate::order::Order;
 use crate::position::{Position, PositionId};
 use crate::slash::Case;
 use crate::vault::Vault;
@@ -89,11 +91,26 @@ pub struct Execution {
     pub operator: Operator,
     /// The vault, when the order is against one.
     pub vault: Option<Vault>,
+    /// Where only an order takes anything: the newest one, once it is certified.
+    pub certified: Option<Box<CertifiedOrder>>,
+}
+
+/// An order with what proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertifiedOrder {
+    /// What the ledger says.
+    pub order: Order,
+    /// Who signed that.
+    pub certificate: QuorumCertificate,
+    /// The committee of its epoch.
+    pub committee: Committee,
 }
 
 /// How far an order has come on its own chain, as the executor sees it now. Only an observation makes it final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// Nothing can be done yet: a certificate is missing, or the delay is not over.
+    Waiting,
     /// A transaction is on its way.
     Sent(Hash),
     /// The chain shows the effect already, not yet final.

@@ -4,6 +4,7 @@
 use crate::attestation::Statement;
 use crate::canonical::{Canonical, canonical};
 use crate::ids::{Digest, Domain, Hash, OperatorId, VaultId};
+use crate::numbers::Numbers;
 use crate::units::{Epoch, Sats};
 use palisade_crypto::hash::keccak256;
 
@@ -48,47 +49,15 @@ impl Claim {
     }
 }
 
-/// How far the ledger has counted its claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far the ledger has come with its claims.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// The number of the next claim.
-    pub next: u64,
-    /// The newest epoch in which claims were looked at.
-    pub epoch: Epoch,
-    /// The first number of that epoch,
-    pub first: u64,
-    /// and of the epoch before it: a number belongs to one epoch (R3).
-    pub before: u64,
+    /// Their numbers.
+    pub numbers: Numbers,
     /// Whether more is to be said than one block may hold: the next block goes on.
     pub behind: bool,
 }
-canonical!(Claims { next, epoch, first, before, behind });
-
-impl Default for Claims {
-    fn default() -> Self {
-        Self { next: 1, epoch: Epoch::new(0), first: 1, before: 1, behind: false }
-    }
-}
-
-impl Claims {
-    /// The counter in `epoch`.
-    #[must_use]
-    pub fn entered(self, epoch: Epoch) -> Self {
-        if epoch == self.epoch { self } else { Self { epoch, first: self.next, before: self.first, ..self } }
-    }
-
-    /// The epoch of a number that was given in the newest epoch or the one before it.
-    #[must_use]
-    pub fn epoch_of(&self, number: u64) -> Option<Epoch> {
-        if number >= self.next || number < self.before {
-            None
-        } else if number >= self.first {
-            Some(self.epoch)
-        } else {
-            self.epoch.get().checked_sub(1).map(Epoch::new)
-        }
-    }
-}
+canonical!(Claims { numbers, behind });
 
 #[cfg(test)]
 mod tests {
@@ -117,17 +86,5 @@ mod tests {
         packed.extend([0, 0, 0, 0, 0, 0, 0, 10, 1]);
         assert_eq!(claim.to_bytes(), packed);
         assert_eq!((packed.len(), Claim::from_bytes(&packed)), (125, Ok(claim)));
-    }
-
-    #[test]
-    fn r03_a_number_belongs_to_one_epoch() {
-        let counted = |claims: Claims, count| Claims { next: claims.next + count, ..claims };
-        let claims = counted(Claims::default().entered(Epoch::new(4)), 3); // 1, 2, 3
-        let claims = counted(claims.entered(Epoch::new(5)), 2); // 4, 5
-        let of = |number| claims.epoch_of(number).map(Epoch::get);
-        assert_eq!([0, 1, 3, 4, 5, 6].map(of), [None, Some(4), Some(4), Some(5), Some(5), None]);
-        let claims = claims.entered(Epoch::new(6)).entered(Epoch::new(6));
-        let of = |number| claims.epoch_of(number).map(Epoch::get);
-        assert_eq!([3, 4, 5, 6].map(of), [None, Some(5), Some(5), None]);
     }
 }

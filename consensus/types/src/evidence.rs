@@ -248,6 +248,8 @@ pub struct Domains {
     pub bitcoin: Domain,
     /// Its domain of vault claims.
     pub claim: Domain,
+    /// Its domain of orders.
+    pub order: Domain,
     /// R2's N.
     pub interval: u64,
 }

@@ -6,6 +6,7 @@ use crate::evidence::Domains;
 use crate::ids::{Address, ChainId, Domain, DomainKind, Ed25519Key, Hash, OperatorId, SchnorrKey};
 use crate::operator::MAX_PEER_ID;
 use crate::position::{Moment, StakeSource};
+use crate::slash::SlashTarget;
 use crate::units::{BasisPoints, MicroUsd, Sats, Wad};
 use crate::vault::MAX_COVENANT;
 use palisade_crypto::hash::Tag;
@@ -74,6 +75,8 @@ pub struct Contracts {
     pub allocation_manager: Address,
     /// EigenLayer's DelegationManager.
     pub delegation_manager: Address,
+    /// What carries certified orders out.
+    pub orders: Address,
     /// Symbiotic's, and our adapter to it; there exactly if stake there is listed.
     pub symbiotic: Option<SymbioticContracts>,
     /// Karak's, and our adapter to it; there exactly if stake there is listed.
@@ -85,6 +88,7 @@ canonical!(Contracts {
     committee,
     allocation_manager,
     delegation_manager,
+    orders,
     symbiotic,
     karak,
 });
@@ -136,6 +140,15 @@ impl Contracts {
             StakeSource::EigenLayer(_) => Some(self.eigenlayer_adapter),
             StakeSource::Symbiotic(_) => self.symbiotic.map(|symbiotic| symbiotic.adapter),
             StakeSource::Karak(_) => self.karak.map(|karak| karak.adapter),
+        }
+    }
+
+    /// Our adapter to what an order may take from: certified orders reach EigenLayer's. `None` for every other target.
+    #[must_use]
+    pub const fn taking_orders(&self, target: &SlashTarget) -> Option<Address> {
+        match target {
+            SlashTarget::EigenLayer(_) => Some(self.eigenlayer_adapter),
+            SlashTarget::Symbiotic(_) | SlashTarget::Karak(_) | SlashTarget::Vault(_) => None,
         }
     }
 }
@@ -244,6 +257,11 @@ pub struct Parameters {
     pub min_bond: MicroUsd,
     /// What one bitcoin is worth.
     pub bitcoin_price: MicroUsd,
+    /// The part that an order takes of what the network's own sets may take, for a fault that no contract can check;
+    /// Orders.sol has the same number as the network's maximum (R11).
+    pub order_part: Wad,
+    /// How many Ethereum blocks Orders.sol waits between an order's announcement and its execution (R11).
+    pub order_delay_blocks: u64,
     /// The Ethereum window W of R4 in seconds, for stake whose protocol counts them; zero where none is listed.
     pub window_seconds: u64,
 }
@@ -262,6 +280,8 @@ canonical!(Parameters {
     min_total,
     min_bond,
     bitcoin_price,
+    order_part,
+    order_delay_blocks,
     window_seconds,
 });
 
@@ -345,6 +365,7 @@ impl Genesis {
             ledger: self.domain(DomainKind::Ledger),
             bitcoin: self.domain(DomainKind::Bitcoin),
             claim: self.domain(DomainKind::VaultClaim),
+            order: self.domain(DomainKind::Order),
             interval: self.parameters.checkpoint_interval,
         }
     }
@@ -382,6 +403,13 @@ impl Genesis {
             return Err(Unsafe::Senseless("a list of assets that is not ascending or takes more than the whole"));
         }
         self.check_seconds()?;
+        if !self.assets.is_empty() && (p.order_part == Wad::new(0) || p.order_part > Wad::ONE) {
+            return Err(Unsafe::Senseless("an order that takes nothing or more than the whole"));
+        }
+        // The delay is part of the time that W leaves for execution (R4); without one nobody sees an order coming.
+        if !self.assets.is_empty() && (p.order_delay_blocks == 0 || p.order_delay_blocks >= p.execution_blocks) {
+            return Err(Unsafe::Senseless("an order's delay that is nothing or as long as execution may take"));
+        }
         if self.assets.is_empty() && self.vaults.is_empty() {
             return Err(Unsafe::Senseless("a network without any kind of stake"));
         }

@@ -8,7 +8,9 @@ use crate::claim::{Claim, Claims};
 use crate::epoch::{EpochState, Finality};
 use crate::evidence::Exposure;
 use crate::ids::{BlockId, CaseId, OperatorId, SchnorrKey, VaultId};
+use crate::numbers::Numbers;
 use crate::operator::Operator;
+use crate::order::{Order, OrderId};
 use crate::position::{Position, PositionId};
 use crate::randomness::RandomnessCommitment;
 use crate::slash::Case;
@@ -52,12 +54,17 @@ pub enum RowKey {
     Claim(VaultId),
     /// How far claims are counted.
     Claims,
+    /// The newest order for a case at an adapter.
+    Order(OrderId),
+    /// How far orders are counted.
+    Orders,
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
     6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id), 10 => EpochFirst(epoch), 11 => FeeRate, 12 => Exposed(key),
     13 => Suspension(chain),
     14 => Claim(id), 15 => Claims,
+    16 => Order(id), 17 => Orders,
 });
 
 /// Names a commitment.
@@ -107,11 +114,16 @@ pub enum Row {
     Claim(Claim),
     /// See [`RowKey::Claims`].
     Claims(Claims),
+    /// See [`RowKey::Order`].
+    Order(Order),
+    /// See [`RowKey::Orders`].
+    Orders(Numbers),
 }
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
     5 => Operator(operator), 6 => Position(position), 7 => Vault(vault), 8 => Randomness(commitment), 9 => Case(case), 10 => EpochFirst(height),
     11 => FeeRate(rate), 12 => Exposed(exposure), 13 => Suspension(suspension), 14 => Claim(claim), 15 => Claims(claims),
+    16 => Order(order), 17 => Orders(numbers),
 });
 
 impl RowKey {

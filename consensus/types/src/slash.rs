@@ -48,9 +48,18 @@ pub enum OrderStatus {
     Escaped,
     /// The protocol lets somebody veto a slash, and he did: nobody asks again (R26).
     Vetoed,
+    /// The certified order's last block passed without a slash. When it can be, it is ordered again.
+    Expired,
 }
-// 4 is an order that expired.
-canonical_enum!(OrderStatus { 0 => Ordered, 1 => Final(taken), 2 => Escaped, 3 => Vetoed });
+canonical_enum!(OrderStatus { 0 => Ordered, 1 => Final(taken), 2 => Escaped, 3 => Vetoed, 4 => Expired });
+
+impl OrderStatus {
+    /// Whether the chain may still show a loss, and somebody should see to it.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Ordered | Self::Expired)
+    }
+}
 
 /// What was really taken, never what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,13 +113,15 @@ pub enum CaseStatus {
 }
 
 impl Case {
+    /// Whether no contract can check the fault, so that only certified orders take anything (R11).
+    #[must_use]
+    pub const fn needs_order(&self) -> bool {
+        matches!(self.evidence, Some(Evidence::Covenant(_)))
+    }
+
     /// Final only when no order is open: nothing is called slashed before the chain shows it.
     #[must_use]
     pub fn status(&self) -> CaseStatus {
-        if self.orders.iter().any(|order| order.status == OrderStatus::Ordered) {
-            CaseStatus::Convicted
-        } else {
-            CaseStatus::Final
-        }
+        if self.orders.iter().any(|order| order.status.is_open()) { CaseStatus::Convicted } else { CaseStatus::Final }
     }
 }

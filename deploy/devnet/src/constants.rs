@@ -94,6 +94,10 @@ pub const ALLOCATED_MAGNITUDE: u64 = 1_000_000_000_000_000_000;
 pub const TOKEN_PRICE_MICRO_USD: u64 = 3_000_000_000;
 /// What an equivocation takes of an allocation, of 1e18: a tenth (R11).
 pub const EQUIVOCATION_WAD: u64 = 100_000_000_000_000_000;
+/// What a certified order takes of an allocation, of 1e18, and the most it may: a fifth (R11).
+pub const ORDER_WAD: u64 = 200_000_000_000_000_000;
+/// How long an order stands announced before it may be executed, Ethereum blocks: six seconds.
+pub const ORDER_DELAY_BLOCKS: u64 = 3;
 /// Ether-side value at risk without which an epoch has no weight (R6): two operators' worth.
 pub const MIN_TOTAL_MICRO_USD: u64 = 600_000_000_000;
 /// The least value at risk of a committee behind which bitcoin stands alone: two operators' vaults (R22).

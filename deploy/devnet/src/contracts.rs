@@ -9,7 +9,7 @@ use alloy::rpc::types::TransactionRequest;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::{SolConstructor, SolEvent};
 use anyhow::{Context, ensure};
-pub use bindings::{EigenLayerAdapter, Palisade};
+pub use bindings::{EigenLayerAdapter, Orders, Palisade};
 use palisade_ethereum::light;
 use palisade_types::block::Header;
 use palisade_types::genesis::Genesis;
@@ -21,9 +21,11 @@ pub struct PredictedAddresses {
     pub palisade: Address,
     /// The operator set on EigenLayer: the second.
     pub eigenlayer_adapter: Address,
-    /// The light client: the third, sent when the first committee with weight is known (R6).
+    /// What carries certified orders out: the third.
+    pub orders: Address,
+    /// The light client: the next, sent when the first committee with weight is known (R6).
     pub committee: Address,
-    /// What is claimed of vaults: the fourth, right after it.
+    /// What is claimed of vaults: right after it.
     pub bitcoin_vaults: Address,
 }
 
@@ -33,8 +35,9 @@ pub fn predict(deployer: Address, nonce: u64) -> PredictedAddresses {
     PredictedAddresses {
         palisade: deployer.create(nonce),
         eigenlayer_adapter: deployer.create(nonce + 1),
-        committee: deployer.create(nonce + 2),
-        bitcoin_vaults: deployer.create(nonce + 3),
+        orders: deployer.create(nonce + 2),
+        committee: deployer.create(nonce + 3),
+        bitcoin_vaults: deployer.create(nonce + 4),
     }
 }
 
@@ -56,9 +59,27 @@ pub struct Parameters {
     pub evidence_window_blocks: u64,
     /// The part of an allocation that an equivocation takes, of 1e18.
     pub equivocation_wad: U256,
+    /// The part that an order takes, and the most it may.
+    pub order_wad: u64,
+    /// Ethereum blocks between an order's announcement and its execution.
+    pub order_delay_blocks: u64,
 }
 
-/// Deploys Palisade.sol and then its adapter.
+impl Parameters {
+    /// What a genesis says, for its one kind of stake.
+    #[must_use]
+    pub fn of(genesis: &Genesis) -> Self {
+        Self {
+            chain_id: B256::from(*genesis.chain_id().as_bytes()),
+            evidence_window_blocks: genesis.parameters.ethereum_window(),
+            equivocation_wad: U256::from(genesis.assets.first().map_or(1, |asset| asset.equivocation.get())),
+            order_wad: genesis.parameters.order_part.get(),
+            order_delay_blocks: genesis.parameters.order_delay_blocks,
+        }
+    }
+}
+
+/// Deploys Palisade.sol, then its adapter and Orders.sol.
 ///
 /// # Errors
 ///
@@ -86,6 +107,8 @@ pub async fn deploy(
     plan.create("Palisade", [&Palisade::BYTECODE[..], &judge.abi_encode()].concat());
     let adapter = EigenLayerAdapter::constructorCall {
         palisade_: predicted.palisade,
+        orders_: predicted.orders,
+        service_: B256::ZERO,
         allocationManager_: core.allocation_manager,
         delegationManager_: core.delegation_manager,
         strategies_: vec![core.strategy],
@@ -93,10 +116,18 @@ pub async fn deploy(
         metadataUri: "https://palisade.invalid/devnet".to_owned(),
     };
     plan.create("EigenLayerAdapter", [&EigenLayerAdapter::BYTECODE[..], &adapter.abi_encode()].concat());
+    let orders = Orders::constructorCall {
+        chainId_: parameters.chain_id,
+        committee_: predicted.committee,
+        delayBlocks_: parameters.order_delay_blocks,
+        adapters: vec![predicted.eigenlayer_adapter],
+        ownMaximum: parameters.order_wad,
+    };
+    plan.create("Orders", [&Orders::BYTECODE[..], &orders.abi_encode()].concat());
     let receipts = sender.send(plan).await?;
     let stand: Vec<_> = receipts.iter().map(|receipt| receipt.contract_address).collect();
     ensure!(
-        stand == [Some(predicted.palisade), Some(predicted.eigenlayer_adapter)],
+        stand == [predicted.palisade, predicted.eigenlayer_adapter, predicted.orders].map(Some),
         "the contracts stand at {stand:?}"
     );
     let bound = Palisade::new(predicted.palisade, &sender.provider).chainId().call().await?;
@@ -204,5 +235,11 @@ mod bindings {
         #[sol(rpc)]
         EigenLayerAdapter,
         "../../chains/ethereum/contracts/artifacts/EigenLayerAdapter.json"
+    }
+    alloy::sol! {
+        #[sol(rpc)]
+        #[derive(Debug)]
+        Orders,
+        "../../chains/ethereum/contracts/artifacts/Orders.json"
     }
 }

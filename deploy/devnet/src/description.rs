@@ -38,6 +38,7 @@ pub struct BitcoinRpc {
 pub struct ContractsDescription {
     pub palisade: Address,
     pub eigenlayer_adapter: Address,
+    pub orders: Address,
     /// Nothing stands here before the first committee with weight (R6).
     pub committee: Address,
     /// Nor here.
@@ -157,6 +158,7 @@ pub fn describe(
         contracts: ContractsDescription {
             palisade: address(genesis.contracts.palisade),
             eigenlayer_adapter: address(genesis.contracts.eigenlayer_adapter),
+            orders: address(genesis.contracts.orders),
             committee: address(genesis.contracts.committee),
             bitcoin_vaults,
             allocation_manager: core.allocation_manager,

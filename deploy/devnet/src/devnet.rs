@@ -19,7 +19,7 @@ use crate::process::Signal;
 use crate::progress::{Seen, say, seconds, table, until};
 use crate::staking::Staker;
 use crate::tools;
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, U256};
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, ensure};
 use bitcoin::hashes::Hash as _;
@@ -338,12 +338,8 @@ impl Devnet {
         })?;
         genesis.check()?;
         fs::write(self.layout.genesis(), genesis_file::to_json(&genesis))?;
-        say("deploying Palisade.sol and its EigenLayer adapter");
-        let parameters = contracts::Parameters {
-            chain_id: B256::from(*genesis.chain_id().as_bytes()),
-            evidence_window_blocks: genesis.parameters.ethereum_window(),
-            equivocation_wad: U256::from(crate::constants::EQUIVOCATION_WAD),
-        };
+        say("deploying Palisade.sol, its EigenLayer adapter and Orders.sol");
+        let parameters = contracts::Parameters::of(&genesis);
         contracts::deploy(&url, deployer, &predicted, core, &parameters).await?;
         Ok(Arc::new(genesis))
     }

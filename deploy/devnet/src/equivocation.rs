@@ -175,6 +175,7 @@ mod tests {
             ledger: Domain::new([2; 32]),
             bitcoin: Domain::new([3; 32]),
             claim: Domain::new([4; 32]),
+            order: Domain::new([5; 32]),
             interval: 5,
         };
         let signer = Signer { id: OperatorId::new([4; 20]), keys: OperatorKeys::generate(), domains };

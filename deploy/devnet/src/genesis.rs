@@ -51,6 +51,7 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
             committee: address(contracts.committee),
             allocation_manager: address(core.allocation_manager),
             delegation_manager: address(core.delegation_manager),
+            orders: address(contracts.orders),
             symbiotic: None,
             karak: None,
         },
@@ -108,6 +109,8 @@ pub fn parameters() -> Parameters {
         min_total: MicroUsd::new(MIN_TOTAL_MICRO_USD),
         min_bond: MicroUsd::new(MIN_BOND_MICRO_USD),
         bitcoin_price: MicroUsd::new(BITCOIN_PRICE_MICRO_USD),
+        order_part: Wad::new(ORDER_WAD),
+        order_delay_blocks: ORDER_DELAY_BLOCKS,
         window_seconds: 0,
     }
 }
@@ -150,6 +153,7 @@ mod tests {
                 eigenlayer_adapter: number(2),
                 committee: number(3),
                 bitcoin_vaults: number(6),
+                orders: number(12),
             },
             core: EigenLayer {
                 allocation_manager: number(4),

@@ -209,6 +209,7 @@ fn network_of(covenant: Vec<SchnorrKey>, bitcoin_start: ChainPoint) -> Genesis {
         contracts: PredictedAddresses {
             palisade: zero,
             eigenlayer_adapter: zero,
+            orders: zero,
             committee: zero,
             bitcoin_vaults: zero,
         },

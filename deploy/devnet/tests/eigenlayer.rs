@@ -149,6 +149,8 @@ impl World {
             chain_id: B256::from(*CHAIN.as_bytes()),
             evidence_window_blocks: 60,
             equivocation_wad: U256::from(250 * MILLI),
+            order_wad: 500 * MILLI,
+            order_delay_blocks: 2,
         };
         contracts::deploy(&world.endpoint, &world.deployer, &world.addresses, &world.core, &parameters).await?;
         Ok(world)

@@ -2,6 +2,7 @@
 
 use super::{Node, node_error};
 use crate::rpc::PalisadeClient;
+use crate::rpc::orders::CaseOrderView;
 use crate::rpc::views::CaseView;
 use anyhow::{Context, bail};
 use palisade_types::CaseId;
@@ -27,6 +28,13 @@ pub enum Evidence {
         #[command(flatten)]
         node: Node,
     },
+    /// Show what is ordered of a case that no contract can judge, and what anybody sends to Orders.sol
+    Orders {
+        /// The case's id
+        id: CaseId,
+        #[command(flatten)]
+        node: Node,
+    },
     /// Show every case
     List {
         #[command(flatten)]
@@ -45,6 +53,11 @@ impl Evidence {
                 }
             }
             Self::Case { id, node } => print_case(&node.client()?.case(id.to_string()).await.map_err(node_error)?),
+            Self::Orders { id, node } => {
+                let orders = node.client()?.orders(id.to_string()).await.map_err(node_error)?;
+                orders.iter().for_each(print_order);
+                println!("{} orders", orders.len());
+            }
             Self::List { node } => {
                 let cases = node.client()?.cases().await.map_err(node_error)?;
                 cases.iter().for_each(print_case);
@@ -68,6 +81,21 @@ fn hex_of(text: &str) -> anyhow::Result<String> {
     let content = std::fs::read_to_string(text).with_context(|| text.to_owned())?.trim().to_owned();
     crate::text::parse_hex_bytes(&content).with_context(|| text.to_owned())?;
     Ok(content)
+}
+
+fn print_order(order: &CaseOrderView) {
+    println!("order     {} of epoch {}", order.number, order.epoch);
+    println!("operator  {}", order.operator);
+    println!("takes     {} of 1e18 through {}, until Ethereum block {}", order.part, order.adapter, order.expiry);
+    println!("bytes     {}", order.bytes);
+    match &order.certificate {
+        Some(certificate) => println!("certified by {} operators", certificate.signers.len()),
+        None => println!("not certified yet"),
+    }
+    if let Some(calldata) = &order.calldata {
+        println!("announce  {calldata}");
+    }
+    println!();
 }
 
 fn print_case(case: &CaseView) {

@@ -138,7 +138,7 @@ impl Core {
             self.certify_bitcoin(due);
         }
         self.attest(confirmed);
-        self.attest_claims();
+        self.attest_numbered();
         self.vote();
         self.promise();
     }
@@ -320,8 +320,8 @@ impl Core {
 
     /// The signer attested. It may be a repetition of what it said before a restart.
     pub fn attested(&mut self, attestation: Attestation) {
-        if attestation.statement.domain == self.ledger.domains().claim {
-            return self.attested_claim(attestation);
+        if let Some(kind) = self.numbered_kind(&attestation.statement.domain) {
+            return self.attested_numbered(kind, attestation);
         }
         let Statement { slot, digest, .. } = attestation.statement;
         let block = FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) };
@@ -546,7 +546,7 @@ impl Core {
         let first_open = first_open.unwrap_or(epoch.first);
         self.tally.forget_below(&self.ledger.domains().ledger, first_open.get());
         self.tally.forget_votes_below(first_open);
-        self.forget_claims();
+        self.forget_numbered();
         let (certified, boundary) = (self.certified_height().min(self.ledger.head().height), self.boundary());
         self.recent.retain(|height, _| *height >= certified || Some(*height) == boundary);
         let final_bitcoin = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get());
@@ -582,7 +582,7 @@ impl Core {
         for (_, message) in self.said.iter().take(2 * REPEATED) {
             self.actions.push(Action::Publish(message.clone()));
         }
-        self.say_claims_again();
+        self.say_numbered_again();
     }
 
     /// Whether everything up to and including a decided block agrees with what our own followers saw.

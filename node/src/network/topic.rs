@@ -12,7 +12,7 @@ pub enum Topic {
     Liveness,
     /// Parts of proposed blocks.
     Parts,
-    /// BLS attestations of committed blocks, of vault claims and of services' tasks.
+    /// BLS attestations of committed blocks, of vault claims, of orders and of services' tasks.
     Attestations,
     /// One-time signatures of finality providers.
     Eots,
@@ -62,7 +62,7 @@ impl Topic {
     #[must_use]
     pub const fn of(message: &Message) -> Self {
         match message {
-            Message::Attestation(_) | Message::ClaimCertificate(_) => Self::Attestations,
+            Message::Attestation(_) | Message::NumberedCertificate(_) => Self::Attestations,
             Message::Vote(_) => Self::Eots,
             Message::Evidence(_) => Self::Evidence,
             Message::Registration(_) | Message::Presigned(_) => Self::Covenant,

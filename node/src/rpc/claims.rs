@@ -13,6 +13,7 @@ use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{Committee, QuorumCertificate};
 use palisade_types::claim::Claim;
 use palisade_types::ids::VaultId;
+use palisade_types::numbers::NumberedKind;
 use palisade_types::units::{Epoch, Height};
 use serde::{Deserialize, Serialize};
 
@@ -21,15 +22,16 @@ use serde::{Deserialize, Serialize};
 enum Kind {
     /// Blocks; the slot is a height.
     Ledger,
-    /// Vault claims; the slot is a number.
-    VaultClaim,
+    /// Vault claims and orders; the slot is a number.
+    Numbered(NumberedKind),
 }
 
 impl Kind {
     fn named(name: &str) -> Result<Self, Refusal> {
         match name {
             "ledger" => Ok(Self::Ledger),
-            "vault-claim" => Ok(Self::VaultClaim),
+            "vault-claim" => Ok(Self::Numbered(NumberedKind::Claim)),
+            "order" => Ok(Self::Numbered(NumberedKind::Order)),
             _ => Err(Refusal::UnknownDomain),
         }
     }
@@ -44,7 +46,7 @@ pub struct AttestationStatusView {
     pub slot: u64,
     /// The epoch whose committee attests it, as far as the ledger knows it.
     pub epoch: Option<u32>,
-    /// What the ledger holds there; null when it holds nothing, or for a claim that a newer one replaced.
+    /// What the ledger holds there; null when it holds nothing, or for a claim or an order that a newer one replaced.
     pub digest: Option<String>,
     /// Who said what, while the slot is open.
     pub said: Vec<SaidView>,
@@ -124,7 +126,7 @@ impl Api {
             let domains = core.ledger().domains();
             let domain = match kind {
                 Kind::Ledger => domains.ledger,
-                Kind::VaultClaim => domains.claim,
+                Kind::Numbered(kind) => kind.domain(domains),
             };
             let said = core.said(&domain, slot).into_iter();
             let said = said.map(|(who, what)| SaidView { operator: who.to_string(), digest: what.to_string() });
@@ -144,7 +146,7 @@ impl Api {
         let kind = Kind::named(kind)?;
         let missing = match kind {
             Kind::Ledger => Refusal::NotCertified(Height::new(slot)),
-            Kind::VaultClaim => Refusal::ClaimNotCertified(slot),
+            Kind::Numbered(_) => Refusal::NumberNotCertified(slot),
         };
         let certificate = self.kept_certificate(kind, slot)?.ok_or(missing)?;
         let committee = self.read(move |core| {
@@ -157,7 +159,7 @@ impl Api {
     fn kept_certificate(&self, kind: Kind, slot: u64) -> Result<Option<QuorumCertificate>, Refusal> {
         let kept = match kind {
             Kind::Ledger => self.sources.store.certificate(Height::new(slot)),
-            Kind::VaultClaim => self.sources.store.claim_certificate(slot),
+            Kind::Numbered(kind) => self.sources.store.numbered_certificate(kind, slot),
         };
         kept.map_err(broken)
     }
@@ -169,7 +171,7 @@ impl Api {
             Some((claim, core.ledger().committee_of(claim.epoch).cloned()))
         });
         let (claim, committee) = found.await?.ok_or(Refusal::UnknownClaim(id))?;
-        let certificate = self.sources.store.claim_certificate(claim.number).map_err(broken)?;
+        let certificate = self.sources.store.numbered_certificate(NumberedKind::Claim, claim.number).map_err(broken)?;
         Ok(VaultClaimView::of(&claim, certificate.as_ref(), committee.as_ref()))
     }
 }
@@ -185,10 +187,10 @@ fn standing(core: &Core, kind: Kind, slot: u64) -> (Option<Statement>, Option<Ep
                 |id: palisade_types::BlockId| Statement { domain: ledger.domains().ledger, slot, digest: id.into() };
             (id.map(statement), committee_at(core, height).map(|committee| committee.epoch))
         }
-        Kind::VaultClaim => {
-            let claim = ledger.claims().find(|claim| claim.number == slot);
-            let epoch = claim.map(|claim| claim.epoch).or_else(|| ledger.claim_numbers().epoch_of(slot));
-            (claim.map(|claim| claim.statement(ledger.domains().claim)), epoch)
+        Kind::Numbered(kind) => {
+            let numbered = ledger.numbered(kind).into_iter().find(|numbered| numbered.number() == slot);
+            let epoch = numbered.map(|numbered| numbered.epoch()).or_else(|| ledger.epoch_of_number(kind, slot));
+            (numbered.map(|numbered| numbered.statement(ledger.domains())), epoch)
         }
     }
 }

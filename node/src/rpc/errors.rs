@@ -67,14 +67,14 @@ pub enum Refusal {
     #[error("no certificate for height {0} is known")]
     NotCertified(Height),
     /// A domain that is not there.
-    #[error("the domains are `ledger` and `vault-claim`")]
+    #[error("the domains are `ledger`, `vault-claim` and `order`")]
     UnknownDomain,
     /// A vault that never counted.
     #[error("nothing was ever claimed of vault {0}")]
     UnknownClaim(VaultId),
-    /// A claim without certificate.
-    #[error("no certificate of claim {0} is known")]
-    ClaimNotCertified(u64),
+    /// A claim or an order without certificate.
+    #[error("no certificate of number {0} is known")]
+    NumberNotCertified(u64),
     /// Too many submissions at once.
     #[error("too many submissions at once, try again")]
     Busy,
@@ -135,7 +135,7 @@ impl Refusal {
             Self::UnknownEpoch(_) => (1302, "unknown_epoch"),
             Self::UnknownCase(_) => (1303, "unknown_case"),
             Self::UnknownVault(_) => (1304, "unknown_vault"),
-            Self::NotCertified(_) | Self::ClaimNotCertified(_) => (1305, "not_certified"),
+            Self::NotCertified(_) | Self::NumberNotCertified(_) => (1305, "not_certified"),
             Self::UnknownDomain => (1306, "unknown_domain"),
             Self::UnknownClaim(_) => (1307, "unknown_claim"),
             Self::Busy => (1401, "busy"),

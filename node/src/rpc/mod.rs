@@ -8,6 +8,7 @@
 
 pub mod claims;
 pub mod errors;
+pub mod orders;
 mod origin;
 pub mod views;
 
@@ -25,6 +26,7 @@ use jsonrpsee::proc_macros::rpc;
 use jsonrpsee::server::middleware::http::HostFilterLayer;
 use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
+use orders::CaseOrderView;
 use origin::OriginLayer;
 use palisade_storage::{Store, StoreError};
 use palisade_types::canonical::Canonical;
@@ -51,7 +53,7 @@ use views::{
 pub use errors::REASONS;
 
 /// Every method, as metrics and the OpenRPC document name them.
-pub const METHODS: [&str; 17] = [
+pub const METHODS: [&str; 18] = [
     "palisade_status",
     "ledger_block",
     "ledger_certificate",
@@ -68,6 +70,7 @@ pub const METHODS: [&str; 17] = [
     "evidence_submit",
     "evidence_case",
     "evidence_cases",
+    "evidence_orders",
     "rpc.discover",
 ];
 
@@ -147,6 +150,10 @@ pub trait Palisade {
     /// Every case.
     #[method(name = "evidence_cases")]
     async fn cases(&self) -> Result<Vec<CaseView>, ErrorObjectOwned>;
+
+    /// What is ordered of a case that no contract can judge, with its certificates.
+    #[method(name = "evidence_orders")]
+    async fn orders(&self, case: String) -> Result<Vec<CaseOrderView>, ErrorObjectOwned>;
 
     /// The OpenRPC document (EIP-1901).
     #[method(name = "rpc.discover")]
@@ -420,6 +427,10 @@ impl PalisadeServer for Api {
 
     async fn cases(&self) -> Result<Vec<CaseView>, ErrorObjectOwned> {
         self.answer("evidence_cases", self.read(cases)).await
+    }
+
+    async fn orders(&self, case: String) -> Result<Vec<CaseOrderView>, ErrorObjectOwned> {
+        self.answer("evidence_orders", self.read_orders(&case)).await
     }
 
     async fn discover(&self) -> Result<serde_json::Value, ErrorObjectOwned> {

@@ -953,6 +953,8 @@ fn domain_kind(case: &Case, domains: &Domains) -> &'static str {
     match case.domain {
         domain if domain == domains.ledger => "ledger",
         domain if domain == domains.bitcoin => "bitcoin",
+        domain if domain == domains.claim => "vault-claim",
+        domain if domain == domains.order => "order",
         _ if matches!(case.evidence, Some(Evidence::Covenant(_))) => "covenant",
         _ => "other",
     }
@@ -965,6 +967,7 @@ impl From<&SlashOrder> for OrderView {
             OrderStatus::Final(taken) => ("final", Some(taken)),
             OrderStatus::Escaped => ("escaped", None),
             OrderStatus::Vetoed => ("vetoed", None),
+            OrderStatus::Expired => ("expired", None),
         };
         let (source, target) = match order.target {
             SlashTarget::Vault(id) => ("vault", id.to_string()),
@@ -1002,6 +1005,7 @@ mod tests {
             ledger: Domain::new([2; 32]),
             bitcoin: Domain::new([3; 32]),
             claim: Domain::new([4; 32]),
+            order: Domain::new([5; 32]),
             interval: 5,
         }
     }

@@ -12,12 +12,12 @@ use palisade_storage::{Place, Record, SignatureStore, StoreError, Wait};
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::Header;
 use palisade_types::canonical::Canonical;
-use palisade_types::claim::Claim;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{
     BlockId, BlsSignature, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
 };
+use palisade_types::numbers::Numbered;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::units::Height;
 use std::time::{Duration, Instant};
@@ -99,16 +99,16 @@ impl Keeper {
         Ok(Attestation { statement, operator: self.operator, signature: BlsSignature::new(signature.to_bytes()) })
     }
 
-    pub(super) fn attest_claim(
+    pub(super) fn attest_numbered(
         &mut self,
-        claim: &Claim,
+        numbered: &Numbered,
         first: Height,
         epoch_start: u64,
     ) -> Result<Attestation, Refused> {
-        let statement = claim.statement(self.domains.claim);
+        let statement = numbered.statement(&self.domains);
         self.check_history(first, epoch_start)?;
         let known = self.known(&statement, None)?;
-        self.judge(&Request::Claim(claim), &known, &record(&statement))?;
+        self.judge(&Request::Numbered(numbered), &known, &record(&statement))?;
         let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
         Ok(Attestation { statement, operator: self.operator, signature: BlsSignature::new(signature.to_bytes()) })
     }

@@ -25,10 +25,10 @@ use palisade_crypto::eots;
 use palisade_storage::{SignatureStore, StoreError};
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::Header;
-use palisade_types::claim::Claim;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{BlockId, BlsKey, ChainId, Digest, Domain, Ed25519Signature, OperatorId, SchnorrKey};
+use palisade_types::numbers::Numbered;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::units::Height;
 use std::io;
@@ -197,7 +197,7 @@ struct Facts {
 /// One request and where its answer goes.
 enum Request {
     Attest(Box<(Header, Option<Ancestry>, u64)>, Reply<Attestation>),
-    Claim(Box<(Claim, Height, u64)>, Reply<Attestation>),
+    Numbered(Box<(Numbered, Height, u64)>, Reply<Attestation>),
     FinalityVote(Box<(Height, BlockId, Option<Lineage>, u64)>, Reply<FinalityVote>),
     Ballot(Ballot, Reply<Ed25519Signature>),
     Commit((Height, u32), Reply<RandomnessCommitment>),
@@ -327,14 +327,19 @@ impl Signer {
         self.ask(|reply| Request::Attest(Box::new((header, ancestry, epoch_start)), reply)).await
     }
 
-    /// Attests a claim that stands in an ether-final block of the own ledger. `first` is the first height of the claim's
+    /// Attests a claim or an order that stands in an ether-final block of the own ledger. `first` is the first height of its
     /// epoch, below which it cannot have been signed, `epoch_start` as in [`Self::attest`] (R15).
     ///
     /// # Errors
     ///
     /// [`Refused`]; on [`Refused::Failed`] the node stops.
-    pub async fn attest_claim(&self, claim: Claim, first: Height, epoch_start: u64) -> Result<Attestation, Refused> {
-        self.ask(|reply| Request::Claim(Box::new((claim, first, epoch_start)), reply)).await
+    pub async fn attest_numbered(
+        &self,
+        numbered: Numbered,
+        first: Height,
+        epoch_start: u64,
+    ) -> Result<Attestation, Refused> {
+        self.ask(|reply| Request::Numbered(Box::new((numbered, first, epoch_start)), reply)).await
     }
 
     /// Signs a checkpoint for Bitcoin finality, once it has its BLS certificate (R2); in a BTC-only network, once it is confirmed
@@ -442,9 +447,9 @@ fn serve(mut keeper: Keeper, mut requests: mpsc::Receiver<Request>) {
                 let (header, ancestry, epoch_start) = *request;
                 let _ = reply.send(keeper.attest(&header, ancestry.as_ref(), epoch_start));
             }
-            Request::Claim(request, reply) => {
-                let (claim, first, epoch_start) = *request;
-                let _ = reply.send(keeper.attest_claim(&claim, first, epoch_start));
+            Request::Numbered(request, reply) => {
+                let (numbered, first, epoch_start) = *request;
+                let _ = reply.send(keeper.attest_numbered(&numbered, first, epoch_start));
             }
             Request::FinalityVote(request, reply) => {
                 let (checkpoint, block, lineage, epoch_start) = *request;

@@ -20,6 +20,7 @@ const DOMAINS: Domains = Domains {
     ledger: Domain::new([2; 32]),
     bitcoin: Domain::new([3; 32]),
     claim: Domain::new([4; 32]),
+    order: Domain::new([5; 32]),
     interval: 5,
 };
 const OPERATOR: OperatorId = OperatorId::new([4; 20]);

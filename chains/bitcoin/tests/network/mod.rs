@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use bitcoin::hashes::Hash as _;
 use palisade_types::chain::ChainPoint;
 use palisade_types::genesis::{Contracts, Parameters};
-use palisade_types::{Address, Genesis, Hash, List, MicroUsd};
+use palisade_types::{Address, Genesis, Hash, List, MicroUsd, Wad};
 
 use crate::stake::People;
 
@@ -40,6 +40,7 @@ pub async fn genesis(bitcoind: &crate::bitcoind::Bitcoind, people: &People, star
             committee: zero,
             allocation_manager: zero,
             delegation_manager: zero,
+            orders: zero,
             symbiotic: None,
             karak: None,
         },
@@ -60,6 +61,8 @@ pub async fn genesis(bitcoind: &crate::bitcoind::Bitcoind, people: &People, star
             min_total: MicroUsd::new(0),
             min_bond: MicroUsd::new(0),
             bitcoin_price: MicroUsd::new(60_000_000_000),
+            order_part: Wad::new(0),
+            order_delay_blocks: 0,
             window_seconds: 0,
         },
         seats: List::new(),

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
+import {IOrderTarget} from "./interfaces/IOrderTarget.sol";
 import {IAllocationManager, IAVSRegistrar, IDelegationManager, OperatorSet} from "./interfaces/IEigenLayer.sol";
 
 /// @notice What the adapter asks of the registry.
@@ -12,9 +13,11 @@ interface IRegistry {
 /// @title Palisade's operator set on EigenLayer
 /// @notice This contract is the service (AVS), its registrar and its slasher at once. It has one operator set,
 /// number 0, which is not redistributing: what is slashed goes to EigenLayer's burn address, a sink nobody owns
-/// (R8). Equivocation takes a fraction fixed at deployment from every strategy (R11).
+/// (R8). It slashes for two callers: the judge of equivocations, who takes a fraction fixed at deployment from every
+/// strategy, and Orders.sol, which takes what a certified order says (R11). A service deploys one of its own, in its
+/// own name; Palisade.sol does not know that one, so that only orders reach it.
 /// @dev Works with cores 1.3 to 1.13: the service itself may slash in all of them.
-contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
+contract EigenLayerAdapter is IAdapter, IOrderTarget, IAVSRegistrar {
     /// The caller is not the contract that this function is for.
     error WrongCaller(address caller);
     /// The call is about another service.
@@ -45,7 +48,12 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
     uint256 public constant MAX_STRATEGIES = 16;
     uint32 public constant OPERATOR_SET_ID = 0;
 
+    /// @notice The registry, and judge of equivocations.
     address public immutable palisade;
+    /// @notice Orders.sol.
+    address public immutable orders;
+    /// @inheritdoc IOrderTarget
+    bytes32 public immutable service;
     IAllocationManager public immutable allocationManager;
     IDelegationManager public immutable delegationManager;
     /// @notice The fraction of an allocation that an equivocation takes, of 1e18.
@@ -54,6 +62,8 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
 
     constructor(
         address palisade_,
+        address orders_,
+        bytes32 service_,
         address allocationManager_,
         address delegationManager_,
         address[] memory strategies_,
@@ -68,6 +78,8 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
             if (strategies_[i - 1] >= strategies_[i]) revert WrongStrategies();
         }
         palisade = palisade_;
+        orders = orders_;
+        service = service_;
         allocationManager = IAllocationManager(allocationManager_);
         delegationManager = IDelegationManager(delegationManager_);
         equivocationWad = equivocationWad_;
@@ -111,13 +123,29 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
     // ---- Slasher
 
     /// @inheritdoc IAdapter
-    /// @dev Verify, slash all strategies in one call, look again. EigenLayer skips a strategy without magnitude
-    /// in silence; here it is left out. It takes at once, so nothing is ever pending.
+    /// @dev It takes at once, so nothing is ever pending.
     function slash(address operator, bytes32) external returns (Loss[] memory losses, bool pending) {
         if (msg.sender != palisade) revert WrongCaller(msg.sender);
+        return (_slash(operator, equivocationWad, "palisade: equivocation"), false);
+    }
+
+    /// @inheritdoc IOrderTarget
+    /// @dev EigenLayer takes what is allocated now, whatever the capture.
+    function slashPart(address operator, bytes32, uint256 wad, uint64)
+        external
+        returns (Loss[] memory losses, bool pending)
+    {
+        if (msg.sender != orders) revert WrongCaller(msg.sender);
+        if (wad == 0 || wad > WAD) revert WrongFraction(wad);
+        return (_slash(operator, wad, "palisade: certified order"), false);
+    }
+
+    /// @dev Slash all strategies in one call, look again. EigenLayer skips a strategy without magnitude in silence; here
+    /// it is left out.
+    function _slash(address operator, uint256 wad, string memory why) private returns (Loss[] memory losses) {
         (address[] memory strategies_, Holding[] memory held) = _allocated(operator);
         if (strategies_.length == 0) revert NothingSlashable(operator);
-        _slash(operator, strategies_);
+        _take(operator, strategies_, wad, why);
         losses = new Loss[](strategies_.length);
         bool seen;
         for (uint256 i = 0; i < losses.length; ++i) {
@@ -126,7 +154,6 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
             seen = seen || afterwards < held[i].shares;
         }
         if (!seen) revert LossNotSeen(operator);
-        return (losses, false);
     }
 
     /// @dev What the set can still take after a slash, by the views. A slash lowers the current magnitude by what it
@@ -137,10 +164,10 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
         return _shares(operator, strategy, taken < held.current ? held.current - taken : 0, max);
     }
 
-    function _slash(address operator, address[] memory strategies_) private {
+    function _take(address operator, address[] memory strategies_, uint256 wad, string memory why) private {
         uint256[] memory wads = new uint256[](strategies_.length);
         for (uint256 i = 0; i < wads.length; ++i) {
-            wads[i] = equivocationWad;
+            wads[i] = wad;
         }
         allocationManager.slashOperator(
             address(this),
@@ -149,7 +176,7 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
                 operatorSetId: OPERATOR_SET_ID,
                 strategies: strategies_,
                 wadsToSlash: wads,
-                description: "palisade: equivocation"
+                description: why
             })
         );
     }
@@ -197,7 +224,7 @@ contract EigenLayerAdapter is IAdapter, IAVSRegistrar {
     }
 
     /// @inheritdoc IAdapter
-    function gasFloor() external view returns (uint256) {
+    function gasFloor() external view override(IAdapter, IOrderTarget) returns (uint256) {
         return BASE_GAS + STRATEGY_GAS * _strategies.length;
     }
 

@@ -95,12 +95,17 @@ abstract contract Council {
 
     /// @dev A member signs two digests, and everybody can see it.
     function convict(uint256 seat) internal {
+        convictOf(seat, 1, 7, "one", "two");
+    }
+
+    /// @dev The same in any of the network's own domains.
+    function convictOf(uint256 seat, uint16 kind, uint64 slot, bytes32 one, bytes32 two) internal {
         Palisade.Pair memory pair;
-        (pair.keyId, pair.kind, pair.slot) = (uint32(seat + 1), 1, 7);
-        (pair.digestA, pair.digestB) = ("one", "two");
-        bytes32 domain = palisade.domain(0, 0, 1);
-        bytes memory a = Signer.sign(secret(seat), palisade.statement(domain, 7, "one"), Bls.SIGNATURE);
-        bytes memory b = Signer.sign(secret(seat), palisade.statement(domain, 7, "two"), Bls.SIGNATURE);
+        (pair.keyId, pair.kind, pair.slot) = (uint32(seat + 1), kind, slot);
+        (pair.digestA, pair.digestB) = (one, two);
+        bytes32 domain = palisade.domain(0, 0, kind);
+        bytes memory a = Signer.sign(secret(seat), palisade.statement(domain, slot, one), Bls.SIGNATURE);
+        bytes memory b = Signer.sign(secret(seat), palisade.statement(domain, slot, two), Bls.SIGNATURE);
         pair.signatureSum = Signer.sum(a, b);
         palisade.slash(pair);
     }

@@ -66,7 +66,7 @@ contract EigenLayerAdapterTest is World {
 
     function refusedDeployment(address[] memory list, uint256 wad, bytes memory reason) private {
         vm.expectRevert(reason);
-        new EigenLayerAdapter(address(palisade), address(eigenlayer), address(eigenlayer), list, wad, "uri");
+        new EigenLayerAdapter(address(palisade), ORDERS, 0, address(eigenlayer), address(eigenlayer), list, wad, "uri");
     }
 
     function testFuzz_every_allocated_strategy_loses_the_fraction(
@@ -89,6 +89,26 @@ contract EigenLayerAdapterTest is World {
         uint256 expected = last.before - last.before * CUT / 1e18;
         uint256 slack = last.before / 1e8 + 4;
         require(last.afterwards <= expected + slack && last.afterwards + slack >= expected, "the fraction");
+    }
+
+    function test_r11_only_the_judge_and_orders_take_anything_each_in_its_own_way() public {
+        bytes memory wrong = abi.encodeWithSelector(EigenLayerAdapter.WrongCaller.selector, address(palisade));
+        vm.prank(address(palisade));
+        vm.expectRevert(wrong);
+        adapter.slashPart(OPERATOR, 0, 1, 0);
+        vm.prank(ORDERS);
+        vm.expectRevert(abi.encodeWithSelector(EigenLayerAdapter.WrongCaller.selector, ORDERS));
+        adapter.slash(OPERATOR, 0);
+        for (uint256 i = 0; i < 2; ++i) {
+            uint256 wad = i == 0 ? 0 : 1e18 + 1;
+            vm.prank(ORDERS);
+            vm.expectRevert(abi.encodeWithSelector(EigenLayerAdapter.WrongFraction.selector, wad));
+            adapter.slashPart(OPERATOR, 0, wad, 0);
+        }
+        vm.prank(ORDERS);
+        (Loss[] memory losses, bool pending) = adapter.slashPart(OPERATOR, 0, 0.5e18, 0);
+        require(!pending, "at once");
+        require(losses[0].before == 400e18 && losses[0].afterwards == 200e18, "half of what is allocated");
     }
 
     function test_stake_that_waits_in_the_queue_counts() public {

@@ -5,14 +5,16 @@ import {BitcoinVaults} from "../src/BitcoinVaults.sol";
 import {Bls} from "../src/Bls.sol";
 import {Committee} from "../src/Committee.sol";
 import {Palisade} from "../src/Palisade.sol";
-import {Certificate, Council, packed} from "./Council.sol";
+import {Certificate, packed} from "./Council.sol";
+import {Orders} from "../src/Orders.sol";
+import {Drawn} from "./Orders.t.sol";
 import {Signer} from "./Signer.sol";
 import {vm} from "./Vm.sol";
 
 /// @title What whole transactions cost
 /// @dev test.sh runs this alone and isolated: each call from the test is a transaction of its own, so that a figure
 /// has the 21,000, the calldata and the cold slots in it. They are kept in snapshots/gas.json, to the last unit.
-contract GasTest is Council {
+contract GasTest is Drawn {
     function record(string memory name) private {
         vm.snapshotValue("gas", name, vm.lastCallGas().gasTotalUsed);
     }
@@ -101,6 +103,26 @@ contract GasTest is Council {
         Certificate memory by = certify(first, 15, palisade.domain(0, 0, 3), number, keccak256(told));
         by.weights = "";
         vaults.post(told, packed(by));
+    }
+
+    function test_orders() public {
+        establish();
+        ordered(5, "one");
+        record("execute an order, EigenLayer's own costs left out");
+        ordered(6, "two");
+        record("execute an order, a later one");
+    }
+
+    function ordered(uint64 number, bytes32 caseId) private {
+        Orders.Order memory order = drawn(number);
+        order.caseId = caseId;
+        bytes memory encoded = encode(order);
+        Certificate memory by = certify(seated(), 15, palisade.domain(0, 0, 4), number, keccak256(encoded));
+        by.weights = "";
+        orders.announce(encoded, packed(by));
+        if (number == 5) record("announce an order, n = 4, all present");
+        vm.roll(block.number + DELAY);
+        orders.execute(encoded);
     }
 
     function test_convictions() public {

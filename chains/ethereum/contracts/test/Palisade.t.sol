@@ -397,7 +397,14 @@ contract PalisadeTest is World {
         two[2] = address(new Liar());
         palisade = new Palisade(CHAIN, two, WINDOW, address(0));
         adapter = new EigenLayerAdapter(
-            address(palisade), address(eigenlayer), address(eigenlayer), strategies(), CUT, "https://palisade.example"
+            address(palisade),
+            ORDERS,
+            0,
+            address(eigenlayer),
+            address(eigenlayer),
+            strategies(),
+            CUT,
+            "https://palisade.example"
         );
         two[1] = address(adapter);
         palisade = new Palisade(CHAIN, two, WINDOW, address(0));

@@ -14,6 +14,7 @@ abstract contract World {
     bytes32 internal constant CHAIN = keccak256("genesis");
     uint64 internal constant WINDOW = 60;
     address internal constant OPERATOR = address(0xA11CE);
+    address internal constant ORDERS = address(0x0DE5);
     address internal constant STRATEGY = address(0x1001);
     address internal constant STRATEGY2 = address(0x1002);
     uint256 internal constant SECRET = 42;
@@ -29,7 +30,14 @@ abstract contract World {
         adapters[0] = created(address(this), 3); // FakeEigenLayer is 1, Palisade 2
         palisade = new Palisade(CHAIN, adapters, WINDOW, address(0));
         adapter = new EigenLayerAdapter(
-            address(palisade), address(eigenlayer), address(eigenlayer), strategies(), CUT, "https://palisade.example"
+            address(palisade),
+            ORDERS,
+            0,
+            address(eigenlayer),
+            address(eigenlayer),
+            strategies(),
+            CUT,
+            "https://palisade.example"
         );
         require(address(adapter) == adapters[0], "predicted address");
         register(OPERATOR, SECRET);

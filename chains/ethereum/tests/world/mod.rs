@@ -150,6 +150,7 @@ impl World {
         genesis.contracts.palisade = ids::Address::new(predicted.palisade.into_array());
         genesis.contracts.eigenlayer_adapter = ids::Address::new(predicted.eigenlayer_adapter.into_array());
         genesis.contracts.committee = ids::Address::new(predicted.committee.into_array());
+        genesis.contracts.orders = ids::Address::new(predicted.orders.into_array());
         let chain_id = B256::from(*genesis.chain_id().as_bytes());
         let window = genesis.parameters.ethereum_window();
         let Some(core) = &self.core else {
@@ -165,7 +166,7 @@ impl World {
             sender.send(plan).await.unwrap();
             return;
         };
-        let parameters = Deployment { chain_id, evidence_window_blocks: window, equivocation_wad: U256::from(QUARTER) };
+        let parameters = Deployment::of(genesis);
         contracts::deploy(&self.endpoint, &deployer, &predicted, core, &parameters).await.unwrap();
     }
 
@@ -255,6 +256,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             committee: none,
             allocation_manager: core.map_or(none, |core| address(core.allocation_manager)),
             delegation_manager: core.map_or(none, |core| address(core.delegation_manager)),
+            orders: none,
             symbiotic: None,
             karak: None,
         },
@@ -282,6 +284,8 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             min_total: MicroUsd::new(1),
             min_bond: MicroUsd::new(1),
             bitcoin_price: MicroUsd::new(1),
+            order_part: Wad::new(QUARTER),
+            order_delay_blocks: 2,
             window_seconds: 0,
         },
         seats: List::new(),
@@ -377,7 +381,8 @@ pub(crate) fn case(genesis: &Genesis, member: &Member, order: SlashOrder) -> Cas
 
 /// The order to carry it out, with the convict as `watch` knows him.
 pub(crate) fn execution(case: &Case, watch: &Watch) -> Execution {
-    Execution { case: case.clone(), order: 0, operator: watch.operators[&case.operator].clone(), vault: None }
+    let operator = watch.operators[&case.operator].clone();
+    Execution { case: case.clone(), order: 0, operator, vault: None, certified: None }
 }
 
 /// What a ledger would know after these facts.
