@@ -1,11 +1,11 @@
 //! One task: it takes Committee.sol from epoch to epoch (R10), with the boundary certificates that stand in the ledger, and
-//! shows Palisade.sol the finality keys that came out, whose operators the light client would go on counting (R9). Any
-//! operator may; each waits for those before him in turn, and the contracts themselves refuse a second time.
+//! shows Palisade.sol the finality keys that came out, whose operators the light client would go on counting (R9), and has the
+//! Symbiotic adapter remember captures (R26). Any operator may; each waits for those before him in turn, and the contracts themselves refuse a second time.
 
 use crate::core::Core;
 use crate::handle::CoreHandle;
 use palisade_ethereum::light::Certified;
-use palisade_ethereum::{Ethereum, ExposedFinality, Shown};
+use palisade_ethereum::{Ethereum, ExposedFinality, Noted, Shown};
 use palisade_storage::{Store, StoreError};
 use palisade_types::block::{Header, Item};
 use palisade_types::certificate::{Committee, QuorumCertificate};
@@ -30,8 +30,10 @@ pub async fn hand_over(ethereum: Arc<Ethereum>, core: CoreHandle, store: Arc<Sto
     let mut since: Option<(Epoch, Instant)> = None;
     let mut told = String::new();
     let mut convicts = BTreeMap::new();
+    let mut due_since = None;
     loop {
         look.tick().await;
+        note(&ethereum, &core, &mut due_since).await;
         let office = match ethereum.epoch_in_office().await {
             Ok(Some(office)) => office,
             Ok(None) => continue, // it is deployed once there is a committee with weight (R6)
@@ -71,6 +73,30 @@ pub async fn hand_over(ethereum: Arc<Ethereum>, core: CoreHandle, store: Arc<Sto
                 tracing::debug!(epoch = %office, error = &error as &dyn std::error::Error, "will try again");
             }
         }
+    }
+}
+
+/// Has the Symbiotic adapter remember captures as often as it does (R26), before the first hand-over too: without one no stake there
+/// counts. Whoever's turn it is goes first.
+async fn note(ethereum: &Ethereum, core: &CoreHandle, due_since: &mut Option<Instant>) {
+    match ethereum.note_due().await {
+        Ok(Noted::Kept) => {
+            *due_since = None;
+            return;
+        }
+        Ok(Noted::Due | Noted::Sent(_)) => {}
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot look at the captures");
+            return;
+        }
+    }
+    let since = *due_since.get_or_insert_with(Instant::now);
+    let Ok(turn) = core.read(|core| core.turn(core.ledger().epoch().epoch)).await else { return };
+    if since.elapsed() < PATIENCE * turn {
+        return;
+    }
+    if let Err(error) = ethereum.note().await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "no capture is noted");
     }
 }
 

@@ -108,3 +108,38 @@ pub mod eigenlayer {
         }
     }
 }
+
+/// SymbioticAdapter.sol.
+pub mod symbiotic_adapter {
+    alloy::sol! {
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        SymbioticAdapter,
+        "contracts/artifacts/SymbioticAdapter.json"
+    }
+}
+
+/// What of Symbiotic's core 1 is asked beside what our adapter asks of it.
+pub mod symbiotic {
+    alloy::sol! {
+        #[sol(rpc)]
+        interface Factory {
+            function isEntity(address account) external view returns (bool);
+        }
+        #[sol(rpc)]
+        interface MiddlewareService {
+            function middleware(address network) external view returns (address);
+        }
+        #[sol(rpc)]
+        interface Vault {
+            function version() external view returns (uint64);
+            function slasher() external view returns (address);
+        }
+        #[sol(rpc)]
+        interface VetoSlasher {
+            function slashRequests(uint256 index) external view returns (
+                bytes32 subnetwork, address operator, uint256 amount, uint48 capture, uint48 vetoDeadline, bool completed
+            );
+        }
+    }
+}

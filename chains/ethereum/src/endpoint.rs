@@ -5,6 +5,7 @@ use crate::facts::{EVENTS, Place, lied, read};
 use crate::health::Health;
 use crate::orders;
 use crate::readers::eigenlayer::{self, Generation};
+use crate::readers::{self, symbiotic};
 use crate::transport::{TooLarge, Transport};
 use alloy::contract;
 use alloy::eips::{BlockId, BlockNumberOrTag};
@@ -92,17 +93,18 @@ impl Endpoint {
     }
 
     /// Checks once that the endpoint serves genesis' chain, with our contract and EigenLayer's on it (R17), and
-    /// says which generation of EigenLayer it is; `None` when no asset of genesis lies there.
+    /// says which generation of EigenLayer it is; `None` when no asset of genesis lies there. Symbiotic's core is looked at, too.
     pub(crate) async fn check(&self) -> Result<Option<Generation>, ChainError> {
         let checked = self.0.checked.get_or_try_init(|| async {
             self.check_chain().await?;
             self.check_palisade().await?;
-            if self.genesis().assets.is_empty() {
-                return Ok(None);
-            }
-            let generation = eigenlayer::probe(&self.0.provider, self.genesis()).await?;
+            symbiotic::probe(&self.0.provider, self.genesis()).await?;
+            let generation = match eigenlayer::strategies(self.genesis()).next() {
+                Some(_) => Some(eigenlayer::probe(&self.0.provider, self.genesis()).await?),
+                None => None,
+            };
             tracing::info!(endpoint = self.name(), ?generation, "serves the chain of genesis");
-            Ok(Some(generation))
+            Ok(generation)
         });
         checked.await.copied()
     }
@@ -149,12 +151,17 @@ impl Endpoint {
         if told != alloy_address(&genesis.contracts.committee) {
             return Err(wrong(&expected, &format!("a contract that tells {told} of convictions")));
         }
-        if !genesis.assets.is_empty() {
+        let needed: Vec<_> =
+            genesis.assets.iter().filter_map(|asset| genesis.contracts.adapter_of(&asset.source)).collect();
+        if !needed.is_empty() {
             let adapters = contract.adapters().call().await;
             let adapters = adapters.map_err(|error| view_failed("asking Palisade.sol for its adapters", error))?;
-            if !adapters.contains(&alloy_address(&genesis.contracts.eigenlayer_adapter)) {
-                return Err(wrong(&expected, "a contract without genesis' adapter"));
+            if let Some(missing) = needed.iter().find(|adapter| !adapters.contains(&alloy_address(adapter))) {
+                return Err(wrong(&expected, &format!("a contract without genesis' adapter {missing}")));
             }
+        }
+        // Certified orders reach EigenLayer's stake only.
+        if eigenlayer::strategies(genesis).next().is_some() {
             orders::check(self).await?;
         }
         Ok(())
@@ -210,11 +217,16 @@ impl Endpoint {
             return Ok(facts);
         }
         let operators = operators(watch, &facts);
-        let gap = after.number + 1..=upto.number;
-        let removals = self.logs(eigenlayer::removals(&self.genesis().contracts), gap, MAX_LOGS).await?;
-        let reader = eigenlayer::Reader::new(&self.0.provider, self.genesis(), upto);
-        let room = MAX_FACTS - facts.len();
-        facts.extend(reader.changes(&operators, &removals, watch, room).await?);
+        let (genesis, provider) = (self.genesis(), &self.0.provider);
+        let mut changes = Vec::new();
+        if eigenlayer::strategies(genesis).next().is_some() {
+            let gap = after.number + 1..=upto.number;
+            let removals = self.logs(eigenlayer::removals(&genesis.contracts), gap, MAX_LOGS).await?;
+            changes = eigenlayer::Reader::new(provider, genesis, upto).changes(&operators, &removals, watch).await?;
+        }
+        changes.extend(symbiotic::Reader::new(provider, genesis, upto).changes(&operators, watch).await?);
+        let end = genesis.parameters.after(upto, genesis.parameters.ethereum_window());
+        facts.extend(readers::fit(changes, MAX_FACTS - facts.len(), &end).into_iter().map(Fact::Stake));
         Ok(facts)
     }
 
@@ -227,12 +239,14 @@ impl Endpoint {
         }
     }
 
-    /// The facts that Palisade.sol and Orders.sol logged from the first log not yet in `after` up to the last one in `upto`
+    /// The facts that Palisade.sol, Orders.sol and the adapters logged from the first log not yet in `after` up to the last one in `upto`
     /// (R32). Orders.sol only says what was taken, in the same words.
     async fn happened(&self, after: &ChainPoint, upto: &ChainPoint) -> Result<Vec<Fact>, ChainError> {
         let contracts = &self.genesis().contracts;
-        let told = [&contracts.palisade, &contracts.orders].map(alloy_address);
-        let filter = Filter::new().address(told.to_vec()).event_signature(EVENTS.to_vec());
+        let symbiotic = contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
+        let told: Vec<_> = [contracts.palisade, contracts.orders].into_iter().chain(symbiotic).collect();
+        let filter = Filter::new().address(told.iter().map(alloy_address).collect::<Vec<_>>());
+        let filter = filter.event_signature(EVENTS.to_vec());
         let from = if after.log == u32::MAX { after.number + 1 } else { after.number };
         let mut facts = Vec::new();
         for log in self.logs(filter, from..=upto.number, MAX_FACTS).await? {

@@ -1,7 +1,8 @@
-//! What a log of Palisade.sol says, in Palisade's words. Pure and strict: the contract cannot be changed, so a log
+//! What a log of Palisade.sol, or of an adapter, says, in Palisade's words. Pure and strict: the contract cannot be changed, so a log
 //! that does not read as it would write it is a lie of the endpoint.
 
 use crate::bindings::palisade::Palisade::{Convicted, KeysRegistered as Registered, Slashed};
+use crate::bindings::symbiotic_adapter::SymbioticAdapter::Vetoed;
 use alloy::primitives::{B256, U256};
 use alloy::rpc::types::Log;
 use alloy::sol_types::SolEvent;
@@ -11,11 +12,16 @@ use palisade_types::chain::ChainError;
 use palisade_types::ids::{
     Address, BlsKey, CaseId, Domain, Ed25519Key, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
 };
-use palisade_types::observation::{ConvictedOnChain, Fact, KeysRegistered, SlashedOnChain};
+use palisade_types::observation::{ConvictedOnChain, Fact, KeysRegistered, SlashedOnChain, VetoedOnChain};
 use palisade_types::operator::KeyRow;
 
 /// The events that are facts. A failed slash is none: its order stays open.
-pub(crate) const EVENTS: [B256; 3] = [Registered::SIGNATURE_HASH, Convicted::SIGNATURE_HASH, Slashed::SIGNATURE_HASH];
+pub(crate) const EVENTS: [B256; 4] = [
+    Registered::SIGNATURE_HASH,
+    Convicted::SIGNATURE_HASH,
+    Slashed::SIGNATURE_HASH,
+    Vetoed::SIGNATURE_HASH,
+];
 
 /// Where a log stands; an endpoint that leaves this out speaks of a pending block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,12 +40,13 @@ impl Place {
     }
 }
 
-/// Reads one log of Palisade.sol with one of [`EVENTS`].
+/// Reads one log with one of [`EVENTS`].
 pub(crate) fn read(log: &Log) -> Result<Fact, ChainError> {
     match log.topic0() {
         Some(&Registered::SIGNATURE_HASH) => registered(log),
         Some(&Convicted::SIGNATURE_HASH) => convicted(log),
         Some(&Slashed::SIGNATURE_HASH) => slashed(log),
+        Some(&Vetoed::SIGNATURE_HASH) => vetoed(log),
         _ => Err(lied("a log that was not asked for")),
     }
 }
@@ -92,7 +99,21 @@ fn slashed(log: &Log) -> Result<Fact, ChainError> {
     }))
 }
 
-/// Shares as the ledger counts them: EigenLayer's strategies hold less than 1e38 of them, so all fit.
+/// The adapter itself says this, and the ledger looks which one it is.
+fn vetoed(log: &Log) -> Result<Fact, ChainError> {
+    let event = decode::<Vetoed>(log)?;
+    let transaction = log.transaction_hash.ok_or_else(|| lied("a log without its transaction"))?;
+    Ok(Fact::Vetoed(VetoedOnChain {
+        case: CaseId::new(event.caseId.0),
+        operator: OperatorId::new(event.operator.into_array()),
+        adapter: Address::new(log.address().into_array()),
+        asset: Address::new(event.vault.into_array()),
+        transaction: Hash::new(transaction.0),
+    }))
+}
+
+/// Amounts as the ledger counts them: EigenLayer's strategies hold less than 1e38 shares, and no token of worth has 2^128
+/// units, so all fit.
 pub(crate) fn shares(amount: U256) -> Result<u128, ChainError> {
     u128::try_from(amount).map_err(|_| lied("more shares than a strategy can hold"))
 }

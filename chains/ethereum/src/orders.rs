@@ -167,7 +167,7 @@ async fn executed_in(endpoint: &Endpoint, id: &OrderId, last: u64) -> Result<Has
         .event_signature(Executed::SIGNATURE_HASH)
         .topic2(word(&id.case))
         .topic3(alloy_address(&id.adapter).into_word());
-    search(endpoint, filter, last, MAX_SLASHED_LOGS).await
+    search(endpoint, filter, last, MAX_SLASHED_LOGS, |_| true).await
 }
 
 /// What an execution of ours that is in a block did.

@@ -41,6 +41,8 @@ pub(crate) enum Errand {
     Announcement(u64),
     /// Executes whichever order of a case is announced.
     Execution(OrderId),
+    /// Has the Symbiotic adapter remember a moment.
+    Note,
 }
 
 /// A call that is to become a transaction.

@@ -1,20 +1,25 @@
 //! Carries orders against restaked ether to Palisade.sol.
 //!
 //! One transaction executes a whole case: the contract judges the pair and tries every target that has not shown its
-//! loss (R24), so all orders of a case share it. Nothing here says that stake was taken; only an observation does.
+//! loss (R24), so all orders of a case share it. Where a slash may be vetoed, that transaction only asks for it: when the
+//! time for a veto is over another one carries it on, to the end. Nothing here says that stake was taken; only an observation
+//! does.
 
 use crate::bindings::adapter::EigenLayerAdapter::{self, EigenLayerAdapterErrors};
 use crate::bindings::committee::Committee::CommitteeErrors;
 use crate::bindings::orders::Orders::OrdersErrors;
 use crate::bindings::palisade::Palisade::{
-    self, Ancestor, Pair, PalisadeErrors, SlashFailed, Slashed, slashAncestorCall, slashCall,
+    self, Ancestor, Pair, PalisadeErrors, SlashFailed, SlashPending, Slashed, slashAncestorCall, slashCall,
 };
+use crate::bindings::symbiotic::{Vault, VetoSlasher};
+use crate::bindings::symbiotic_adapter::SymbioticAdapter::{self, SymbioticAdapterErrors};
 use crate::client::Ethereum;
 use crate::endpoint::{Endpoint, alloy_address, hash_of, unavailable, view_failed};
 use crate::outbox::{Draft, Errand, Fate, refused_or};
 use alloy::contract;
+use alloy::eips::BlockId;
 use alloy::hex;
-use alloy::primitives::{B256, Bytes};
+use alloy::primitives::{self, B256, Bytes, LogData, U256};
 use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, TransactionReceipt};
 use alloy::sol_types::{SolCall, SolEvent, SolInterface};
@@ -25,7 +30,8 @@ use palisade_types::evidence::{AncestorFault, Evidence, Unproven};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, BlsSignature, CaseId, ChainId, DomainKind, Hash};
 use palisade_types::operator::Operator;
-use palisade_types::slash::{Case, SlashTarget};
+use palisade_types::position::StakeSource;
+use palisade_types::slash::Case;
 
 /// How many blocks of logs are searched at once for a slash that is done.
 const SEARCH_BLOCKS: u64 = 2_000;
@@ -37,8 +43,14 @@ struct OnChain {
     /// That block.
     block: u64,
     convicted: bool,
-    /// Whether the target has shown its loss.
+    /// Whether everything behind the target's adapter has shown its loss.
     done: bool,
+}
+
+/// What an order is aimed at, and through which adapter.
+struct Aim {
+    adapter: Address,
+    source: StakeSource,
 }
 
 impl Ethereum {
@@ -51,17 +63,18 @@ impl Ethereum {
             let adapter = adapter.ok_or_else(|| refused("no adapter takes orders against this stake"))?;
             return self.first(async |endpoint: Endpoint| self.carry_order(&endpoint, execution, adapter).await).await;
         }
-        match target {
-            SlashTarget::EigenLayer(_) => {}
-            SlashTarget::Symbiotic(_) => return Err(refused("nothing is carried to Symbiotic yet")),
-            SlashTarget::Karak(_) => return Err(refused("nothing is carried to Karak yet")),
-            SlashTarget::Vault(_) => return Err(refused("a vault is not on Ethereum")),
+        if matches!(target, SlashTarget::Karak(_)) {
+            return Err(refused("nothing is carried to Karak yet"));
         }
-        self.first(async |endpoint: Endpoint| self.carry(&endpoint, execution).await).await
+        let source = target.source().ok_or_else(|| refused("a vault is not on Ethereum"))?;
+        let adapter = self.genesis.contracts.adapter_of(&source);
+        let adapter = adapter.ok_or_else(|| refused("genesis has no adapter to where this stake lies"))?;
+        let aim = Aim { adapter, source };
+        self.first(async |endpoint: Endpoint| self.carry(&endpoint, execution, &aim).await).await
     }
 
-    async fn carry(&self, endpoint: &Endpoint, execution: &Execution) -> Result<Progress, ChainError> {
-        let adapter = &self.genesis.contracts.eigenlayer_adapter;
+    async fn carry(&self, endpoint: &Endpoint, execution: &Execution, aim: &Aim) -> Result<Progress, ChainError> {
+        let adapter = &aim.adapter;
         // One at a time: nonces are given out in order.
         let mut outbox = self.outbox.lock().await;
         let case = &execution.case;
@@ -69,20 +82,26 @@ impl Ethereum {
         let seen = on_chain(endpoint, case, kind, adapter).await?;
         if seen.done {
             outbox.forget(&Errand::Case(case.id));
-            return Ok(Progress::Executed(transaction(endpoint, &case.id, adapter, seen.block).await?));
+            return Ok(Progress::Executed(transaction(endpoint, &case.id, aim, seen.block).await?));
+        }
+        match standing(endpoint, case, aim).await? {
+            Standing::Open => {}
+            Standing::Waiting => return Ok(Progress::Waiting),
+            Standing::Vetoed => return Err(refused("the slash was vetoed")),
+            Standing::Taken => return Ok(Progress::Executed(transaction(endpoint, &case.id, aim, seen.block).await?)),
         }
         let account = self.account.as_ref();
         let account = account.ok_or_else(|| refused("this operator has no account that pays for slashes"))?;
         match outbox.follow(endpoint, account, &Errand::Case(case.id)).await? {
             Some(Fate::Waiting(hash)) => return Ok(Progress::Sent(hash_of(hash))),
             // The block came between the two questions: ask again and it is done, or here is why it is not.
-            Some(Fate::Included(receipt)) => return outcome(&receipt, &case.id, adapter),
+            Some(Fate::Included(receipt)) => return outcome(&receipt, &case.id, aim),
             Some(Fate::Replaced) | None => {}
         }
         let input = evidence(&self.genesis, case, kind, &execution.operator, seen.convicted)?;
-        let spare_gas = gas_floor(endpoint, adapter).await?;
+        let spare_gas = gas_floors(endpoint).await?;
         if seen.convicted {
-            rehearse(endpoint, case, adapter).await?;
+            rehearse(endpoint, case, aim).await?;
         }
         let draft = Draft { to: alloy_address(&self.genesis.contracts.palisade), input: input.into(), spare_gas };
         let hash = outbox.send(endpoint, account, Errand::Case(case.id), draft).await?;
@@ -121,28 +140,71 @@ async fn on_chain(
     })
 }
 
+/// How an order stands at its own target, where that can be another way than its adapter stands.
+enum Standing {
+    /// Something can be done.
+    Open,
+    /// A request waits for a veto.
+    Waiting,
+    Vetoed,
+    Taken,
+}
+
+/// What the Symbiotic adapter knows of a case at one vault. It learns of a veto, or that the time for one is over, only when the
+/// slash is carried on, so that the slasher is asked, too.
+async fn standing(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<Standing, ChainError> {
+    let StakeSource::Symbiotic(vault) = aim.source else { return Ok(Standing::Open) };
+    let (provider, vault) = (endpoint.provider().await?, alloy_address(&vault));
+    let adapter = SymbioticAdapter::new(alloy_address(&aim.adapter), provider);
+    let progress = adapter.progressOf(B256::from(*case.id.as_bytes()), vault).call().await;
+    let progress = progress.map_err(|error| view_failed("asking the Symbiotic adapter for a case", error))?;
+    match progress.standing {
+        SYMBIOTIC_REQUESTED => {}
+        SYMBIOTIC_TAKEN => return Ok(Standing::Taken),
+        SYMBIOTIC_VETOED => return Ok(Standing::Vetoed),
+        _ => return Ok(Standing::Open),
+    }
+    let block = provider.get_block(BlockId::latest()).await;
+    let block = block.map_err(|error| unavailable("asking for the newest block", error))?;
+    let now = block.map_or(0, |block| block.header.timestamp);
+    let until = progress.vetoDeadline.to::<u64>();
+    let slasher = Vault::new(vault, provider).slasher().call().await;
+    let slasher = slasher.map_err(|error| view_failed("asking a Symbiotic vault for its slasher", error))?;
+    let request = VetoSlasher::new(slasher, provider).slashRequests(U256::from(progress.index)).call().await;
+    let request = request.map_err(|error| view_failed("asking Symbiotic for a request", error))?;
+    Ok(if !request.completed && now < until { Standing::Waiting } else { Standing::Open })
+}
+
+/// The adapter's own numbers for how a case stands at a vault.
+const SYMBIOTIC_REQUESTED: u8 = 1;
+const SYMBIOTIC_TAKEN: u8 = 2;
+const SYMBIOTIC_VETOED: u8 = 3;
+
 /// The transaction in which a target showed its loss.
-async fn transaction(endpoint: &Endpoint, case: &CaseId, adapter: &Address, last: u64) -> Result<Hash, ChainError> {
+async fn transaction(endpoint: &Endpoint, case: &CaseId, aim: &Aim, last: u64) -> Result<Hash, ChainError> {
+    let adapter = &aim.adapter;
     let filter = Filter::new()
         .address(alloy_address(&endpoint.genesis().contracts.palisade))
         .event_signature(Slashed::SIGNATURE_HASH)
         .topic1(B256::from(*case.as_bytes()))
         .topic3(alloy_address(adapter).into_word());
-    search(endpoint, filter, last, MAX_SLASHED_LOGS).await
+    search(endpoint, filter, last, MAX_SLASHED_LOGS, |log| tells_of(log, aim)).await
 }
 
-/// The transaction of the newest log that fits, searched backwards from block `last`.
+/// The transaction of the newest log that fits and is `wanted`, searched backwards from block `last`.
 pub(crate) async fn search(
     endpoint: &Endpoint,
     filter: Filter,
     mut last: u64,
     most: usize,
+    wanted: impl Fn(&LogData) -> bool,
 ) -> Result<Hash, ChainError> {
     let genesis = endpoint.genesis();
     loop {
         let from = last.saturating_sub(SEARCH_BLOCKS - 1).max(genesis.ethereum_start.number);
         let logs = endpoint.logs(filter.clone(), from..=last, most).await?;
-        if let Some(hash) = logs.last().and_then(|log| log.transaction_hash) {
+        let newest = logs.iter().rfind(|log| wanted(&log.inner.data));
+        if let Some(hash) = newest.and_then(|log| log.transaction_hash) {
             return Ok(hash_of(hash));
         }
         if from <= genesis.ethereum_start.number {
@@ -153,21 +215,31 @@ pub(crate) async fn search(
     }
 }
 
-/// One log per strategy and case; there are at most 16 strategies, and a done target is not tried again.
+/// Whether a log of a loss is about what is aimed at. All of EigenLayer's strategies are taken from at once, and one without a loss
+/// has a log of its own.
+fn tells_of(log: &LogData, aim: &Aim) -> bool {
+    let StakeSource::Symbiotic(vault) = aim.source else { return true };
+    Slashed::decode_log_data_validate(log).is_ok_and(|slashed| slashed.asset == alloy_address(&vault))
+}
+
+/// One log per strategy or vault and case; there are at most 16 of them, and a done target is not tried again.
 pub(crate) const MAX_SLASHED_LOGS: usize = 1_024;
 
 /// What a transaction of ours that is in a block did for the case.
-fn outcome(receipt: &TransactionReceipt, case: &CaseId, adapter: &Address) -> Result<Progress, ChainError> {
+fn outcome(receipt: &TransactionReceipt, case: &CaseId, aim: &Aim) -> Result<Progress, ChainError> {
     if !receipt.status() {
         return Err(refused("the transaction reverted in its block"));
     }
     let ours = |topics: &[B256]| {
         topics.get(1) == Some(&B256::from(*case.as_bytes()))
-            && topics.get(3) == Some(&alloy_address(adapter).into_word())
+            && topics.get(3) == Some(&alloy_address(&aim.adapter).into_word())
     };
     for log in receipt.logs().iter().filter(|log| ours(log.topics())) {
         match log.topic0() {
-            Some(&Slashed::SIGNATURE_HASH) => return Ok(Progress::Executed(hash_of(receipt.transaction_hash))),
+            Some(&Slashed::SIGNATURE_HASH) if tells_of(log.data(), aim) => {
+                return Ok(Progress::Executed(hash_of(receipt.transaction_hash)));
+            }
+            Some(&SlashPending::SIGNATURE_HASH) => return Ok(Progress::Waiting),
             Some(&SlashFailed::SIGNATURE_HASH) => {
                 let failed = SlashFailed::decode_log_data_validate(log.data());
                 return Err(ChainError::Refused(
@@ -249,7 +321,17 @@ fn signature_sum(first: &BlsSignature, second: &BlsSignature) -> Result<Bytes, C
     sum.map(|sum| sum.to_packed().to_vec().into()).map_err(|error| ChainError::Refused(error.to_string()))
 }
 
-/// What the adapter may need, so that its call cannot starve.
+/// What all adapters may need, one after the other, so that none of their calls can starve.
+async fn gas_floors(endpoint: &Endpoint) -> Result<u64, ChainError> {
+    let contracts = &endpoint.genesis().contracts;
+    let symbiotic = contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
+    let mut floors: u64 = 0;
+    for adapter in std::iter::once(contracts.eigenlayer_adapter).chain(symbiotic) {
+        floors = floors.saturating_add(gas_floor(endpoint, &adapter).await?);
+    }
+    Ok(floors)
+}
+
 async fn gas_floor(endpoint: &Endpoint, adapter: &Address) -> Result<u64, ChainError> {
     let provider = endpoint.provider().await?;
     let code = provider.get_code_at(alloy_address(adapter)).await;
@@ -263,9 +345,12 @@ async fn gas_floor(endpoint: &Endpoint, adapter: &Address) -> Result<u64, ChainE
 
 /// Calls the adapter as the contract would, without sending anything: a target that fails once more is not worth a
 /// transaction when the conviction stands already.
-async fn rehearse(endpoint: &Endpoint, case: &Case, adapter: &Address) -> Result<(), ChainError> {
+async fn rehearse(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<(), ChainError> {
+    if let StakeSource::Symbiotic(vault) = aim.source {
+        return rehearse_at(endpoint, case, aim, alloy_address(&vault)).await;
+    }
     let palisade = alloy_address(&endpoint.genesis().contracts.palisade);
-    let adapter = EigenLayerAdapter::new(alloy_address(adapter), endpoint.provider().await?);
+    let adapter = EigenLayerAdapter::new(alloy_address(&aim.adapter), endpoint.provider().await?);
     let operator = alloy_address(&Address::from(case.operator));
     let call = adapter.slash(operator, B256::from(*case.id.as_bytes())).from(palisade);
     match call.call().await {
@@ -274,6 +359,32 @@ async fn rehearse(endpoint: &Endpoint, case: &Case, adapter: &Address) -> Result
         Err(error) => Err(ChainError::Refused(error.to_string())),
     }
 }
+
+/// The same for one vault on Symbiotic: each is tried on its own, and what one refuses the others do not show.
+async fn rehearse_at(
+    endpoint: &Endpoint,
+    case: &Case,
+    aim: &Aim,
+    vault: primitives::Address,
+) -> Result<(), ChainError> {
+    let own = alloy_address(&aim.adapter);
+    let adapter = SymbioticAdapter::new(own, endpoint.provider().await?);
+    let vaults = adapter.vaults().call().await;
+    let vaults = vaults.map_err(|error| view_failed("asking the Symbiotic adapter for its vaults", error))?;
+    let place = vaults.iter().position(|known| known.vault == vault);
+    let place = place.ok_or_else(|| refused("the Symbiotic adapter does not know the vault"))?;
+    let operator = alloy_address(&Address::from(case.operator));
+    let call = adapter.take(U256::from(place), operator, B256::from(*case.id.as_bytes())).from(own);
+    match call.call().await {
+        // Nothing can be done, and so nothing would be taken.
+        Ok(done) if done.standing == SYMBIOTIC_OPEN => Err(refused("nothing of it can be slashed there now")),
+        Ok(_) => Ok(()),
+        Err(contract::Error::TransportError(error)) => Err(refused_or("trying a Symbiotic vault", error)),
+        Err(error) => Err(ChainError::Refused(error.to_string())),
+    }
+}
+
+const SYMBIOTIC_OPEN: u8 = 0;
 
 /// A revert's data in words, as far as the contracts are ours.
 pub(crate) fn reason(data: &[u8]) -> String {
@@ -287,6 +398,9 @@ pub(crate) fn reason(data: &[u8]) -> String {
         return format!("{error:?}");
     }
     if let Ok(error) = EigenLayerAdapterErrors::abi_decode(data) {
+        return format!("{error:?}");
+    }
+    if let Ok(error) = SymbioticAdapterErrors::abi_decode(data) {
         return format!("{error:?}");
     }
     let shown = data.get(..data.len().min(MAX_REASON_BYTES)).unwrap_or_default();

@@ -109,7 +109,7 @@ pub struct CertifiedOrder {
 /// How far an order has come on its own chain, as the executor sees it now. Only an observation makes it final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing can be done yet: a certificate is missing, or the delay is not over.
+    /// Nothing can be done yet: a certificate is missing, a delay is not over, or a veto may still come.
     Waiting,
     /// A transaction is on its way.
     Sent(Hash),

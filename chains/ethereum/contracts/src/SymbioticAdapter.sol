@@ -38,6 +38,24 @@ contract SymbioticAdapter is IAdapter {
         bool isVeto;
     }
 
+    /// @notice What can be seen of a vault, and of some operators' stake in it.
+    struct Seen {
+        /// The kind of its slasher, 0 or 1 where it is known.
+        uint64 slasher;
+        /// The kind of its delegator, 0 to 3 where it is known.
+        uint64 delegator;
+        /// Whether nobody can own what is slashed.
+        bool hasSink;
+        uint48 epochDuration;
+        uint48 vetoDuration;
+        /// What it can lose at most, over all of its operators.
+        uint256 pool;
+        /// The moments that are remembered, newest first.
+        uint48[4] captures;
+        /// What can be slashed, by operator and moment.
+        uint256[4][] left;
+    }
+
     /// @dev How a case stands at a vault.
     enum Standing {
         Open,
@@ -102,7 +120,7 @@ contract SymbioticAdapter is IAdapter {
     uint256 private _notes;
     Vault[] private _vaults;
     mapping(bytes32 caseId => mapping(address vault => Progress)) private _progress;
-    /// @dev The case whose request waits, plus nothing: a share is asked for once at a time.
+    /// @dev The case whose request came last: a share is asked for once at a time.
     mapping(address operator => mapping(address vault => bytes32 caseId)) private _waiting;
 
     constructor(
@@ -175,19 +193,24 @@ contract SymbioticAdapter is IAdapter {
         }
     }
 
-    /// @notice What of some operators' stake in a vault each remembered moment leaves to slash, by the vault's own slasher.
-    /// @dev Nothing yet by the moment of this very block: the core takes only what was there before it.
-    function stakes(address vault, address[] calldata operators)
-        external
-        view
-        returns (uint256[NOTES][] memory left)
-    {
-        ISlasher slasher = ISlasher(IVault(vault).slasher());
-        uint48[NOTES] memory captures = notes();
-        left = new uint256[NOTES][](operators.length);
+    /// @notice A vault as it is now, and what of some operators' stake in it each remembered moment leaves to slash, by the
+    /// vault's own slasher.
+    /// @dev Reverts where the vault is none of those that core 1 makes. Nothing is left yet by the moment of this very block: the
+    /// core takes only what was there before it. What can be lost counts only what later epochs can take, too: what left in
+    /// the epoch before does not count.
+    function look(address vault, address[] calldata operators) external view returns (Seen memory seen) {
+        IVault vault_ = IVault(vault);
+        ISlasher slasher = ISlasher(vault_.slasher());
+        (seen.slasher, seen.delegator) = (slasher.TYPE(), IDelegator(vault_.delegator()).TYPE());
+        seen.hasSink = isSink(vault_.burner());
+        seen.epochDuration = vault_.epochDuration();
+        if (seen.slasher == 1) seen.vetoDuration = IVetoSlasher(address(slasher)).vetoDuration();
+        seen.pool = vault_.activeStake() + vault_.withdrawals(vault_.currentEpoch() + 1);
+        seen.captures = notes();
+        seen.left = new uint256[NOTES][](operators.length);
         for (uint256 i = 0; i < operators.length; ++i) {
-            for (uint256 j = 0; j < NOTES; ++j) {
-                if (captures[j] != 0) left[i][j] = slasher.slashableStake(subnetwork(), operators[i], captures[j], "");
+            for (uint256 j = 0; j < NOTES && seen.captures[j] != 0; ++j) {
+                seen.left[i][j] = slasher.slashableStake(subnetwork(), operators[i], seen.captures[j], "");
             }
         }
     }
@@ -229,7 +252,7 @@ contract SymbioticAdapter is IAdapter {
         pending = pending || failure.length > 0;
     }
 
-    /// @notice One vault's part of `slash`: only this contract calls it.
+    /// @notice One vault's part of `slash`: only this contract calls it, and whoever wants to know what it would do.
     /// @return loss what was taken in this call; nothing when `before` is zero.
     /// @return standing how the case stands at the vault now, as far as it is news: `Open` when there is nothing to do.
     function take(uint256 place, address operator, bytes32 caseId)
@@ -243,7 +266,7 @@ contract SymbioticAdapter is IAdapter {
         if (progress.standing == Standing.Open) {
             bytes32 waiting = _waiting[operator][vault.vault];
             // Another case asks for all of it already. Should that be vetoed, this one has its turn.
-            if (waiting != 0 && _isWaiting(vault, _progress[waiting][vault.vault])) return (loss, Standing.Requested);
+            if (waiting != 0 && _isWaiting(vault, _progress[waiting][vault.vault])) return (loss, Standing.Open);
             (uint48 capture, uint256 amount) = _best(vault, operator);
             if (amount == 0) return (loss, Standing.Open);
             if (!vault.isVeto) return (_slash(vault, progress, operator, capture, amount), Standing.Taken);

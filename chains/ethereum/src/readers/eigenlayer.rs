@@ -24,8 +24,8 @@ use alloy::transports::RpcError;
 use palisade_types::chain::{ChainError, ChainPoint, Watch};
 use palisade_types::genesis::{Contracts, Genesis};
 use palisade_types::ids::{Address, OperatorId};
-use palisade_types::observation::{Fact, StakeSeen};
-use palisade_types::position::{Magnitudes, Moment, Position, PositionId, StakeSource};
+use palisade_types::observation::StakeSeen;
+use palisade_types::position::{Magnitudes, Position, PositionId, StakeSource};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The operator set of the network itself.
@@ -149,7 +149,6 @@ pub(crate) struct Reader<'a> {
     allocations: AllocationManagerInstance<&'a RootProvider>,
     delegations: DelegationManager::DelegationManagerInstance<&'a RootProvider>,
     strategies: Vec<primitives::Address>,
-    anchor: ChainPoint,
     state: BlockId,
 }
 
@@ -161,21 +160,17 @@ impl<'a> Reader<'a> {
             allocations: AllocationManager::new(alloy_address(&contracts.allocation_manager), provider),
             delegations: DelegationManager::new(alloy_address(&contracts.delegation_manager), provider),
             strategies: strategies(genesis).collect(),
-            anchor: *upto,
             state: state_at(upto),
         }
     }
 
-    /// Every position of `operators` that is not as `watch` has it, by id ascending, at most `room`. `removals` are
-    /// the logs of the gap. When more differ, losses come first: a stake seen too late is late, a stake believed too
-    /// long breaks R4.
+    /// Every position of `operators` that is not as `watch` has it, with what it has. `removals` are the logs of the gap.
     pub(crate) async fn changes(
         &self,
         operators: &BTreeSet<OperatorId>,
         removals: &[Log],
         watch: &Watch,
-        room: usize,
-    ) -> Result<Vec<Fact>, ChainError> {
+    ) -> Result<Vec<(Position, StakeSeen)>, ChainError> {
         let removed = self.removed(removals)?;
         let members = self.members().await?;
         let all: Vec<OperatorId> = operators.iter().copied().collect();
@@ -196,9 +191,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        let parameters = &self.genesis.parameters;
-        let changes = fit(changes, room, &parameters.after(&self.anchor, parameters.ethereum_window()));
-        Ok(changes.into_iter().map(Fact::Stake).collect())
+        Ok(changes)
     }
 
     /// The last block in which a former member can be slashed. Zero for a member, for whom it means nothing, and for
@@ -272,22 +265,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// At most `room` of the changes (what the ledger has, what is seen), by id ascending. When more differ, those of
-/// which less can be taken at the moment `end` than the ledger believes come first; the rest still differs next time.
-pub(crate) fn fit(mut changes: Vec<(Position, StakeSeen)>, room: usize, end: &Moment) -> Vec<StakeSeen> {
-    if changes.len() > room {
-        tracing::warn!(changes = changes.len(), room, "more positions changed than fit; the rest follows");
-        changes.sort_by_key(|(known, seen)| {
-            let falls = seen.position.slashable_at(end) < known.slashable_at(end);
-            (!falls, seen.id)
-        });
-        changes.truncate(room);
-    }
-    let mut seen: Vec<StakeSeen> = changes.into_iter().map(|(_, seen)| seen).collect();
-    seen.sort_by_key(|seen| seen.id);
-    seen
-}
-
 fn expect(found: usize, expected: usize) -> Result<(), ChainError> {
     if found == expected {
         Ok(())
@@ -323,29 +300,5 @@ mod tests {
         for ((redistributes, names_slasher, resolves), expected) in known {
             assert_eq!(Generation::of(redistributes, names_slasher, resolves), expected);
         }
-    }
-
-    fn change(operator: u8, known: u128, seen: u128) -> (Position, StakeSeen) {
-        let position = |shares| {
-            let magnitudes = Magnitudes { shares, max_magnitude: 1, magnitude: 1, member: true, ..Magnitudes::NOTHING };
-            Position::EigenLayer(magnitudes)
-        };
-        let id =
-            PositionId { operator: OperatorId::new([operator; 20]), source: StakeSource::EigenLayer(Address::ZERO) };
-        let position_seen = position(seen);
-        (position(known), StakeSeen { id, position: position_seen })
-    }
-
-    #[test]
-    fn r32_when_not_all_changes_fit_a_loss_comes_before_a_gain() {
-        let changes = vec![change(4, 9, 1), change(1, 1, 9), change(3, 1, 9), change(2, 9, 1)];
-        let order = |room| -> Vec<u8> {
-            let fitting = fit(changes.clone(), room, &Moment { block: 0, time: 0 });
-            fitting.iter().map(|seen| seen.id.operator.as_bytes()[0]).collect()
-        };
-        assert_eq!(order(4), [1, 2, 3, 4]);
-        assert_eq!(order(3), [1, 2, 4]);
-        assert_eq!(order(2), [2, 4]);
-        assert_eq!(order(1), [2]);
     }
 }

@@ -1,0 +1,607 @@
+//! The real Symbiotic core, version 1, on a devnet.
+//!
+//! Its sources come from npm with the compiler that their pragma names, and what comes of them is cached outside the checkout:
+//! they are under another licence than this repository. Only the contracts that a devnet and its tests use are compiled.
+
+use crate::progress::say;
+use crate::sender::{Plan, Sender};
+use alloy::primitives::{Address, B256, Bytes, U256, address, aliases::U48, aliases::U96, b256, keccak256};
+use alloy::providers::Provider;
+use alloy::signers::local::PrivateKeySigner;
+use alloy::sol_types::{SolEvent, SolValue};
+use anyhow::{Context, ensure};
+use bindings::{
+    Configurator, Delegator, DevToken, FactoryOf, NetworkRestake, OperatorNetworkSpecific, OperatorSpecific, OptIn,
+    Registry, Roles, SlasherOf, TokenizedParams, Vault, VaultParams, VetoParams,
+};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Where what is slashed goes: nobody has a key for so small a number, and there is no code (R8).
+pub const BURNER: Address = address!("000000000000000000000000000000000000dEaD");
+
+/// Where the core stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbiotic {
+    /// Vaults.
+    pub vault_factory: Address,
+    /// Networks.
+    pub network_registry: Address,
+    /// Operators.
+    pub operator_registry: Address,
+    /// Who slashes for a network.
+    pub middleware_service: Address,
+    /// Operators' words that a vault may back them.
+    pub vault_opt_in: Address,
+    /// Operators' words that they work for a network.
+    pub network_opt_in: Address,
+    /// Makes vaults with delegator and slasher.
+    pub configurator: Address,
+    /// The collateral of every vault here.
+    pub token: Address,
+}
+
+/// How a vault is divided among networks and operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Division {
+    /// Shares of what a network may use.
+    NetworkRestake,
+    /// To each operator up to his limit, all of them the same stake.
+    FullRestake,
+    /// All to one operator.
+    OperatorSpecific(Address),
+    /// All to one operator in one network.
+    OperatorNetworkSpecific {
+        /// The operator.
+        operator: Address,
+        /// The network.
+        network: Address,
+    },
+}
+
+/// What kind of vault is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// 1, or 2 for a vault whose shares are a token.
+    pub version: u64,
+    /// How it is divided.
+    pub division: Division,
+    /// For how long after its capture stake can be slashed, seconds.
+    pub epoch_seconds: u64,
+    /// How long a slash may be vetoed, seconds; `None` for slashes at once.
+    pub veto_seconds: Option<u64>,
+    /// Where what is slashed goes.
+    pub burner: Address,
+}
+
+/// Deploys the core, paid by `deployer`, who owns its factories.
+///
+/// # Errors
+///
+/// The core cannot be had, or the chain refuses a transaction.
+pub async fn deploy(endpoint: &str, deployer: &PrivateKeySigner, token: Address) -> anyhow::Result<Symbiotic> {
+    let codes = tokio::task::spawn_blocking(Codes::load).await??;
+    let sender = Sender::new(endpoint, deployer)?;
+    let mut plan = sender.plan().await?;
+    let core = plan_core(&mut plan, sender.account, token, &codes)?;
+    sender.send(plan).await?;
+    Ok(core)
+}
+
+/// Implementations are whitelisted in the order of the numbers by which a vault asks for them.
+fn plan_core(plan: &mut Plan, owner: Address, token: Address, codes: &Codes) -> anyhow::Result<Symbiotic> {
+    let [vaults, delegators, slashers] = [
+        plan.create("VaultFactory", codes.with("VaultFactory", &owner.abi_encode())?),
+        plan.create("DelegatorFactory", codes.with("DelegatorFactory", &owner.abi_encode())?),
+        plan.create("SlasherFactory", codes.with("SlasherFactory", &owner.abi_encode())?),
+    ];
+    let networks = plan.create("NetworkRegistry", codes.with("NetworkRegistry", &[])?);
+    let operators = plan.create("OperatorRegistry", codes.with("OperatorRegistry", &[])?);
+    let middleware =
+        plan.create("NetworkMiddlewareService", codes.with("NetworkMiddlewareService", &networks.abi_encode())?);
+    let vault_opt_in = (operators, vaults, "OperatorVaultOptInService".to_owned()).abi_encode_params();
+    let vault_opt_in = plan.create("OptInService", codes.with("OptInService", &vault_opt_in)?);
+    let network_opt_in = (operators, networks, "OperatorNetworkOptInService".to_owned()).abi_encode_params();
+    let network_opt_in = plan.create("OptInService", codes.with("OptInService", &network_opt_in)?);
+
+    for name in ["Vault", "VaultTokenized"] {
+        let arguments = (delegators, slashers, vaults).abi_encode_params();
+        let implementation = plan.create("a vault", codes.with(name, &arguments)?);
+        plan.call("whitelist", vaults, &FactoryOf::whitelistCall { implementation });
+    }
+    let divisions = [
+        "NetworkRestakeDelegator",
+        "FullRestakeDelegator",
+        "OperatorSpecificDelegator",
+        "OperatorNetworkSpecificDelegator",
+    ];
+    for (number, name) in (0_u64..).zip(divisions) {
+        let services = (vault_opt_in, network_opt_in, delegators, number);
+        // The last two ask the operators' registry, too.
+        let arguments = match number {
+            0 | 1 => (networks, vaults, services.0, services.1, services.2, number).abi_encode_params(),
+            _ => (operators, networks, vaults, services.0, services.1, services.2, number).abi_encode_params(),
+        };
+        let implementation = plan.create("a delegator", codes.with(name, &arguments)?);
+        plan.call("whitelist", delegators, &FactoryOf::whitelistCall { implementation });
+    }
+    let instant = (vaults, middleware, slashers, 0_u64).abi_encode_params();
+    let veto = (vaults, middleware, networks, slashers, 1_u64).abi_encode_params();
+    for (name, arguments) in [("Slasher", instant), ("VetoSlasher", veto)] {
+        let implementation = plan.create("a slasher", codes.with(name, &arguments)?);
+        plan.call("whitelist", slashers, &FactoryOf::whitelistCall { implementation });
+    }
+    let factories = (vaults, delegators, slashers).abi_encode_params();
+    let configurator = plan.create("VaultConfigurator", codes.with("VaultConfigurator", &factories)?);
+    Ok(Symbiotic {
+        vault_factory: vaults,
+        network_registry: networks,
+        operator_registry: operators,
+        middleware_service: middleware,
+        vault_opt_in,
+        network_opt_in,
+        configurator,
+        token,
+    })
+}
+
+/// Makes a vault that `curator` divides.
+///
+/// # Errors
+///
+/// The chain refuses the transaction.
+pub async fn create_vault(
+    endpoint: &str,
+    core: &Symbiotic,
+    curator: &PrivateKeySigner,
+    kind: &Kind,
+) -> anyhow::Result<Address> {
+    let sender = Sender::new(endpoint, curator)?;
+    let owner = sender.account;
+    let params = VaultParams {
+        collateral: core.token,
+        burner: kind.burner,
+        epochDuration: U48::try_from(kind.epoch_seconds)?,
+        depositWhitelist: false,
+        isDepositLimit: false,
+        depositLimit: U256::ZERO,
+        defaultAdminRoleHolder: owner,
+        depositWhitelistSetRoleHolder: owner,
+        depositorWhitelistRoleHolder: owner,
+        isDepositLimitSetRoleHolder: owner,
+        depositLimitSetRoleHolder: owner,
+    };
+    let vault_params = match kind.version {
+        2 => {
+            TokenizedParams { baseParams: params, name: "Staked token".to_owned(), symbol: "STK".to_owned() }.abi_encode()
+        }
+        _ => params.abi_encode(),
+    };
+    let roles = Roles { defaultAdminRoleHolder: owner, hook: Address::ZERO, hookSetRoleHolder: owner };
+    let (division, delegator_params) = match kind.division {
+        Division::NetworkRestake => (0, NetworkRestake { roles, limits: vec![owner], parts: vec![owner] }.abi_encode()),
+        Division::FullRestake => (1, NetworkRestake { roles, limits: vec![owner], parts: vec![owner] }.abi_encode()),
+        Division::OperatorSpecific(operator) => {
+            (2, OperatorSpecific { roles, limits: vec![owner], operator }.abi_encode())
+        }
+        Division::OperatorNetworkSpecific { operator, network } => {
+            (3, OperatorNetworkSpecific { roles, network, operator }.abi_encode())
+        }
+    };
+    let (slasher, slasher_params) = match kind.veto_seconds {
+        None => (0, false.abi_encode()),
+        Some(seconds) => {
+            let params = VetoParams {
+                isBurnerHook: false,
+                vetoDuration: U48::try_from(seconds)?,
+                resolverSetEpochsDelay: U256::from(3),
+            };
+            (1, params.abi_encode())
+        }
+    };
+    let call = Configurator::createCall {
+        params: Configurator::InitParams {
+            version: kind.version,
+            owner,
+            vaultParams: vault_params.into(),
+            delegatorIndex: division,
+            delegatorParams: delegator_params.into(),
+            withSlasher: true,
+            slasherIndex: slasher,
+            slasherParams: slasher_params.into(),
+        },
+    };
+    let mut plan = sender.plan().await?;
+    plan.call("create a vault", core.configurator, &call);
+    let receipts = sender.send(plan).await?;
+    let added = receipts.iter().flat_map(|receipt| receipt.logs());
+    let mut added = added.filter(|log| log.address() == core.vault_factory);
+    let added = added.find_map(|log| FactoryOf::AddEntity::decode_log(&log.inner).ok());
+    Ok(added.context("the factory announced no vault")?.entity)
+}
+
+/// Puts `amount` of the collateral, freshly minted, into a vault.
+///
+/// # Errors
+///
+/// The chain refuses a transaction.
+pub async fn deposit(
+    endpoint: &str,
+    core: &Symbiotic,
+    staker: &PrivateKeySigner,
+    vault: Address,
+    amount: U256,
+) -> anyhow::Result<()> {
+    let sender = Sender::new(endpoint, staker)?;
+    let mut plan = sender.plan().await?;
+    plan.call("mint", core.token, &DevToken::mintCall { to: staker.address(), value: amount });
+    plan.call("approve", core.token, &DevToken::approveCall { spender: vault, value: amount });
+    plan.call("deposit", vault, &Vault::depositCall { onBehalfOf: staker.address(), amount });
+    sender.send(plan).await?;
+    Ok(())
+}
+
+/// Asks for `amount` back: it leaves the active stake at once, and can be slashed until the next epoch is over.
+///
+/// # Errors
+///
+/// The chain refuses the transaction.
+pub async fn withdraw(endpoint: &str, staker: &PrivateKeySigner, vault: Address, amount: U256) -> anyhow::Result<()> {
+    let call = Vault::withdrawCall { claimer: staker.address(), amount };
+    send_one(endpoint, staker, "withdraw", vault, &call).await
+}
+
+/// Makes the account an operator who says that these vaults may back him and that he works for `network`. Anything of
+/// it that he has said before is left.
+///
+/// # Errors
+///
+/// The chain refuses a transaction.
+pub async fn opt_in(
+    endpoint: &str,
+    core: &Symbiotic,
+    operator: &PrivateKeySigner,
+    network: Address,
+    vaults: &[Address],
+) -> anyhow::Result<()> {
+    let sender = Sender::new(endpoint, operator)?;
+    let mut plan = sender.plan().await?;
+    let registry = Registry::new(core.operator_registry, &sender.provider);
+    if !registry.isEntity(operator.address()).call().await? {
+        plan.call("registerOperator", core.operator_registry, &Registry::registerOperatorCall {});
+    }
+    let places = vaults.iter().map(|vault| (core.vault_opt_in, *vault)).chain([(core.network_opt_in, network)]);
+    for (service, place) in places {
+        if !OptIn::new(service, &sender.provider).isOptedIn(operator.address(), place).call().await? {
+            plan.call("optIn", service, &OptIn::optInCall { r#where: place });
+        }
+    }
+    sender.send(plan).await?;
+    Ok(())
+}
+
+/// The operator takes back his word that a vault may back him.
+///
+/// # Errors
+///
+/// The chain refuses the transaction.
+pub async fn opt_out(
+    endpoint: &str,
+    core: &Symbiotic,
+    operator: &PrivateKeySigner,
+    vault: Address,
+) -> anyhow::Result<()> {
+    send_one(endpoint, operator, "optOut", core.vault_opt_in, &OptIn::optOutCall { r#where: vault }).await
+}
+
+/// Gives the network `limit` of a vault, as its curator. Needs the network's own word first, which our adapter gives when it is made.
+///
+/// # Errors
+///
+/// The chain refuses the transaction.
+pub async fn set_limit(
+    endpoint: &str,
+    curator: &PrivateKeySigner,
+    vault: Address,
+    network: Address,
+    limit: U256,
+) -> anyhow::Result<()> {
+    let delegator = delegator(endpoint, curator, vault).await?;
+    let call = Delegator::setNetworkLimitCall { subnetwork: subnetwork(network), amount: limit };
+    send_one(endpoint, curator, "setNetworkLimit", delegator, &call).await
+}
+
+/// Gives operators parts of what the network has of a vault: shares of it, or limits where all have the same stake.
+///
+/// # Errors
+///
+/// The chain refuses a transaction.
+pub async fn set_parts(
+    endpoint: &str,
+    curator: &PrivateKeySigner,
+    vault: Address,
+    network: Address,
+    division: &Division,
+    parts: &[(Address, U256)],
+) -> anyhow::Result<()> {
+    let delegator = delegator(endpoint, curator, vault).await?;
+    let sender = Sender::new(endpoint, curator)?;
+    let mut plan = sender.plan().await?;
+    let subnetwork = subnetwork(network);
+    for (operator, part) in parts.iter().copied() {
+        if *division == Division::FullRestake {
+            let call = Delegator::setOperatorNetworkLimitCall { subnetwork, operator, amount: part };
+            plan.call("setOperatorNetworkLimit", delegator, &call);
+        } else {
+            let call = Delegator::setOperatorNetworkSharesCall { subnetwork, operator, shares: part };
+            plan.call("setOperatorNetworkShares", delegator, &call);
+        }
+    }
+    sender.send(plan).await?;
+    Ok(())
+}
+
+async fn delegator(endpoint: &str, account: &PrivateKeySigner, vault: Address) -> anyhow::Result<Address> {
+    let sender = Sender::new(endpoint, account)?;
+    Ok(Vault::new(vault, &sender.provider).delegator().call().await?)
+}
+
+/// Vetoes a request as the resolver.
+///
+/// # Errors
+///
+/// The chain refuses the transaction.
+pub async fn veto(endpoint: &str, resolver: &PrivateKeySigner, vault: Address, index: U256) -> anyhow::Result<()> {
+    let sender = Sender::new(endpoint, resolver)?;
+    let slasher = Vault::new(vault, &sender.provider).slasher().call().await?;
+    let call = SlasherOf::vetoSlashCall { slashIndex: index, hints: Bytes::new() };
+    send_one(endpoint, resolver, "vetoSlash", slasher, &call).await
+}
+
+async fn send_one(
+    endpoint: &str,
+    account: &PrivateKeySigner,
+    what: &'static str,
+    to: Address,
+    call: &impl alloy::sol_types::SolCall,
+) -> anyhow::Result<()> {
+    let sender = Sender::new(endpoint, account)?;
+    let mut plan = sender.plan().await?;
+    plan.call(what, to, call);
+    sender.send(plan).await?;
+    Ok(())
+}
+
+/// How many requests a vault's veto slasher has ever had, done and open.
+///
+/// # Errors
+///
+/// The chain does not answer.
+pub async fn requests(provider: &impl Provider, vault: Address) -> anyhow::Result<u64> {
+    let slasher = Vault::new(vault, provider).slasher().call().await?;
+    Ok(u64::try_from(SlasherOf::new(slasher, provider).slashRequestsLength().call().await?)?)
+}
+
+/// What can be taken of an operator by a capture, by the slasher's own view in the newest block.
+///
+/// # Errors
+///
+/// The chain does not answer.
+pub async fn slashable(
+    provider: &impl Provider,
+    vault: Address,
+    network: Address,
+    operator: Address,
+    capture: u64,
+) -> anyhow::Result<U256> {
+    let slasher = Vault::new(vault, provider).slasher().call().await?;
+    let slasher = SlasherOf::new(slasher, provider);
+    let asked = slasher.slashableStake(subnetwork(network), operator, U48::try_from(capture)?, Bytes::new());
+    Ok(asked.call().await?)
+}
+
+/// What a vault's stakers have in it that does not leave, in the collateral's smallest units.
+///
+/// # Errors
+///
+/// The chain does not answer.
+pub async fn active_stake(provider: &impl Provider, vault: Address) -> anyhow::Result<U256> {
+    Ok(Vault::new(vault, provider).activeStake().call().await?)
+}
+
+/// What of the collateral lies at the burner.
+///
+/// # Errors
+///
+/// The chain does not answer.
+pub async fn burned(provider: &impl Provider, core: &Symbiotic) -> anyhow::Result<U256> {
+    Ok(DevToken::new(core.token, provider).balanceOf(BURNER).call().await?)
+}
+
+/// Subnetwork 0 of a network.
+#[must_use]
+pub fn subnetwork(network: Address) -> B256 {
+    let mut bytes = [0; 32];
+    bytes[..20].copy_from_slice(network.as_slice());
+    debug_assert_eq!(U96::ZERO.to_be_bytes::<12>(), [0; 12]);
+    B256::new(bytes)
+}
+
+/// Creation codes by contract.
+struct Codes(BTreeMap<String, String>);
+
+impl Codes {
+    /// Reads the cache, or fills it: npm brings sources and compiler, node compiles.
+    fn load() -> anyhow::Result<Self> {
+        let cache = cache()?;
+        if let Some(codes) = Self::read(&cache) {
+            return Ok(codes);
+        }
+        fs::create_dir_all(&cache)?;
+        let lock = File::create(cache.join("lock"))?;
+        lock.lock().context("waiting for another compilation of Symbiotic's core")?;
+        if let Some(codes) = Self::read(&cache) {
+            return Ok(codes); // the one we waited for
+        }
+        say(format!("bringing {} from npm into {} and compiling it, once", PACKAGES.join(" and "), cache.display()));
+        install(&cache)?;
+        compile(&cache)?;
+        Self::read(&cache).context("Symbiotic's core compiles to something else than it is known for")
+    }
+
+    /// All codes, if they are the ones we know.
+    fn read(cache: &Path) -> Option<Self> {
+        let text = fs::read(cache.join(CODES)).ok()?;
+        if keccak256(&text) != CODES_HASH {
+            return None;
+        }
+        serde_json::from_slice(&text).ok().map(Self)
+    }
+
+    fn with(&self, name: &str, arguments: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let code = self.0.get(name).with_context(|| format!("there is no code of {name}"))?;
+        Ok([hex::decode(code)?.as_slice(), arguments].concat())
+    }
+}
+
+fn cache() -> anyhow::Result<PathBuf> {
+    let home = std::env::var_os("HOME").context("HOME is not set, so there is no cache for Symbiotic's core")?;
+    Ok(Path::new(&home).join(".cache/palisade/symbiotic"))
+}
+
+fn install(cache: &Path) -> anyhow::Result<()> {
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--prefix"]);
+    let status = npm.arg(cache).args(PACKAGES).stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let status = status.context("npm cannot be started; is Node.js installed?")?;
+    ensure!(status.success(), "npm install {} failed with {status}", PACKAGES.join(" "));
+    Ok(())
+}
+
+fn compile(cache: &Path) -> anyhow::Result<()> {
+    let script = cache.join("compile.mjs");
+    fs::write(&script, COMPILE)?;
+    let output = Command::new("node").arg(&script).arg(cache.join("node_modules")).stdin(Stdio::null()).output();
+    let output = output.context("node cannot be started")?;
+    ensure!(output.status.success(), "compiling failed: {}", String::from_utf8_lossy(&output.stderr));
+    // Renamed into place, so that it is read whole or not at all.
+    let partial = cache.join(format!("{CODES}.{}", std::process::id()));
+    fs::write(&partial, output.stdout)?;
+    Ok(fs::rename(&partial, cache.join(CODES))?)
+}
+
+/// The sources and their compiler.
+const PACKAGES: [&str; 3] =
+    ["@symbioticfi/core@1.0.3", "@openzeppelin/contracts@5.0.2", "solc@0.8.25"];
+const COMPILE: &str = include_str!("symbiotic/compile.mjs");
+const CODES: &str = "codes.json";
+/// The keccak256 of the codes as the script writes them.
+const CODES_HASH: B256 = b256!("CODESHASH");
+
+/// The parts of the core's ABI that a devnet and its tests need, and the token's.
+#[allow(missing_docs, clippy::too_many_arguments)]
+mod bindings {
+    alloy::sol! {
+        #[sol(rpc)]
+        DevToken,
+        "../../chains/ethereum/contracts/artifacts/DevToken.json"
+    }
+    alloy::sol! {
+        #[sol(rpc)]
+        interface FactoryOf {
+            event AddEntity(address indexed entity);
+            function whitelist(address implementation) external;
+        }
+        #[sol(rpc)]
+        interface Registry {
+            function registerOperator() external;
+            function isEntity(address account) external view returns (bool);
+        }
+        #[sol(rpc)]
+        interface OptIn {
+            function optIn(address where) external;
+            function optOut(address where) external;
+            function isOptedIn(address who, address where) external view returns (bool);
+        }
+        #[sol(rpc)]
+        interface Configurator {
+            struct InitParams {
+                uint64 version;
+                address owner;
+                bytes vaultParams;
+                uint64 delegatorIndex;
+                bytes delegatorParams;
+                bool withSlasher;
+                uint64 slasherIndex;
+                bytes slasherParams;
+            }
+            function create(InitParams params) external returns (address, address, address);
+        }
+        #[sol(rpc)]
+        interface Vault {
+            function delegator() external view returns (address);
+            function slasher() external view returns (address);
+            function activeStake() external view returns (uint256);
+            function deposit(address onBehalfOf, uint256 amount) external returns (uint256, uint256);
+            function withdraw(address claimer, uint256 amount) external returns (uint256, uint256);
+        }
+        #[sol(rpc)]
+        interface Delegator {
+            function setNetworkLimit(bytes32 subnetwork, uint256 amount) external;
+            function setOperatorNetworkShares(bytes32 subnetwork, address operator, uint256 shares) external;
+            function setOperatorNetworkLimit(bytes32 subnetwork, address operator, uint256 amount) external;
+        }
+        #[sol(rpc)]
+        interface SlasherOf {
+            function slashableStake(bytes32 subnetwork, address operator, uint48 capture, bytes hints)
+                external view returns (uint256);
+            function slashRequestsLength() external view returns (uint256);
+            function vetoSlash(uint256 slashIndex, bytes hints) external;
+        }
+        struct VaultParams {
+            address collateral;
+            address burner;
+            uint48 epochDuration;
+            bool depositWhitelist;
+            bool isDepositLimit;
+            uint256 depositLimit;
+            address defaultAdminRoleHolder;
+            address depositWhitelistSetRoleHolder;
+            address depositorWhitelistRoleHolder;
+            address isDepositLimitSetRoleHolder;
+            address depositLimitSetRoleHolder;
+        }
+        struct TokenizedParams {
+            VaultParams baseParams;
+            string name;
+            string symbol;
+        }
+        struct Roles {
+            address defaultAdminRoleHolder;
+            address hook;
+            address hookSetRoleHolder;
+        }
+        struct NetworkRestake {
+            Roles roles;
+            address[] limits;
+            address[] parts;
+        }
+        struct OperatorSpecific {
+            Roles roles;
+            address[] limits;
+            address operator;
+        }
+        struct OperatorNetworkSpecific {
+            Roles roles;
+            address network;
+            address operator;
+        }
+        struct VetoParams {
+            bool isBurnerHook;
+            uint48 vetoDuration;
+            uint256 resolverSetEpochsDelay;
+        }
+    }
+}
