@@ -99,7 +99,7 @@ async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
 
 /// What `scenario` plays that the main job has no time for; one devnet can play all that convict nobody, and one that does.
 /// `tests/run.sh` chooses from the same list, some with every commit.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 18] = [
     "vault-life",
     "vault-expansion",
     "vault-expiry",
@@ -116,6 +116,8 @@ const OTHERS: [&str; 16] = [
     "deallocation",
     "withdrawal-queue",
     "partial-slash",
+    "veto-executed",
+    "veto-vetoed",
 ];
 
 /// Names with commas between them, or `all`; without it the first only.
@@ -160,6 +162,8 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
             "deallocation" => scenario::deallocation(devnet).await,
             "withdrawal-queue" => scenario::withdrawal_queue(devnet).await,
             "partial-slash" => scenario::partial_slash(devnet).await,
+            "veto-executed" => scenario::veto_executed(devnet).await,
+            "veto-vetoed" => scenario::veto_vetoed(devnet).await,
             unknown => anyhow::bail!("nobody plays {unknown}"),
         };
         let report = report.context(name)?;

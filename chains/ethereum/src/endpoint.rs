@@ -244,8 +244,9 @@ impl Endpoint {
     async fn happened(&self, after: &ChainPoint, upto: &ChainPoint) -> Result<Vec<Fact>, ChainError> {
         let contracts = &self.genesis().contracts;
         let symbiotic = contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
-        let told: Vec<_> = [contracts.palisade, contracts.orders].into_iter().chain(symbiotic).collect();
-        let filter = Filter::new().address(told.iter().map(alloy_address).collect::<Vec<_>>());
+        let told = [contracts.palisade, contracts.orders].into_iter().chain(symbiotic);
+        let told: Vec<_> = told.map(|address| alloy_address(&address)).collect();
+        let filter = Filter::new().address(told.clone());
         let filter = filter.event_signature(EVENTS.to_vec());
         let from = if after.log == u32::MAX { after.number + 1 } else { after.number };
         let mut facts = Vec::new();

@@ -16,12 +16,8 @@ use palisade_types::observation::{ConvictedOnChain, Fact, KeysRegistered, Slashe
 use palisade_types::operator::KeyRow;
 
 /// The events that are facts. A failed slash is none: its order stays open.
-pub(crate) const EVENTS: [B256; 4] = [
-    Registered::SIGNATURE_HASH,
-    Convicted::SIGNATURE_HASH,
-    Slashed::SIGNATURE_HASH,
-    Vetoed::SIGNATURE_HASH,
-];
+pub(crate) const EVENTS: [B256; 4] =
+    [Registered::SIGNATURE_HASH, Convicted::SIGNATURE_HASH, Slashed::SIGNATURE_HASH, Vetoed::SIGNATURE_HASH];
 
 /// Where a log stands; an endpoint that leaves this out speaks of a pending block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -54,8 +54,8 @@ impl Ethereum {
             return Ok(Noted::Kept);
         }
         let account = self.account.as_ref();
-        let account =
-            account.ok_or_else(|| ChainError::Refused("this operator has no account that pays for notes".to_owned()))?;
+        let account = account
+            .ok_or_else(|| ChainError::Refused("this operator has no account that pays for notes".to_owned()))?;
         match outbox.follow(endpoint, account, &Errand::Note).await? {
             Some(Fate::Waiting(hash)) => return Ok(Noted::Sent(hash_of(hash))),
             Some(Fate::Included(_)) => return Ok(Noted::Kept),

@@ -31,7 +31,7 @@ use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, BlsSignature, CaseId, ChainId, DomainKind, Hash};
 use palisade_types::operator::Operator;
 use palisade_types::position::StakeSource;
-use palisade_types::slash::Case;
+use palisade_types::slash::{Case, SlashTarget};
 
 /// How many blocks of logs are searched at once for a slash that is done.
 const SEARCH_BLOCKS: u64 = 2_000;

@@ -105,6 +105,15 @@ pub const MIN_TOTAL_BITCOIN_MICRO_USD: u64 = 12_000_000_000;
 /// The least of one member: a thousand dollars.
 pub const MIN_BOND_MICRO_USD: u64 = 1_000_000_000;
 
+/// Tokens of each operator in each of the two vaults on Symbiotic, in whole tokens; an equivocation takes all of them (R26).
+pub const SYMBIOTIC_TOKENS: u64 = 20;
+/// For how long after its capture stake on Symbiotic can be slashed, seconds. A capture is noted every fourth of it.
+pub const SYMBIOTIC_EPOCH_SECONDS: u64 = 600;
+/// How long a slash of the veto vault may be vetoed, seconds.
+pub const SYMBIOTIC_VETO_SECONDS: u64 = 20;
+/// W in seconds: Ethereum's window of 100 blocks, and a fifth more for blocks that come late.
+pub const WINDOW_SECONDS: u64 = 240;
+
 /// What one vault holds: a bitcoin.
 pub const VAULT_SATS: u64 = 100_000_000;
 /// What one bitcoin is worth: 60,000 dollars. All vaults together stay far below a third of the power.

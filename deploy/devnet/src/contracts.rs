@@ -63,18 +63,22 @@ pub struct Parameters {
     pub order_wad: u64,
     /// Ethereum blocks between an order's announcement and its execution.
     pub order_delay_blocks: u64,
+    /// Adapters that are deployed by others, after EigenLayer's: Symbiotic's.
+    pub other_adapters: Vec<Address>,
 }
 
 impl Parameters {
-    /// What a genesis says, for its one kind of stake.
+    /// What a genesis says, for its one kind of stake on EigenLayer.
     #[must_use]
     pub fn of(genesis: &Genesis) -> Self {
+        let symbiotic = genesis.contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
         Self {
             chain_id: B256::from(*genesis.chain_id().as_bytes()),
             evidence_window_blocks: genesis.parameters.ethereum_window(),
             equivocation_wad: U256::from(genesis.assets.first().map_or(1, |asset| asset.equivocation.get())),
             order_wad: genesis.parameters.order_part.get(),
             order_delay_blocks: genesis.parameters.order_delay_blocks,
+            other_adapters: symbiotic.map(|adapter| Address::from(*adapter.as_bytes())).into_iter().collect(),
         }
     }
 }
@@ -100,7 +104,7 @@ pub async fn deploy(
     let mut plan = sender.plan().await?;
     let judge = Palisade::constructorCall {
         chainId_: parameters.chain_id,
-        adapters_: vec![predicted.eigenlayer_adapter],
+        adapters_: [&[predicted.eigenlayer_adapter], parameters.other_adapters.as_slice()].concat(),
         evidenceWindowBlocks_: parameters.evidence_window_blocks,
         lightClient_: predicted.committee,
     };

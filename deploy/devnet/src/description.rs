@@ -2,6 +2,7 @@
 
 use crate::eigenlayer::EigenLayer;
 use crate::layout::{Layout, Ports};
+use crate::symbiotic::Vaults;
 use alloy::primitives::Address;
 use anyhow::Context;
 use palisade_types::Genesis;
@@ -48,6 +49,8 @@ pub struct ContractsDescription {
     pub strategy_manager: Address,
     pub strategy: Address,
     pub token: Address,
+    /// Symbiotic's core, our adapter and the vaults; `null` where nothing is staked there.
+    pub symbiotic: Option<Vaults>,
 }
 
 /// One operator.
@@ -82,12 +85,13 @@ pub struct NetworkFile {
     strategy_factory: Address,
     token: Address,
     strategy: Address,
+    symbiotic: Option<Vaults>,
 }
 
 impl NetworkFile {
     /// A network with these operators.
     #[must_use]
-    pub fn new(ports: Ports, core: &EigenLayer, operators: Vec<String>) -> Self {
+    pub fn new(ports: Ports, core: &EigenLayer, symbiotic: Option<Vaults>, operators: Vec<String>) -> Self {
         let core = core.clone();
         Self {
             first_port: ports.first(),
@@ -100,6 +104,7 @@ impl NetworkFile {
             strategy_factory: core.strategy_factory,
             token: core.token,
             strategy: core.strategy,
+            symbiotic,
         }
     }
 
@@ -127,6 +132,12 @@ impl NetworkFile {
         }
     }
 
+    /// Symbiotic, where something is staked there.
+    #[must_use]
+    pub const fn symbiotic(&self) -> Option<&Vaults> {
+        self.symbiotic.as_ref()
+    }
+
     /// The operators' names.
     #[must_use]
     pub fn operators(&self) -> &[String] {
@@ -146,11 +157,12 @@ impl NetworkFile {
 pub fn describe(
     layout: &Layout,
     ports: Ports,
-    core: &EigenLayer,
+    network: &NetworkFile,
     genesis: &Genesis,
     bitcoin_vaults: Address,
     operators: Vec<OperatorDescription>,
 ) -> Description {
+    let core = network.eigenlayer();
     let address = |address: palisade_types::Address| Address::from(*address.as_bytes());
     Description {
         ethereum_rpc: ports.ethereum_url(),
@@ -166,6 +178,7 @@ pub fn describe(
             strategy_manager: core.strategy_manager,
             strategy: core.strategy,
             token: core.token,
+            symbiotic: network.symbiotic().cloned(),
         },
         operators,
     }

@@ -18,12 +18,13 @@ use crate::operator::Operator;
 use crate::process::Signal;
 use crate::progress::{Seen, say, seconds, table, until};
 use crate::staking::Staker;
+use crate::symbiotic::{self, Vaults};
 use crate::tools;
 use alloy::primitives::{Address, U256};
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, ensure};
 use bitcoin::hashes::Hash as _;
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use palisade_bitcoin::client::Client;
 use palisade_bitcoin::vault::Versions;
 use palisade_node::genesis_file;
@@ -280,14 +281,21 @@ impl Devnet {
         self.anvil().hurry().await?;
         let deployer = Self::deployer()?;
         let core = eigenlayer::deploy(&url, &deployer).await?;
+        let symbiotic = match self.bitcoin_only {
+            true => None,
+            false => {
+                say("deploying the Symbiotic core and two vaults");
+                Some(Vaults::make(&url, &symbiotic::curator()?, core.token).await?)
+            }
+        };
         say("mining the staker's first bitcoins");
         let client = self.bitcoin()?;
         let staker = Staker::open(&self.layout.staker_key())?;
         staker.mine_first_coins(&client).await?;
-        let genesis = self.found(&operators, &core, &deployer).await?;
+        let genesis = self.found(&operators, &core, symbiotic.as_ref(), &deployer).await?;
         say(format!("the network's chain id is {}", genesis.chain_id()));
         say(match self.bitcoin_only {
-            false => "registering keys, staking and allocating on EigenLayer",
+            false => "registering keys, staking on EigenLayer and on Symbiotic",
             true => "registering keys; nothing is staked on Ethereum",
         });
         let adapter = Address::from(*genesis.contracts.eigenlayer_adapter.as_bytes());
@@ -297,9 +305,21 @@ impl Devnet {
                 return Ok(());
             }
             operator.stake(&url, &core).await?;
-            operator.allocate(&url, &core, adapter).await
+            operator.allocate(&url, &core, adapter).await?;
+            match &symbiotic {
+                Some(vaults) => operator.opt_in(&url, vaults).await,
+                None => Ok(()),
+            }
         });
-        try_join_all(entries).await?;
+        let vaults = async {
+            let Some(vaults) = &symbiotic else { return Ok(()) };
+            let accounts = operators.iter().map(|operator| Ok(operator.account()?.address()));
+            vaults.fill(&url, &symbiotic::curator()?, &accounts.collect::<anyhow::Result<Vec<_>>>()?).await
+        };
+        try_join(try_join_all(entries), vaults).await?;
+        if let Some(vaults) = &symbiotic {
+            symbiotic::note(&url, &symbiotic::curator()?, vaults.adapter).await?;
+        }
         self.anvil().keep_time().await?;
         self.start_miner()?;
         say("staking bitcoin into a vault behind each operator");
@@ -308,7 +328,7 @@ impl Devnet {
             operator.configure(self.ports, &operators)?;
         }
         let names = OPERATORS.map(str::to_owned).to_vec();
-        write_json(&self.layout.network(), &NetworkFile::new(self.ports, &core, names))
+        write_json(&self.layout.network(), &NetworkFile::new(self.ports, &core, symbiotic, names))
     }
 
     /// Genesis, then the contracts at the addresses it names.
@@ -316,6 +336,7 @@ impl Devnet {
         &self,
         operators: &[Operator],
         core: &EigenLayer,
+        symbiotic: Option<&Vaults>,
         deployer: &PrivateKeySigner,
     ) -> anyhow::Result<Arc<Genesis>> {
         let url = self.ports.ethereum_url();
@@ -332,15 +353,19 @@ impl Devnet {
             bitcoin_start: final_point(&self.bitcoin()?).await?,
             contracts: predicted,
             core: core.clone(),
+            symbiotic: symbiotic.cloned(),
             covenant: covenant.collect::<anyhow::Result<_>>()?,
             seats: operators.iter().map(Operator::seat).collect::<anyhow::Result<_>>()?,
             bitcoin_only: self.bitcoin_only,
         })?;
         genesis.check()?;
         fs::write(self.layout.genesis(), genesis_file::to_json(&genesis))?;
-        say("deploying Palisade.sol, its EigenLayer adapter and Orders.sol");
+        say("deploying Palisade.sol, its adapters and Orders.sol");
         let parameters = contracts::Parameters::of(&genesis);
         contracts::deploy(&url, deployer, &predicted, core, &parameters).await?;
+        if let Some(vaults) = symbiotic {
+            vaults.deploy_adapter(&url, &symbiotic::curator()?, predicted.palisade).await?;
+        }
         Ok(Arc::new(genesis))
     }
 
@@ -519,9 +544,9 @@ impl Devnet {
     /// Writes `devnet.json`.
     fn describe(&self) -> anyhow::Result<()> {
         let operators = self.operators()?.iter().map(Operator::describe).collect::<anyhow::Result<Vec<_>>>()?;
-        let core = self.network()?.eigenlayer();
+        let network = self.network()?;
         let vaults = self.bitcoin_vaults()?;
-        let description = describe(&self.layout, self.ports, &core, &*self.genesis()?, vaults, operators);
+        let description = describe(&self.layout, self.ports, &network, &*self.genesis()?, vaults, operators);
         write_json(&self.layout.description(), &description)
     }
 

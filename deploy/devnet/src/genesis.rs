@@ -3,9 +3,10 @@
 use crate::constants::*;
 use crate::contracts::PredictedAddresses;
 use crate::eigenlayer::EigenLayer;
+use crate::symbiotic::Vaults;
 use bitcoin::hashes::Hash as _;
 use palisade_types::chain::ChainPoint;
-use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, VaultTerms};
+use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, SymbioticContracts, VaultTerms};
 use palisade_types::position::StakeSource;
 use palisade_types::{Address, BasisPoints, Hash, List, Malformed, MicroUsd, OperatorId, Sats, SchnorrKey, Wad};
 
@@ -20,8 +21,10 @@ pub struct Day {
     pub bitcoin_start: ChainPoint,
     /// Where our contracts will stand.
     pub contracts: PredictedAddresses,
-    /// Where the restaking core stands.
+    /// Where EigenLayer's core stands.
     pub core: EigenLayer,
+    /// Where Symbiotic's stands, with vaults; `None` where nothing is staked there.
+    pub symbiotic: Option<Vaults>,
     /// The covenant's keys and whose they are, in any order.
     pub covenant: Vec<(SchnorrKey, OperatorId)>,
     /// The founders, in any order.
@@ -52,17 +55,31 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
             allocation_manager: address(core.allocation_manager),
             delegation_manager: address(core.delegation_manager),
             orders: address(contracts.orders),
-            symbiotic: None,
+            symbiotic: day.symbiotic.as_ref().map(|vaults| SymbioticContracts {
+                adapter: address(vaults.adapter),
+                vault_factory: address(vaults.core.vault_factory),
+                middleware_service: address(vaults.core.middleware_service),
+            }),
             karak: None,
         },
-        assets: if day.bitcoin_only { List::new() } else { vec![token(&core)].try_into()? },
+        assets: if day.bitcoin_only { List::new() } else { assets(&core, day.symbiotic.as_ref()).try_into()? },
         vaults: vec![vault_terms(covenant)?].try_into()?,
         parameters: if day.bitcoin_only { parameters_of_bitcoin() } else { parameters() },
         seats: seats.try_into()?,
     })
 }
 
-/// The one kind of ETH-side stake.
+/// The kinds of ETH-side stake, ascending: one token, on EigenLayer and in the vaults on Symbiotic.
+fn assets(core: &EigenLayer, symbiotic: Option<&Vaults>) -> Vec<Asset> {
+    let vault = |vault| Asset {
+        source: StakeSource::Symbiotic(address(vault)),
+        price: MicroUsd::new(TOKEN_PRICE_MICRO_USD),
+        equivocation: Wad::ONE,
+    };
+    let vaults = symbiotic.into_iter().flat_map(Vaults::all).map(vault);
+    std::iter::once(token(core)).chain(vaults).collect()
+}
+
 fn token(core: &EigenLayer) -> Asset {
     Asset {
         source: StakeSource::EigenLayer(address(core.strategy)),
@@ -111,7 +128,7 @@ pub fn parameters() -> Parameters {
         bitcoin_price: MicroUsd::new(BITCOIN_PRICE_MICRO_USD),
         order_part: Wad::new(ORDER_WAD),
         order_delay_blocks: ORDER_DELAY_BLOCKS,
-        window_seconds: 0,
+        window_seconds: WINDOW_SECONDS,
     }
 }
 
@@ -134,6 +151,7 @@ fn address(address: alloy::primitives::Address) -> Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::symbiotic::Symbiotic;
     use palisade_types::Ed25519Key;
 
     fn sample(bitcoin_only: bool) -> Genesis {
@@ -165,6 +183,21 @@ mod tests {
                 token: number(10),
                 strategy: number(11),
             },
+            symbiotic: (!bitcoin_only).then(|| Vaults {
+                core: Symbiotic {
+                    vault_factory: number(12),
+                    network_registry: number(13),
+                    operator_registry: number(14),
+                    middleware_service: number(15),
+                    vault_opt_in: number(16),
+                    network_opt_in: number(17),
+                    configurator: number(18),
+                    token: number(10),
+                },
+                adapter: number(19),
+                instant: number(21),
+                veto: number(20),
+            }),
             covenant: [3, 1, 2].map(|one| (SchnorrKey::new([one; 32]), OperatorId::new([9 - one; 20]))).to_vec(),
             seats: vec![seat(3), seat(1), seat(4), seat(2)],
             bitcoin_only,
@@ -178,6 +211,9 @@ mod tests {
         sample(true).check().unwrap();
         assert_eq!(parameters().ethereum_window(), 100);
         assert_eq!(parameters().bitcoin_window(), 96);
+        // A capture counts until the next one is a quarter of an epoch later, with a minute to spare.
+        let counted = SYMBIOTIC_EPOCH_SECONDS * 3 / 4 - SYMBIOTIC_VETO_SECONDS - 60;
+        assert!(WINDOW_SECONDS <= counted, "{WINDOW_SECONDS} of {counted} seconds");
     }
 
     #[test]

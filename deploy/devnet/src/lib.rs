@@ -1,8 +1,8 @@
-//! A whole Palisade on one machine, of real parts: anvil with the real EigenLayer core, Bitcoin Core on regtest, and
+//! A whole Palisade on one machine, of real parts: anvil with the real cores of EigenLayer and Symbiotic, Bitcoin Core on regtest, and
 //! operators as processes of their own. `deploy/devnet.sh` and `tests/tests/devnet.rs` both drive [`devnet::Devnet`].
 //!
-//! [`constants`] holds every number. The chains are [`anvil`] and [`bitcoind`]; [`eigenlayer`] and [`contracts`] put the
-//! contracts there, [`staking`] the vaults; [`genesis`] ties them together; [`operator`] is one of the operators.
+//! [`constants`] holds every number. The chains are [`anvil`] and [`bitcoind`]; [`eigenlayer`], [`symbiotic`] and [`contracts`] put
+//! the contracts there, [`staking`] the vaults; [`genesis`] ties them together; [`operator`] is one of the operators.
 //! [`equivocation`] makes a fault on purpose and [`scenario`] asserts what follows.
 
 pub mod constants;
@@ -13,6 +13,7 @@ pub mod contracts;
 pub mod eigenlayer;
 mod sender;
 pub mod staking;
+pub mod symbiotic;
 
 pub mod description;
 pub mod devnet;

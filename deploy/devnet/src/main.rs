@@ -105,6 +105,10 @@ enum Scenario {
     WithdrawalQueue,
     /// A slash takes less than was asked, and that is what is booked. Convicts somebody
     PartialSlash,
+    /// A slash on Symbiotic that nobody vetoes is carried to its end. Convicts somebody
+    VetoExecuted,
+    /// One that is vetoed ends there, and every ledger says so. Convicts somebody
+    VetoVetoed,
     /// Ethereum takes back a deposit before it was final; no ledger ever saw it
     EthereumReorg,
     /// Ethereum endpoints lie: of three one is outvoted and named, of two none is believed
@@ -193,6 +197,8 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Deallocation => println!("{}\n", scenario::deallocation(devnet).await?),
         Scenario::WithdrawalQueue => println!("{}\n", scenario::withdrawal_queue(devnet).await?),
         Scenario::PartialSlash => println!("{}\n", scenario::partial_slash(devnet).await?),
+        Scenario::VetoExecuted => println!("{}\n", scenario::veto_executed(devnet).await?),
+        Scenario::VetoVetoed => println!("{}\n", scenario::veto_vetoed(devnet).await?),
         Scenario::EthereumReorg => println!("{}\n", scenario::ethereum_reorg(devnet).await?),
         Scenario::RpcDisagreement => println!("{}\n", scenario::rpc_disagreement(devnet).await?),
         Scenario::KillOne => println!("{}\n", scenario::kill_one(devnet).await?),

@@ -5,6 +5,7 @@ use crate::description::OperatorDescription;
 use crate::eigenlayer::{self, EigenLayer};
 use crate::layout::{Layout, OperatorFiles, OperatorPorts, Ports, member};
 use crate::process::Process;
+use crate::symbiotic::{self, Vaults};
 use crate::tools;
 use alloy::primitives::{Address, U256};
 use alloy::signers::local::PrivateKeySigner;
@@ -189,6 +190,15 @@ impl Operator {
         let account = self.account()?;
         let amount = U256::from(STAKE_TOKENS) * U256::from(1_000_000_000_000_000_000_u64);
         eigenlayer::stake(ethereum_url, core, &account, &account, amount).await
+    }
+
+    /// Says on Symbiotic that he works for the network and that the devnet's vaults may back him.
+    ///
+    /// # Errors
+    ///
+    /// The chain refuses a transaction.
+    pub async fn opt_in(&self, ethereum_url: &str, vaults: &Vaults) -> anyhow::Result<()> {
+        symbiotic::opt_in(ethereum_url, &vaults.core, &self.account()?, vaults.adapter, &vaults.all()).await
     }
 
     /// Joins the network's operator set and allocates everything to it. His keys must stand in Palisade.sol.

@@ -3,17 +3,21 @@
 //! Its sources come from npm with the compiler that their pragma names, and what comes of them is cached outside the checkout:
 //! they are under another licence than this repository. Only the contracts that a devnet and its tests use are compiled.
 
+use crate::constants::{SYMBIOTIC_EPOCH_SECONDS, SYMBIOTIC_TOKENS, SYMBIOTIC_VETO_SECONDS};
 use crate::progress::say;
 use crate::sender::{Plan, Sender};
-use alloy::primitives::{Address, B256, Bytes, U256, address, aliases::U48, aliases::U96, b256, keccak256};
+use alloy::eips::BlockId;
+use alloy::primitives::{Address, B256, Bytes, U256, address, aliases::U48, b256, keccak256};
 use alloy::providers::Provider;
 use alloy::signers::local::PrivateKeySigner;
-use alloy::sol_types::{SolEvent, SolValue};
+use alloy::sol_types::{SolConstructor, SolEvent, SolValue};
 use anyhow::{Context, ensure};
 use bindings::{
     Configurator, Delegator, DevToken, FactoryOf, NetworkRestake, OperatorNetworkSpecific, OperatorSpecific, OptIn,
-    Registry, Roles, SlasherOf, TokenizedParams, Vault, VaultParams, VetoParams,
+    Registry, Roles, SlasherOf, SymbioticAdapter, SymbioticAdapter::Source, TokenizedParams, Vault, VaultParams,
+    VetoParams,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -23,7 +27,7 @@ use std::process::{Command, Stdio};
 pub const BURNER: Address = address!("000000000000000000000000000000000000dEaD");
 
 /// Where the core stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbiotic {
     /// Vaults.
     pub vault_factory: Address,
@@ -74,6 +78,154 @@ pub struct Kind {
     pub veto_seconds: Option<u64>,
     /// Where what is slashed goes.
     pub burner: Address,
+}
+
+/// Symbiotic as a devnet has it: the core, our adapter, and a vault of each kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vaults {
+    /// The core.
+    pub core: Symbiotic,
+    /// Our network and its middleware; predicted before it stands.
+    pub adapter: Address,
+    /// Slashed at once; each operator has shares of it.
+    pub instant: Address,
+    /// Its slashes may be vetoed by its curator; all operators stand behind the same stake, each up to a limit.
+    pub veto: Address,
+}
+
+impl Vaults {
+    /// Both, ascending.
+    #[must_use]
+    pub fn all(&self) -> [Address; 2] {
+        if self.instant < self.veto { [self.instant, self.veto] } else { [self.veto, self.instant] }
+    }
+
+    /// Deploys the core and both vaults as `curator`, who deploys the adapter next.
+    ///
+    /// # Errors
+    ///
+    /// The core cannot be had, or the chain refuses a transaction.
+    pub async fn make(endpoint: &str, curator: &PrivateKeySigner, token: Address) -> anyhow::Result<Self> {
+        let core = deploy(endpoint, curator, token).await?;
+        let kind = Kind {
+            version: 1,
+            division: Division::NetworkRestake,
+            epoch_seconds: SYMBIOTIC_EPOCH_SECONDS,
+            veto_seconds: None,
+            burner: BURNER,
+        };
+        let instant = create_vault(endpoint, &core, curator, &kind).await?;
+        let slow = Some(SYMBIOTIC_VETO_SECONDS);
+        let kind = Kind { version: 2, division: Division::FullRestake, veto_seconds: slow, ..kind };
+        let veto = create_vault(endpoint, &core, curator, &kind).await?;
+        let nonce = Sender::new(endpoint, curator)?.nonce().await?;
+        Ok(Self { core, adapter: curator.address().create(nonce), instant, veto })
+    }
+
+    /// Deploys the adapter where it was predicted.
+    ///
+    /// # Errors
+    ///
+    /// It comes to stand elsewhere, or the core refuses what it is made with.
+    pub async fn deploy_adapter(
+        &self,
+        endpoint: &str,
+        curator: &PrivateKeySigner,
+        palisade: Address,
+    ) -> anyhow::Result<()> {
+        let resolver = |vault: Address| if vault == self.veto { curator.address() } else { Address::ZERO };
+        let sources = self.all().map(|vault| (vault, resolver(vault)));
+        let adapter = deploy_adapter(endpoint, &self.core, curator, palisade, &sources).await?;
+        ensure!(adapter == self.adapter, "the Symbiotic adapter stands at {adapter}, not where genesis says");
+        Ok(())
+    }
+
+    /// Fills both vaults for these operators, each with the same part.
+    ///
+    /// # Errors
+    ///
+    /// The chain refuses a transaction.
+    pub async fn fill(&self, endpoint: &str, curator: &PrivateKeySigner, operators: &[Address]) -> anyhow::Result<()> {
+        let part = U256::from(SYMBIOTIC_TOKENS) * WAD;
+        let all = part * U256::from(operators.len());
+        for (vault, division) in [(self.instant, Division::NetworkRestake), (self.veto, Division::FullRestake)] {
+            deposit(endpoint, &self.core, curator, vault, all).await?;
+            set_limit(endpoint, curator, vault, self.adapter, all).await?;
+            let parts: Vec<_> = operators.iter().map(|operator| (*operator, part)).collect();
+            set_parts(endpoint, curator, vault, self.adapter, &division, &parts).await?;
+        }
+        Ok(())
+    }
+}
+
+/// anvil's second rich account: it makes the vaults, divides them and may veto.
+///
+/// # Errors
+///
+/// Never: its key is a constant.
+pub fn curator() -> anyhow::Result<PrivateKeySigner> {
+    Ok(CURATOR.parse()?)
+}
+
+const CURATOR: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+const WAD: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
+
+/// Deploys our adapter for vaults, ascending, each with who may veto there (zero for nobody); its address comes back.
+///
+/// # Errors
+///
+/// The core refuses what it is made with.
+pub async fn deploy_adapter(
+    endpoint: &str,
+    core: &Symbiotic,
+    deployer: &PrivateKeySigner,
+    palisade: Address,
+    vaults: &[(Address, Address)],
+) -> anyhow::Result<Address> {
+    let arguments = SymbioticAdapter::constructorCall {
+        palisade_: palisade,
+        vaultFactory: core.vault_factory,
+        networkRegistry: core.network_registry,
+        middlewareService: core.middleware_service,
+        sources: vaults.iter().map(|(vault, resolver)| Source { vault: *vault, resolver: *resolver }).collect(),
+    };
+    let sender = Sender::new(endpoint, deployer)?;
+    let mut plan = sender.plan().await?;
+    let adapter = plan.create("SymbioticAdapter", [&SymbioticAdapter::BYTECODE[..], &arguments.abi_encode()].concat());
+    sender.send(plan).await?;
+    Ok(adapter)
+}
+
+/// Has the adapter remember this moment, unless it just did.
+///
+/// # Errors
+///
+/// The chain refuses the transaction.
+pub async fn note(endpoint: &str, account: &PrivateKeySigner, adapter: Address) -> anyhow::Result<()> {
+    send_one(endpoint, account, "note", adapter, &SymbioticAdapter::noteCall {}).await
+}
+
+/// The moments that the adapter remembered at a block, newest first.
+///
+/// # Errors
+///
+/// The chain does not answer.
+pub async fn notes(provider: &impl Provider, adapter: Address, block: u64) -> anyhow::Result<Vec<u64>> {
+    let notes = SymbioticAdapter::new(adapter, provider).notes().block(block.into()).call().await?;
+    Ok(notes.iter().map(|note| note.to::<u64>()).filter(|note| *note > 0).collect())
+}
+
+/// Deploys a token that anybody can mint, where EigenLayer's core brings none.
+///
+/// # Errors
+///
+/// The chain refuses the transaction.
+pub async fn deploy_token(endpoint: &str, deployer: &PrivateKeySigner) -> anyhow::Result<Address> {
+    let sender = Sender::new(endpoint, deployer)?;
+    let mut plan = sender.plan().await?;
+    let token = plan.create("DevToken", DevToken::BYTECODE.to_vec());
+    sender.send(plan).await?;
+    Ok(token)
 }
 
 /// Deploys the core, paid by `deployer`, who owns its factories.
@@ -174,9 +326,8 @@ pub async fn create_vault(
         depositLimitSetRoleHolder: owner,
     };
     let vault_params = match kind.version {
-        2 => {
-            TokenizedParams { baseParams: params, name: "Staked token".to_owned(), symbol: "STK".to_owned() }.abi_encode()
-        }
+        2 => TokenizedParams { baseParams: params, name: "Staked token".to_owned(), symbol: "STK".to_owned() }
+            .abi_encode(),
         _ => params.abi_encode(),
     };
     let roles = Roles { defaultAdminRoleHolder: owner, hook: Address::ZERO, hookSetRoleHolder: owner };
@@ -384,7 +535,7 @@ pub async fn requests(provider: &impl Provider, vault: Address) -> anyhow::Resul
     Ok(u64::try_from(SlasherOf::new(slasher, provider).slashRequestsLength().call().await?)?)
 }
 
-/// What can be taken of an operator by a capture, by the slasher's own view in the newest block.
+/// What can be taken of an operator by a capture, by the slasher's own view at a block.
 ///
 /// # Errors
 ///
@@ -395,11 +546,12 @@ pub async fn slashable(
     network: Address,
     operator: Address,
     capture: u64,
+    block: BlockId,
 ) -> anyhow::Result<U256> {
     let slasher = Vault::new(vault, provider).slasher().call().await?;
     let slasher = SlasherOf::new(slasher, provider);
     let asked = slasher.slashableStake(subnetwork(network), operator, U48::try_from(capture)?, Bytes::new());
-    Ok(asked.call().await?)
+    Ok(asked.block(block).call().await?)
 }
 
 /// What a vault's stakers have in it that does not leave, in the collateral's smallest units.
@@ -425,7 +577,6 @@ pub async fn burned(provider: &impl Provider, core: &Symbiotic) -> anyhow::Resul
 pub fn subnetwork(network: Address) -> B256 {
     let mut bytes = [0; 32];
     bytes[..20].copy_from_slice(network.as_slice());
-    debug_assert_eq!(U96::ZERO.to_be_bytes::<12>(), [0; 12]);
     B256::new(bytes)
 }
 
@@ -493,12 +644,11 @@ fn compile(cache: &Path) -> anyhow::Result<()> {
 }
 
 /// The sources and their compiler.
-const PACKAGES: [&str; 3] =
-    ["@symbioticfi/core@1.0.3", "@openzeppelin/contracts@5.0.2", "solc@0.8.25"];
+const PACKAGES: [&str; 3] = ["@symbioticfi/core@1.0.3", "@openzeppelin/contracts@5.0.2", "solc@0.8.25"];
 const COMPILE: &str = include_str!("symbiotic/compile.mjs");
 const CODES: &str = "codes.json";
 /// The keccak256 of the codes as the script writes them.
-const CODES_HASH: B256 = b256!("CODESHASH");
+const CODES_HASH: B256 = b256!("45483fe1b320c34376cc480435cd8655997c7f6acd93851f573f291900eebe38");
 
 /// The parts of the core's ABI that a devnet and its tests need, and the token's.
 #[allow(missing_docs, clippy::too_many_arguments)]
@@ -507,6 +657,11 @@ mod bindings {
         #[sol(rpc)]
         DevToken,
         "../../chains/ethereum/contracts/artifacts/DevToken.json"
+    }
+    alloy::sol! {
+        #[sol(rpc)]
+        SymbioticAdapter,
+        "../../chains/ethereum/contracts/artifacts/SymbioticAdapter.json"
     }
     alloy::sol! {
         #[sol(rpc)]

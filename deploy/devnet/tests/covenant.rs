@@ -205,6 +205,7 @@ fn network_of(covenant: Vec<SchnorrKey>, bitcoin_start: ChainPoint) -> Genesis {
         random: Hash::new(rand::random()),
         ethereum_start: ChainPoint { number: 1, hash: Hash::new([1; 32]), log: u32::MAX, time: 0 },
         bitcoin_start,
+        symbiotic: None,
         bitcoin_only: false,
         contracts: PredictedAddresses {
             palisade: zero,

@@ -151,6 +151,7 @@ impl World {
             equivocation_wad: U256::from(250 * MILLI),
             order_wad: 500 * MILLI,
             order_delay_blocks: 2,
+            other_adapters: Vec::new(),
         };
         contracts::deploy(&world.endpoint, &world.deployer, &world.addresses, &world.core, &parameters).await?;
         Ok(world)

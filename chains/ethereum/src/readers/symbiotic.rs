@@ -86,7 +86,7 @@ pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<
 fn vaults(genesis: &Genesis) -> Vec<Address> {
     let vault = |asset: &Asset| match asset.source {
         StakeSource::Symbiotic(vault) => Some(vault),
-        StakeSource::EigenLayer(_) => None,
+        StakeSource::EigenLayer(_) | StakeSource::Karak(_) => None,
     };
     genesis.assets.iter().filter_map(vault).collect()
 }
@@ -180,7 +180,9 @@ fn known(seen: Seen) -> Result<Seen, Unreadable> {
 fn unless_reverted<T>(doing: &str, answer: Result<T, contract::Error>) -> Result<Option<T>, ChainError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(contract::Error::TransportError(RpcError::ErrorResp(error))) if error.message.contains("revert") => Ok(None),
+        Err(contract::Error::TransportError(RpcError::ErrorResp(error))) if error.message.contains("revert") => {
+            Ok(None)
+        }
         Err(contract::Error::ZeroData(..)) => Ok(None),
         Err(error) => Err(view_failed(doing, error)),
     }

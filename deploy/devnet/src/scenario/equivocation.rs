@@ -239,15 +239,9 @@ impl Scene<'_> {
         let expected: &[&str] = if shares.is_some() { &["ledger", "bitcoin"] } else { &["bitcoin"] };
         ensure!(kinds == expected, "R25: a case per domain, not {kinds:?}");
         let one = |case: &CaseView, source: &str| -> anyhow::Result<OrderView> {
-            let [order] = case.orders.as_slice() else {
-                anyhow::bail!("{} orders in the {} case", case.orders.len(), case.domain_kind)
-            };
-            ensure!(
-                order.source == source && order.status == "final",
-                "the {source} order is {} from {}",
-                order.status,
-                order.source
-            );
+            let of: Vec<_> = case.orders.iter().filter(|order| order.source == source).collect();
+            let [order] = of[..] else { bail!("{} orders from {source} in the {} case", of.len(), case.domain_kind) };
+            ensure!(case.orders.iter().all(|order| order.status == "final"), "the orders are {:?}", case.orders);
             Ok(order.clone())
         };
         if let (Some(shares), [ledger, _]) = (shares, cases) {

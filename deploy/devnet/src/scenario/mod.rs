@@ -24,6 +24,7 @@ mod vault_life;
 mod vault_slashed;
 mod vault_unbonding_race;
 mod vaults;
+mod veto;
 mod wallet;
 mod withdrawal_queue;
 
@@ -43,4 +44,5 @@ pub use vault_expiry::vault_expiry;
 pub use vault_life::vault_life;
 pub use vault_slashed::vault_slashed;
 pub use vault_unbonding_race::vault_unbonding_race;
+pub use veto::{veto_executed, veto_vetoed};
 pub use withdrawal_queue::withdrawal_queue;

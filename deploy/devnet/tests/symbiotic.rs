@@ -1,0 +1,475 @@
+//! Stake on the real Symbiotic core, on an anvil of its own: as the reader counts it, as a proven pair takes it.
+
+#![allow(clippy::unwrap_used)]
+
+use palisade_devnet::{contracts, eigenlayer, symbiotic};
+
+#[allow(dead_code)]
+#[path = "../src/sender.rs"]
+mod sender;
+#[allow(dead_code)]
+#[path = "../../../chains/ethereum/tests/world/mod.rs"]
+mod world;
+
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::providers::Provider;
+use alloy::signers::local::PrivateKeySigner;
+use alloy::sol_types::SolConstructor;
+use contracts::Palisade;
+use palisade_ethereum::Ethereum;
+use palisade_types::chain::{Chain, ChainError, ChainPoint, Execution, Progress, Watch};
+use palisade_types::genesis::{Asset, Genesis, SymbioticContracts};
+use palisade_types::ids;
+use palisade_types::observation::{Fact, SlashedOnChain};
+use palisade_types::position::{Position, StakeSource, SymbioticStake};
+use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget};
+use palisade_types::units::{MicroUsd, Wad};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use symbiotic::{BURNER, Division, Kind, Symbiotic};
+use world::{Member, World, applied, case, execution};
+
+#[tokio::test]
+async fn r04_the_ledger_counts_what_the_real_slasher_says() {
+    let members = [Member::new(1), Member::new(4)];
+    let [one, other] = [&members[0], &members[1]].map(|member| member.signer().address());
+    let net = Net::new(&[shared(None), each(Some(VETO)), alone(one)], &members).await;
+    net.register(&members).await;
+    net.divide(0, &[(one, ether(30)), (other, ether(10))], ether(40), ether(40)).await;
+    // Full restake: both stand behind the same forty, and ask for sixty together.
+    net.divide(1, &[(one, ether(40)), (other, ether(20))], ether(40), ether(40)).await;
+    net.divide(2, &[], ether(7), ether(5)).await;
+    net.opt_in(&members).await;
+    let mut watch = Watch::default();
+    let mut anchor = net.genesis.ethereum_start;
+    // Without a capture nothing can be taken whatever the operator does, and nothing counts.
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 0);
+    net.note().await;
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 5, "one in three vaults, the other in two");
+    net.check(&watch, &anchor).await;
+    let first = stake(&watch, &net, 0, one);
+    assert_eq!(first.captures[0].stake, U256::from(30_000_000_000_000_000_000_u128).to::<u128>());
+    assert_eq!((first.pool, first.epoch_duration, first.veto_duration), (ether(40).to(), EPOCH, 0));
+    assert_eq!(stake(&watch, &net, 1, one).veto_duration, VETO);
+    assert_eq!(stake(&watch, &net, 2, one).captures[0].stake, ether(5).to::<u128>());
+
+    // One goes, the curator cuts the other's limit, a staker withdraws; another capture sees it, the first still holds.
+    symbiotic::opt_out(&net.world.endpoint, &net.core, &members[0].signer(), net.vaults[0]).await.unwrap();
+    net.divide(1, &[(other, ether(1))], U256::ZERO, U256::ZERO).await;
+    symbiotic::withdraw(&net.world.endpoint, &net.curator, net.vaults[0], ether(4)).await.unwrap();
+    net.pass(EPOCH / 4 + 1).await;
+    net.note().await;
+    assert!(net.stakes(&mut anchor, &mut watch).await > 0);
+    net.check(&watch, &anchor).await;
+    let later = stake(&watch, &net, 0, one);
+    assert_eq!(later.captures[0], first.captures[0], "of the newest nothing is left, of the first all");
+    let both = stake(&watch, &net, 1, other).captures;
+    assert_eq!([both[0].stake, both[1].stake], [ether(1).to::<u128>(), ether(20).to()]);
+
+    // A vault that breaks counts for nothing, and the others go on.
+    net.set_code(net.vaults[2], Bytes::new()).await;
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 1);
+    assert_eq!(stake(&watch, &net, 2, one), SymbioticStake::NOTHING);
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 0);
+
+    // When its epoch is over, a capture leaves nothing by itself.
+    let end = first.captures[0].time + EPOCH;
+    assert!(later.slashable_at(end) > 0 && later.slashable_at(end + 1) < later.slashable_at(end));
+}
+
+#[tokio::test]
+async fn r26_a_pair_takes_the_whole_share_at_once_and_after_the_time_for_a_veto() {
+    let members = [Member::new(1)];
+    let (net, ethereum, mut watch, anchor) = staked(&members, [shared(None), each(Some(VETO))]).await;
+    let member = &members[0];
+    // Leaving after the fault helps nobody.
+    for vault in &net.vaults {
+        symbiotic::opt_out(&net.world.endpoint, &net.core, &member.signer(), *vault).await.unwrap();
+    }
+    net.pass(30).await;
+    let before = net.active().await;
+    let [instant, veto] = [0, 1].map(|at| net.order(member, &watch, at));
+    let Progress::Sent(sent) = ethereum.execute(&instant).await.unwrap() else { panic!("nothing was sent") };
+    assert_eq!(net.executed(&ethereum, &instant).await, sent);
+    println!("gas of the pair, two vaults: {}", net.gas(sent).await);
+    assert_eq!(ethereum.execute(&veto).await.unwrap(), Progress::Waiting, "a veto may come");
+    assert_eq!(net.active().await, [before[0] - ether(30), before[1]]);
+    let mut anchor = anchor;
+    let facts = net.observe(&mut anchor, &watch).await;
+    let slashed = slashes(&facts);
+    assert_eq!(slashed.len(), 1, "{facts:?}");
+    assert_eq!((slashed[0].asset, slashed[0].transaction), (id(net.vaults[0]), sent));
+    assert_eq!((slashed[0].before, slashed[0].afterwards), (ether(30).to(), 0));
+    assert!(facts.iter().any(|fact| matches!(fact, Fact::Convicted(_))));
+    applied(&mut watch, &facts);
+    assert_eq!(stake(&watch, &net, 0, member.signer().address()), SymbioticStake::NOTHING);
+
+    net.pass(VETO + 1).await;
+    let Progress::Sent(sent) = ethereum.execute(&veto).await.unwrap() else { panic!("nothing was sent") };
+    assert_eq!(net.executed(&ethereum, &veto).await, sent);
+    println!("gas of carrying a veto slash on: {}", net.gas(sent).await);
+    assert_eq!(net.active().await, [before[0] - ether(30), before[1] - ether(20)]);
+    assert_eq!(symbiotic::burned(&net.world.provider, &net.core).await.unwrap(), ether(50));
+    let facts = net.observe(&mut anchor, &watch).await;
+    let slashed = slashes(&facts);
+    assert_eq!(slashed.len(), 1, "{facts:?}");
+    assert_eq!((slashed[0].asset, slashed[0].before, slashed[0].afterwards), (id(net.vaults[1]), ether(20).to(), 0));
+    // Done is done: another look at either finds the transaction that took it.
+    assert_eq!(ethereum.execute(&veto).await.unwrap(), Progress::Executed(sent));
+}
+
+#[tokio::test]
+async fn r26_a_veto_ends_the_case_at_its_vault() {
+    let members = [Member::new(1)];
+    let (net, ethereum, mut watch, mut anchor) = staked(&members, [shared(None), each(Some(VETO))]).await;
+    let before = net.active().await;
+    let veto = net.order(&members[0], &watch, 1);
+    let Progress::Sent(_) = ethereum.execute(&veto).await.unwrap() else { panic!("nothing was sent") };
+    let waits = |progress: &Result<Progress, ChainError>| matches!(progress, Ok(Progress::Waiting));
+    net.until(&ethereum, &veto, waits).await.unwrap();
+    symbiotic::veto(&net.world.endpoint, &net.curator, net.vaults[1], U256::ZERO).await.unwrap();
+    let refuses = |progress: &Result<Progress, ChainError>| matches!(progress, Err(ChainError::Refused(why)) if why.contains("vetoed"));
+    net.until(&ethereum, &veto, refuses).await.unwrap_err();
+    let facts = net.observe(&mut anchor, &watch).await;
+    let vetoed: Vec<_> = facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::Vetoed(vetoed) => Some(*vetoed),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(vetoed.len(), 1, "{facts:?}");
+    assert_eq!((vetoed[0].asset, vetoed[0].adapter), (id(net.vaults[1]), id(net.adapter)));
+    assert_eq!((vetoed[0].case, vetoed[0].operator), (veto.case.id, members[0].id()));
+    assert_eq!(net.active().await, [before[0] - ether(30), before[1]]);
+    applied(&mut watch, &facts);
+    net.pass(VETO + 1).await;
+    assert!(matches!(ethereum.execute(&veto).await, Err(ChainError::Refused(_))));
+    assert_eq!(net.active().await, [before[0] - ether(30), before[1]]);
+    assert_eq!(symbiotic::requests(&net.world.provider, net.vaults[1]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn r24_one_pair_at_one_vault_and_one_vault_that_fails_stops_no_other() {
+    let members = [Member::new(1)];
+    let (net, ethereum, watch, _) = staked(&members, [shared(None), shared(None)]).await;
+    let code = net.world.provider.get_code_at(net.vaults[0]).await.unwrap();
+    net.set_code(net.vaults[0], Bytes::from_static(&[0xfe])).await; // burns what it is given
+    let [broken, sound] = [0, 1].map(|at| net.order(&members[0], &watch, at));
+    let Progress::Sent(sent) = ethereum.execute(&sound).await.unwrap() else { panic!("nothing was sent") };
+    assert_eq!(net.executed(&ethereum, &sound).await, sent);
+    assert!(matches!(ethereum.execute(&broken).await, Err(ChainError::Refused(_) | ChainError::Unavailable { .. })));
+    // It stays open to everybody, and is taken from when it works again.
+    net.set_code(net.vaults[0], code).await;
+    let Progress::Sent(sent) = ethereum.execute(&broken).await.unwrap() else { panic!("nothing was sent") };
+    assert_eq!(net.executed(&ethereum, &broken).await, sent);
+    println!("gas of one instant vault by a standing conviction: {}", net.gas(sent).await);
+    assert_eq!(symbiotic::burned(&net.world.provider, &net.core).await.unwrap(), ether(60));
+}
+
+#[tokio::test]
+async fn r11_the_pair_of_one_vault_and_what_it_costs() {
+    let members = [Member::new(1)];
+    let net = Net::new(&[shared(None)], &members).await;
+    let (ethereum, watch, _) = net.stake(&members).await;
+    let order = net.order(&members[0], &watch, 0);
+    let Progress::Sent(sent) = ethereum.execute(&order).await.unwrap() else { panic!("nothing was sent") };
+    assert_eq!(net.executed(&ethereum, &order).await, sent);
+    let gas = net.gas(sent).await;
+    println!("gas of the pair, one instant vault: {gas}");
+    assert!(gas < 900_000, "{gas}");
+}
+
+#[tokio::test]
+async fn r08_the_adapter_refuses_vaults_whose_stake_would_not_be_lost() {
+    let world = World::without_stake().await;
+    let (endpoint, curator) = (world.endpoint.clone(), curator());
+    let core = deploy_core(&world, &curator).await;
+    let made = async |kind: Kind| symbiotic::create_vault(&endpoint, &core, &curator, &kind).await.unwrap();
+    let deploy = async |vaults: &[(Address, Address)]| {
+        symbiotic::deploy_adapter(&endpoint, &core, &curator, Address::ZERO, vaults).await
+    };
+    let good = made(shared(None)).await;
+    let owned = made(Kind { burner: curator.address(), ..shared(None) }).await;
+    let contract = made(Kind { burner: core.token, ..shared(None) }).await;
+    for vaults in [
+        vec![(owned, Address::ZERO)],
+        vec![(contract, Address::ZERO)],
+        vec![(core.token, Address::ZERO)],
+        vec![(good, curator.address())], // nobody vetoes an instant slasher
+        vec![(good, Address::ZERO), (good, Address::ZERO)],
+        vec![],
+    ] {
+        assert!(deploy(&vaults).await.is_err(), "{vaults:?}");
+    }
+    deploy(&[(good, Address::ZERO)]).await.unwrap();
+}
+
+/// The core, vaults that our adapter knows, and Palisade.sol over it.
+struct Net {
+    world: World,
+    core: Symbiotic,
+    curator: PrivateKeySigner,
+    adapter: Address,
+    /// In the order of their kinds.
+    vaults: Vec<Address>,
+    kinds: Vec<Kind>,
+    genesis: Arc<Genesis>,
+}
+
+impl Net {
+    async fn new(kinds: &[Kind], members: &[Member]) -> Self {
+        let mut world = World::without_stake().await;
+        let curator = curator();
+        let core = deploy_core(&world, &curator).await;
+        for member in members {
+            let nowhere = symbiotic::opt_in(&world.endpoint, &core, &member.signer(), Address::ZERO, &[]).await;
+            assert!(nowhere.is_err(), "there is no such network"); // but he is an operator now
+        }
+        let mut vaults = Vec::new();
+        for kind in kinds {
+            vaults.push(symbiotic::create_vault(&world.endpoint, &core, &curator, kind).await.unwrap());
+        }
+        let mut genesis = (*world.genesis).clone();
+        let adapter = found(&world, &core, &curator, &vaults, &mut genesis).await;
+        let genesis = Arc::new(genesis);
+        world.genesis = Arc::clone(&genesis);
+        Self { world, core, curator, adapter, vaults, kinds: kinds.to_vec(), genesis }
+    }
+
+    /// Registers, opts in, divides: thirty in shared vaults, twenty of what all share; with a capture, as the ledger knows it.
+    async fn stake(&self, members: &[Member]) -> (Ethereum, Watch, ChainPoint) {
+        self.register(members).await;
+        let account = members[0].signer().address();
+        for (at, kind) in self.kinds.iter().enumerate() {
+            let part = if kind.division == Division::NetworkRestake { ether(30) } else { ether(20) };
+            self.divide(at, &[(account, part), (self.curator.address(), ether(40) - part)], ether(40), ether(40)).await;
+        }
+        self.opt_in(members).await;
+        self.note().await;
+        let (mut watch, mut anchor) = (Watch::default(), self.genesis.ethereum_start);
+        assert_eq!(self.stakes(&mut anchor, &mut watch).await, self.vaults.len());
+        (self.world.connect().await, watch, anchor)
+    }
+
+    async fn register(&self, members: &[Member]) {
+        let ethereum = self.world.connect().await;
+        for member in members {
+            ethereum.register_keys(&member.account(), &member.keys(&self.genesis)).await.unwrap();
+        }
+    }
+
+    async fn opt_in(&self, members: &[Member]) {
+        for member in members {
+            let signer = member.signer();
+            symbiotic::opt_in(&self.world.endpoint, &self.core, &signer, self.adapter, &self.vaults).await.unwrap();
+        }
+    }
+
+    /// Gives the network `limit` of a vault and operators their parts, and puts `amount` in; zero leaves what is.
+    async fn divide(&self, at: usize, parts: &[(Address, U256)], amount: U256, limit: U256) {
+        let (endpoint, vault) = (&self.world.endpoint, self.vaults[at]);
+        if !amount.is_zero() {
+            symbiotic::deposit(endpoint, &self.core, &self.curator, vault, amount).await.unwrap();
+        }
+        if !limit.is_zero() {
+            symbiotic::set_limit(endpoint, &self.curator, vault, self.adapter, limit).await.unwrap();
+        }
+        let division = &self.kinds[at].division;
+        symbiotic::set_parts(endpoint, &self.curator, vault, self.adapter, division, parts).await.unwrap();
+    }
+
+    async fn note(&self) {
+        symbiotic::note(&self.world.endpoint, &self.curator, self.adapter).await.unwrap();
+    }
+
+    /// Lets time go by.
+    async fn pass(&self, seconds: u64) {
+        let provider = &self.world.provider;
+        provider.raw_request::<_, serde_json::Value>("evm_increaseTime".into(), (seconds,)).await.unwrap();
+        provider.raw_request::<_, serde_json::Value>("evm_mine".into(), ()).await.unwrap();
+    }
+
+    async fn set_code(&self, of: Address, code: Bytes) {
+        let arguments = (of, code);
+        self.world.provider.raw_request::<_, serde_json::Value>("anvil_setCode".into(), arguments).await.unwrap();
+    }
+
+    /// Everything so far, final.
+    async fn observe(&self, anchor: &mut ChainPoint, watch: &Watch) -> Vec<Fact> {
+        self.world.finalize().await;
+        let ethereum = self.world.connect().await;
+        let upto = ethereum.tip().await.unwrap();
+        let facts = ethereum.observe(anchor, &upto, watch).await.unwrap();
+        *anchor = upto;
+        facts
+    }
+
+    /// Takes in what is final; how many positions differ from what was known.
+    async fn stakes(&self, anchor: &mut ChainPoint, watch: &mut Watch) -> usize {
+        let facts = self.observe(anchor, watch).await;
+        applied(watch, &facts);
+        facts.iter().filter(|fact| matches!(fact, Fact::Stake(_))).count()
+    }
+
+    /// What the ledger has is what the core's own slasher says at the anchor, by every capture, for everybody.
+    async fn check(&self, watch: &Watch, anchor: &ChainPoint) {
+        let block = B256::from(*anchor.hash.as_bytes());
+        for (id, position) in &watch.positions {
+            let (StakeSource::Symbiotic(vault), Position::Symbiotic(stake)) = (id.source, position) else {
+                panic!("{id:?}")
+            };
+            let (vault, operator) = (Address::from(*vault.as_bytes()), Address::from(*id.operator.as_bytes()));
+            for capture in stake.captures.iter().filter(|capture| capture.time > 0) {
+                let provider = &self.world.provider;
+                let said = symbiotic::slashable(provider, vault, self.adapter, operator, capture.time, block.into());
+                assert_eq!(U256::from(capture.stake), said.await.unwrap(), "{id:?} {capture:?}");
+            }
+        }
+    }
+
+    /// The order of a member's case against one of the vaults.
+    fn order(&self, member: &Member, watch: &Watch, at: usize) -> Execution {
+        let target = SlashTarget::Symbiotic(id(self.vaults[at]));
+        let order = SlashOrder { target, asked: 1, status: OrderStatus::Ordered };
+        execution(&case(&self.genesis, member, order), watch)
+    }
+
+    async fn executed(&self, ethereum: &Ethereum, execution: &Execution) -> ids::Hash {
+        let is_done = |progress: &Result<Progress, ChainError>| matches!(progress, Ok(Progress::Executed(_)));
+        let Ok(Progress::Executed(hash)) = self.until(ethereum, execution, is_done).await else { unreachable!() };
+        hash
+    }
+
+    /// Asks until it is so: anvil counts a block before it answers for all of it.
+    async fn until(
+        &self,
+        ethereum: &Ethereum,
+        execution: &Execution,
+        wanted: impl Fn(&Result<Progress, ChainError>) -> bool,
+    ) -> Result<Progress, ChainError> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let progress = ethereum.execute(execution).await;
+            if wanted(&progress) {
+                return progress;
+            }
+            assert!(Instant::now() < deadline, "{progress:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn gas(&self, transaction: ids::Hash) -> u64 {
+        let hash = B256::from(*transaction.as_bytes());
+        self.world.provider.get_transaction_receipt(hash).await.unwrap().unwrap().gas_used
+    }
+
+    /// The active stake of the first two vaults.
+    async fn active(&self) -> [U256; 2] {
+        let of = async |at: usize| symbiotic::active_stake(&self.world.provider, self.vaults[at]).await.unwrap();
+        [of(0).await, of(1).await]
+    }
+}
+
+async fn staked(members: &[Member], kinds: [Kind; 2]) -> (Net, Ethereum, Watch, ChainPoint) {
+    let net = Net::new(&kinds, members).await;
+    let (ethereum, watch, anchor) = net.stake(members).await;
+    (net, ethereum, watch, anchor)
+}
+
+/// Names the contracts in genesis and deploys them; the adapter's address comes back. Nobody can slash on EigenLayer here.
+async fn found(
+    world: &World,
+    core: &Symbiotic,
+    curator: &PrivateKeySigner,
+    vaults: &[Address],
+    genesis: &mut Genesis,
+) -> Address {
+    let nonce = contracts::next_nonce(&world.endpoint, curator).await.unwrap();
+    let [palisade, adapter, committee] = [0, 1, 2].map(|after| curator.address().create(nonce + after));
+    let mut sorted = vaults.to_vec();
+    sorted.sort_unstable();
+    let assets = sorted.iter().map(|vault| Asset {
+        source: StakeSource::Symbiotic(id(*vault)),
+        price: MicroUsd::new(1),
+        equivocation: Wad::ONE,
+    });
+    genesis.assets = assets.collect::<Vec<_>>().try_into().unwrap();
+    genesis.parameters.window_seconds = 200;
+    genesis.contracts.palisade = id(palisade);
+    genesis.contracts.committee = id(committee);
+    genesis.contracts.symbiotic = Some(SymbioticContracts {
+        adapter: id(adapter),
+        vault_factory: id(core.vault_factory),
+        middleware_service: id(core.middleware_service),
+    });
+    let nobody = Address::from(*genesis.contracts.eigenlayer_adapter.as_bytes());
+    let arguments = Palisade::constructorCall {
+        chainId_: B256::from(*genesis.chain_id().as_bytes()),
+        adapters_: vec![nobody, adapter],
+        evidenceWindowBlocks_: genesis.parameters.ethereum_window(),
+        lightClient_: committee,
+    };
+    let sender = sender::Sender::new(&world.endpoint, curator).unwrap();
+    let mut plan = sender.plan().await.unwrap();
+    plan.create("Palisade", [&Palisade::BYTECODE[..], &arguments.abi_encode()].concat());
+    sender.send(plan).await.unwrap();
+    let provider = &world.provider;
+    let mut sources = Vec::new();
+    for vault in sorted {
+        let is_veto = symbiotic::requests(provider, vault).await.is_ok();
+        sources.push((vault, if is_veto { curator.address() } else { Address::ZERO }));
+    }
+    let stands = symbiotic::deploy_adapter(&world.endpoint, core, curator, palisade, &sources).await.unwrap();
+    assert_eq!(stands, adapter);
+    adapter
+}
+
+async fn deploy_core(world: &World, curator: &PrivateKeySigner) -> Symbiotic {
+    let token = symbiotic::deploy_token(&world.endpoint, curator).await.unwrap();
+    symbiotic::deploy(&world.endpoint, curator, token).await.unwrap()
+}
+
+fn stake(watch: &Watch, net: &Net, at: usize, operator: Address) -> SymbioticStake {
+    let source = StakeSource::Symbiotic(id(net.vaults[at]));
+    let operator = ids::OperatorId::new(operator.into_array());
+    let known = watch.positions.iter().find(|(id, _)| (id.operator, id.source) == (operator, source));
+    let Some((_, Position::Symbiotic(stake))) = known else { panic!("{known:?}") };
+    *stake
+}
+
+fn slashes(facts: &[Fact]) -> Vec<SlashedOnChain> {
+    let slashed = |fact: &Fact| match fact {
+        Fact::Slashed(slashed) => Some(*slashed),
+        _ => None,
+    };
+    facts.iter().filter_map(slashed).collect()
+}
+
+const fn shared(veto_seconds: Option<u64>) -> Kind {
+    Kind { version: 1, division: Division::NetworkRestake, epoch_seconds: EPOCH, veto_seconds, burner: BURNER }
+}
+
+const fn each(veto_seconds: Option<u64>) -> Kind {
+    Kind { version: 2, division: Division::FullRestake, ..shared(veto_seconds) }
+}
+
+const fn alone(operator: Address) -> Kind {
+    Kind { division: Division::OperatorSpecific(operator), ..shared(None) }
+}
+
+/// anvil's first account: deployer, curator, staker, and who may veto.
+fn curator() -> PrivateKeySigner {
+    "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80".parse().unwrap()
+}
+
+fn id(address: Address) -> ids::Address {
+    ids::Address::new(address.into_array())
+}
+
+fn ether(amount: u64) -> U256 {
+    U256::from(amount) * U256::from(1_000_000_000_000_000_000_u64)
+}
+
+const EPOCH: u64 = 1_200;
+const VETO: u64 = 100;
