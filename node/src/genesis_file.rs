@@ -8,10 +8,11 @@ use crate::text::{bitcoin_hash, hex_bytes, parse_bitcoin_hash, parse_hex_bytes};
 use palisade_types::canonical::{Blob, List, Malformed};
 use palisade_types::chain::ChainPoint;
 use palisade_types::genesis::{
-    Asset, Contracts, Genesis, KarakContracts, Parameters, Seat, SymbioticContracts, Unsafe, VaultTerms,
+    Asset, Caps, Contracts, Genesis, KarakContracts, Parameters, Seat, SymbioticContracts, Unsafe, VaultTerms,
 };
 use palisade_types::ids::{Address, Ed25519Key, Hash, OperatorId, SchnorrKey};
 use palisade_types::position::StakeSource;
+use palisade_types::price::{Feed, Price};
 use palisade_types::units::{BasisPoints, MicroUsd, Sats, Wad};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -168,10 +169,33 @@ pub struct AssetFile {
     pub source: String,
     /// EigenLayer's strategy, Symbiotic's or Karak's vault.
     pub asset: String,
-    /// Micro-dollars of 1e18 shares, or of 1e18 of the collateral's smallest units.
-    pub price: String,
+    /// Micro-dollars of 1e18 shares, or of 1e18 of the collateral's smallest units; or `feed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+    /// Where the price is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FeedFile>,
+    /// Micro-dollars that this asset weighs at most; absent when it is not capped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<String>,
     /// Of 1e18, what an equivocation takes.
     pub equivocation: String,
+}
+
+/// See [`Feed`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedFile {
+    /// The aggregator.
+    pub aggregator: String,
+    /// The token's decimals.
+    pub asset_decimals: u8,
+    /// Micro-dollars, until the first answer.
+    pub start: String,
+    /// Seconds.
+    pub max_age: u64,
+    /// Hundredths of a percent.
+    pub max_jump: u16,
 }
 
 /// See [`VaultTerms`].
@@ -231,6 +255,42 @@ pub struct ParametersFile {
     /// Zero when absent.
     #[serde(default)]
     pub window_seconds: u64,
+    /// None when absent.
+    #[serde(default, skip_serializing_if = "CapsFile::is_empty")]
+    pub caps: CapsFile,
+}
+
+/// See [`Caps`]; what is absent is not capped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // the fields are documented in Caps
+pub struct CapsFile {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eigenlayer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbiotic: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub karak: Option<String>,
+}
+
+impl CapsFile {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn parse(&self) -> Result<Caps, BadGenesis> {
+        Ok(Caps {
+            eigenlayer: cap("parameters.caps.eigenlayer", self.eigenlayer.as_deref())?,
+            symbiotic: cap("parameters.caps.symbiotic", self.symbiotic.as_deref())?,
+            karak: cap("parameters.caps.karak", self.karak.as_deref())?,
+        })
+    }
+}
+
+impl From<&Caps> for CapsFile {
+    fn from(caps: &Caps) -> Self {
+        Self { eigenlayer: cap_file(caps.eigenlayer), symbiotic: cap_file(caps.symbiotic), karak: cap_file(caps.karak) }
+    }
 }
 
 /// See [`Seat`].
@@ -301,7 +361,15 @@ impl From<&Asset> for AssetFile {
         Self {
             source: asset.source.protocol().to_owned(),
             asset: asset.source.asset().to_string(),
-            price: asset.price.to_string(),
+            price: match &asset.price {
+                Price::Fixed(price) => Some(price.to_string()),
+                Price::Feed(_) => None,
+            },
+            feed: match &asset.price {
+                Price::Fixed(_) => None,
+                Price::Feed(feed) => Some(FeedFile::from(feed)),
+            },
+            cap: cap_file(asset.cap),
             equivocation: asset.equivocation.to_string(),
         }
     }
@@ -347,6 +415,7 @@ impl From<&Parameters> for ParametersFile {
             order_part: p.order_part.to_string(),
             order_delay_blocks: p.order_delay_blocks,
             window_seconds: p.window_seconds,
+            caps: CapsFile::from(&p.caps),
         }
     }
 }
@@ -421,7 +490,49 @@ impl KarakFile {
     }
 }
 
+impl From<&Feed> for FeedFile {
+    fn from(feed: &Feed) -> Self {
+        Self {
+            aggregator: feed.aggregator.to_string(),
+            asset_decimals: feed.asset_decimals,
+            start: feed.start.to_string(),
+            max_age: feed.max_age,
+            max_jump: feed.max_jump.get(),
+        }
+    }
+}
+
+impl FeedFile {
+    fn parse(&self) -> Result<Feed, BadGenesis> {
+        let max_jump = BasisPoints::new(self.max_jump);
+        Ok(Feed {
+            aggregator: parse("assets.feed.aggregator", &self.aggregator)?,
+            asset_decimals: self.asset_decimals,
+            start: MicroUsd::new(parse("assets.feed.start", &self.start)?),
+            max_age: self.max_age,
+            max_jump: max_jump.ok_or_else(|| value("assets.feed.max_jump", "is more than 10000"))?,
+        })
+    }
+}
+
+/// Absent where nothing is capped.
+fn cap_file(cap: MicroUsd) -> Option<String> {
+    (cap != Caps::ANY).then(|| cap.to_string())
+}
+
+fn cap(key: &'static str, cap: Option<&str>) -> Result<MicroUsd, BadGenesis> {
+    cap.map_or(Ok(Caps::ANY), |cap| Ok(MicroUsd::new(parse(key, cap)?)))
+}
+
 impl AssetFile {
+    fn price(&self) -> Result<Price, BadGenesis> {
+        match (&self.price, &self.feed) {
+            (Some(price), None) => Ok(Price::Fixed(MicroUsd::new(parse("assets.price", price)?))),
+            (None, Some(feed)) => Ok(Price::Feed(feed.parse()?)),
+            _ => Err(value("assets.price", "stands beside `feed`, or neither of them does")),
+        }
+    }
+
     fn parse(&self) -> Result<Asset, BadGenesis> {
         let asset = parse("assets.asset", &self.asset)?;
         let source = match self.source.as_str() {
@@ -432,7 +543,8 @@ impl AssetFile {
         };
         Ok(Asset {
             source,
-            price: MicroUsd::new(parse("assets.price", &self.price)?),
+            price: self.price()?,
+            cap: cap("assets.cap", self.cap.as_deref())?,
             equivocation: Wad::new(parse("assets.equivocation", &self.equivocation)?),
         })
     }
@@ -481,6 +593,7 @@ impl ParametersFile {
             order_part: Wad::new(parse("parameters.order_part", &self.order_part)?),
             order_delay_blocks: self.order_delay_blocks,
             window_seconds: self.window_seconds,
+            caps: self.caps.parse()?,
         })
     }
 }
@@ -550,17 +663,26 @@ pub(crate) mod tests {
             assets: vec![
                 Asset {
                     source: StakeSource::EigenLayer(Address::new([6; 20])),
-                    price: MicroUsd::new(3_000_000_000),
+                    price: Price::Fixed(MicroUsd::new(3_000_000_000)),
+                    cap: Caps::ANY,
                     equivocation: Wad::new(500_000_000_000_000_000),
                 },
                 Asset {
                     source: StakeSource::Symbiotic(Address::new([7; 20])),
-                    price: MicroUsd::new(3_000_000_000),
+                    price: Price::Feed(Feed {
+                        aggregator: Address::new([8; 20]),
+                        asset_decimals: 6,
+                        start: MicroUsd::new(1_000_000_000_000_000_000),
+                        max_age: 86_400,
+                        max_jump: BasisPoints::new(500).unwrap(),
+                    }),
+                    cap: MicroUsd::new(7_000_000),
                     equivocation: Wad::ONE,
                 },
                 Asset {
                     source: StakeSource::Karak(Address::new([8; 20])),
-                    price: MicroUsd::new(3_000_000_000),
+                    price: Price::Fixed(MicroUsd::new(3_000_000_000)),
+                    cap: Caps::ANY,
                     equivocation: Wad::new(500_000_000_000_000_000),
                 },
             ]
@@ -603,6 +725,7 @@ pub(crate) mod tests {
                 order_part: Wad::new(250_000_000_000_000_000),
                 order_delay_blocks: 5,
                 window_seconds: 200,
+                caps: Caps { symbiotic: MicroUsd::new(9_000_000), ..Caps::NONE },
             },
             seats: vec![Seat {
                 operator: OperatorId::new([9; 20]),
@@ -639,6 +762,11 @@ pub(crate) mod tests {
         assert!(refused("\"random\"", "\"rendom\"").contains("unknown field `rendom`"));
         assert!(refused("\"evm_chain_id\": 31337,", "").contains("missing field `evm_chain_id`"));
         assert!(refused("\"price\": \"3000000000\"", "\"price\": \"-1\"").contains("`assets.price`"));
+        assert!(refused("\"price\": \"3000000000\",", "").contains("`assets.price`"));
+        assert!(refused("\"feed\": {", "\"price\": \"1\", \"feed\": {").contains("`assets.price`"));
+        assert!(refused("\"max_jump\": 500", "\"max_jump\": 10001").contains("`assets.feed.max_jump`"));
+        assert!(refused("\"cap\": \"7000000\"", "\"cap\": \"-7\"").contains("`assets.cap`"));
+        assert!(refused("\"symbiotic\": \"9000000\"", "\"symbiotic\": \"x\"").contains("`parameters.caps.symbiotic`"));
         assert!(refused("\"source\": \"eigenlayer\"", "\"source\": \"lido\"").contains("`assets.source`"));
         assert!(refused("\"slash_rate\": 1000", "\"slash_rate\": 10001").contains("`vaults.slash_rate`"));
         assert!(refused("0x6a0150", "0x6a015").contains("`vaults.slash_script`"));

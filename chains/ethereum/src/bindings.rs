@@ -4,6 +4,7 @@
 
 pub(crate) mod core;
 pub(crate) mod lrt;
+pub(crate) mod price;
 
 /// Palisade.sol.
 pub mod palisade {

@@ -5,7 +5,7 @@ use crate::facts::{EVENTS, Place, lied, read};
 use crate::health::Health;
 use crate::orders;
 use crate::readers::eigenlayer::{self, Generation};
-use crate::readers::{self, symbiotic};
+use crate::readers::{self, price, symbiotic};
 use crate::transport::{TooLarge, Transport};
 use alloy::contract;
 use alloy::eips::{BlockId, BlockNumberOrTag};
@@ -226,7 +226,11 @@ impl Endpoint {
         }
         changes.extend(symbiotic::Reader::new(provider, genesis, upto).changes(&operators, watch).await?);
         let end = genesis.parameters.after(upto, genesis.parameters.ethereum_window());
-        facts.extend(readers::fit(changes, MAX_FACTS - facts.len(), &end).into_iter().map(Fact::Stake));
+        let mut prices = price::changes(provider, genesis, upto, watch).await?;
+        prices.truncate(MAX_FACTS - facts.len());
+        let room = MAX_FACTS - facts.len() - prices.len();
+        facts.extend(readers::fit(changes, room, &end).into_iter().map(Fact::Stake));
+        facts.extend(prices);
         Ok(facts)
     }
 

@@ -65,6 +65,10 @@ impl Known {
             vault.registration.inclusion.write(&mut bytes);
         }
         watch.fee_rate.write(&mut bytes);
+        for (source, quote) in &watch.prices {
+            source.write(&mut bytes);
+            quote.write(&mut bytes);
+        }
         for point in &watch.older {
             point.write(&mut bytes);
         }

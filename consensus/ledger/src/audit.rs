@@ -70,6 +70,7 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         | (RowKey::Suspension(_), Row::Suspension(_))
         | (RowKey::Claims, Row::Claims(_))
         | (RowKey::Orders, Row::Orders(_)) => true,
+        (RowKey::Price(_), Row::Price(quote)) => quote.price.get() > 0,
         (RowKey::Position(id), Row::Position(position)) => position.is_of(&id.source),
         (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,
         (RowKey::Operator(id), Row::Operator(operator)) => operator.id == *id,

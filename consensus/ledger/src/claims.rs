@@ -54,6 +54,7 @@ const fn concerns_vaults(key: &RowKey) -> bool {
         | RowKey::Committee(_)
         | RowKey::Operator(_)
         | RowKey::Position(_)
+        | RowKey::Price(_)
         | RowKey::Randomness(_)
         | RowKey::EpochFirst(_)
         | RowKey::Claim(_)

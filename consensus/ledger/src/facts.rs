@@ -7,6 +7,7 @@ use crate::invalid::Invalid;
 use crate::{cases, operators, suspension, vaults};
 use palisade_types::chain::ChainKind;
 use palisade_types::observation::{Fact, Observation, StakeSeen};
+use palisade_types::price::{Price, PriceSeen};
 use palisade_types::{Row, RowKey};
 
 /// Moves a chain's anchor and takes in all that became true on the way.
@@ -48,6 +49,7 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
         Fact::Vetoed(vetoed) => cases::vetoed(draft, vetoed),
         Fact::VaultConfirmed(confirmed) => vaults::confirm(draft, confirmed),
         Fact::VaultSpent(spent) => vaults::spend(draft, spent),
+        Fact::Price(seen) => price(draft, seen),
         Fact::FeeRate(rate) => draft.put(RowKey::FeeRate, Row::FeeRate(*rate)),
         Fact::CovenantBreach(breach) => cases::breach(draft, breach),
         // Refused but where it leads a resumption, which has rewound already.
@@ -59,7 +61,7 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
 pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
     match fact {
         Fact::Rewound(_) => None,
-        Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) | Fact::Vetoed(_) => {
+        Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) | Fact::Vetoed(_) | Fact::Price(_) => {
             Some(ChainKind::Ethereum)
         }
         Fact::VaultConfirmed(_) | Fact::VaultSpent(_) | Fact::FeeRate(_) | Fact::CovenantBreach(_) => {
@@ -75,4 +77,13 @@ fn stake(draft: &mut Draft<'_>, seen: &StakeSeen) {
     if listed && seen.position.is_of(&seen.id.source) && draft.state().operator(&seen.id.operator).is_some() {
         draft.put(RowKey::Position(seen.id), Row::Position(seen.position));
     }
+}
+
+/// What a listed feed said at the anchor; the bounds of genesis decide what becomes of it (R23).
+fn price(draft: &mut Draft<'_>, seen: &PriceSeen) {
+    let asset = draft.parent.genesis_of().assets.iter().find(|asset| asset.source == seen.source);
+    let Some(Price::Feed(feed)) = asset.map(|asset| asset.price) else { return };
+    let now = draft.state().anchor(ChainKind::Ethereum).time;
+    let quote = feed.follow(draft.state().quote(&seen.source), &seen.answer, now);
+    draft.put(RowKey::Price(seen.source), Row::Price(quote));
 }

@@ -10,11 +10,12 @@ use palisade_types::certificate::{
     BitcoinCertificate, CERTIFICATE_VERSION, CertifiedVote, Committee, QuorumCertificate,
 };
 use palisade_types::evidence::{AncestorFault, BlsPair, EotsPair, ExposedKey, ExposedProvider, VotePair};
-use palisade_types::genesis::{Asset, Contracts, Parameters, Seat, VaultTerms};
+use palisade_types::genesis::{Asset, Caps, Contracts, Parameters, Seat, VaultTerms};
 use palisade_types::observation::{ConvictedOnChain, KeysRegistered, SlashedOnChain, StakeSeen, VaultConfirmed};
 use palisade_types::operator::KeyRow;
 use palisade_types::position::{Magnitudes, Position, PositionId, StakeSource};
 use palisade_types::possession;
+use palisade_types::price::Price;
 use palisade_types::proof::RowProof;
 use palisade_types::randomness::{Commitment, Opening, RandomnessCommitment};
 use palisade_types::vault::{CovenantAdaptor, CovenantSignature, Expansion, Funding, Inclusion, Slashing};
@@ -140,7 +141,8 @@ fn contracts() -> Contracts {
 fn asset() -> Asset {
     Asset {
         source: StakeSource::EigenLayer(Address::new([0xb1; 20])),
-        price: MicroUsd::new(2_000_000_000),
+        price: Price::Fixed(MicroUsd::new(2_000_000_000)),
+        cap: Caps::ANY,
         equivocation: Wad::new(500_000_000_000_000_000),
     }
 }
@@ -165,6 +167,7 @@ fn parameters() -> Parameters {
         order_part: Wad::new(250_000_000_000_000_000),
         order_delay_blocks: 5,
         window_seconds: 0,
+        caps: Caps::NONE,
     }
 }
 

@@ -11,13 +11,15 @@ use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
 use palisade_types::epoch::{EpochState, FinalBlock, Finality};
 use palisade_types::evidence::{Domains, ExposedProvider, VotePair};
-use palisade_types::position::{Position, PositionId};
+use palisade_types::genesis::Asset;
+use palisade_types::position::{Position, PositionId, StakeSource};
+use palisade_types::price::Quote;
 use palisade_types::proof::RowProof;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::{
     Block, BlockId, Canonical, Case, CaseId, ChainId, Claim, Claims, Epoch, Evidence, Genesis, Hash, Header, Height,
-    Item, List, Numbered, NumberedKind, Numbers, Observation, Operator, OperatorId, Order, OrderId, ProvenFault, Row,
-    RowKey, SchnorrKey, Suspended, Suspension, Unproven, Vault, VaultId, VaultRegistration,
+    Item, List, MicroUsd, Numbered, NumberedKind, Numbers, Observation, Operator, OperatorId, Order, OrderId,
+    ProvenFault, Row, RowKey, SchnorrKey, Suspended, Suspension, Unproven, Vault, VaultId, VaultRegistration,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -465,6 +467,18 @@ impl Ledger {
         self.state().commitments(operator)
     }
 
+    /// What is held of each price feed that was asked, by asset ascending.
+    pub fn quotes(&self) -> impl Iterator<Item = (&StakeSource, &Quote)> {
+        let assets = self.genesis_of().assets.iter();
+        assets.filter_map(|asset| Some((&asset.source, self.state().quote(&asset.source)?)))
+    }
+
+    /// What 1e18 of an asset's smallest units are worth: genesis' number, or the last good word of its feed (R23).
+    #[must_use]
+    pub fn price(&self, asset: &Asset) -> MicroUsd {
+        self.state().price(asset)
+    }
+
     /// Which block stands at a height, up to the head.
     #[must_use]
     pub fn block_id(&self, height: Height) -> Option<BlockId> {
@@ -480,8 +494,12 @@ impl Ledger {
         let operators = self.operators().map(|operator| (operator.id, operator.clone()));
         let older = self.suspension(chain).map(|_| suspension::older(self.state(), chain));
         let (mut positions, mut open, mut fee_rate) = (BTreeMap::new(), BTreeMap::new(), 0);
+        let mut prices = BTreeMap::new();
         match chain {
-            ChainKind::Ethereum => positions.extend(self.positions().map(|(id, seen)| (*id, *seen))),
+            ChainKind::Ethereum => {
+                positions.extend(self.positions().map(|(id, seen)| (*id, *seen)));
+                prices.extend(self.quotes().map(|(source, quote)| (*source, *quote)));
+            }
             ChainKind::Bitcoin => {
                 // What seemed over may not be, once the chain took it back.
                 let watched = |vault: &&Vault| older.is_some() || !vaults::is_over(vault);
@@ -490,7 +508,7 @@ impl Ledger {
             }
         }
         let older = older.unwrap_or_default();
-        Watch { operators: operators.collect(), positions, vaults: open, older, fee_rate }
+        Watch { operators: operators.collect(), positions, vaults: open, older, fee_rate, prices }
     }
 
     pub(crate) const fn state(&self) -> State<'_> {

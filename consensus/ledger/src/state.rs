@@ -4,12 +4,14 @@ use crate::ledger::Ledger;
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint};
 use palisade_types::epoch::{EpochState, Finality};
+use palisade_types::genesis::Asset;
 use palisade_types::position::{Position, PositionId, StakeSource};
+use palisade_types::price::{Price, Quote};
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::row::RandomnessId;
 use palisade_types::{
-    Address, BlockId, Case, CaseId, Epoch, Hash, Height, Operator, OperatorId, Row, RowKey, SchnorrKey, Suspension,
-    Vault, VaultId,
+    Address, BlockId, Case, CaseId, Epoch, Hash, Height, MicroUsd, Operator, OperatorId, Row, RowKey, SchnorrKey,
+    Suspension, Vault, VaultId,
 };
 use std::collections::BTreeMap;
 
@@ -179,6 +181,22 @@ impl<'a> State<'a> {
             (RowKey::Position(id), Row::Position(position)) => Some((id, position)),
             _ => None,
         })
+    }
+
+    /// What the feed of an asset said, as far as it was believed; nothing before the first observation of it.
+    pub(crate) fn quote(self, source: &StakeSource) -> Option<&'a Quote> {
+        match self.row(&RowKey::Price(*source)) {
+            Some(Row::Price(quote)) => Some(quote),
+            _ => None,
+        }
+    }
+
+    /// What 1e18 of an asset's smallest units are worth (R23).
+    pub(crate) fn price(self, asset: &Asset) -> MicroUsd {
+        match asset.price {
+            Price::Fixed(price) => price,
+            Price::Feed(feed) => self.quote(&asset.source).map_or(feed.start, |quote| quote.price),
+        }
     }
 
     pub(crate) fn vault(self, id: &VaultId) -> Option<&'a Vault> {

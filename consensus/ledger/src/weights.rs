@@ -4,6 +4,7 @@ use crate::state::State;
 use crate::{exposure, suspension};
 use palisade_types::certificate::{Committee, MAX_ENGINE_POWER};
 use palisade_types::chain::ChainKind;
+use palisade_types::genesis::{Asset, Caps};
 use palisade_types::operator::KeyRow;
 use palisade_types::position::{Moment, PositionId, StakeSource, mul_div, share_of};
 use palisade_types::vault::{Phase, VaultStatus};
@@ -16,6 +17,10 @@ pub(crate) struct Ether<'a> {
     at: Moment,
     /// Where the stake of several operators lies together: what all of them could lose one by one, and what is there (R8).
     pools: BTreeMap<StakeSource, Pool>,
+    /// What each asset of genesis weighs over all operators, by place, before caps.
+    assets: Vec<u128>,
+    /// What each protocol's assets weigh together once each is capped.
+    kinds: BTreeMap<&'static str, u128>,
 }
 
 /// One vault that several operators' stake lies in.
@@ -36,20 +41,57 @@ impl<'a> Ether<'a> {
                 pool.held = pool.held.min(held);
             }
         }
-        Self { state, at, pools }
+        let mut ether = Self { state, at, pools, assets: Vec::new(), kinds: BTreeMap::new() };
+        ether.weigh();
+        ether
+    }
+
+    /// Adds up what every asset weighs over all operators who are not convicted: what caps are measured by (R23).
+    fn weigh(&mut self) {
+        let assets = &self.state.ledger.genesis_of().assets;
+        let caps = self.state.ledger.genesis_of().parameters.caps;
+        let is_capped = |asset: &Asset| asset.cap != Caps::ANY || caps.of(&asset.source) != Caps::ANY;
+        self.assets = vec![0; assets.len()];
+        if !assets.iter().any(is_capped) {
+            return;
+        }
+        let operators = || self.state.operators().filter(|operator| operator.convicted.is_none());
+        let sums = assets.iter().map(|asset| {
+            let values = operators().map(|operator| u128::from(self.value(&operator.id, asset)));
+            values.fold(0, u128::saturating_add)
+        });
+        let sums: Vec<u128> = sums.collect();
+        let mut kinds: BTreeMap<&'static str, u128> = BTreeMap::new();
+        for (asset, sum) in assets.iter().zip(&sums) {
+            // At least what is left of it: single cuts round down.
+            let left = (*sum).min(asset.cap.get().into());
+            let kind = kinds.entry(asset.source.protocol()).or_default();
+            *kind = kind.saturating_add(left);
+        }
+        (self.assets, self.kinds) = (sums, kinds);
     }
 
     /// Micro-dollars that an equivocation takes from `operator`: Σ over assets of floor(floor(slashable x fraction) x price /
-    /// 1e18). What the asset's vault cannot lose to all of its operators is cut from each in proportion. Each step rounds down,
-    /// so that nobody weighs more than he can lose; a sum past 2^64 counts as 2^64 - 1.
+    /// 1e18). What the asset's vault cannot lose to all of its operators is cut from each in proportion, and so is what an asset or
+    /// its protocol weighs above its cap. Each step rounds down, so that nobody weighs more than he can lose; a sum past 2^64 counts
+    /// as 2^64 - 1.
     pub(crate) fn of(&self, operator: &OperatorId) -> u64 {
-        let wad = u128::from(Wad::ONE.get());
-        let assets = &self.state.ledger.genesis_of().assets;
-        assets.iter().fold(0, |sum: u64, asset| {
-            let id = PositionId { operator: *operator, source: asset.source };
-            let lost = mul_div(self.slashable(&id), u128::from(asset.equivocation.get()), wad);
-            sum.saturating_add(worth(lost, asset.price, wad))
+        let genesis = self.state.ledger.genesis_of();
+        genesis.assets.iter().zip(&self.assets).fold(0, |sum: u64, (asset, total)| {
+            let value = u128::from(self.value(operator, asset));
+            let value = share_of(value, asset.cap.get().into(), *total);
+            let kind = self.kinds.get(asset.source.protocol()).copied().unwrap_or(0);
+            let value = share_of(value, genesis.parameters.caps.of(&asset.source).get().into(), kind);
+            sum.saturating_add(u64::try_from(value).unwrap_or(u64::MAX))
         })
+    }
+
+    /// What an equivocation takes of one asset before any cap, micro-dollars.
+    fn value(&self, operator: &OperatorId, asset: &Asset) -> u64 {
+        let wad = u128::from(Wad::ONE.get());
+        let id = PositionId { operator: *operator, source: asset.source };
+        let lost = mul_div(self.slashable(&id), u128::from(asset.equivocation.get()), wad);
+        worth(lost, self.state.price(asset), wad)
     }
 
     fn slashable(&self, id: &PositionId) -> u128 {

@@ -6,9 +6,10 @@ use palisade_crypto::{bls, ed25519, eots};
 use palisade_ledger::fixture::{Network, OperatorKeys, Run, SHARES, network, network_with, point};
 use palisade_ledger::{Invalid, Ledger};
 use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
-use palisade_types::genesis::Asset;
+use palisade_types::genesis::{Asset, Caps};
 use palisade_types::observation::VaultSpent;
 use palisade_types::position::{Magnitudes, StakeSource};
+use palisade_types::price::Price;
 use palisade_types::slash::{CaseStatus, OrderStatus, SlashTarget, Taken};
 use palisade_types::vault::{Spend, VaultLoss, VaultStatus};
 use palisade_types::{
@@ -372,7 +373,8 @@ fn shares_that_wait_in_the_queue_are_ordered_though_the_views_do_not_count_them(
 fn r11_every_asset_loses_its_own_part_and_no_loss_is_no_slash() {
     let second = Asset {
         source: StakeSource::EigenLayer(Address::new([0xb2; 20])),
-        price: MicroUsd::new(1_000_000),
+        price: Price::Fixed(MicroUsd::new(1_000_000)),
+        cap: Caps::ANY,
         equivocation: Wad::new(100_000_000_000_000_000),
     };
     let network = network_with(2, 16, |genesis| {

@@ -7,6 +7,7 @@ use palisade_types::chain::ChainKind::Ethereum;
 use palisade_types::genesis::{Asset, SymbioticContracts};
 use palisade_types::observation::{SlashedOnChain, StakeSeen, VetoedOnChain};
 use palisade_types::position::{Capture, Position, PositionId, StakeSource, SymbioticStake};
+use palisade_types::price::Price;
 use palisade_types::slash::{CaseStatus, OrderStatus, SlashOrder, SlashTarget, Taken};
 use palisade_types::units::{MicroUsd, Wad};
 use palisade_types::{Address, Case, Fact, Hash, Item};
@@ -220,5 +221,5 @@ fn r04_a_genesis_that_counts_seconds_says_how_long_its_window_is() {
     genesis.parameters.window_seconds -= 1;
     assert!(genesis.check().is_err());
     // Priced in micro-dollars of 1e18 units.
-    assert_eq!(genesis.assets[1].price, MicroUsd::new(2_000_000_000));
+    assert_eq!(genesis.assets[1].price, Price::Fixed(MicroUsd::new(2_000_000_000)));
 }

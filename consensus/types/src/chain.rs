@@ -8,7 +8,8 @@ use crate::ids::{Hash, OperatorId, VaultId};
 use crate::observation::Fact;
 use crate::operator::Operator;
 use crate::order::Order;
-use crate::position::{Position, PositionId};
+use crate::position::{Position, PositionId, StakeSource};
+use crate::price::Quote;
 use crate::slash::Case;
 use crate::vault::Vault;
 use std::collections::BTreeMap;
@@ -62,6 +63,8 @@ pub struct Watch {
     pub older: Vec<ChainPoint>,
     /// What Bitcoin's blocks ask of a transaction, as far as the ledger knows (R28).
     pub fee_rate: u64,
+    /// What the ledger holds of each price feed (Ethereum).
+    pub prices: BTreeMap<StakeSource, Quote>,
 }
 
 impl Watch {
@@ -76,6 +79,7 @@ impl Watch {
             vaults: vaults.collect(),
             older: Vec::new(),
             fee_rate: self.fee_rate,
+            prices: BTreeMap::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::evidence::Domains;
 use crate::ids::{Address, ChainId, Domain, DomainKind, Ed25519Key, Hash, OperatorId, SchnorrKey};
 use crate::operator::MAX_PEER_ID;
 use crate::position::{Moment, StakeSource};
+use crate::price::{MAX_DECIMALS, Price};
 use crate::slash::SlashTarget;
 use crate::units::{BasisPoints, MicroUsd, Sats, Wad};
 use crate::vault::MAX_COVENANT;
@@ -159,12 +160,44 @@ pub struct Asset {
     /// Where it lies.
     pub source: StakeSource,
     /// What 1e18 shares are worth; of Symbiotic and Karak, 1e18 of the asset's smallest units.
-    pub price: MicroUsd,
+    pub price: Price,
+    /// The most that this asset weighs over all operators; what is more is cut from each in proportion (R23).
+    /// [`Caps::ANY`] cuts nothing.
+    pub cap: MicroUsd,
     /// The fixed part of what can be taken that an equivocation takes (R11); the adapter has the same number. Of Symbiotic
     /// the whole (R26).
     pub equivocation: Wad,
 }
-canonical!(Asset { source, price, equivocation });
+canonical!(Asset { source, price, cap, equivocation });
+
+/// The most that each protocol's assets weigh together, over all operators (R23).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// On EigenLayer.
+    pub eigenlayer: MicroUsd,
+    /// On Symbiotic.
+    pub symbiotic: MicroUsd,
+    /// On Karak.
+    pub karak: MicroUsd,
+}
+canonical!(Caps { eigenlayer, symbiotic, karak });
+
+impl Caps {
+    /// No cap: more than anything weighs.
+    pub const ANY: MicroUsd = MicroUsd::new(u64::MAX);
+    /// Nothing is cut.
+    pub const NONE: Self = Self { eigenlayer: Self::ANY, symbiotic: Self::ANY, karak: Self::ANY };
+
+    /// The cap of the protocol where this lies.
+    #[must_use]
+    pub const fn of(&self, source: &StakeSource) -> MicroUsd {
+        match source {
+            StakeSource::EigenLayer(_) => self.eigenlayer,
+            StakeSource::Symbiotic(_) => self.symbiotic,
+            StakeSource::Karak(_) => self.karak,
+        }
+    }
+}
 
 /// What every vault registered under this version must agree to, for life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,6 +297,8 @@ pub struct Parameters {
     pub order_delay_blocks: u64,
     /// The Ethereum window W of R4 in seconds, for stake whose protocol counts them; zero where none is listed.
     pub window_seconds: u64,
+    /// The most that each protocol's assets weigh together.
+    pub caps: Caps,
 }
 canonical!(Parameters {
     epoch_heights,
@@ -283,6 +318,7 @@ canonical!(Parameters {
     order_part,
     order_delay_blocks,
     window_seconds,
+    caps,
 });
 
 /// Why a genesis cannot be safe.
@@ -402,6 +438,7 @@ impl Genesis {
         {
             return Err(Unsafe::Senseless("a list of assets that is not ascending or takes more than the whole"));
         }
+        self.check_prices()?;
         self.check_seconds()?;
         if !self.assets.is_empty() && (p.order_part == Wad::new(0) || p.order_part > Wad::ONE) {
             return Err(Unsafe::Senseless("an order that takes nothing or more than the whole"));
@@ -424,6 +461,29 @@ impl Genesis {
             return Err(Unsafe::Senseless("a devnet's covenant on a chain with value"));
         }
         self.vaults.iter().try_for_each(|terms| terms.check(p))
+    }
+
+    /// A feed that could never be believed, or always, or a cap that leaves nothing, is a mistake of whoever wrote genesis.
+    fn check_prices(&self) -> Result<(), Unsafe> {
+        let caps = self.parameters.caps;
+        let capped_to_nothing = |asset: &Asset| asset.cap.get() == 0 || caps.of(&asset.source).get() == 0;
+        if self.assets.iter().any(capped_to_nothing) {
+            return Err(Unsafe::Senseless("a cap of zero"));
+        }
+        let bad = |asset: &Asset| match &asset.price {
+            Price::Fixed(_) => false,
+            Price::Feed(feed) => {
+                feed.aggregator == Address::ZERO
+                    || feed.asset_decimals > MAX_DECIMALS
+                    || feed.start.get() == 0
+                    || feed.max_age == 0
+                    || feed.max_jump.get() == 0
+            }
+        };
+        if self.assets.iter().any(bad) {
+            return Err(Unsafe::Senseless("a price feed without a bound, an address or a price to start from"));
+        }
+        Ok(())
     }
 
     /// What is asked of stake whose protocol counts in seconds.

@@ -22,6 +22,7 @@ pub mod operator;
 pub mod order;
 pub mod position;
 pub mod possession;
+pub mod price;
 pub mod proof;
 pub mod randomness;
 pub mod row;

@@ -6,6 +6,7 @@ use crate::evidence::CovenantBreach;
 use crate::ids::{Address, CaseId, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature, VaultId};
 use crate::operator::KeyRow;
 use crate::position::{Position, PositionId};
+use crate::price::PriceSeen;
 use crate::vault::Spend;
 
 /// The most facts one observation may hold. A follower with more stops at an earlier point (R32).
@@ -50,11 +51,14 @@ pub enum Fact {
     Rewound(ChainPoint),
     /// A restaking protocol let a slash be vetoed (R26).
     Vetoed(VetoedOnChain),
+    /// What the feed of an asset says at the anchor, where the ledger holds otherwise (R23). After the positions, by asset ascending.
+    Price(PriceSeen),
 }
 canonical_enum!(Fact {
     0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(confirmed),
     5 => VaultSpent(spent), 6 => FeeRate(rate), 7 => CovenantBreach(breach),
     8 => Rewound(point), 9 => Vetoed(vetoed),
+    10 => Price(seen),
 });
 
 /// New keys of an operator.

@@ -11,7 +11,8 @@ use crate::ids::{BlockId, CaseId, OperatorId, SchnorrKey, VaultId};
 use crate::numbers::Numbers;
 use crate::operator::Operator;
 use crate::order::{Order, OrderId};
-use crate::position::{Position, PositionId};
+use crate::position::{Position, PositionId, StakeSource};
+use crate::price::Quote;
 use crate::randomness::RandomnessCommitment;
 use crate::slash::Case;
 use crate::suspension::Suspension;
@@ -58,13 +59,15 @@ pub enum RowKey {
     Order(OrderId),
     /// How far orders are counted.
     Orders,
+    /// What the feed of an asset said (R23).
+    Price(StakeSource),
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
     6 => Position(id), 7 => Vault(id), 8 => Randomness(id), 9 => Case(id), 10 => EpochFirst(epoch), 11 => FeeRate, 12 => Exposed(key),
     13 => Suspension(chain),
     14 => Claim(id), 15 => Claims,
-    16 => Order(id), 17 => Orders,
+    16 => Order(id), 17 => Orders, 19 => Price(source),
 });
 
 /// Names a commitment.
@@ -118,12 +121,15 @@ pub enum Row {
     Order(Order),
     /// See [`RowKey::Orders`].
     Orders(Numbers),
+    /// See [`RowKey::Price`].
+    Price(Quote),
 }
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
     5 => Operator(operator), 6 => Position(position), 7 => Vault(vault), 8 => Randomness(commitment), 9 => Case(case), 10 => EpochFirst(height),
     11 => FeeRate(rate), 12 => Exposed(exposure), 13 => Suspension(suspension), 14 => Claim(claim), 15 => Claims(claims),
     16 => Order(order), 17 => Orders(numbers),
+    19 => Price(quote),
 });
 
 impl RowKey {

@@ -6,8 +6,9 @@ use crate::eigenlayer::EigenLayer;
 use crate::symbiotic::Vaults;
 use bitcoin::hashes::Hash as _;
 use palisade_types::chain::ChainPoint;
-use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters, Seat, SymbioticContracts, VaultTerms};
+use palisade_types::genesis::{Asset, Caps, Contracts, Genesis, Parameters, Seat, SymbioticContracts, VaultTerms};
 use palisade_types::position::StakeSource;
+use palisade_types::price::Price;
 use palisade_types::{Address, BasisPoints, Hash, List, Malformed, MicroUsd, OperatorId, Sats, SchnorrKey, Wad};
 
 /// What is only known on the day.
@@ -73,7 +74,8 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
 fn assets(core: &EigenLayer, symbiotic: Option<&Vaults>) -> Vec<Asset> {
     let vault = |vault| Asset {
         source: StakeSource::Symbiotic(address(vault)),
-        price: MicroUsd::new(TOKEN_PRICE_MICRO_USD),
+        price: Price::Fixed(MicroUsd::new(TOKEN_PRICE_MICRO_USD)),
+        cap: Caps::ANY,
         equivocation: Wad::ONE,
     };
     let vaults = symbiotic.into_iter().flat_map(Vaults::all).map(vault);
@@ -83,7 +85,8 @@ fn assets(core: &EigenLayer, symbiotic: Option<&Vaults>) -> Vec<Asset> {
 fn token(core: &EigenLayer) -> Asset {
     Asset {
         source: StakeSource::EigenLayer(address(core.strategy)),
-        price: MicroUsd::new(TOKEN_PRICE_MICRO_USD),
+        price: Price::Fixed(MicroUsd::new(TOKEN_PRICE_MICRO_USD)),
+        cap: Caps::ANY,
         equivocation: Wad::new(EQUIVOCATION_WAD),
     }
 }
@@ -129,6 +132,7 @@ pub fn parameters() -> Parameters {
         order_part: Wad::new(ORDER_WAD),
         order_delay_blocks: ORDER_DELAY_BLOCKS,
         window_seconds: WINDOW_SECONDS,
+        caps: Caps::NONE,
     }
 }
 

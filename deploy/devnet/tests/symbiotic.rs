@@ -391,7 +391,8 @@ async fn found(
     sorted.sort_unstable();
     let assets = sorted.iter().map(|vault| Asset {
         source: StakeSource::Symbiotic(id(*vault)),
-        price: MicroUsd::new(1),
+        price: palisade_types::price::Price::Fixed(MicroUsd::new(1)),
+        cap: palisade_types::genesis::Caps::ANY,
         equivocation: Wad::ONE,
     });
     genesis.assets = assets.collect::<Vec<_>>().try_into().unwrap();

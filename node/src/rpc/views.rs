@@ -17,6 +17,7 @@ use palisade_types::ids::{Hash, OperatorId};
 use palisade_types::observation::{Fact, Observation};
 use palisade_types::operator::{KeyRow, Operator};
 use palisade_types::position::{KarakStake, Magnitudes, Position, PositionId, SymbioticStake};
+use palisade_types::price::Answer;
 use palisade_types::slash::{Case, CaseStatus, OrderStatus, SlashOrder, SlashTarget};
 use palisade_types::vault::{Spend, Vault, VaultRegistration, VaultStatus};
 use serde::{Deserialize, Serialize};
@@ -226,6 +227,8 @@ pub enum FactView {
     Slashed { case: String, operator: String, asset: String, before: String, afterwards: String, transaction: String },
     /// A restaking protocol let a slash be vetoed.
     Vetoed { case: String, operator: String, asset: String, transaction: String },
+    /// What a price feed said: its answer with its decimals and when it was made; none of the three when it said nothing.
+    Price { source: String, asset: String, answer: Option<String>, decimals: Option<u8>, updated: Option<u64> },
     /// A vault counts.
     VaultConfirmed { id: String, height: u64 },
     /// A vault's output is gone.
@@ -670,6 +673,19 @@ impl From<&Fact> for FactView {
                 height: breach.height,
                 transaction: bitcoin_hash(&breach.transaction),
             },
+            Fact::Price(seen) => {
+                let round = match seen.answer {
+                    Answer::Nothing => None,
+                    Answer::Round(round) => Some(round),
+                };
+                Self::Price {
+                    source: seen.source.protocol().to_owned(),
+                    asset: seen.source.asset().to_string(),
+                    answer: round.map(|round| round.answer.to_string()),
+                    decimals: round.map(|round| round.decimals),
+                    updated: round.map(|round| round.updated),
+                }
+            }
             Fact::FeeRate(rate) => Self::FeeRate { rate: *rate },
             Fact::Rewound(point) => Self::Rewound { anchor: PointView::of(ChainKind::Bitcoin, point) },
             Fact::VaultSpent(spent) => {

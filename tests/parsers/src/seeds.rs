@@ -8,7 +8,11 @@ use bitcoin::Block;
 use bitcoin::consensus::{deserialize, serialize};
 use palisade_bitcoin::inclusion::MerkleProof;
 use palisade_types::evidence::{CovenantBreach, ExposedProvider, Exposure};
-use palisade_types::{Canonical as _, Evidence, Fact, Hash, Height, Row, SchnorrKey, SchnorrSignature, VaultId};
+use palisade_types::position::StakeSource;
+use palisade_types::price::{Answer, PriceSeen, Quote, Round, Trouble};
+use palisade_types::{
+    Address, Canonical as _, Evidence, Fact, Hash, Height, MicroUsd, Row, SchnorrKey, SchnorrSignature, VaultId,
+};
 use serde_json::Value;
 
 use crate::{core, possession, vaults, wallet};
@@ -69,6 +73,8 @@ fn exposures() -> Vec<Vec<u8>> {
     };
     let provider = ExposedProvider { secret: [8; 32] };
     let row = Row::Exposed(Exposure { provider, since: Height::new(9) });
+    let source = StakeSource::EigenLayer(Address::new([14; 20]));
+    let round = Round { answer: 15, decimals: 8, updated: 16 };
     vec![
         [vec![1], Evidence::Covenant(breach).to_bytes()].concat(),
         [vec![1], Evidence::ExposedProvider(provider).to_bytes()].concat(),
@@ -76,6 +82,12 @@ fn exposures() -> Vec<Vec<u8>> {
         [vec![5], Row::FeeRate(10).to_bytes()].concat(),
         [vec![6], Fact::CovenantBreach(breach).to_bytes()].concat(),
         [vec![6], Fact::FeeRate(11).to_bytes()].concat(),
+        [
+            vec![5],
+            Row::Price(Quote { price: MicroUsd::new(12), updated: 13, trouble: Some(Trouble::Stale) }).to_bytes(),
+        ]
+        .concat(),
+        [vec![6], Fact::Price(PriceSeen { source, answer: Answer::Round(round) }).to_bytes()].concat(),
     ]
 }
 

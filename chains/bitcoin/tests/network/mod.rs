@@ -64,6 +64,7 @@ pub async fn genesis(bitcoind: &crate::bitcoind::Bitcoind, people: &People, star
             order_part: Wad::new(0),
             order_delay_blocks: 0,
             window_seconds: 0,
+            caps: palisade_types::genesis::Caps::NONE,
         },
         seats: List::new(),
     }

@@ -2,6 +2,7 @@
 
 pub mod eigenlayer;
 pub(crate) mod lrt;
+pub(crate) mod price;
 pub mod slashed;
 pub mod symbiotic;
 

@@ -15,7 +15,7 @@ use palisade_types::attestation::Statement;
 use palisade_types::canonical::{Blob, List};
 use palisade_types::chain::{ChainPoint, Execution, Watch};
 use palisade_types::evidence::{BlsPair, Evidence};
-use palisade_types::genesis::{Asset, Contracts, Genesis, Parameters};
+use palisade_types::genesis::{Asset, Caps, Contracts, Genesis, Parameters};
 use palisade_types::ids::{
     self, BlsKey, BlsSignature, CaseId, Digest, DomainKind, Ed25519Key, Ed25519Signature, Hash, OperatorId, SchnorrKey,
     SchnorrSignature,
@@ -24,6 +24,7 @@ use palisade_types::observation::Fact;
 use palisade_types::operator::Operator;
 use palisade_types::position::StakeSource;
 use palisade_types::possession;
+use palisade_types::price::Price;
 use palisade_types::slash::{Case, SlashOrder};
 use palisade_types::units::{Height, MicroUsd, Wad};
 use std::io::{BufRead, BufReader};
@@ -263,7 +264,8 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
         assets: core.map_or_else(List::new, |core| {
             let asset = Asset {
                 source: StakeSource::EigenLayer(address(core.strategy)),
-                price: MicroUsd::new(1),
+                price: Price::Fixed(MicroUsd::new(1)),
+                cap: Caps::ANY,
                 equivocation: Wad::new(QUARTER),
             };
             List::try_from(vec![asset]).unwrap()
@@ -287,6 +289,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             order_part: Wad::new(QUARTER),
             order_delay_blocks: 2,
             window_seconds: 0,
+            caps: Caps::NONE,
         },
         seats: List::new(),
     }

@@ -17,6 +17,7 @@ use alloy::providers::{DynProvider, Provider};
 use anyhow::{Context, bail, ensure};
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::{CaseView, MagnitudesView, OrderView, PositionView};
+use palisade_types::price::Price;
 use palisade_types::{CaseId, DomainKind};
 use std::time::Instant;
 
@@ -154,7 +155,8 @@ impl<'a> Stake<'a> {
             let counted: U256 = member.map_or(Ok(U256::ZERO), |member| member.ether.parse())?;
             // Shares of 1e18, their price, and the part that a pair takes of them.
             let wad = U256::from(1_000_000_000_000_000_000_u64);
-            let value = promised * U256::from(asset.price.get()) / wad;
+            let Price::Fixed(price) = asset.price else { bail!("devnet's price is fixed") };
+            let value = promised * U256::from(price.get()) / wad;
             let at_risk = value * U256::from(asset.equivocation.get()) / wad;
             let at_risk = at_risk + self.at_risk_on_symbiotic(snapshot).await?;
             ensure!(
