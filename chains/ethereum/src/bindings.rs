@@ -144,3 +144,68 @@ pub mod symbiotic {
         }
     }
 }
+
+/// KarakAdapter.sol.
+pub mod karak_adapter {
+    alloy::sol! {
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        KarakAdapter,
+        "contracts/artifacts/KarakAdapter.json"
+    }
+}
+
+/// The part of Karak's core and vaults that is used; of `finalizeSlashing` a core has one.
+pub mod karak {
+    alloy::sol! {
+        #[sol(rpc)]
+        interface Core {
+            #[derive(Default)]
+            struct QueuedSlashing {
+                address dss;
+                uint96 timestamp;
+                address operator;
+                address[] vaults;
+                uint96[] slashPercentagesWad;
+                uint256 nonce;
+            }
+
+            #[derive(Default)]
+            struct EarmarkedSlashing {
+                address dss;
+                uint96 timestamp;
+                address operator;
+                address[] vaults;
+                uint256[] earmarkedStakes;
+                uint256 nonce;
+            }
+
+            struct StakeUpdateRequest {
+                address vault;
+                address dss;
+                bool toStake;
+            }
+
+            struct QueuedStakeUpdate {
+                uint48 nonce;
+                uint48 startTimestamp;
+                address operator;
+                StakeUpdateRequest updateRequest;
+            }
+
+            event RequestedStakeUpdate(QueuedStakeUpdate update);
+            event FinishedStakeUpdate(QueuedStakeUpdate update);
+
+            function fetchVaultsStakedInDSS(address operator, address dss) external view returns (address[] memory);
+            function finalizeSlashing(QueuedSlashing slashing) external;
+            function finalizeSlashing(EarmarkedSlashing slashing) external;
+        }
+
+        #[sol(rpc)]
+        interface Vault {
+            function totalAssets() external view returns (uint256);
+            function totalSupply() external view returns (uint256);
+            function balanceOf(address account) external view returns (uint256);
+        }
+    }
+}

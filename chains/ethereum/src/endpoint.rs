@@ -5,7 +5,7 @@ use crate::facts::{EVENTS, Place, lied, read};
 use crate::health::Health;
 use crate::orders;
 use crate::readers::eigenlayer::{self, Generation};
-use crate::readers::{self, price, symbiotic};
+use crate::readers::{self, karak, price, symbiotic};
 use crate::transport::{TooLarge, Transport};
 use alloy::contract;
 use alloy::eips::{BlockId, BlockNumberOrTag};
@@ -93,12 +93,13 @@ impl Endpoint {
     }
 
     /// Checks once that the endpoint serves genesis' chain, with our contract and EigenLayer's on it (R17), and
-    /// says which generation of EigenLayer it is; `None` when no asset of genesis lies there. Symbiotic's core is looked at, too.
+    /// says which generation of EigenLayer it is; `None` when no asset of genesis lies there. Symbiotic's core and Karak's are looked at, too.
     pub(crate) async fn check(&self) -> Result<Option<Generation>, ChainError> {
         let checked = self.0.checked.get_or_try_init(|| async {
             self.check_chain().await?;
             self.check_palisade().await?;
             symbiotic::probe(&self.0.provider, self.genesis()).await?;
+            karak::probe(&self.0.provider, self.genesis()).await?;
             let generation = match eigenlayer::strategies(self.genesis()).next() {
                 Some(_) => Some(eigenlayer::probe(&self.0.provider, self.genesis()).await?),
                 None => None,
@@ -225,6 +226,12 @@ impl Endpoint {
             changes = eigenlayer::Reader::new(provider, genesis, upto).changes(&operators, &removals, watch).await?;
         }
         changes.extend(symbiotic::Reader::new(provider, genesis, upto).changes(&operators, watch).await?);
+        if let Some(contracts) = genesis.contracts.karak {
+            let gap = after.number + 1..=upto.number;
+            let updates = self.logs(karak::updates(&contracts), gap, MAX_LOGS).await?;
+            let reader = karak::Reader::new(provider, genesis, contracts, upto);
+            changes.extend(reader.changes(&operators, &updates, watch).await?);
+        }
         let end = genesis.parameters.after(upto, genesis.parameters.ethereum_window());
         let mut prices = price::changes(provider, genesis, upto, watch).await?;
         prices.truncate(MAX_FACTS - facts.len());
@@ -248,7 +255,8 @@ impl Endpoint {
     async fn happened(&self, after: &ChainPoint, upto: &ChainPoint) -> Result<Vec<Fact>, ChainError> {
         let contracts = &self.genesis().contracts;
         let symbiotic = contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
-        let told = [contracts.palisade, contracts.orders].into_iter().chain(symbiotic);
+        let karak = contracts.karak.map(|karak| karak.adapter);
+        let told = [contracts.palisade, contracts.orders].into_iter().chain(symbiotic).chain(karak);
         let told: Vec<_> = told.map(|address| alloy_address(&address)).collect();
         let filter = Filter::new().address(told.clone());
         let filter = filter.event_signature(EVENTS.to_vec());

@@ -7,6 +7,7 @@
 
 use crate::bindings::adapter::EigenLayerAdapter::{self, EigenLayerAdapterErrors};
 use crate::bindings::committee::Committee::CommitteeErrors;
+use crate::bindings::karak_adapter::KarakAdapter::{self, KarakAdapterErrors};
 use crate::bindings::orders::Orders::OrdersErrors;
 use crate::bindings::palisade::Palisade::{
     self, Ancestor, Pair, PalisadeErrors, SlashFailed, SlashPending, Slashed, slashAncestorCall, slashCall,
@@ -31,7 +32,7 @@ use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, BlsSignature, CaseId, ChainId, DomainKind, Hash};
 use palisade_types::operator::Operator;
 use palisade_types::position::StakeSource;
-use palisade_types::slash::{Case, SlashTarget};
+use palisade_types::slash::Case;
 
 /// How many blocks of logs are searched at once for a slash that is done.
 const SEARCH_BLOCKS: u64 = 2_000;
@@ -62,9 +63,6 @@ impl Ethereum {
             let adapter = self.genesis.contracts.taking_orders(&target);
             let adapter = adapter.ok_or_else(|| refused("no adapter takes orders against this stake"))?;
             return self.first(async |endpoint: Endpoint| self.carry_order(&endpoint, execution, adapter).await).await;
-        }
-        if matches!(target, SlashTarget::Karak(_)) {
-            return Err(refused("nothing is carried to Karak yet"));
         }
         let source = target.source().ok_or_else(|| refused("a vault is not on Ethereum"))?;
         let adapter = self.genesis.contracts.adapter_of(&source);
@@ -150,10 +148,41 @@ enum Standing {
     Taken,
 }
 
+/// What the Karak adapter knows of a case: it is told of a veto when it happens. A request of another case of the same operator
+/// is in the way until it is carried out.
+async fn standing_on_karak(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<Standing, ChainError> {
+    let provider = endpoint.provider().await?;
+    let adapter = KarakAdapter::new(alloy_address(&aim.adapter), provider);
+    let (operator, id) = (alloy_address(&Address::from(case.operator)), B256::from(*case.id.as_bytes()));
+    let failed = |error| view_failed("asking the Karak adapter for a case", error);
+    if adapter.isVetoed(operator, id).call().await.map_err(failed)? {
+        return Ok(Standing::Vetoed);
+    }
+    let under_way = adapter.underWay(operator).call().await.map_err(failed)?;
+    if under_way.since.is_zero() {
+        return Ok(Standing::Open);
+    }
+    let now = newest_time(provider).await?;
+    let veto = adapter.vetoSeconds().call().await.map_err(failed)?;
+    let until = under_way.since.saturating_add(veto).saturating_to::<u64>();
+    // Another case's goes first.
+    Ok(if now < until || under_way.caseId != id { Standing::Waiting } else { Standing::Open })
+}
+
+async fn newest_time(provider: &impl Provider) -> Result<u64, ChainError> {
+    let block = provider.get_block(BlockId::latest()).await;
+    let block = block.map_err(|error| unavailable("asking for the newest block", error))?;
+    Ok(block.map_or(0, |block| block.header.timestamp))
+}
+
 /// What the Symbiotic adapter knows of a case at one vault. It learns of a veto, or that the time for one is over, only when the
 /// slash is carried on, so that the slasher is asked, too.
 async fn standing(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<Standing, ChainError> {
-    let StakeSource::Symbiotic(vault) = aim.source else { return Ok(Standing::Open) };
+    let vault = match aim.source {
+        StakeSource::EigenLayer(_) => return Ok(Standing::Open),
+        StakeSource::Symbiotic(vault) => vault,
+        StakeSource::Karak(_) => return standing_on_karak(endpoint, case, aim).await,
+    };
     let (provider, vault) = (endpoint.provider().await?, alloy_address(&vault));
     let adapter = SymbioticAdapter::new(alloy_address(&aim.adapter), provider);
     let progress = adapter.progressOf(B256::from(*case.id.as_bytes()), vault).call().await;
@@ -164,9 +193,7 @@ async fn standing(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<Standin
         SYMBIOTIC_VETOED => return Ok(Standing::Vetoed),
         _ => return Ok(Standing::Open),
     }
-    let block = provider.get_block(BlockId::latest()).await;
-    let block = block.map_err(|error| unavailable("asking for the newest block", error))?;
-    let now = block.map_or(0, |block| block.header.timestamp);
+    let now = newest_time(provider).await?;
     let until = progress.vetoDeadline.to::<u64>();
     let slasher = Vault::new(vault, provider).slasher().call().await;
     let slasher = slasher.map_err(|error| view_failed("asking a Symbiotic vault for its slasher", error))?;
@@ -218,7 +245,7 @@ pub(crate) async fn search(
 /// Whether a log of a loss is about what is aimed at. All of EigenLayer's strategies are taken from at once, and one without a loss
 /// has a log of its own.
 fn tells_of(log: &LogData, aim: &Aim) -> bool {
-    let StakeSource::Symbiotic(vault) = aim.source else { return true };
+    let (StakeSource::Symbiotic(vault) | StakeSource::Karak(vault)) = aim.source else { return true };
     Slashed::decode_log_data_validate(log).is_ok_and(|slashed| slashed.asset == alloy_address(&vault))
 }
 
@@ -326,7 +353,8 @@ async fn gas_floors(endpoint: &Endpoint) -> Result<u64, ChainError> {
     let contracts = &endpoint.genesis().contracts;
     let symbiotic = contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
     let mut floors: u64 = 0;
-    for adapter in std::iter::once(contracts.eigenlayer_adapter).chain(symbiotic) {
+    let karak = contracts.karak.map(|karak| karak.adapter);
+    for adapter in std::iter::once(contracts.eigenlayer_adapter).chain(symbiotic).chain(karak) {
         floors = floors.saturating_add(gas_floor(endpoint, &adapter).await?);
     }
     Ok(floors)
@@ -401,6 +429,9 @@ pub(crate) fn reason(data: &[u8]) -> String {
         return format!("{error:?}");
     }
     if let Ok(error) = SymbioticAdapterErrors::abi_decode(data) {
+        return format!("{error:?}");
+    }
+    if let Ok(error) = KarakAdapterErrors::abi_decode(data) {
         return format!("{error:?}");
     }
     let shown = data.get(..data.len().min(MAX_REASON_BYTES)).unwrap_or_default();

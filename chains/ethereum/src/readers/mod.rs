@@ -1,6 +1,7 @@
 //! What restaking protocols say an operator has at stake, by their own views at an anchor (R31).
 
 pub mod eigenlayer;
+pub mod karak;
 pub(crate) mod lrt;
 pub(crate) mod price;
 pub mod slashed;

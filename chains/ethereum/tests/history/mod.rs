@@ -1,6 +1,7 @@
 //! One EigenLayer core on an anvil of its own, and what can be done to it, so that two cores can be told the same.
 
-use crate::doubles::{self, OpenRegistrar};
+use crate::doubles;
+use crate::doubles::bindings::registrar::OpenRegistrar;
 use crate::eigenlayer::{self, EigenLayer};
 use crate::sender::Sender;
 use crate::world::{Anvil, signer};
