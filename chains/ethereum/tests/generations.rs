@@ -20,10 +20,14 @@ mod sender;
 #[allow(dead_code)]
 mod world;
 
+use alloy::network::TransactionBuilder;
 use alloy::primitives::{Address, U256};
 use alloy::providers::Provider;
+use alloy::rpc::types::TransactionRequest;
+use alloy::sol_types::{SolCall, SolEvent};
+use doubles::bindings::odd_token::OddToken;
 use doubles::{EigenLayerFunds, RESOLUTION_DELAY_BLOCKS};
-use history::{OPERATORS, PEOPLE, SETS, STAKERS, Side, Step};
+use history::{Core, OPERATORS, PEOPLE, SETS, STAKERS, Side, Step};
 use palisade_ethereum::readers::eigenlayer::Generation;
 use palisade_ethereum::readers::slashed::Clearing;
 use palisade_ethereum::{Config, Ethereum};
@@ -160,6 +164,121 @@ async fn an_eigenlayer_of_no_known_generation_is_refused_by_name() {
     world.redeploy(&mut genesis).await;
     let connected = Ethereum::connect(&Config::one(&world.endpoint), Arc::new(genesis), None).await;
     assert!(matches!(connected, Err(ChainError::WrongChain { .. })), "{connected:?}");
+}
+
+/// A strategy's shares count, whatever its token does; an operator without any, or with the least magnitude there is, is told as
+/// the core tells it, and stops nobody else.
+#[tokio::test]
+async fn odd_tokens_and_operators_are_counted_as_the_core_counts_them() {
+    let (anvil, endpoint) = Anvil::start();
+    let mut core = eigenlayer::deploy(&endpoint, &signer(0)).await.unwrap();
+    let sender = Sender::new(&endpoint, &signer(0)).unwrap();
+    let mut plan = sender.plan().await.unwrap();
+    core.token = plan.create("odd token", OddToken::BYTECODE.to_vec());
+    plan.call("deployNewStrategy", core.strategy_factory, &Core::deployNewStrategyCall { token: core.token });
+    sender.send(plan).await.unwrap();
+    let made = Core::deployedStrategiesCall { token: core.token };
+    let request = TransactionRequest::default().with_to(core.strategy_factory).with_input(made.abi_encode());
+    let made = sender.provider.call(request).await.unwrap();
+    core.strategy = Core::deployedStrategiesCall::abi_decode_returns(&made).unwrap();
+    let world = World::over(anvil, endpoint, Some(core.clone())).await;
+    let ethereum = world.connect().await;
+    let adapter = Address::from(*world.genesis.contracts.eigenlayer_adapter.as_bytes());
+    let members = [1, 3, 4].map(Member::new);
+    for member in &members {
+        ethereum.register_keys(&member.account(), &member.keys(&world.genesis)).await.unwrap();
+    }
+    let [odd, empty, tiny] = &members;
+
+    // What arrives less a fee is refused by the core itself, and counts nothing here.
+    odd_token(&world, &core, &OddToken::chargeFeeCall { bips: U256::from(1_000) }).await;
+    let amount = U256::from(1_000_000) * U256::from(MILLI);
+    assert!(eigenlayer::stake(&world.endpoint, &core, &odd.signer(), &odd.signer(), amount).await.is_err());
+    odd_token(&world, &core, &OddToken::chargeFeeCall { bips: U256::ZERO }).await;
+    for (member, magnitude) in [(odd, 400 * MILLI), (tiny, 5)] {
+        eigenlayer::stake(&world.endpoint, &core, &member.signer(), &member.signer(), amount).await.unwrap();
+        eigenlayer::allocate(&world.endpoint, &core, &member.signer(), adapter, magnitude).await.unwrap();
+    }
+    let call = Core::registerAsOperatorCall { approver: Address::ZERO, allocationDelay: 0, metadataURI: String::new() };
+    let sender = Sender::new(&world.endpoint, &empty.signer()).unwrap();
+    let mut plan = sender.plan().await.unwrap();
+    plan.call("registerAsOperator", core.delegation_manager, &call);
+    sender.send(plan).await.unwrap();
+    eigenlayer::allocate(&world.endpoint, &core, &empty.signer(), adapter, 400 * MILLI).await.unwrap();
+    world.finalize().await;
+    let mut watch = Watch::default();
+    let seen = ethereum.tip().await.unwrap();
+    let facts = ethereum.observe(&world.genesis.ethereum_start, &seen, &watch).await.unwrap();
+    applied(&mut watch, &facts);
+    let mut slashable = BTreeMap::new();
+    for member in &members {
+        let id = facts.iter().find_map(|fact| match fact {
+            Fact::Stake(stake) if stake.id.operator == member.id() => Some(stake.position),
+            _ => None,
+        });
+        let Some(Position::EigenLayer(magnitudes)) = id else { panic!("{facts:?}") };
+        let counted = magnitudes.slashable_at(seen.number);
+        assert_eq!(U256::from(counted), world.slashable(member, seen.number).await);
+        slashable.insert(member.id(), counted);
+    }
+    let each = |member: &Member| slashable[&member.id()];
+    assert_eq!((each(odd), each(empty), each(tiny)), (400_000 * u128::from(MILLI), 0, 5_000));
+
+    // Balances shrink and grow; shares do neither. Somebody else's logs of the same name say nothing.
+    odd_token(&world, &core, &OddToken::rebaseCall { worth_: U256::from(MILLI) }).await;
+    let left = Core::OperatorRemovedFromOperatorSet {
+        operator: odd.signer().address(),
+        operatorSet: Core::OperatorSet { avs: adapter, id: 0 },
+    };
+    let log = left.encode_log_data();
+    let sender = Sender::new(&world.endpoint, &signer(0)).unwrap();
+    let mut plan = sender.plan().await.unwrap();
+    plan.create("impostor", doubles::logging(log.topics(), &log.data));
+    let receipt = sender.send(plan).await.unwrap().remove(0);
+    assert_eq!(receipt.logs().len(), 1); // it did say so
+    world.finalize().await;
+    let next = ethereum.tip().await.unwrap();
+    assert_eq!(ethereum.observe(&seen, &next, &watch).await.unwrap(), []);
+
+    // From nobody's shares nothing is taken, which is said by name; the others lose theirs.
+    for member in [empty, odd, tiny] {
+        let target = SlashTarget::EigenLayer(ids::Address::new(core.strategy.into_array()));
+        let order = SlashOrder { target, asked: 1, status: OrderStatus::Ordered };
+        let execution = execution(&case(&world.genesis, member, order), &watch);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let outcome = loop {
+            match ethereum.execute(&execution).await {
+                Ok(Progress::Sent(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                outcome => break outcome,
+            }
+        };
+        match outcome {
+            Err(ChainError::Refused(why)) if each(member) == 0 => assert!(why.contains("LossNotSeen"), "{why}"),
+            Ok(Progress::Executed(_)) if each(member) > 0 => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    world.finalize().await;
+    let last = ethereum.tip().await.unwrap();
+    let facts = ethereum.observe(&next, &last, &watch).await.unwrap();
+    let lost = |member: &Member| {
+        facts.iter().find_map(|fact| match fact {
+            Fact::Slashed(slashed) if slashed.operator == member.id() => Some((slashed.before, slashed.afterwards)),
+            _ => None,
+        })
+    };
+    assert_eq!(lost(empty), None);
+    assert_eq!(lost(odd), Some((400_000 * u128::from(MILLI), 299_999_999_999_999_999_700)));
+    assert_eq!(lost(tiny), Some((5_000, 2_999))); // two of five, since the core rounds up; down what is left
+}
+
+async fn odd_token(world: &World, core: &eigenlayer::EigenLayer, call: &impl SolCall) {
+    let sender = Sender::new(&world.endpoint, &signer(0)).unwrap();
+    let mut plan = sender.plan().await.unwrap();
+    plan.call("odd token", core.token, call);
+    sender.send(plan).await.unwrap();
 }
 
 /// The whole way of a slash over a double: stake is read, a pair takes a quarter, the loss is seen when it is final.

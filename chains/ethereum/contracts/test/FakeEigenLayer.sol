@@ -7,6 +7,7 @@ import {IAllocationManager, IDelegationManager, OperatorSet} from "../src/interf
 /// @dev The real core stands in deploy/devnet/tests; this one shows what a real one does not do on request.
 contract FakeEigenLayer is IAllocationManager, IDelegationManager {
     error OperatorNotSlashable();
+    error StrategyBroken(address strategy);
 
     mapping(address strategy => uint64) public current;
     mapping(address strategy => uint64) public maximum;
@@ -20,6 +21,7 @@ contract FakeEigenLayer is IAllocationManager, IDelegationManager {
     bool public blind;
     bool public hungry;
     bool public answersLikeCore15;
+    address public broken;
 
     function stake(address strategy, uint64 magnitude, uint256 inShares, uint256 inQueue) external {
         (current[strategy], maximum[strategy]) = (magnitude, 1e18);
@@ -39,6 +41,11 @@ contract FakeEigenLayer is IAllocationManager, IDelegationManager {
     /// @dev Burns all the gas it is given.
     function goHungry(bool yes) external {
         hungry = yes;
+    }
+
+    /// @dev Reverts every slash of one strategy, and so of all beside it.
+    function breakStrategy(address strategy) external {
+        broken = strategy;
     }
 
     function answerLikeCore15(bool yes) external {
@@ -63,6 +70,7 @@ contract FakeEigenLayer is IAllocationManager, IDelegationManager {
             address strategy = params.strategies[i];
             require(i == 0 || params.strategies[i - 1] < strategy, "not ascending");
             require(current[strategy] > 0, "would be skipped in silence");
+            if (strategy == broken) revert StrategyBroken(strategy);
             if (!blind) take(strategy, params.wadsToSlash[i]);
         }
         if (answersLikeCore15) {

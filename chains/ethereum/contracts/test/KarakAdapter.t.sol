@@ -2,12 +2,14 @@
 pragma solidity 0.8.37;
 
 import {DevToken} from "../devnet/DevToken.sol";
+import {EigenLayerAdapter} from "../src/EigenLayerAdapter.sol";
 import {IKarakCore, IKarakHooks, IKarakVault} from "../src/interfaces/IKarak.sol";
 import {Loss} from "../src/interfaces/IAdapter.sol";
 import {KarakAdapter} from "../src/KarakAdapter.sol";
 import {Palisade} from "../src/Palisade.sol";
 import {IToken} from "./doubles/EigenLayerFunds.sol";
 import {KarakBase, KarakCore, KarakCoreAudited, KarakSink, KarakVault} from "./doubles/Karak.sol";
+import {FakeEigenLayer} from "./FakeEigenLayer.sol";
 import {Vm, vm} from "./Vm.sol";
 import {World} from "./World.sol";
 
@@ -396,6 +398,52 @@ contract KarakGasTest is KarakWorld {
         palisade.slash(pair);
         vm.snapshotValue("gas", "slash on Karak by a pair, two vaults: take", vm.lastCallGas().gasTotalUsed);
         require(done() == 1, "done");
+    }
+}
+
+/// @title The judge over two protocols, one of which fails
+contract TwoTargetsTest is KarakWorld {
+    function newCore() internal override returns (KarakBase) {
+        return new KarakCore(UNSTAKE, VETO, VETO, COMMITTEE);
+    }
+
+    function cancel(bytes memory) internal override {}
+
+    function finalize(bytes memory) internal override {}
+
+    /// @dev A slash that reverts for one strategy takes nothing on EigenLayer, says why, and stays open; Karak goes on.
+    function test_r24_a_strategy_that_reverts_is_named_and_the_other_target_goes_on() public {
+        address[] memory adapters = new address[](2);
+        uint64 nonce = vm.getNonce(address(this));
+        adapters[0] = vm.computeCreateAddress(address(this), nonce + 1);
+        adapters[1] = vm.computeCreateAddress(address(this), nonce + 2);
+        palisade = new Palisade(CHAIN, adapters, WINDOW, address(0));
+        adapter = new EigenLayerAdapter(
+            address(palisade), ORDERS, 0, address(eigenlayer), address(eigenlayer), strategies(), CUT, "https://palisade.example"
+        );
+        karak = new KarakAdapter(address(palisade), address(core), both(), CUT, VETO);
+        require(address(karak) == adapters[1], "predicted address");
+        karak.join();
+        register(OPERATOR, SECRET);
+        vm.prank(OPERATOR);
+        core.registerOperatorToDSS(address(karak), "");
+        staked();
+        eigenlayer.stake(STRATEGY, 0.4e18, 1_000e18, 0);
+        eigenlayer.stake(STRATEGY2, 0.4e18, 1_000e18, 0);
+        eigenlayer.breakStrategy(STRATEGY2);
+        vm.recordLogs();
+        palisade.slash(pairOf(7, "a", "b"));
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        bytes memory reason = abi.encodeWithSelector(FakeEigenLayer.StrategyBroken.selector, STRATEGY2);
+        require(keccak256(reasonIn(logs)) == keccak256(reason), "named");
+        require(counted(logs, Palisade.SlashPending.selector) == 1 && done() == 0, "karak goes on");
+        require(eigenlayer.shares(STRATEGY) == 1_000e18, "nothing is taken by half");
+        vm.warp(block.timestamp + VETO);
+        palisade.slash(pairOf(7, "a", "b"));
+        require(done() == 2, "karak is done");
+        eigenlayer.breakStrategy(address(0));
+        palisade.slash(pairOf(7, "a", "b"));
+        require(done() == 3 && eigenlayer.shares(STRATEGY2) == 900e18, "and eigenlayer, once it works");
     }
 }
 
