@@ -6,7 +6,7 @@
 #   ./deploy/devnet.sh scenario equivocation  one of them signs twice and loses his stake on both chains
 #   ./deploy/devnet.sh scenario vault-life    a staker locks coins, unbonds and withdraws
 #   ./deploy/devnet.sh scenario vault-slashed | vault-unbonding-race | vault-expansion | vault-expiry
-#   ./deploy/devnet.sh scenario vault-claim | slash-pair | deallocation | withdrawal-queue | partial-slash
+#   ./deploy/devnet.sh scenario vault-claim | slash-order | slash-pair | deallocation | withdrawal-queue | partial-slash
 #   ./deploy/devnet.sh scenario veto-executed | veto-vetoed
 #   ./deploy/devnet.sh scenario bitcoin-reorg | bitcoin-deep-reorg | ethereum-reorg | rpc-disagreement | quiet
 #   ./deploy/devnet.sh scenario kill-one | kill-two-and-back | kill-all | doppelganger

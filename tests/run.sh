@@ -10,7 +10,7 @@ all=""
 [ "${1:-}" = --all ] && all=1 && shift
 
 OTHERS=(vault-life vault-expansion vault-expiry vault-claim ethereum-reorg rpc-disagreement bitcoin-reorg bitcoin-deep-reorg kill-one kill-two-and-back doppelganger vault-unbonding-race
-  slash-pair deallocation withdrawal-queue partial-slash veto-executed veto-vetoed)
+  slash-order slash-pair deallocation withdrawal-queue partial-slash veto-executed veto-vetoed)
 if [ -n "$all" ]; then
   PALISADE_SCENARIOS=all
 elif [ -z "${PALISADE_SCENARIOS:-}" ]; then

@@ -9,7 +9,8 @@ use palisade_ethereum::{Ethereum, ExposedFinality, Noted, Shown};
 use palisade_storage::{Store, StoreError};
 use palisade_types::block::{Header, Item};
 use palisade_types::certificate::{Committee, QuorumCertificate};
-use palisade_types::chain::ChainError;
+use palisade_types::chain::{ChainError, ChainKind};
+use palisade_types::genesis::Parameters;
 use palisade_types::ids::{Hash, OperatorId};
 use palisade_types::row::{Row, RowKey};
 use palisade_types::units::{Epoch, Height};
@@ -28,6 +29,7 @@ pub async fn hand_over(ethereum: Arc<Ethereum>, core: CoreHandle, store: Arc<Sto
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut since: Option<(Epoch, Instant)> = None;
+    let mut urged = None;
     let mut told = String::new();
     let mut convicts = BTreeMap::new();
     let mut due_since = None;
@@ -51,7 +53,16 @@ pub async fn hand_over(ethereum: Arc<Ethereum>, core: CoreHandle, store: Arc<Sto
             _ => Instant::now(),
         };
         since = Some((office, begun));
-        if begun.elapsed() < PATIENCE * due.turn {
+        if due.is_urgent && urged != Some(office) {
+            urged = Some(office);
+            tracing::error!(
+                epoch = %office,
+                blocks = due.left,
+                "Committee.sol has not been handed over to the next epoch, and takes nothing any more after so many Ethereum blocks"
+            );
+        }
+        // Each leaves it to those before him, but not until it is too late (R5).
+        if begun.elapsed() < PATIENCE * due.turn && !due.is_urgent {
             continue;
         }
         let (header, certificate) = match certified_boundary(&store, due.last) {
@@ -163,6 +174,10 @@ struct Due {
     last: Height,
     /// How many operators go before us.
     turn: u32,
+    /// For how many Ethereum blocks from the ledger's anchor on Committee.sol still takes that committee's certificates (R5).
+    left: u64,
+    /// Whether the trust period has begun: the committee's age limit is over, and nobody has handed over (R5, R10).
+    is_urgent: bool,
 }
 
 impl Due {
@@ -170,8 +185,17 @@ impl Due {
         let ledger = core.ledger();
         let Some(Row::EpochFirst(first)) = ledger.row(&RowKey::EpochFirst(office.next())) else { return None };
         let committee = ledger.committee_of(office)?.clone();
-        Some(Self { committee, last: first.previous(), turn: core.turn(office) })
+        let parameters = &ledger.genesis_of().parameters;
+        let left = blocks_left(committee.ethereum.number, parameters, ledger.anchor(ChainKind::Ethereum).number);
+        let is_urgent = left < parameters.trust_blocks;
+        Some(Self { committee, last: first.previous(), turn: core.turn(office), left, is_urgent })
     }
+}
+
+/// For how many Ethereum blocks after `now` a committee's certificates are taken (R5).
+const fn blocks_left(snapshot: u64, parameters: &Parameters, now: u64) -> u64 {
+    let lifetime = parameters.max_age_blocks.saturating_add(parameters.trust_blocks);
+    snapshot.saturating_add(lifetime).saturating_sub(now)
 }
 
 /// The boundary block whose certificate stands in the last block of its epoch.
@@ -185,4 +209,18 @@ fn certified_boundary(store: &Store, last: Height) -> Result<Option<(Header, Quo
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r05_a_hand_over_is_urgent_once_the_trust_period_has_begun() {
+        let parameters = crate::genesis_file::tests::sample().parameters; // 30 blocks of age, 40 of trust
+        let left = |now| blocks_left(1_000, &parameters, now);
+        assert_eq!([1_000, 1_030, 1_031, 1_070, 1_071].map(left), [70, 40, 39, 0, 0]);
+        let urgent = [1_000, 1_030, 1_031, 1_070].map(|now| left(now) < parameters.trust_blocks);
+        assert_eq!(urgent, [false, false, true, true], "in the last block of its age it is not late");
+    }
 }

@@ -41,7 +41,7 @@ use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::{ChainError, ChainKind};
 use palisade_types::epoch::FinalBlock;
-use palisade_types::evidence::{Domains, VotePair};
+use palisade_types::evidence::{CovenantBreach, Domains, VotePair};
 use palisade_types::genesis::VaultTerms;
 use palisade_types::ids::{
     BlockId, BlsSignature, CaseId, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
@@ -164,6 +164,7 @@ pub struct World {
     bitcoin: Arc<Mutex<History>>,
     stakes: BTreeSet<VaultId>,
     network: Arc<Network>,
+    seed: u64,
 }
 
 impl World {
@@ -214,13 +215,30 @@ impl World {
             })
             .collect();
         let config = Config { loss: plan.loss, ..Config::seeded(plan.seed, network.chain) };
-        Self { sim: Sim::new(config, operators), villains, bitcoin, stakes, network }
+        Self { sim: Sim::new(config, operators), villains, bitcoin, stakes, network, seed: plan.seed }
     }
 
     /// Bitcoin block `number` holds a slashing transaction nobody ordered; its witness gives away the key of the operator at `place`.
     pub fn give_away(&mut self, number: u64, place: usize) {
         let secret = self.network.exposed_key(place);
         self.bitcoin.lock().expect("nobody panicked with it").give_away(number, secret);
+    }
+
+    /// Bitcoin block `number` shows the signature of the operator at `place`, as a member of the covenant, on a spend of some vault
+    /// that nobody registered (R27); the answer is whose it is.
+    pub fn breach(&mut self, number: u64, place: usize) -> OperatorId {
+        let (secret, sighash) = (member_secret(self.seed, place), sha256_all(&[b"the coins go elsewhere"]));
+        let breach = CovenantBreach {
+            vault: *self.stakes.first().expect("a world has vaults"),
+            member: member_key(self.seed, place),
+            height: number,
+            transaction: Hash::new([8; 32]),
+            sighash: Hash::new(sighash),
+            signature: SchnorrSignature::new(secret.sign_schnorr(&sighash)),
+        };
+        let fact = palisade_types::observation::Fact::CovenantBreach(breach);
+        self.bitcoin.lock().expect("nobody panicked with it").happen(number, fact);
+        self.network.operators[place].id
     }
 
     /// From Bitcoin's block `number` on the market asks `rate` of a transaction (R28).

@@ -99,7 +99,7 @@ async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
 
 /// What `scenario` plays that the main job has no time for; one devnet can play all that convict nobody, and one that does.
 /// `tests/run.sh` chooses from the same list, some with every commit.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 19] = [
     "vault-life",
     "vault-expansion",
     "vault-expiry",
@@ -112,6 +112,7 @@ const OTHERS: [&str; 18] = [
     "kill-two-and-back",
     "doppelganger",
     "vault-unbonding-race",
+    "slash-order",
     "slash-pair",
     "deallocation",
     "withdrawal-queue",
@@ -158,6 +159,7 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
             "kill-two-and-back" => scenario::kill_two_and_back(devnet).await,
             "doppelganger" => scenario::doppelganger(devnet).await,
             "vault-unbonding-race" => scenario::vault_unbonding_race(devnet).await,
+            "slash-order" => scenario::slash_order(devnet).await,
             "slash-pair" => scenario::slash_pair(devnet).await,
             "deallocation" => scenario::deallocation(devnet).await,
             "withdrawal-queue" => scenario::withdrawal_queue(devnet).await,

@@ -10,11 +10,12 @@ use palisade_types::attestation::Attestation;
 use palisade_types::block::{Block, Item};
 use palisade_types::chain::ChainKind;
 use palisade_types::claim::Claim;
-use palisade_types::ids::BlsSignature;
+use palisade_types::ids::{BlsSignature, OperatorId};
 use palisade_types::numbers::NumberedKind;
+use palisade_types::order::Order;
 use palisade_types::position::Position;
 use palisade_types::slash::OrderStatus;
-use palisade_types::units::{Epoch, Height, Millis, Sats};
+use palisade_types::units::{Epoch, Height, Millis, Sats, Wad};
 use palisade_types::vault::VaultStatus;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -341,6 +342,73 @@ fn r03_vaults_are_claimed_and_certified_in_every_epoch_also_by_one_who_was_away(
         world.agree();
         world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
     });
+}
+
+/// Whether the case is over and something was taken for it.
+fn is_taken(ledger: &palisade_ledger::Ledger, guilty: OperatorId) -> bool {
+    let taken = |status: &OrderStatus| matches!(status, OrderStatus::Final(taken) if taken.amount > 0);
+    let mut cases = ledger.cases().filter(|case| case.operator == guilty && case.needs_order());
+    cases.any(|case| !case.orders.is_empty() && case.orders.iter().all(|order| taken(&order.status)))
+}
+
+#[test]
+fn r27_a_covenants_breach_is_ordered_certified_and_taken_though_somebody_crashes() {
+    each(0..worlds().div_ceil(2), |seed| {
+        let mut world = World::seeded(seed).loss(30).begin();
+        assert!(world.run_until(120, |world| claims_are_certified(world, false)), "{}", world.describe());
+        let before = world.sim.node(3).ledger().anchor(ChainKind::Bitcoin).number;
+        let guilty = world.breach(before + 2, 1);
+        let convicted = |ledger: &palisade_ledger::Ledger| ledger.cases().any(|case| case.operator == guilty);
+        assert!(world.run_until(60, |world| world.everybody(convicted)), "{}", world.describe());
+        // Of the three who are left everybody is needed, and one is away for a while.
+        world.sim.crash(2);
+        world.sim.run_for(Millis::new(5_000 + 1_000 * seed));
+        world.sim.restart(2);
+        let done = |world: &World| world.everybody(|ledger| is_taken(ledger, guilty));
+        assert!(world.run_until(180, done), "{}", world.describe());
+        let part = world.sim.node(0).ledger().genesis_of().parameters.order_part.get();
+        for one in world.sim.nodes() {
+            let ledger = one.ledger();
+            let case = ledger.cases().find(|case| case.operator == guilty).unwrap();
+            let order = ledger.orders().find(|order| order.case == case.id).unwrap();
+            assert_eq!((order.operator, order.wad.get()), (guilty, part));
+            for order in &case.orders {
+                let OrderStatus::Final(taken) = order.status else { panic!("{order:?}") };
+                assert!(taken.amount.abs_diff(order.asked) <= 1, "asked {}, taken {}", order.asked, taken.amount);
+            }
+        }
+        world.agree();
+        world.guilty_are(&BTreeSet::from([guilty]), &BTreeSet::new());
+    });
+}
+
+#[test]
+fn r16_two_orders_under_one_number_convict_their_signer_in_every_ledger() {
+    let mut world = World::seeded(21).begin();
+    assert!(world.run_until(120, |world| claims_are_certified(world, false)), "{}", world.describe());
+    let before = world.sim.node(3).ledger().anchor(ChainKind::Bitcoin).number;
+    let guilty = world.breach(before + 2, 1);
+    let certified = |world: &World| {
+        world.sim.nodes().all(|one| one.disk.numbered.keys().any(|(kind, _)| *kind == NumberedKind::Order))
+    };
+    assert!(world.run_until(120, certified), "{}", world.describe());
+    let (liar, now) = (world.sim.node(2).signer.keys.clone(), world.sim.now());
+    let ledger = world.sim.node(0).ledger();
+    let (chain, domain) = (ledger.chain(), ledger.domains().order);
+    let order = *ledger.orders().next().unwrap();
+    let lie = Order { wad: Wad::new(order.wad.get() + 1), ..order }.statement(domain);
+    let signature = BlsSignature::new(liar.bls.sign(&lie.bls_message(&chain)).to_bytes());
+    let lie = Attestation { statement: lie, operator: liar.id, signature };
+    assert!(world.sim.node_mut(0).core.hear(now, Message::Attestation(lie)), "no fault of whoever passes it on");
+    let convicted = |ledger: &palisade_ledger::Ledger| {
+        let mut cases = ledger.cases();
+        cases.any(|case| (case.operator, case.domain, case.slot) == (liar.id, domain, order.number))
+    };
+    assert!(world.run_until(60, |world| world.everybody(convicted)), "{}", world.describe());
+    assert!(
+        guilty != liar.id
+            && world.everybody(|ledger| ledger.cases().all(|case| case.operator != guilty || case.needs_order()))
+    );
 }
 
 #[test]

@@ -75,8 +75,8 @@ impl Ethereum {
         }
         match standing {
             Standing::Executed => unreachable!("this returned above"),
-            // The block that executes it comes after the newest one.
-            Standing::Announced(_, from) if newest.saturating_add(1) < from => Ok(Progress::Waiting),
+            // An endpoint that estimates gas may do so as of the newest block.
+            Standing::Announced(_, from) if newest < from => Ok(Progress::Waiting),
             Standing::Announced(order, _) => {
                 let input = executeCall { order: order.to_bytes().into() }.abi_encode();
                 let spare_gas = gas_floor(endpoint, &adapter).await?;
@@ -116,7 +116,8 @@ impl Ethereum {
         let Some(office) = crate::handover::in_office(endpoint).await? else { return Ok(false) };
         let known = order.epoch <= office && office.get() <= order.epoch.get().saturating_add(1);
         let delay = self.genesis.parameters.order_delay_blocks;
-        Ok(known && newest.saturating_add(1 + delay) <= order.expiry)
+        // Announced in the next block, executed in the one after the delay.
+        Ok(known && newest.saturating_add(2 + delay) <= order.expiry)
     }
 }
 

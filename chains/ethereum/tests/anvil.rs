@@ -23,6 +23,7 @@ mod relay;
 #[path = "../../../deploy/devnet/src/sender.rs"]
 mod sender;
 mod light;
+mod ordered;
 mod world;
 
 use alloy::primitives::{Address, U256};

@@ -313,6 +313,16 @@ pub async fn slashable_in_queue(
     Ok(manager.getSlashableSharesInQueue(operator, core.strategy).call().await?)
 }
 
+/// Shares that were slashed and that the core is about to burn: they go to an address nobody owns.
+///
+/// # Errors
+///
+/// The chain does not answer.
+pub async fn burnable(provider: &impl Provider, core: &EigenLayer) -> anyhow::Result<U256> {
+    let manager = StrategyManager::new(core.strategy_manager, provider);
+    Ok(manager.getBurnableShares(core.strategy).call().await?)
+}
+
 /// What the core's own view said at block `block` that operator set 0 of `adapter` can still take at block `future`, whatever the
 /// operator does meanwhile, in shares.
 ///
@@ -493,6 +503,7 @@ mod bindings {
         interface StrategyManager {
             function initialize(address owner, address whitelister, uint256 paused) external;
             function depositIntoStrategy(address strategy, address token, uint256 amount) external returns (uint256);
+            function getBurnableShares(address strategy) external view returns (uint256);
         }
         #[sol(rpc)]
         interface StrategyFactory {

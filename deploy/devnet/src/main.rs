@@ -97,6 +97,8 @@ enum Scenario {
     VaultExpansion,
     /// A vault's time runs out: it weighs nothing, stays locked, and is withdrawn by its timelock
     VaultExpiry,
+    /// A covenant's quorum signs what nobody registered: a certified order takes the members' stake. Convicts two
+    SlashOrder,
     /// An attestation key signs twice: EigenLayer takes the agreed part of its stake. Convicts somebody
     SlashPair,
     /// An operator deallocates: it stops counting in time, and is slashed while the protocol lets it. Convicts somebody
@@ -193,6 +195,7 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::VaultUnbondingRace => println!("{}\n", scenario::vault_unbonding_race(devnet).await?),
         Scenario::VaultExpansion => println!("{}\n", scenario::vault_expansion(devnet).await?),
         Scenario::VaultExpiry => println!("{}\n", scenario::vault_expiry(devnet).await?),
+        Scenario::SlashOrder => println!("{}\n", scenario::slash_order(devnet).await?),
         Scenario::SlashPair => println!("{}\n", scenario::slash_pair(devnet).await?),
         Scenario::Deallocation => println!("{}\n", scenario::deallocation(devnet).await?),
         Scenario::WithdrawalQueue => println!("{}\n", scenario::withdrawal_queue(devnet).await?),
