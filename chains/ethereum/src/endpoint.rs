@@ -352,7 +352,7 @@ pub(crate) fn asks_for_less(error: &TransportError) -> bool {
     }
 }
 
-fn point_of(block: &Block) -> ChainPoint {
+pub(crate) fn point_of(block: &Block) -> ChainPoint {
     ChainPoint {
         number: block.header().number,
         hash: hash_of(block.header().hash),

@@ -9,6 +9,7 @@
 
 mod account;
 mod addresses;
+pub mod answers;
 pub mod bindings;
 mod client;
 mod endpoint;

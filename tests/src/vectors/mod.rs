@@ -16,6 +16,7 @@ mod checkpoints;
 mod delegations;
 mod elsewhere;
 mod eots;
+mod ethereum;
 mod forks;
 mod headers;
 mod inclusion;
@@ -97,6 +98,8 @@ pub enum File {
     Json(Value),
     /// Comma-separated rows under a header.
     Table(Table),
+    /// Questions to a JSON-RPC server and its answers, as Ethereum's execution-apis write them down.
+    Exchanges(Vec<Exchange>),
     /// Anything else, with its name's ending.
     Other(String),
 }
@@ -115,6 +118,7 @@ impl File {
         Ok(match ending.as_str() {
             "json" => Self::Json(serde_json::from_slice(&fs::read(path)?).context("no JSON")?),
             "csv" => Self::Table(Table::read(&fs::read_to_string(path)?)),
+            "io" => Self::Exchanges(Exchange::read(&fs::read_to_string(path)?)?),
             _ => Self::Other(ending),
         })
     }
@@ -125,6 +129,37 @@ impl File {
 
     fn table(&self) -> Option<&Table> {
         if let Self::Table(table) = self { Some(table) } else { None }
+    }
+}
+
+/// One question to a JSON-RPC server and its answer.
+#[derive(Debug)]
+pub struct Exchange {
+    asked: Value,
+    said: Value,
+}
+
+impl Exchange {
+    /// Lines of `>>` and `<<` in turn; what begins with `//` is a comment.
+    fn read(text: &str) -> Result<Vec<Self>> {
+        let mut exchanges = Vec::new();
+        let mut asked = None;
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("//")) {
+            if let Some(question) = line.strip_prefix(">> ") {
+                asked = Some(serde_json::from_str(question).context("a question that is no JSON")?);
+            } else if let Some(answer) = line.strip_prefix("<< ") {
+                let said = serde_json::from_str(answer).context("an answer that is no JSON")?;
+                exchanges.push(Self { asked: asked.take().context("an answer without its question")?, said });
+            } else {
+                bail!("a line that is neither a question nor an answer");
+            }
+        }
+        Ok(exchanges)
+    }
+
+    /// What was answered, an error aside.
+    fn result(&self) -> Result<&Value> {
+        self.said.get("result").context("the answer is an error")
     }
 }
 
@@ -240,6 +275,10 @@ const KINDS: &[Kind] = &[
     relay::stretch,
     spv::summa,
     spv::core,
+    ethereum::exchanges,
+    ethereum::header,
+    ethereum::list,
+    ethereum::receipt_alone,
     elsewhere::skipped,
 ];
 
