@@ -281,6 +281,7 @@ impl Net {
 
     async fn note(&self) {
         symbiotic::note(&self.world.endpoint, &self.curator, self.adapter).await.unwrap();
+        self.pass(1).await; // the core takes by a moment of the past only
     }
 
     /// Lets time go by.
