@@ -225,7 +225,8 @@ contract SymbioticAdapter is IAdapter {
         losses = new Loss[](count);
         uint256 found;
         bool ended;
-        bytes memory failure;
+        bool failed;
+        bytes memory failure; // empty where a vault ran out of gas
         for (uint256 i = 0; i < count; ++i) {
             address vault = _vaults[i].vault;
             // The inner call gets 63 of every 64 parts of what is left.
@@ -235,7 +236,7 @@ contract SymbioticAdapter is IAdapter {
                 if (standing == Standing.Requested) pending = true;
                 if (standing == Standing.Vetoed) ended = true;
             } catch (bytes memory reason) {
-                failure = reason;
+                (failed, failure) = (true, reason);
                 emit VaultFailed(caseId, operator, vault, reason);
             }
         }
@@ -243,13 +244,13 @@ contract SymbioticAdapter is IAdapter {
             mstore(losses, found)
         }
         if (found == 0 && !pending && !ended) {
-            if (failure.length == 0) revert NothingSlashable(operator);
+            if (!failed) revert NothingSlashable(operator);
             assembly ("memory-safe") {
                 revert(add(failure, 32), mload(failure))
             }
         }
         // What failed stays open to everybody.
-        pending = pending || failure.length > 0;
+        pending = pending || failed;
     }
 
     /// @notice One vault's part of `slash`: only this contract calls it, and whoever wants to know what it would do.
