@@ -1,9 +1,11 @@
 //! Who may connect, and who may publish.
 //!
-//! Every registered operator follows, also one who is joining, jailed or convicted; only the committee publishes.
+//! Every registered operator follows, also one who is joining, jailed or convicted; only the committee publishes. But for promises
+//! of nonces: without one in the ledger his bitcoin does not count, and where bitcoin stands alone he would never get a seat.
 //! A peer nobody vouches for is not even let in. Peer ids come from genesis and from the registry, where the
 //! operator's account signs the binding; followers without a seat (watchtowers) come from the operator's own config.
 
+use super::Topic;
 use libp2p::PeerId;
 use palisade_types::ids::OperatorId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Standing {
     /// Whose node it is; `None` for a follower that belongs to no operator.
     pub operator: Option<OperatorId>,
-    /// Whether messages that it originates are taken and passed on.
+    /// Whether every message that it originates is taken and passed on.
     pub publishes: bool,
 }
 
@@ -49,10 +51,12 @@ impl Admission {
         self.peers.get(peer).copied()
     }
 
-    /// Whether `peer` may originate messages.
+    /// Whether `peer` may originate messages of a topic.
     #[must_use]
-    pub fn publishes(&self, peer: &PeerId) -> bool {
-        self.standing(peer).is_some_and(|standing| standing.publishes)
+    pub fn publishes(&self, peer: &PeerId, topic: Topic) -> bool {
+        self.standing(peer).is_some_and(|standing| {
+            standing.publishes || (topic == Topic::Registrations && standing.operator.is_some())
+        })
     }
 
     /// Everybody on the list.
@@ -79,8 +83,20 @@ mod tests {
         let crowd = (0..Admission::MAX).map(|_| (PeerId::random(), follower));
         let admission = Admission::new(crowd.chain([(seat, publisher)]));
         assert_eq!(admission.peers().count(), Admission::MAX);
-        assert!(admission.publishes(&seat));
+        assert!(Topic::ALL.iter().all(|topic| admission.publishes(&seat, *topic)));
         assert_eq!(admission.operators([&seat]).len(), 1);
         assert_eq!(admission.standing(&PeerId::random()), None);
+    }
+
+    #[test]
+    fn an_operator_without_a_seat_publishes_his_promises_and_nothing_else() {
+        let (joining, watchtower) = (PeerId::random(), PeerId::random());
+        let operator = Standing { operator: Some(OperatorId::new([7; 20])), publishes: false };
+        let admission =
+            Admission::new([(joining, operator), (watchtower, Standing { operator: None, publishes: false })]);
+        for topic in Topic::ALL {
+            assert_eq!(admission.publishes(&joining, topic), topic == Topic::Registrations, "{}", topic.name());
+            assert!(!admission.publishes(&watchtower, topic) && !admission.publishes(&PeerId::random(), topic));
+        }
     }
 }

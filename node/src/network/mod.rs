@@ -2,7 +2,7 @@
 //!
 //! TCP with Noise and Yamux, and QUIC; gossip with validation before forwarding; direct requests for blocks, status
 //! and the node's own questions. Nobody connects whom the registry, genesis or our own config does not name
-//! ([`admission`]), and only the committee publishes. Every input has a bound in bytes, every queue a length, every
+//! ([`admission`]), and only the committee publishes more than promises of nonces. Every input has a bound in bytes, every queue a length, every
 //! call to a silent peer a back-off.
 //!
 //! [`start`] takes the swarm's end of the engine's [`wire`](palisade_agreement::wire) and gives back a [`Network`], the

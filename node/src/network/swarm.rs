@@ -445,7 +445,8 @@ impl Driver {
 
     fn gossip(&mut self, ticket: Ticket, message: gossipsub::Message) {
         let known = Topic::named(message.topic.as_str()).zip(message.source);
-        let Some((topic, publisher)) = known.filter(|(_, publisher)| self.admission.publishes(publisher)) else {
+        let Some((topic, publisher)) = known.filter(|(topic, publisher)| self.admission.publishes(publisher, *topic))
+        else {
             // Lists differ between nodes for a moment when an epoch turns, so this is nobody's fault.
             return self.judge(&ticket, MessageAcceptance::Ignore);
         };
