@@ -19,6 +19,7 @@ use crate::signer::{Met, SignedLast};
 use palisade_agreement::anchors::{Anchors, Compared, Gap, Known, Wanted};
 use palisade_agreement::app::Verdict;
 use palisade_agreement::ballot::{SignedBallot, contradiction};
+use palisade_agreement::batch::Heard;
 use palisade_agreement::guard::{Ancestry, Lineage};
 use palisade_agreement::pool::Pool;
 use palisade_agreement::tally::Tally;
@@ -283,7 +284,7 @@ pub struct Core {
     bitcoin_certified: BTreeMap<u64, BitcoinCertificate>,
     book: numbered::Book,
     sessions: Sessions,
-    early: BTreeMap<(u64, OperatorId), Vec<Message>>,
+    early: BTreeMap<(u64, OperatorId), Vec<finality::Early>>,
     said: Vec<(u64, Message)>,
     repeated: Millis,
     promises: Promises,
@@ -769,11 +770,8 @@ impl Core {
     /// Hears a message of another operator. False when it was worthless: the sender pays, and it is not passed on.
     pub fn hear(&mut self, now: Millis, message: Message) -> bool {
         match message {
-            Message::Attestation(attestation) => match self.numbered_kind(&attestation.statement.domain) {
-                Some(kind) => self.hear_numbered(kind, attestation),
-                None => self.hear_final(message),
-            },
-            Message::Vote(_) => self.hear_final(message),
+            Message::Attestation(attestation) => self.hear_attestation(&Heard::Unchecked(attestation)),
+            Message::Vote(vote) => self.hear_vote(vote),
             Message::NumberedCertificate(certificate) => self.hear_numbered_certificate(*certificate),
             Message::Evidence(evidence) => match self.submit_evidence(*evidence) {
                 Ok(_) | Err(Unproven::AlreadyConvicted) => true,

@@ -35,4 +35,5 @@ pub mod health;
 pub mod metrics;
 pub mod rpc;
 
+mod checking;
 pub mod cli;

@@ -5,6 +5,7 @@
 //! before the core commits it and the engine hears of it; if the disk fails the process aborts.
 
 use crate::acceptance;
+use crate::checking;
 use crate::config::Config;
 use crate::core::{Action, Core};
 use crate::covenant;
@@ -42,6 +43,7 @@ use palisade_bitcoin::vault::Versions;
 use palisade_ethereum::{Account, Ethereum};
 use palisade_ledger::{Ledger, Tree};
 use palisade_storage::{Store, StoreError};
+use palisade_types::attestation::Attestation;
 use palisade_types::block::{Block, Item};
 use palisade_types::canonical::Canonical;
 use palisade_types::chain::ChainKind;
@@ -188,8 +190,13 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         .with_context(|| format!("listening for metrics on {}", config.metrics.listen))?;
     tracing::info!(rpc = %rpc_address, metrics = %metrics_address, %peer, "ready to take part");
 
+    let (check, to_check) = mpsc::channel(checking::MAX_WAITING);
+    let (told, checked) = mpsc::channel(1);
+    tokio::spawn(checking::check(chain, to_check, told));
+
     let actor = Actor {
         core,
+        check,
         store,
         metrics,
         health,
@@ -214,6 +221,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         sightings,
         signatures,
         gossip: network.gossip,
+        checked,
         ballots,
         connected: network.connected,
     };
@@ -386,6 +394,7 @@ struct Inputs {
     sightings: mpsc::Receiver<Seen>,
     signatures: mpsc::Receiver<Signed>,
     gossip: mpsc::Receiver<Gossip>,
+    checked: mpsc::Receiver<Vec<checking::Told>>,
     ballots: mpsc::Receiver<SignedBallot>,
     connected: watch::Receiver<std::collections::BTreeSet<palisade_types::ids::OperatorId>>,
 }
@@ -409,6 +418,7 @@ struct Progress {
 /// The task that owns the core.
 struct Actor {
     core: Core,
+    check: mpsc::Sender<checking::Asked>,
     store: Arc<Store>,
     metrics: Metrics,
     health: watch::Sender<Health>,
@@ -442,6 +452,7 @@ impl Actor {
                 Some(seen) = inputs.sightings.recv() => self.seen(seen),
                 Some(command) = inputs.commands.recv() => self.command(command),
                 Some(ballot) = inputs.ballots.recv() => self.core.heard_ballot(&ballot),
+                Some(told) = inputs.checked.recv() => self.hear_checked(told),
                 Some(gossip) = inputs.gossip.recv() => self.hear(gossip),
                 _ = tick.tick() => self.tick(&inputs),
             }
@@ -681,8 +692,36 @@ impl Actor {
         if matches!(message, Message::Evidence(_)) {
             self.metrics.evidence_received.inc();
         }
+        let verdict = match &message {
+            Message::Attestation(attestation) => match self.check_beside(*attestation, verdict) {
+                Some(verdict) => verdict,
+                None => return,
+            },
+            _ => verdict,
+        };
         let now = self.now();
         verdict.give(self.core.hear(now, message));
+    }
+
+    /// Has the signature checked beside the core. The verdict comes back when there is nothing to check, or no room.
+    fn check_beside(&self, attestation: Attestation, verdict: network::Verdict) -> Option<network::Verdict> {
+        let Some(key) = self.core.key_for(&attestation) else { return Some(verdict) };
+        let asked = self.check.try_send(checking::Asked { attestation, key, verdict });
+        asked.err().map(|refused| refused.into_inner().verdict)
+    }
+
+    /// Hears attestations that were checked beside the core.
+    fn hear_checked(&mut self, told: Vec<checking::Told>) {
+        for checking::Told { attestation, checked, verdict } in told {
+            let worthy = match checked {
+                Some(checked) => Some(self.core.hear_checked(checked)),
+                None => self.core.hear_failed(&attestation),
+            };
+            match worthy {
+                Some(worthy) => verdict.give(worthy),
+                None => verdict.refuse(),
+            }
+        }
     }
 
     fn tick(&mut self, inputs: &Inputs) {

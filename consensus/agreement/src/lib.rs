@@ -8,6 +8,7 @@
 pub mod anchors;
 pub mod app;
 pub mod ballot;
+pub mod batch;
 pub mod codec;
 pub mod context;
 pub mod engine;

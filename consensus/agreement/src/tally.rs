@@ -5,6 +5,7 @@
 //! committee of its epoch, and says what to forget; two digests per operator and slot, of which the second is already a
 //! fault.
 
+use crate::batch::Heard;
 use palisade_crypto::bls;
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::canonical::List;
@@ -13,6 +14,7 @@ use palisade_types::certificate::{
 };
 use palisade_types::evidence::{BlsPair, Domains, EotsPair, Evidence};
 use palisade_types::ids::{BlsSignature, Digest, Domain, OperatorId};
+use palisade_types::keyring::Keyring;
 use palisade_types::units::Height;
 use std::collections::BTreeMap;
 
@@ -22,7 +24,7 @@ pub const AHEAD: u64 = 32;
 /// Attestations of one domain by slot and operator, each checked under its committee.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    attestations: BTreeMap<(Domain, u64), BTreeMap<OperatorId, (Digest, BlsSignature)>>,
+    attestations: BTreeMap<(Domain, u64), BTreeMap<OperatorId, (Digest, bls::Signature)>>,
     votes: BTreeMap<u64, BTreeMap<OperatorId, FinalityVote>>,
 }
 
@@ -40,27 +42,35 @@ pub enum Counted {
 }
 
 impl Tally {
-    /// Counts an attestation under the committee of its slot.
-    pub fn count(&mut self, domains: &Domains, committee: &Committee, attestation: &Attestation) -> Counted {
-        let Attestation { statement, operator, signature } = *attestation;
+    /// Whether it was counted already: the signature may be another, what it says is not.
+    #[must_use]
+    pub fn knows(&self, attestation: &Attestation) -> bool {
+        let Statement { domain, slot, digest } = attestation.statement;
+        let said = self.attestations.get(&(domain, slot)).and_then(|slot| slot.get(&attestation.operator));
+        said.is_some_and(|(said, _)| *said == digest)
+    }
+
+    /// Counts an attestation under the committee of its slot. One whose signature was checked under the key of his seat is not
+    /// checked again.
+    pub fn count(&mut self, domains: &Domains, committee: &Committee, heard: &Heard) -> Counted {
+        let Attestation { statement, operator, .. } = *heard.attestation();
         let slot = self.attestations.entry((statement.domain, statement.slot)).or_default();
         let before = slot.get(&operator).copied();
         if before.is_some_and(|(digest, _)| digest == statement.digest) {
             return Counted::Known;
         }
-        if !holds(domains, committee, attestation) {
-            return Counted::Worthless;
-        }
+        let Some(signature) = holds(domains, committee, heard) else { return Counted::Worthless };
         let Some(first) = before else {
             slot.insert(operator, (statement.digest, signature));
             return Counted::New;
         };
+        let signed = |(digest, signature): (Digest, bls::Signature)| (digest, BlsSignature::new(signature.to_bytes()));
         Counted::Conflict(Box::new(Evidence::Pair(BlsPair {
             operator,
             domain: statement.domain,
             slot: statement.slot,
-            first,
-            second: (statement.digest, signature),
+            first: signed(first),
+            second: signed((statement.digest, signature)),
         })))
     }
 
@@ -113,9 +123,8 @@ impl Tally {
             else {
                 continue;
             };
-            let Ok(signature) = bls::Signature::from_bytes(signature.as_bytes()) else { continue };
             bitmap[index / 8] |= 1 << (index % 8);
-            signatures.push(signature);
+            signatures.push(*signature);
             signed += weight;
         }
         if signed * 3 <= total * 2 {
@@ -177,7 +186,7 @@ impl Tally {
         slots.find_map(|((domain, slot), said)| {
             let (digest, signature) = *said.get(operator)?;
             let statement = Statement { domain: *domain, slot: *slot, digest };
-            Some(Attestation { statement, operator: *operator, signature })
+            Some(Attestation { statement, operator: *operator, signature: BlsSignature::new(signature.to_bytes()) })
         })
     }
 
@@ -198,15 +207,18 @@ impl Tally {
     }
 }
 
-fn holds(domains: &Domains, committee: &Committee, attestation: &Attestation) -> bool {
-    let Some((_, member)) = committee.seat(&attestation.operator) else { return false };
-    let (Ok(key), Ok(signature)) = (
-        bls::PublicKey::from_bytes(member.bls.as_bytes()),
-        bls::Signature::from_bytes(attestation.signature.as_bytes()),
-    ) else {
-        return false;
-    };
-    key.verify(&attestation.statement.bls_message(&domains.chain), &signature).is_ok()
+/// The signature, when the key of his seat made it.
+fn holds(domains: &Domains, committee: &Committee, heard: &Heard) -> Option<bls::Signature> {
+    let attestation = heard.attestation();
+    let (seat, member) = committee.seat(&attestation.operator)?;
+    if let Heard::Checked(checked) = heard
+        && checked.key() == member.bls
+    {
+        return Some(checked.signature());
+    }
+    let signature = bls::Signature::from_bytes(attestation.signature.as_bytes()).ok()?;
+    let message = attestation.statement.bls_message(&domains.chain);
+    Keyring::of(committee).key(seat)?.verify(&message, &signature).is_ok().then_some(signature)
 }
 
 fn certified(index: usize, vote: &FinalityVote) -> CertifiedVote {

@@ -5,6 +5,7 @@ use crate::attestation::Statement;
 use crate::canonical::{Blob, Canonical, List, canonical};
 use crate::chain::ChainPoint;
 use crate::ids::{BlsKey, BlsSignature, ChainId, Digest, Domain, Ed25519Key, Hash, OperatorId, SchnorrKey};
+use crate::keyring::Keyring;
 use crate::randomness::Opening;
 use crate::units::{Epoch, Height};
 use palisade_crypto::hash::keccak256_all;
@@ -78,7 +79,7 @@ impl Committee {
             &self.bitcoin.to_bytes(),
             &self.total_ether().to_be_bytes(),
             &count.to_be_bytes(),
-            &self.aggregate_key(),
+            Keyring::of(self).aggregate(),
             &keccak256_all(&[&self.judged()]),
             &keccak256_all(&[&rest]),
         ]
@@ -119,16 +120,6 @@ impl Committee {
     pub fn seat(&self, operator: &OperatorId) -> Option<(usize, &Member)> {
         let index = self.members.binary_search_by_key(operator, |member| member.operator).ok()?;
         Some((index, &self.members[index]))
-    }
-
-    fn aggregate_key(&self) -> [u8; 192] {
-        let keys: Vec<_> = self
-            .members
-            .iter()
-            .filter(|member| member.bls != BlsKey::ZERO)
-            .filter_map(|member| bls::PublicKey::from_bytes(member.bls.as_bytes()).ok())
-            .collect();
-        bls::AggregateKey::sum(&keys).to_key().map_or([0; 192], |key| key.to_packed())
     }
 }
 
@@ -252,14 +243,10 @@ impl QuorumCertificate {
         if signed * 3 <= total * 2 {
             return Err(Worthless::NoQuorum { signed, total });
         }
-        let keys = committee
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.names(*index))
-            .map(|(_, member)| bls::PublicKey::from_bytes(member.bls.as_bytes()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| Worthless::BadSignature)?;
+        let ring = Keyring::of(committee);
+        let named = (0..count).filter(|index| self.names(*index));
+        let keys = named.map(|index| ring.key(index).copied()).collect::<Option<Vec<_>>>();
+        let keys = keys.ok_or(Worthless::BadSignature)?;
         let signature = bls::Signature::from_bytes(self.signature.as_bytes()).map_err(|_| Worthless::BadSignature)?;
         bls::verify_aggregate(&keys, &self.statement().bls_message(chain), &signature)
             .map_err(|_| Worthless::BadSignature)

@@ -16,6 +16,7 @@ pub mod claim;
 pub mod epoch;
 pub mod evidence;
 pub mod genesis;
+pub mod keyring;
 pub mod numbers;
 pub mod observation;
 pub mod operator;

@@ -9,14 +9,18 @@
 use super::{Action, Attest, CHAINS, Core, Promises, REPEATED, Unconfirmed, Vote};
 use crate::message::Message;
 use palisade_agreement::anchors::Known;
+use palisade_agreement::batch::{self, Checked, Heard};
 use palisade_agreement::guard::{Ancestry, Lineage};
 use palisade_agreement::tally::{AHEAD, Counted};
+use palisade_crypto::bls;
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::{FinalBlock, Run};
-use palisade_types::ids::{BlockId, OperatorId};
+use palisade_types::ids::{BlockId, ChainId, OperatorId};
+use palisade_types::keyring::Keyring;
+use palisade_types::operator::Operator;
 use palisade_types::randomness::{Commitment, RandomnessCommitment};
 use palisade_types::row::RowKey;
 use palisade_types::units::{Epoch, Height};
@@ -32,6 +36,33 @@ const COMMIT_PATIENCE: u64 = 20;
 const KEPT_LATE: usize = 1_024;
 /// How many certificates of a run one block may catch up with.
 const CAUGHT_UP: usize = 8;
+
+/// What somebody said of a block that we have not committed; his key made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Early {
+    /// That it stands at its height.
+    Attestation(Box<Heard>),
+    /// That it is a checkpoint.
+    Vote(Box<FinalityVote>),
+}
+
+impl Early {
+    pub(super) const fn operator(&self) -> OperatorId {
+        match self {
+            Self::Attestation(heard) => heard.attestation().operator,
+            Self::Vote(vote) => vote.operator,
+        }
+    }
+
+    /// Whether it says the same as another.
+    fn says(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Attestation(one), Self::Attestation(other)) => one.attestation() == other.attestation(),
+            (Self::Vote(one), Self::Vote(other)) => one == other,
+            _ => false,
+        }
+    }
+}
 
 /// What a committed block needs to be attested later.
 #[derive(Clone, Debug)]
@@ -331,7 +362,7 @@ impl Core {
         self.asked = self.asked.max(block.height);
         self.asking = None;
         self.say(slot, Message::Attestation(attestation));
-        self.count(&attestation);
+        self.count(&Heard::Unchecked(attestation));
         self.proceed();
     }
 
@@ -411,7 +442,64 @@ impl Core {
         self.ledger.epoch_of(Height::new(slot)).filter(|of| of.next() == epoch.epoch)
     }
 
-    pub(super) fn count(&mut self, attestation: &Attestation) -> bool {
+    /// Under which key the signature of an attestation is to be checked before [`Core::hear_checked`] takes it; `None` when there is
+    /// nothing to check, and [`Core::hear`] says at once what it is worth.
+    #[must_use]
+    pub fn key_for(&self, attestation: &Attestation) -> Option<bls::PublicKey> {
+        let Statement { domain, slot, .. } = attestation.statement;
+        let of_ledger = domain == self.ledger.domains().ledger && !self.is_bitcoin_only();
+        let epoch = match self.numbered_kind(&domain) {
+            Some(kind) if slot < self.ledger.numbers(kind).next => self.ledger.epoch_of_number(kind, slot)?,
+            None if of_ledger => self.open_epoch(slot)?,
+            Some(_) => self.ledger.epoch().epoch,
+            None => return None,
+        };
+        if self.tally.knows(attestation) {
+            return None;
+        }
+        let committee = self.ledger.committee_of(epoch)?;
+        if let Some((seat, _)) = committee.seat(&attestation.operator) {
+            return Keyring::of(committee).key(seat).copied();
+        }
+        // He may sit in the next committee.
+        let keys = self.ledger.operator(&attestation.operator)?.keys_now()?;
+        bls::PublicKey::from_bytes(keys.bls.as_bytes()).ok()
+    }
+
+    /// Hears an attestation whose signature holds. As [`Core::hear`].
+    pub fn hear_checked(&mut self, checked: Checked) -> bool {
+        self.hear_attestation(&Heard::Checked(checked))
+    }
+
+    /// Hears an attestation whose signature does not hold under the key of [`Core::key_for`]. `None` when no honest operator
+    /// passes it on: what it is about stands in our ledger, and no key that its operator ever registered made it.
+    pub fn hear_failed(&mut self, attestation: &Attestation) -> Option<bool> {
+        let Statement { domain, slot, .. } = attestation.statement;
+        let next = match self.numbered_kind(&domain) {
+            Some(kind) => self.ledger.numbers(kind).next,
+            None => self.ledger.head().height.get() + 1,
+        };
+        let operator = self.ledger.operator(&attestation.operator)?;
+        if slot < next && !attestation.signed_by(&self.ledger.chain(), operator) {
+            return None;
+        }
+        Some(self.hear_attestation(&Heard::Unchecked(*attestation)))
+    }
+
+    /// Hears what an operator says in any BLS domain.
+    pub(super) fn hear_attestation(&mut self, heard: &Heard) -> bool {
+        let Statement { domain, slot, .. } = heard.attestation().statement;
+        if let Some(kind) = self.numbered_kind(&domain) {
+            return self.hear_numbered(kind, heard);
+        }
+        match self.is_early(slot) {
+            false => self.count(heard),
+            true => self.hear_early_final(slot, Early::Attestation(Box::new(*heard))),
+        }
+    }
+
+    pub(super) fn count(&mut self, heard: &Heard) -> bool {
+        let attestation = heard.attestation();
         if self.is_bitcoin_only() {
             return false; // nobody attests there (R22)
         }
@@ -420,7 +508,7 @@ impl Core {
         if attestation.statement.domain != self.ledger.domains().ledger {
             return false;
         }
-        let counted = self.tally.count(self.ledger.domains(), committee, attestation);
+        let counted = self.tally.count(self.ledger.domains(), committee, heard);
         let holds = matches!(counted, Counted::New | Counted::Conflict(_));
         if holds && attestation.operator == self.own && !self.has_said(&attestation.statement) {
             self.meet(attestation.statement, epoch);
@@ -593,43 +681,48 @@ impl Core {
             && self.missing(block).is_ok_and(|missing| missing.is_empty())
     }
 
-    /// Hears an attestation or a vote; one about a block we have not committed waits until we have.
-    pub(super) fn hear_final(&mut self, message: Message) -> bool {
-        let (operator, slot) = match &message {
-            Message::Attestation(attestation) => (attestation.operator, attestation.statement.slot),
-            Message::Vote(vote) => (vote.operator, vote.statement.slot),
-            _ => return false,
-        };
-        let head = self.ledger.head().height.get();
-        if slot > head {
-            self.meet_early(&message);
-            return slot > head + AHEAD || self.keep_early((slot, operator), message);
+    /// Hears a vote.
+    pub(super) fn hear_vote(&mut self, vote: Box<FinalityVote>) -> bool {
+        let slot = vote.statement.slot;
+        match self.is_early(slot) {
+            false => self.count_vote(&vote),
+            true => self.hear_early_final(slot, Early::Vote(vote)),
         }
-        match message {
-            Message::Attestation(attestation) => self.count(&attestation),
-            Message::Vote(vote) => self.count_vote(&vote),
-            _ => false,
-        }
+    }
+
+    fn is_early(&self, slot: u64) -> bool {
+        slot > self.ledger.head().height.get()
+    }
+
+    /// What is said of a block that we have not committed waits until we have.
+    fn hear_early_final(&mut self, slot: u64, early: Early) -> bool {
+        self.meet_early(&early);
+        slot > self.ledger.head().height.get() + AHEAD || self.keep_early((slot, early.operator()), early)
     }
 
     /// It may belong to the next epoch, whose committee we do not know: it must be signed by a key of a registered
     /// operator, and he has two places a slot for each kind, the second of which is a fault already.
-    fn keep_early(&mut self, place: (u64, OperatorId), message: Message) -> bool {
+    fn keep_early(&mut self, place: (u64, OperatorId), early: Early) -> bool {
+        let held = self.early.get(&place).map_or(&[][..], |held| held);
+        let of_kind = |one: &&Early| std::mem::discriminant(*one) == std::mem::discriminant(&early);
+        if held.iter().any(|one| one.says(&early)) || held.iter().filter(of_kind).count() >= 2 {
+            return true;
+        }
         let Some(operator) = self.ledger.operator(&place.1) else { return true };
         let chain = self.ledger.chain();
-        let is_his = match &message {
-            Message::Attestation(attestation) => !self.is_bitcoin_only() && attestation.signed_by(&chain, operator),
-            Message::Vote(vote) => vote.signed_by(&chain, operator, self.interval()),
-            _ => false,
+        let early = match early {
+            Early::Attestation(_) if self.is_bitcoin_only() => return false,
+            Early::Attestation(heard) => match *heard {
+                Heard::Checked(_) => Early::Attestation(heard),
+                Heard::Unchecked(attestation) => {
+                    let Some(checked) = checked_by(&chain, operator, &attestation) else { return false };
+                    Early::Attestation(Box::new(Heard::Checked(checked)))
+                }
+            },
+            Early::Vote(vote) if vote.signed_by(&chain, operator, self.interval()) => Early::Vote(vote),
+            Early::Vote(_) => return false,
         };
-        if !is_his {
-            return false;
-        }
-        let held = self.early.entry(place).or_default();
-        let kind = std::mem::discriminant(&message);
-        if !held.contains(&message) && held.iter().filter(|one| std::mem::discriminant(*one) == kind).count() < 2 {
-            held.push(message);
-        }
+        self.early.entry(place).or_default().push(early);
         true
     }
 
@@ -637,8 +730,18 @@ impl Core {
     pub(super) fn hear_early(&mut self) {
         let later = self.early.split_off(&(self.ledger.head().height.get() + 1, OperatorId::ZERO));
         let now = std::mem::replace(&mut self.early, later);
-        for message in now.into_values().flatten() {
-            self.hear_final(message);
+        for early in now.into_values().flatten() {
+            match early {
+                Early::Attestation(heard) => self.hear_attestation(&heard),
+                Early::Vote(vote) => self.hear_vote(vote),
+            };
         }
     }
+}
+
+/// The attestation, when a key that `operator` ever registered made it.
+pub(super) fn checked_by(chain: &ChainId, operator: &Operator, attestation: &Attestation) -> Option<Checked> {
+    let keys = operator.keys.iter().rev().filter_map(|row| bls::PublicKey::from_bytes(row.bls.as_bytes()).ok());
+    // One signature is not weighed, so that no randomness is needed.
+    keys.filter_map(|key| batch::check(chain, &[(*attestation, key)], &[0; 32]).pop()).flatten().next()
 }

@@ -4,6 +4,7 @@
 //! those that verify: anybody can write a signature that does not. In a certificate the committee's key names us, so that what a
 //! doppelganger signed while we were away is met too, when we sync.
 
+use super::finality::Early;
 use super::{Action, Core};
 use crate::doppelganger::SaidLast;
 use crate::message::Message;
@@ -30,17 +31,20 @@ impl Core {
     }
 
     /// A signature in our name about a block that we have not committed: only one by our standing key counts, and no anchor is known.
-    pub(super) fn meet_early(&mut self, message: &Message) {
+    pub(super) fn meet_early(&mut self, early: &Early) {
+        if early.operator() != self.own {
+            return;
+        }
         let Some(own) = self.ledger.operator(&self.own) else { return };
         let Some(row) = own.keys_now() else { return };
         let now =
             Operator { keys: List::try_from(vec![row.clone()]).expect("one row is no more than many"), ..own.clone() };
         let (chain, interval) = (self.ledger.chain(), self.ledger.domains().interval);
-        let met = match message {
-            Message::Attestation(said) if said.operator == self.own && said.signed_by(&chain, &now) => {
-                Met { statement: said.statement, key: OwnKey::Bls(row.bls), anchor: None }
+        let met = match early {
+            Early::Attestation(heard) if heard.attestation().signed_by(&chain, &now) => {
+                Met { statement: heard.attestation().statement, key: OwnKey::Bls(row.bls), anchor: None }
             }
-            Message::Vote(said) if said.operator == self.own && said.signed_by(&chain, &now, interval) => {
+            Early::Vote(said) if said.signed_by(&chain, &now, interval) => {
                 Met { statement: said.statement, key: OwnKey::Eots(row.eots), anchor: None }
             }
             _ => return,

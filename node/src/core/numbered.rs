@@ -9,8 +9,10 @@
 //! Everybody says his attestation again until he knows the certificate. Who knows it and hears something said again
 //! answers with the certificate, once per repetition.
 
+use super::finality::checked_by;
 use super::{Action, AttestNumbered, CHAINS, Core, REPEATED};
 use crate::message::Message;
+use palisade_agreement::batch::Heard;
 use palisade_agreement::tally::{AHEAD, Counted};
 use palisade_ledger::Ledger;
 use palisade_types::attestation::Attestation;
@@ -34,7 +36,7 @@ pub(super) struct Book {
     /// Those that can still be certified.
     open: BTreeMap<Place, Open>,
     /// Attestations of what our ledger does not hold yet.
-    early: BTreeMap<(Place, OperatorId), Vec<Attestation>>,
+    early: BTreeMap<(Place, OperatorId), Vec<Heard>>,
     /// Below which numbers certificates are forgotten.
     forgotten: BTreeMap<NumberedKind, u64>,
 }
@@ -186,29 +188,32 @@ impl Core {
         let Some(open) = self.book.open.get_mut(&(kind, attestation.statement.slot)) else { return };
         open.said = Some(attestation);
         self.actions.push(Action::Publish(Message::Attestation(attestation)));
-        self.count_numbered(kind, &attestation);
+        self.count_numbered(kind, &Heard::Unchecked(attestation));
     }
 
     /// Hears an attestation of a claim or an order; one that our ledger does not hold yet waits. False when it is worthless.
-    pub(super) fn hear_numbered(&mut self, kind: NumberedKind, attestation: Attestation) -> bool {
+    pub(super) fn hear_numbered(&mut self, kind: NumberedKind, heard: &Heard) -> bool {
+        let attestation = heard.attestation();
         let (number, next) = (attestation.statement.slot, self.ledger.numbers(kind).next);
         if number < next {
-            return self.count_numbered(kind, &attestation);
+            return self.count_numbered(kind, heard);
         }
         let Some(operator) = self.ledger.operator(&attestation.operator) else { return true };
         if number >= next + AHEAD {
             return true;
         }
         // Its epoch's committee may be unknown here: any key that he registered, and two places, as for blocks.
+        let chain = self.ledger.chain();
         let held = self.book.early.entry(((kind, number), attestation.operator)).or_default();
-        if held.contains(&attestation) || held.len() >= 2 {
+        if held.iter().any(|one| one.attestation() == attestation) || held.len() >= 2 {
             return true;
         }
-        let holds = attestation.signed_by(&self.ledger.chain(), operator);
-        if holds {
-            held.push(attestation);
-        }
-        holds
+        let checked = match heard {
+            Heard::Unchecked(attestation) => checked_by(&chain, operator, attestation).map(Heard::Checked),
+            Heard::Checked(_) => Some(*heard),
+        };
+        held.extend(checked);
+        checked.is_some()
     }
 
     /// Hears what waited for the new head.
@@ -219,19 +224,20 @@ impl Core {
         let early = std::mem::take(&mut self.book.early);
         let (now, later) = early.into_iter().partition(|(place, _)| is_due(place));
         self.book.early = later;
-        let now: BTreeMap<(Place, OperatorId), Vec<Attestation>> = now;
-        for (((kind, _), _), attestations) in now {
-            for attestation in attestations {
-                self.count_numbered(kind, &attestation);
+        let now: BTreeMap<(Place, OperatorId), Vec<Heard>> = now;
+        for (((kind, _), _), said) in now {
+            for heard in said {
+                self.count_numbered(kind, &heard);
             }
         }
     }
 
-    fn count_numbered(&mut self, kind: NumberedKind, attestation: &Attestation) -> bool {
+    fn count_numbered(&mut self, kind: NumberedKind, heard: &Heard) -> bool {
+        let attestation = heard.attestation();
         let number = attestation.statement.slot;
         let Some(epoch) = self.epoch_of((kind, number)) else { return true }; // no longer open (R32)
         let Some(committee) = self.ledger.committee_of(epoch) else { return true };
-        let counted = self.tally.count(self.ledger.domains(), committee, attestation);
+        let counted = self.tally.count(self.ledger.domains(), committee, heard);
         let holds = matches!(counted, Counted::New | Counted::Conflict(_));
         let said = self.book.open.get(&(kind, number)).and_then(|open| open.said);
         if holds && attestation.operator == self.own && said.map(|said| said.statement) != Some(attestation.statement) {

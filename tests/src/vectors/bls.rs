@@ -40,7 +40,7 @@ fn check_torsion(case: &Value) -> Result<()> {
         Err(other) => bail!("refused because {other}"),
         Ok(signature) => {
             let single = key.verify(&message, &signature).is_ok();
-            let batch = verify_same_message(&message, &[(key, signature); 2]).is_ok();
+            let batch = verify_same_message(&message, &[(key, signature); 2], &[1; 32]).is_ok();
             let sum = verify_aggregate(&[key], &message, &signature).is_ok();
             bail!("parsed; alone {single}, in a batch {batch}, as a sum {sum}")
         }
