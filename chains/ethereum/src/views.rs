@@ -16,10 +16,11 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The most questions of one inspection: a contract that names a million accounts does not make us ask a million times.
 pub(crate) const MOST_CALLS: usize = 100_000;
-/// How many questions are open at once.
+/// How many questions are open at once, whoever asks.
 const AT_ONCE: usize = 8;
 /// How often a question is asked again that got no answer at all, and after how long; public endpoints count requests.
 const PATIENCE: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
@@ -57,11 +58,12 @@ pub(crate) struct Views<'a> {
     provider: &'a RootProvider,
     state: BlockId,
     left: AtomicUsize,
+    open: Semaphore,
 }
 
 impl<'a> Views<'a> {
-    pub(crate) const fn new(provider: &'a RootProvider, state: BlockId) -> Self {
-        Self { provider, state, left: AtomicUsize::new(MOST_CALLS) }
+    pub(crate) fn new(provider: &'a RootProvider, state: BlockId) -> Self {
+        Self { provider, state, left: AtomicUsize::new(MOST_CALLS), open: Semaphore::new(AT_ONCE) }
     }
 
     /// Asks one contract.
@@ -74,6 +76,7 @@ impl<'a> Views<'a> {
         spent.map_err(|_| Failed::Asked(format!("needs more than {MOST_CALLS} questions")))?;
         let request = TransactionRequest::default().to(to).input(Bytes::from(call.abi_encode()).into());
         let doing = || format!("asking {to} for {}", name::<C>());
+        let _open = self.open.acquire().await.expect("it is never closed");
         match patiently(|| self.provider.call(request.clone()).block(self.state).into_future()).await {
             Ok(answer) => Ok(C::abi_decode_returns_validate(&answer).map_err(|_| Missing::NoSuchView)),
             Err(RpcError::ErrorResp(error)) => match refused(&error) {

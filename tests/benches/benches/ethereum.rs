@@ -4,6 +4,8 @@
 //!
 //! The logs are of Palisade.sol's own event at its own address, written by a few bytes put in its place once the follower has checked
 //! it: thousands of real slashes would measure anvil.
+//!
+//! And the other way to know: all that a service may take of all its operators, from the core's views ([`derivation`]).
 
 #![allow(clippy::unwrap_used)] // the fixture's, which is for tests
 
@@ -15,6 +17,8 @@ mod contracts;
 #[rustfmt::skip]
 #[path = "../../../deploy/devnet/src/eigenlayer.rs"]
 mod eigenlayer;
+#[path = "ethereum/derivation.rs"]
+mod derivation;
 #[allow(dead_code)]
 #[rustfmt::skip]
 #[path = "../../../deploy/devnet/src/sender.rs"]
@@ -43,7 +47,9 @@ const EMITTER: &str = "0x6080360380608060003760603560403560203560003560803603600
 fn main() -> Result<()> {
     bench("ethereum", |effort| {
         let (logs, rounds) = if effort == Effort::Whole { (1_000, 15) } else { (20, 2) };
-        observations(logs, rounds)
+        observations(logs, rounds)?;
+        let (operators, sets, rounds) = if effort == Effort::Whole { (200, 50, 3) } else { (12, 3, 1) };
+        derivation::run(operators, sets, rounds)
     })
 }
 

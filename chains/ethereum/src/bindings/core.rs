@@ -58,6 +58,8 @@ alloy::sol! {
             external view returns (address[] memory);
         function getAllocation(address operator, OperatorSet operatorSet, address strategy)
             external view returns (Allocation memory);
+        function getAllocations(address[] operators, OperatorSet operatorSet, address strategy)
+            external view returns (Allocation[] memory);
         function getStrategyAllocations(address operator, address strategy)
             external view returns (OperatorSet[] memory sets, Allocation[] memory allocations);
         function getMaxMagnitude(address operator, address strategy) external view returns (uint64);

@@ -11,8 +11,8 @@ mod service;
 
 pub use failed::Failed;
 pub use report::{
-    AllocationSeen, AsOf, Block, Bridged, CoreSeen, Exposure, Figure, MemberSeen, OperatorSeen, Origin, Remote, Report,
-    Row, ServiceSeen, ServiceSet, ServiceTotal, SetSeen, StrategySeen, TokenName, TokenSeen,
+    AllocationSeen, AsOf, Block, Bridged, CoreSeen, Exposure, Figure, MagnitudeSeen, MemberSeen, OperatorSeen, Origin,
+    Remote, Report, Row, ServiceSeen, ServiceSet, ServiceTotal, SetSeen, StrategySeen, TokenName, TokenSeen,
 };
 
 use self::core::Core;

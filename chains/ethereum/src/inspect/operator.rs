@@ -142,7 +142,7 @@ async fn set_of(
     })
 }
 
-fn pending(allocation: &Allocation) -> Option<String> {
+pub(super) fn pending(allocation: &Allocation) -> Option<String> {
     (allocation.pendingDiff != 0).then(|| allocation.pendingDiff.to_string())
 }
 

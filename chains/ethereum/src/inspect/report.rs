@@ -199,6 +199,19 @@ pub struct MemberSeen {
     pub operator: String,
     /// Shares that the set can take of him now, by strategy in the set's order.
     pub slashable: Vec<String>,
+    /// What he allocated to it, by strategy in the set's order.
+    pub allocated: Vec<MagnitudeSeen>,
+}
+
+/// What a member allocated to a set in one strategy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MagnitudeSeen {
+    /// Magnitude now, of 1e18.
+    pub magnitude: u64,
+    /// Its pending change.
+    pub pending: Option<String>,
+    /// The block at which it takes effect.
+    pub effect_block: Option<u32>,
 }
 
 /// A liquid restaking token.

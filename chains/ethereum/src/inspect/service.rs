@@ -1,12 +1,13 @@
 //! A service: its sets, who is in them, what they may take and who may take it.
 
 use super::core::{Age, Core};
-use super::operator::{redistribution, slasher};
-use super::report::{MemberSeen, ServiceSeen, ServiceSet};
+use super::operator::{pending, redistribution, slasher};
+use super::report::{MagnitudeSeen, MemberSeen, ServiceSeen, ServiceSet, TokenName};
 use super::{CORE, Failed, Look};
-use crate::bindings::core::{Allocations, OperatorSet};
+use crate::bindings::core::{Allocation, Allocations, OperatorSet};
 use crate::views::{Gaps, Views, each, expect};
 use alloy::primitives::{Address, U256};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most sets that are looked at.
 const MOST_SETS: usize = 64;
@@ -16,8 +17,8 @@ const IDS_PAST: u32 = 256;
 const MOST_MEMBERS: usize = 2_000;
 /// The most strategies of one set.
 const MOST_STRATEGIES: usize = 64;
-/// Operators per view call.
-const BATCH: usize = 50;
+/// Operators times strategies per view call, at about 30,000 gas, of the 50 million that nodes grant a call.
+const CELLS: usize = 500;
 
 pub(super) async fn look(
     views: &Views<'_>,
@@ -30,10 +31,17 @@ pub(super) async fn look(
     let ids = ids(views, core, service, count, &mut gaps).await?;
     let registrar = Allocations::getAVSRegistrarCall { avs: service };
     let registrar = gaps.note("getAVSRegistrar", views.ask(core.allocations, registrar).await?);
-    let mut sets = Vec::new();
-    for id in ids {
-        sets.push(set_of(views, core, OperatorSet { avs: service, id }, look, &mut gaps).await?);
+    let found = each(ids, |id| set_of(views, core, OperatorSet { avs: service, id }, look)).await?;
+    let (mut sets, mut used) = (Vec::new(), BTreeSet::new());
+    for mut found in found {
+        std::mem::take(&mut found.gaps).into_iter().for_each(|gap| gaps.say(gap));
+        used.extend(found.strategies.iter().copied());
+        sets.push(found);
     }
+    // Sets mostly share their strategies: each is asked once for what it holds.
+    let names = each(used, async |strategy| Ok((strategy, core.token_of(views, strategy).await?))).await?;
+    let names: BTreeMap<Address, Option<TokenName>> = names.into_iter().collect();
+    let sets = sets.into_iter().map(|found| found.seen(&names)).collect();
     let registrar = registrar.map(|registrar| registrar.to_string());
     Ok(ServiceSeen { service: service.to_string(), registrar, sets, gaps: gaps.told() })
 }
@@ -67,13 +75,22 @@ async fn ids(
     Ok(ids)
 }
 
-async fn set_of(
-    views: &Views<'_>,
-    core: &Core,
-    set: OperatorSet,
-    look: &Look<'_>,
-    gaps: &mut Gaps,
-) -> Result<ServiceSet, Failed> {
+/// A set, but for what its strategies hold.
+struct Found {
+    seen: ServiceSet,
+    strategies: Vec<Address>,
+    gaps: Vec<String>,
+}
+
+impl Found {
+    fn seen(self, names: &BTreeMap<Address, Option<TokenName>>) -> ServiceSet {
+        let name = |strategy: &Address| (strategy.to_string(), names.get(strategy).cloned().flatten());
+        ServiceSet { strategies: self.strategies.iter().map(name).collect(), ..self.seen }
+    }
+}
+
+async fn set_of(views: &Views<'_>, core: &Core, set: OperatorSet, look: &Look<'_>) -> Result<Found, Failed> {
+    let mut gaps = Gaps::default();
     let asked = Allocations::getStrategiesInOperatorSetCall { operatorSet: set.clone() };
     let mut strategies = views.require(core.allocations, asked, CORE).await?;
     strategies.sort();
@@ -83,10 +100,11 @@ async fn set_of(
     members.sort();
     let member_count = members.len() as u64;
     let members = gaps.first(&format!("members of set {}", set.id), members, MOST_MEMBERS);
-    let stakes = each(members.chunks(BATCH), |batch| stakes(views, core, &set, batch, &strategies, look)).await?;
-    let stakes: Vec<Vec<U256>> = stakes.into_iter().flatten().collect();
+    let batch = (CELLS / strategies.len().max(1)).max(1);
+    let rows = each(members.chunks(batch), |batch| rows(views, core, &set, batch, &strategies, look)).await?;
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let slashable = (0..strategies.len()).map(|column| {
-        let of = stakes.iter().map(|row| row[column]);
+        let of = rows.iter().map(|row| row.slashable[column]);
         of.fold(U256::ZERO, U256::saturating_add).to_string()
     });
     let slashes = match core.age {
@@ -96,25 +114,67 @@ async fn set_of(
             gaps.note("getSlashCount", views.ask(core.allocations, asked).await?).map(|count| count.to_string())
         }
     };
-    let names = each(&strategies, async |strategy| Ok((strategy.to_string(), core.token_of(views, *strategy).await?)));
-    Ok(ServiceSet {
+    let seen = ServiceSet {
         id: set.id,
         slasher: slasher(views, core, &set).await?,
         pending_slasher: pending_slasher(views, core, &set).await?,
         redistribution: redistribution(views, core, &set).await?,
         slashes,
-        strategies: names.await?,
+        strategies: Vec::new(), // named when all are known
         slashable: slashable.collect(),
-        members: members
-            .iter()
-            .zip(&stakes)
-            .map(|(operator, row)| MemberSeen {
-                operator: operator.to_string(),
-                slashable: row.iter().map(U256::to_string).collect(),
-            })
-            .collect(),
+        members: members.iter().zip(rows).map(|(operator, row)| row.of(*operator)).collect(),
         member_count,
-    })
+    };
+    Ok(Found { seen, strategies, gaps: gaps.told() })
+}
+
+/// What is known of one member, by strategy.
+struct Row {
+    slashable: Vec<U256>,
+    allocated: Vec<Allocation>,
+}
+
+impl Row {
+    fn of(self, operator: Address) -> MemberSeen {
+        let allocated = self.allocated.iter().map(|allocation| {
+            let pending = pending(allocation);
+            let effect_block = pending.is_some().then_some(allocation.effectBlock);
+            MagnitudeSeen { magnitude: allocation.currentMagnitude, pending, effect_block }
+        });
+        MemberSeen {
+            operator: operator.to_string(),
+            slashable: self.slashable.iter().map(U256::to_string).collect(),
+            allocated: allocated.collect(),
+        }
+    }
+}
+
+/// What some members allocated, and what the set can take now of it.
+async fn rows(
+    views: &Views<'_>,
+    core: &Core,
+    set: &OperatorSet,
+    operators: &[Address],
+    strategies: &[Address],
+    look: &Look<'_>,
+) -> Result<Vec<Row>, Failed> {
+    let stakes = stakes(views, core, set, operators, strategies, look).await?;
+    let columns = each(strategies, async |strategy| {
+        let asked = Allocations::getAllocationsCall {
+            operators: operators.to_vec(),
+            operatorSet: set.clone(),
+            strategy: *strategy,
+        };
+        let column = views.require(core.allocations, asked, CORE).await?;
+        expect(column.len(), operators.len())?;
+        Ok(column)
+    });
+    let columns: Vec<Vec<Allocation>> = columns.await?;
+    let row = |(at, slashable): (usize, Vec<U256>)| {
+        let allocated = columns.iter().map(|column| column[at].clone()).collect();
+        Row { slashable, allocated }
+    };
+    Ok(stakes.into_iter().enumerate().map(row).collect())
 }
 
 /// What the set can take now of some members, a row each.

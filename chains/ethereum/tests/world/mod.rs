@@ -172,8 +172,13 @@ impl World {
     }
 
     pub(crate) async fn connect(&self) -> Ethereum {
+        self.connect_at(&self.endpoint).await
+    }
+
+    /// By another way to the same chain.
+    pub(crate) async fn connect_at(&self, endpoint: &str) -> Ethereum {
         let executor = Account::from_file(SECRETS[EXECUTOR].as_bytes()).unwrap();
-        Ethereum::connect(&Config::one(&self.endpoint), Arc::clone(&self.genesis), Some(executor)).await.unwrap()
+        Ethereum::connect(&Config::one(endpoint), Arc::clone(&self.genesis), Some(executor)).await.unwrap()
     }
 
     /// Makes everything so far final.

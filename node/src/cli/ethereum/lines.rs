@@ -125,6 +125,11 @@ fn of_service_set(seen: &ServiceSet) -> Vec<String> {
     }
     for member in seen.members.iter().take(MOST_MEMBERS) {
         lines.push(line("  member", &format!("{}: {}", member.operator, member.slashable.join(", "))));
+        for (seen, (strategy, _)) in member.allocated.iter().zip(&seen.strategies) {
+            if let (Some(pending), Some(block)) = (&seen.pending, seen.effect_block) {
+                lines.push(line("    pending", &format!("{pending} of magnitude at block {block} in {strategy}")));
+            }
+        }
     }
     if seen.members.len() > MOST_MEMBERS {
         lines.push(line("  member", &format!("and {} more (--json)", seen.members.len() - MOST_MEMBERS)));
