@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Sets up what is missing and runs every test. Arguments are the test runner's own.
 # Every run plays two devnets, one after the other: the main job (kill-all, equivocation, join, vault-slashed, restart), and two of the
-# longer scenarios; and it fuzzes a third of the parsers. Both are others with each commit. `./tests/run.sh --all` takes all of
-# them; `PALISADE_SCENARIOS=vault-expiry,bitcoin-reorg ./tests/run.sh` plays these.
+# longer scenarios; it fuzzes a third of the parsers and plays an eighth of a thousand seeded worlds. All three are others with each
+# commit. `./tests/run.sh --all` takes all of them; `PALISADE_SCENARIOS=vault-expiry,bitcoin-reorg ./tests/run.sh` plays these, and
+# `PALISADE_FATES=0..1000` those worlds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/setup.sh
@@ -26,6 +27,15 @@ for name in ${PALISADE_SCENARIOS//,/ }; do
 done
 echo "== scenarios: kill-all, equivocation, vault-slashed and PALISADE_SCENARIOS=$PALISADE_SCENARIOS"
 echo "   (others by that variable, of: ${OTHERS[*]}; all of them by --all)"
+
+# The worlds whose turn it is: after eight commits each was played.
+if [ -z "${PALISADE_FATES:-}" ]; then
+  PALISADE_FATES=0..1000
+  [ -n "$all" ] || PALISADE_FATES=$(($(git rev-list --count HEAD 2>/dev/null || echo 0) % 8 * 125))
+  [ -n "$all" ] || PALISADE_FATES=$PALISADE_FATES..$((PALISADE_FATES + 125))
+fi
+export PALISADE_FATES
+echo "== worlds: PALISADE_FATES=$PALISADE_FATES"
 
 TOOLS="$HOME/.cache/palisade/tools"
 CONTRACTS=chains/ethereum/contracts

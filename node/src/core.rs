@@ -774,8 +774,8 @@ impl Core {
             Message::Vote(vote) => self.hear_vote(vote),
             Message::NumberedCertificate(certificate) => self.hear_numbered_certificate(*certificate),
             Message::Evidence(evidence) => match self.submit_evidence(*evidence) {
-                Ok(_) | Err(Unproven::AlreadyConvicted) => true,
-                Err(_) => false,
+                Ok(_) => true,
+                Err(unproven) => unproven.depends_on_head(),
             },
             Message::Registration(registration) => match self.sessions.name(&self.ledger, &registration) {
                 // Whether the operator is known and the vault new depends on the head, and theirs is another.

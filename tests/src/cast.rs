@@ -17,6 +17,14 @@ pub enum Role {
     Honest,
     /// Runs it, and signs the opposite beside it.
     Equivocator(Equivocator),
+    /// Runs it, and tells half of the others nothing: others at each height.
+    Withholder,
+}
+
+impl From<Equivocator> for Role {
+    fn from(villain: Equivocator) -> Self {
+        Self::Equivocator(villain)
+    }
 }
 
 /// An operator who signs two things in one slot. His core and his guard are honest; the second signatures are made

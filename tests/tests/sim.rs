@@ -1,5 +1,6 @@
 //! Seeded worlds: operators' real cores under loss, crashes and equivocators. `PALISADE_WORLDS=N` runs N of them.
 
+use palisade_agreement::ballot::{Ballot, SignedBallot, Step};
 use palisade_agreement::sim::Node;
 use palisade_ledger::fixture::SHARES;
 use palisade_node::core::Promises;
@@ -10,7 +11,8 @@ use palisade_types::attestation::Attestation;
 use palisade_types::block::{Block, Item};
 use palisade_types::chain::ChainKind;
 use palisade_types::claim::Claim;
-use palisade_types::ids::{BlsSignature, OperatorId};
+use palisade_types::evidence::Evidence;
+use palisade_types::ids::{BlockId, BlsSignature, Ed25519Signature, OperatorId};
 use palisade_types::numbers::NumberedKind;
 use palisade_types::order::Order;
 use palisade_types::position::Position;
@@ -148,6 +150,29 @@ fn r18_an_operator_who_votes_twice_is_jailed_in_every_ledger_and_loses_nothing()
         world.guilty_are(&BTreeSet::new(), &BTreeSet::from([villain]));
         assert!(world.everybody(|ledger| ledger.cases().count() == 0));
     });
+}
+
+/// Found by a fate: one who was behind blamed whoever told him of a fault.
+#[test]
+fn r18_evidence_against_somebody_whom_one_behind_does_not_know_yet_is_no_fault_of_who_tells_it() {
+    let mut world = World::seeded(6).begin();
+    let (voter, chain) = (world.sim.node(1).signer.keys.clone(), world.sim.node(1).ledger().chain());
+    let ballot = |block| {
+        let (height, step) = (Height::new(1), Step::Prevote);
+        let ballot = Ballot { chain, operator: voter.id, height, round: 0, step, block, valid_round: None };
+        SignedBallot { ballot, signature: Ed25519Signature::new(voter.ed25519.sign(&ballot.preimage()).0) }
+    };
+    let pair = ballot(None).pair(&ballot(Some(BlockId::new([7; 32])))).unwrap();
+    let (now, pair) = (world.sim.now(), Message::Evidence(Box::new(Evidence::Votes(pair))));
+    assert!(world.sim.node(0).ledger().operator(&voter.id).is_none(), "nobody is registered in genesis");
+    assert!(world.sim.node_mut(0).core.hear(now, pair.clone()));
+    let known = |world: &World| world.everybody(|ledger| ledger.operator(&voter.id).is_some());
+    assert!(world.run_until(60, known), "{}", world.describe());
+    let now = world.sim.now();
+    assert!(world.sim.node_mut(0).core.hear(now, pair));
+    let jailed =
+        |world: &World| world.everybody(|ledger| ledger.operator(&voter.id).is_some_and(|one| one.jailed.is_some()));
+    assert!(world.run_until(60, jailed), "{}", world.describe());
 }
 
 #[test]

@@ -71,6 +71,10 @@ pub trait Node {
     fn second_face(&mut self, _ballot: &SignedBallot) -> Option<SignedBallot> {
         None
     }
+    /// Whether a villain keeps what he has to say from `to`.
+    fn withholds(&self, _to: usize) -> bool {
+        false
+    }
     /// The process dies: forget all that is not durable.
     fn crash(&mut self) {}
 }
@@ -406,7 +410,7 @@ impl<N: Node> Sim<N> {
     fn send(&mut self, from: usize, to: usize, packet: Packet) {
         let delay = self.random.gen_range(self.config.delay_min.get()..=self.config.delay_max.get());
         let lost = self.random.gen_range(0..1000) < self.config.loss || self.cut.contains(&(from, to));
-        if !lost {
+        if !lost && !self.slots[from].node.withholds(to) {
             let life = self.slots[to].life;
             self.schedule(Millis::new(delay), Event::Packet { from, to, life, packet });
         }

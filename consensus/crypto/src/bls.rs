@@ -22,6 +22,7 @@ use blst::{BLST_ERROR, blst_fp12, blst_p1_affine, blst_p2, blst_p2_affine};
 use zeroize::Zeroizing;
 
 use crate::hash::Tag;
+use crate::memo;
 
 /// Domain separation of attestations and of everything else that is signed to be counted.
 pub const SIGNATURE_DST: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
@@ -123,7 +124,7 @@ impl PublicKey {
     /// [`BlsError::Encoding`], [`BlsError::Subgroup`] or [`BlsError::Identity`].
     pub fn from_bytes(bytes: &[u8; 96]) -> Result<Self, BlsError> {
         let key = core::PublicKey::uncompress(bytes)?;
-        key.validate()?;
+        memo::once(&[bytes], || key.validate())?;
         Ok(Self(key))
     }
 
@@ -180,12 +181,16 @@ impl PublicKey {
         if messages[0] == messages[1] {
             return Err(BlsError::Mismatch);
         }
-        outcome(sum.0.aggregate_verify(false, &messages, SIGNATURE_DST, &[&self.0, &self.0], false))
+        memo::once(&[b"pair", messages[0], messages[1], &sum.to_bytes(), &self.to_bytes()], || {
+            outcome(sum.0.aggregate_verify(false, &messages, SIGNATURE_DST, &[&self.0, &self.0], false))
+        })
     }
 
     fn check(&self, message: &[u8], dst: &[u8], signature: &Signature) -> Result<(), BlsError> {
         // Both points were checked when they were made.
-        outcome(signature.0.verify(false, message, dst, &[], &self.0, false))
+        memo::once(&[dst, message, &signature.to_bytes(), &self.to_bytes()], || {
+            outcome(signature.0.verify(false, message, dst, &[], &self.0, false))
+        })
     }
 }
 
@@ -233,7 +238,7 @@ impl Signature {
     /// [`BlsError::Encoding`], [`BlsError::Subgroup`] or [`BlsError::Identity`].
     pub fn from_bytes(bytes: &[u8; 48]) -> Result<Self, BlsError> {
         let signature = core::Signature::uncompress(bytes)?;
-        signature.validate(true)?;
+        memo::once(&[bytes], || signature.validate(true))?;
         Ok(Self(signature))
     }
 

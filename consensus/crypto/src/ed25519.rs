@@ -8,6 +8,8 @@ use std::fmt;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
+use crate::memo;
+
 /// Why an Ed25519 key or signature was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ed25519Error {
@@ -92,8 +94,10 @@ impl PublicKey {
     ///
     /// [`Ed25519Error::Mismatch`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Ed25519Error> {
-        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        self.0.verify_strict(message, &signature).map_err(|_| Ed25519Error::Mismatch)
+        memo::once(&[b"ed25519", message, &signature.0, self.0.as_bytes()], || {
+            let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+            self.0.verify_strict(message, &signature).map_err(|_| Ed25519Error::Mismatch)
+        })
     }
 }
 

@@ -22,6 +22,7 @@ use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::hash::{Hash32, sha256_all, tagged_hash};
+use crate::memo;
 
 /// Why an EOTS key, nonce, signature or proof was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,10 +163,12 @@ impl PublicKey {
     ///
     /// [`EotsError::Mismatch`].
     pub fn verify_schnorr(&self, message: &Hash32, signature: &[u8; 64]) -> Result<(), EotsError> {
-        let message = Message::from_digest(*message);
-        SchnorrSignature::from_slice(signature)
-            .and_then(|signature| SECP256K1.verify_schnorr(&signature, &message, &self.0))
-            .map_err(|_| EotsError::Mismatch)
+        memo::once(&[b"schnorr", message, signature, &self.to_bytes()], || {
+            let message = Message::from_digest(*message);
+            SchnorrSignature::from_slice(signature)
+                .and_then(|signature| SECP256K1.verify_schnorr(&signature, &message, &self.0))
+                .map_err(|_| EotsError::Mismatch)
+        })
     }
 
     /// The even point itself.

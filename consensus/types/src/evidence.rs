@@ -237,6 +237,21 @@ pub enum Unproven {
     AlreadyConvicted,
 }
 
+impl Unproven {
+    /// Whether a ledger that is further, or less far, may find it proven: then nobody is to blame for passing it on.
+    #[must_use]
+    pub const fn depends_on_head(&self) -> bool {
+        match self {
+            Self::UnknownOperator
+            | Self::UnknownProvider
+            | Self::NotCommitted
+            | Self::Expired
+            | Self::AlreadyConvicted => true,
+            Self::Compatible | Self::WrongDomain | Self::BadSignature | Self::BadProof => false,
+        }
+    }
+}
+
 /// What every proof needs to know of the network.
 #[derive(Clone, Copy, Debug)]
 pub struct Domains {
