@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 /// The first wait after a failure.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// The longest wait: peers are few and known, and a network that is whole again must notice.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The peers we keep calling. One entry for each address in the config, so the list cannot grow from outside.
 #[derive(Debug, Default)]

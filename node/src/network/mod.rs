@@ -170,6 +170,11 @@ impl Network {
         answer.await.map_err(|_| AskError::Ended)?
     }
 
+    /// A peer was caught lying: nothing that it gossips is heard any more.
+    pub async fn distrust(&self, peer: PeerId) {
+        let _ = self.commands.send(Command::Distrust(peer)).await;
+    }
+
     /// Replaces the list of peers that may connect and publish, as the ledger's head says now.
     pub fn admit(&self, admission: Admission) {
         self.admission.send_if_modified(|before| {
@@ -205,6 +210,7 @@ enum Command {
     Ask(PeerId, Bytes, oneshot::Sender<Result<Bytes, AskError>>),
     Answer(ResponseChannel<Bytes>, Bytes),
     Judge(Ticket, Acceptance),
+    Distrust(PeerId),
 }
 
 /// Names one message for its judgement.

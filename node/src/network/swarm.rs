@@ -21,7 +21,7 @@ use libp2p::identity::Keypair;
 use libp2p::request_response::{self, OutboundFailure, ProtocolSupport, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, noise, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, noise, ping, tcp, yamux};
 use palisade_agreement::malachite::PeerId as EnginePeerId;
 use palisade_agreement::malachite::sync::OutboundFailureReason;
 use palisade_agreement::wire::{
@@ -45,6 +45,10 @@ pub(super) const ASK_LIMIT: usize = 4 << 10;
 pub(super) const ANSWER_LIMIT: usize = 8 << 20;
 /// How long an answer may take.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// How often a line is tried. One that broke without a word would otherwise stay with TCP's own retries, which come ever more rarely.
+const PING: Duration = Duration::from_secs(5);
+/// How long the answer may take on a busy machine; then the line is closed, and the peer called again.
+const PING_TIME: Duration = Duration::from_secs(10);
 /// Connections to one peer: both sides may have dialled, over both transports.
 const CONNECTIONS_PER_PEER: u32 = 4;
 /// Direct messages taken from one peer between two ticks; more are dropped.
@@ -61,6 +65,7 @@ pub(super) struct Behaviour {
     admission: allow_block_list::Behaviour<AllowedPeers>,
     limits: connection_limits::Behaviour,
     identify: identify::Behaviour,
+    ping: ping::Behaviour,
     gossip: gossipsub::Behaviour,
     sync: request_response::Behaviour<Frames>,
     status: request_response::Behaviour<Frames>,
@@ -112,6 +117,7 @@ fn behaviour(key: &Keypair, protocol: String) -> Result<Behaviour, NotStarted> {
         admission: allow_block_list::Behaviour::default(),
         limits: connection_limits::Behaviour::new(limits),
         identify: identify::Behaviour::new(identify::Config::new(protocol, key.public())),
+        ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING_TIME)),
         gossip: gossip(key)?,
         sync: direct(SYNC, SYNC_REQUEST_LIMIT, SYNC_RESPONSE_LIMIT, 16),
         status: direct(STATUS, STATUS_LIMIT, 0, 4),
@@ -142,6 +148,10 @@ fn gossip(key: &Keypair) -> Result<gossipsub::Behaviour, NotStarted> {
     gossip.with_peer_score(peer_score(), PeerScoreThresholds::default()).map_err(NotStarted::because)?;
     Ok(gossip)
 }
+
+/// What a peer's score loses that was caught lying: more than any threshold, so that nothing it gossips is heard any more. It lasts as
+/// long as the connection's score is kept.
+const DISTRUSTED: f64 = -1_000.0;
 
 /// Peers are known and bonded, so only messages that no honest peer passes on cost score: three of them in a minute
 /// and a peer is not heard for a while. Being slow or sharing an address is no fault.
@@ -300,6 +310,9 @@ impl Driver {
             Command::Answer(channel, answer) => {
                 let _ = self.swarm.behaviour_mut().ask.send_response(channel, answer); // too late is too late
             }
+            Command::Distrust(peer) => {
+                self.swarm.behaviour_mut().gossip.set_application_score(&peer, DISTRUSTED);
+            }
             Command::Judge(ticket, acceptance) => {
                 let acceptance = match acceptance {
                     Acceptance::Accept => MessageAcceptance::Accept,
@@ -388,6 +401,10 @@ impl Driver {
                 while addresses.len() > LEARNT_ADDRESSES {
                     addresses.pop_first();
                 }
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })) => {
+                tracing::info!(%peer, %error, "a line is broken");
+                self.swarm.close_connection(connection);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
                 propagation_source,
