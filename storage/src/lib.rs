@@ -11,6 +11,7 @@ mod error;
 mod files;
 pub mod schema;
 mod signatures;
+mod snapshots;
 mod store;
 
 pub use error::StoreError;

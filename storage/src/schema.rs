@@ -8,6 +8,8 @@
 //! | `meta` | "chain" | chain id | the first open | for ever |
 //! | `meta` | "tip" | height, block id | `begin`, `commit` | replaced by each commit |
 //! | `meta` | "confirmed" | height, block id | `put_confirmed` | replaced when the own followers confirm more |
+//! | `meta` | "base" | height, block id | `begin_later` | for ever |
+//! | `meta` | "snapshots" | heights of whole snapshots | `keep_snapshot` | replaced by each |
 //! | `rows` | row key | row | `begin`, `commit` | until a block removes the row |
 //! | `blocks` | height | block, engine's commit certificate | `commit` | for ever: a node serves history, and evidence must outlive the vault |
 //! | `undecided` | height, round, block id | opaque bytes of the proposal | `keep_undecided` (synced) | until a block of that height is committed |
@@ -17,6 +19,7 @@
 //! | `certificates` | 3, number | quorum certificate of an order | `put_numbered_certificate` | until its epoch and the next are over |
 //! | `pending` | hash | opaque bytes of a pool item | `keep_pending` | until `drop_pending` |
 //! | `headers` | Bitcoin height, u32 | opaque bytes of a header | `keep_headers` | until a fork replaces it |
+//! | `snapshots` | height, first path | a chunk of the state after that block | `begin_later`, `keep_snapshot` | the last [`KEPT_SNAPSHOTS`], and for ever the one that the store began with |
 //!
 //! The guard's database ([`crate::SignatureStore`], `<signer>/records`), every write synced:
 //!
@@ -47,6 +50,9 @@ pub const MAX_UNDECIDED_COUNT: usize = 256;
 /// The largest pool item, in bytes.
 pub const MAX_PENDING: usize = 1 << 20;
 
+/// How many states are kept for nodes that begin later: the newest boundary that Ethereum shows finally is one of the last few.
+pub const KEPT_SNAPSHOTS: usize = 4;
+
 /// The largest header that is kept, in bytes.
 pub const MAX_HEADER: usize = 256;
 
@@ -67,10 +73,13 @@ pub(crate) const UNDECIDED: &str = "undecided";
 pub(crate) const CERTIFICATES: &str = "certificates";
 pub(crate) const PENDING: &str = "pending";
 pub(crate) const HEADERS: &str = "headers";
+pub(crate) const SNAPSHOTS: &str = "snapshots";
 /// Every column family of the node's database.
-pub(crate) const FAMILIES: [&str; 7] = [META, ROWS, BLOCKS, UNDECIDED, CERTIFICATES, PENDING, HEADERS];
+pub(crate) const FAMILIES: [&str; 8] = [META, ROWS, BLOCKS, UNDECIDED, CERTIFICATES, PENDING, HEADERS, SNAPSHOTS];
 
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
 pub(crate) const META_CHAIN: &[u8] = b"chain";
 pub(crate) const META_TIP: &[u8] = b"tip";
 pub(crate) const META_CONFIRMED: &[u8] = b"confirmed";
+pub(crate) const META_BASE: &[u8] = b"base";
+pub(crate) const META_SNAPSHOTS: &[u8] = b"snapshots";

@@ -131,12 +131,9 @@ impl Store {
         if tip.map(Height::next) != Some(head.height) {
             return Err(StoreError::NotNext { given: head.height, tip });
         }
-        let bytes = block.to_bytes();
-        within("a block", bytes.len(), MAX_BLOCK)?;
-        within("an engine certificate", certificate.len(), MAX_ENGINE_CERTIFICATE)?;
         let mut batch = WriteBatch::default();
-        let (family, rows_family) = (self.family(BLOCKS), self.family(ROWS));
-        batch.put_cf(family, head.height.to_bytes(), [&length(&bytes), bytes.as_slice(), certificate].concat());
+        self.put_block(&mut batch, block, certificate)?;
+        let rows_family = self.family(ROWS);
         for (key, row) in rows {
             match row {
                 Some(row) => batch.put_cf(rows_family, key.to_bytes(), row.to_bytes()),
@@ -148,6 +145,20 @@ impl Store {
         }
         batch.put_cf(self.family(META), META_TIP, head.to_bytes());
         self.write(batch, "committing a block")
+    }
+
+    pub(crate) fn put_block(
+        &self,
+        batch: &mut WriteBatch,
+        block: &Block,
+        certificate: &[u8],
+    ) -> Result<(), StoreError> {
+        let bytes = block.to_bytes();
+        within("a block", bytes.len(), MAX_BLOCK)?;
+        within("an engine certificate", certificate.len(), MAX_ENGINE_CERTIFICATE)?;
+        let value = [&length(&bytes), bytes.as_slice(), certificate].concat();
+        batch.put_cf(self.family(BLOCKS), block.header.height.to_bytes(), value);
+        Ok(())
     }
 
     /// A committed block with the engine's certificate.
@@ -404,23 +415,28 @@ impl Store {
         self.db().put_cf(self.family(CERTIFICATES), key, value).map_err(failed("keeping a certificate"))
     }
 
-    fn read<T: Canonical>(&self, family: &str, key: &[u8], what: &'static str) -> Result<Option<T>, StoreError> {
+    pub(crate) fn read<T: Canonical>(
+        &self,
+        family: &str,
+        key: &[u8],
+        what: &'static str,
+    ) -> Result<Option<T>, StoreError> {
         self.get(family, key)?.map(|bytes| decode(&bytes, what)).transpose()
     }
 
-    fn get(&self, family: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(crate) fn get(&self, family: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.db().get_cf(self.family(family), key).map_err(failed("reading"))
     }
 
-    fn write(&self, batch: WriteBatch, doing: &'static str) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, batch: WriteBatch, doing: &'static str) -> Result<(), StoreError> {
         self.db().write_opt(batch, &synced()).map_err(failed(doing))
     }
 
-    fn family(&self, name: &str) -> &ColumnFamily {
+    pub(crate) fn family(&self, name: &str) -> &ColumnFamily {
         self.db().cf_handle(name).expect("every family is opened with the database")
     }
 
-    const fn db(&self) -> &DB {
+    pub(crate) const fn db(&self) -> &DB {
         self.database.db()
     }
 }
@@ -443,7 +459,7 @@ fn numbered_key(kind: NumberedKind, number: u64) -> Vec<u8> {
     certificate_key(of, Height::new(number))
 }
 
-fn decode<T: Canonical>(bytes: &[u8], what: &'static str) -> Result<T, StoreError> {
+pub(crate) fn decode<T: Canonical>(bytes: &[u8], what: &'static str) -> Result<T, StoreError> {
     T::from_bytes(bytes).map_err(StoreError::corrupt(what))
 }
 

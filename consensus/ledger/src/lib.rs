@@ -25,6 +25,7 @@ mod randomness;
 mod root;
 mod run;
 mod slashing;
+pub mod snapshot;
 mod state;
 mod suspension;
 mod vaults;

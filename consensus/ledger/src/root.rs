@@ -100,6 +100,11 @@ fn build(rows: &[(Path, Path)], depth: usize) -> Child {
     }
 }
 
+/// The hash of the subtree over `rows`, ascending, which agree in their first `depth` bits.
+pub(crate) fn subtree(rows: &[(Path, Path)], depth: usize) -> Hash {
+    hash_of(&build(rows, depth))
+}
+
 /// `child` with one row more, or with another value of that row.
 fn insert(child: &Child, depth: usize, path: &Path, value: &Path) -> Arc<Node> {
     let Some(node) = child else {
