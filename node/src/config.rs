@@ -10,7 +10,9 @@ use libp2p::{Multiaddr, PeerId};
 use palisade_agreement::app::Pace;
 use palisade_bitcoin::{Auth, Endpoint};
 use palisade_types::Genesis;
+use palisade_types::epoch::FinalBlock;
 use palisade_types::ids::OperatorId;
+use palisade_types::units::Height;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -68,6 +70,9 @@ pub struct Config {
     /// How patiently the engine waits.
     #[serde(default)]
     pub engine: Engine,
+    /// How a node that is behind catches up.
+    #[serde(default)]
+    pub sync: Sync,
     /// Whether this node presigns vaults.
     #[serde(default)]
     pub covenant: Covenant,
@@ -191,6 +196,34 @@ pub struct Engine {
     #[serde(rename = "status_ms", deserialize_with = "from_millis")]
     pub status: Duration,
 }
+
+/// `[sync]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sync {
+    /// Where a node with an empty store begins: `genesis`, or `snapshot`, the state after the last boundary block that Committee.sol has
+    /// seen, taken from peers and proven. Without one it begins with genesis too. Default: genesis.
+    #[serde(deserialize_with = "from_text")]
+    pub from: Beginning,
+    /// A block that this operator trusts, `height:id`: the chain must hold it, as it must hold Committee.sol's last boundary (R13). For
+    /// a node that was away for longer than faults can be proven, from a source that its operator trusts. Default: none.
+    #[serde(deserialize_with = "from_optional_text")]
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// Where an empty ledger begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beginning {
+    /// With genesis: every block is applied.
+    #[default]
+    Genesis,
+    /// With the state after a later block.
+    Snapshot,
+}
+
+/// A block that an operator trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint(pub FinalBlock);
 
 /// `[covenant]`: by default this node signs for no vault.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -604,6 +637,12 @@ fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(input: D)
     String::deserialize(input)?.parse().map_err(serde::de::Error::custom)
 }
 
+fn from_optional_text<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+    input: D,
+) -> Result<Option<T>, D::Error> {
+    from_text(input).map(Some)
+}
+
 fn from_texts<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(input: D) -> Result<Vec<T>, D::Error> {
     let texts = Vec::<String>::deserialize(input)?;
     if texts.len() > MAX_ENTRIES {
@@ -682,6 +721,27 @@ impl FromStr for PeerAddress {
             Some(Protocol::P2p(peer)) if !address.is_empty() => Ok(Self { peer, address }),
             _ => Err("must end in /p2p/<peer id>".to_owned()),
         }
+    }
+}
+
+impl FromStr for Beginning {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "genesis" => Ok(Self::Genesis),
+            "snapshot" => Ok(Self::Snapshot),
+            _ => Err("expected `genesis` or `snapshot`"),
+        }
+    }
+}
+
+impl FromStr for Checkpoint {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (height, id) = text.split_once(':').ok_or("must be height:id")?;
+        let height = height.parse().map_err(|error| format!("{height:?} is no height: {error}"))?;
+        let id = id.parse().map_err(|error| format!("{id:?} is no block's id: {error}"))?;
+        Ok(Self(FinalBlock { height: Height::new(height), id }))
     }
 }
 
@@ -819,6 +879,19 @@ filter = "palisade=debug,info"
     }
 
     #[test]
+    fn r13_a_checkpoint_is_a_height_and_an_id() {
+        let id = format!("0x{}", "07".repeat(32));
+        let text =
+            file().replace("[engine]", &format!("[sync]\nfrom = \"snapshot\"\ncheckpoint = \"12:{id}\"\n[engine]"));
+        let (config, _) = load(&text).unwrap();
+        let block = config.sync.checkpoint.unwrap().0;
+        assert_eq!((block.height.get(), block.id.to_string()), (12, id));
+        assert_eq!(config.sync.from, Beginning::Snapshot);
+        let Sync { from, checkpoint } = load(&file()).unwrap().0.sync;
+        assert_eq!((from, checkpoint), (Beginning::Genesis, None));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_in_one_line_with_its_key() {
         let file = file();
         let cases = [
@@ -832,6 +905,9 @@ filter = "palisade=debug,info"
             ("[\"http://127.0.0.1:8545/secret-key\"]", "[]", "key `ethereum.rpc`: names no endpoint"),
             ("/p2p/", "/tcp/", "key `p2p.peers`"),
             ("cookie = \".cookie\"", "user = \"me\"", "needs either `cookie`"),
+            ("[engine]", "[sync]\nfrom = \"yesterday\"\n[engine]", "key `sync.from`: expected `genesis` or `snapshot`"),
+            ("[engine]", "[sync]\ncheckpoint = \"12\"\n[engine]", "key `sync.checkpoint`: must be height:id"),
+            ("[engine]", "[sync]\ncheckpoint = \"12:0x\"\n[engine]", "key `sync.checkpoint`: \"0x\" is no block's id"),
             ("\"json\"", "\"xml\"", "key `log.format`: expected `pretty` or `json`"),
             ("palisade=debug,info", "palisade=loud", "key `log.filter`"),
             ("\"incarnation\"", "\"data/incarnation\"", "key `incarnation`: must lie outside"),

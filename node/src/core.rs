@@ -11,6 +11,7 @@
 mod finality;
 mod met;
 mod numbered;
+pub mod passage;
 
 use crate::handle::RegistrationRefused;
 use crate::message::{Message, Presigned};
@@ -42,6 +43,7 @@ use palisade_types::slash::{Case, SlashTarget};
 use palisade_types::suspension::Suspended;
 use palisade_types::units::{Epoch, Height, Millis};
 use palisade_types::vault::VaultRegistration;
+use passage::{OtherChain, Passage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -95,6 +97,8 @@ pub enum Action {
     Keep(Item),
     /// An item no longer waits.
     Drop(Item),
+    /// A block that is offered with a certificate leads to another chain than the network's (R13): the node stops.
+    Elsewhere(OtherChain),
     /// Something a person should know of.
     Notice(String),
     /// Something a person must look at.
@@ -279,6 +283,7 @@ pub struct Core {
     /// When we last proposed one of them.
     resuming: Millis,
     voted: Height,
+    passage: Passage,
     certified: Option<QuorumCertificate>,
     boundary_certificate: Option<QuorumCertificate>,
     bitcoin_certified: BTreeMap<u64, BitcoinCertificate>,
@@ -332,6 +337,7 @@ impl Core {
             accepted: BTreeMap::new(),
             resuming: Millis::new(0),
             voted: Height::new(0),
+            passage: Passage::default(),
             certified: None,
             boundary_certificate: None,
             bitcoin_certified: BTreeMap::new(),
@@ -439,6 +445,9 @@ impl Core {
     /// A block that comes by sync is decided already: its observations are compared before we attest (R7).
     pub fn check(&mut self, block: &Arc<Block>, decided: bool) -> Option<Verdict> {
         let id = block.id();
+        if self.leads_elsewhere(block) {
+            return Some(Verdict::Invalid);
+        }
         if let Err(invalid) = self.preview(block) {
             self.actions.push(Action::Alarm(format!("proposed block {id} is invalid: {invalid}")));
             return Some(Verdict::Invalid);

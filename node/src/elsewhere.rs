@@ -5,12 +5,16 @@
 
 use crate::handle::CoreHandle;
 use crate::network::{Ask, Network, PeerId};
+use crate::snapshot;
 use bytes::Bytes;
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::elsewhere::{HEADERS_AT_ONCE, Heard, MAX_LOCATOR};
+use palisade_storage::{Store, StoreError};
 use palisade_types::canonical::{Canonical, List, Malformed, Reader};
 use palisade_types::chain::ChainPoint;
+use palisade_types::epoch::FinalBlock;
 use palisade_types::ids::{Hash, OperatorId};
+use palisade_types::units::Height;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -29,6 +33,12 @@ pub enum Question {
     Headers(List<Hash, MAX_LOCATOR>),
     /// What this operator said last (R20).
     Said(OperatorId),
+    /// The height of his newest committed block.
+    Head,
+    /// The block whose state he keeps for others (R13); nothing when he does not.
+    Snapshot(FinalBlock),
+    /// The chunk of the state after the block at this height that begins at this path.
+    Chunk(Height, Hash),
 }
 
 impl Canonical for Question {
@@ -43,6 +53,16 @@ impl Canonical for Question {
                 out.push(2);
                 operator.write(out);
             }
+            Self::Head => out.push(3),
+            Self::Snapshot(block) => {
+                out.push(4);
+                block.write(out);
+            }
+            Self::Chunk(height, first) => {
+                out.push(5);
+                height.write(out);
+                first.write(out);
+            }
         }
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -50,6 +70,9 @@ impl Canonical for Question {
             0 => Self::Best,
             1 => Self::Headers(Canonical::read(input)?),
             2 => Self::Said(Canonical::read(input)?),
+            3 => Self::Head,
+            4 => Self::Snapshot(Canonical::read(input)?),
+            5 => Self::Chunk(Canonical::read(input)?, Canonical::read(input)?),
             tag => return Err(Malformed::UnknownTag { of: "Question", tag }),
         })
     }
@@ -75,7 +98,7 @@ impl Canonical for Best {
 }
 
 /// Answers what peers ask, until the network is gone. What cannot be read is not answered.
-pub async fn serve(mut asks: mpsc::Receiver<Ask>, bitcoin: Arc<Bitcoin>, core: CoreHandle) {
+pub async fn serve(mut asks: mpsc::Receiver<Ask>, bitcoin: Arc<Bitcoin>, core: CoreHandle, store: Arc<Store>) {
     while let Some(ask) = asks.recv().await {
         let answer = match Question::from_bytes(&ask.question) {
             Ok(Question::Best) => bitcoin.best().await.map(|best| {
@@ -87,10 +110,33 @@ pub async fn serve(mut asks: mpsc::Receiver<Ask>, bitcoin: Arc<Bitcoin>, core: C
                 let said = core.read(move |core| core.said_last(&operator)).await;
                 said.ok().map(|said| said.to_bytes().into())
             }
+            Ok(Question::Head) => {
+                let head = core.read(|core| core.ledger().head().height).await;
+                head.ok().map(|head| head.to_bytes().into())
+            }
+            Ok(Question::Snapshot(wanted)) => read(&store, move |store| snapshot::block(store, &wanted)).await,
+            Ok(Question::Chunk(height, first)) => {
+                read(&store, move |store| snapshot::chunk(store, height, &first)).await
+            }
             Err(_) => None,
         };
         if let Some(answer) = answer {
             ask.answer(answer).await;
+        }
+    }
+}
+
+/// Reads the disk where it may block.
+async fn read(
+    store: &Arc<Store>,
+    read: impl FnOnce(&Store) -> Result<Bytes, StoreError> + Send + 'static,
+) -> Option<Bytes> {
+    let store = store.clone();
+    match tokio::task::spawn_blocking(move || read(&store)).await.ok()? {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "what a peer asks for cannot be read");
+            None
         }
     }
 }
@@ -148,6 +194,11 @@ mod tests {
     fn r30_questions_and_answers_are_read_as_they_were_written_and_nothing_longer() {
         let hashes = |count: usize| vec![Hash::new([7; 32]); count];
         let longest = Question::Headers(hashes(MAX_LOCATOR).try_into().unwrap());
+        let block = FinalBlock { height: Height::new(9), id: palisade_types::ids::BlockId::new([4; 32]) };
+        let state = [Question::Snapshot(block), Question::Chunk(Height::new(9), Hash::new([5; 32])), Question::Head];
+        for question in state {
+            assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
+        }
         for question in [Question::Best, longest.clone(), Question::Said(OperatorId::new([3; 20]))] {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question.clone()));
         }

@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::message::Message;
+use palisade_types::epoch::FinalBlock;
 use palisade_types::{CaseId, ChainKind, ChainPoint, Evidence, Unproven, VaultId, VaultRegistration};
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,6 +22,8 @@ pub enum Command {
     HearOwn(Vec<Message>),
     /// The operator himself accepts a new start anchor of a suspended chain (R30). Nothing that strangers reach sends this.
     Accept(ChainKind, ChainPoint, oneshot::Sender<bool>),
+    /// What Committee.sol says our chain must pass through (R13); `None` while it does not stand.
+    PassesThrough(Option<FinalBlock>),
 }
 
 /// Why the node does not take a vault. It says nothing about the coins, which nobody has touched.
@@ -110,6 +113,15 @@ impl CoreHandle {
         answer.await.map_err(|_| Stopped)
     }
 
+    /// Tells what Committee.sol says the chain must pass through.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the core no longer answers.
+    pub async fn passes_through(&self, boundary: Option<FinalBlock>) -> Result<(), Stopped> {
+        self.send(Command::PassesThrough(boundary)).await
+    }
+
     async fn send(&self, command: Command) -> Result<(), Stopped> {
         self.commands.send(command).await.map_err(|_| Stopped)
     }
@@ -123,6 +135,7 @@ impl std::fmt::Debug for Command {
             Self::RegisterVault(..) => "RegisterVault",
             Self::HearOwn(_) => "HearOwn",
             Self::Accept(..) => "Accept",
+            Self::PassesThrough(_) => "PassesThrough",
         })
     }
 }

@@ -12,12 +12,15 @@ pub mod run;
 pub mod sessions;
 pub mod signing;
 
+pub mod boundary;
+pub mod decided;
 pub mod doppelganger;
 pub mod elsewhere;
 pub mod executor;
 pub mod follower;
 pub mod headers;
 pub mod network;
+pub mod snapshot;
 
 pub mod covenant;
 pub mod identity;

@@ -5,11 +5,13 @@
 //! before the core commits it and the engine hears of it; if the disk fails the process aborts.
 
 use crate::acceptance;
+use crate::boundary;
 use crate::checking;
-use crate::config::Config;
+use crate::config::{Beginning, Config};
 use crate::core::{Action, Core};
 use crate::covenant;
 use crate::covenant::protocol::Asked;
+use crate::decided;
 use crate::doppelganger;
 use crate::elsewhere;
 use crate::executor;
@@ -28,6 +30,7 @@ use crate::rpc;
 use crate::sessions;
 use crate::signer::{self, Signer};
 use crate::signing::{self, Signed, Task};
+use crate::snapshot;
 use anyhow::{Context, bail};
 use libp2p::PeerId;
 use palisade_agreement::anchors::Wanted;
@@ -86,11 +89,28 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let store = Arc::new(Store::open(&config.data_dir.join("ledger"), &chain).context("opening the ledger's store")?);
     let ethereum = Arc::new(connect_ethereum(&config, &genesis).await?);
     let bitcoin = Arc::new(connect_bitcoin(&config, &genesis, &store).await?);
+    let (engine_wire, port) = wire();
+    let identity = identity::read(&config.node_key()).context("reading the network key")?;
+    let peer = identity.public().to_peer_id();
+    let network = network::start(
+        network::Config {
+            identity,
+            listen: config.p2p.listen.clone(),
+            peers: config.p2p.peers.iter().map(|peer| (peer.peer, peer.address.clone())).collect(),
+            admission: first_admission(&config, &genesis),
+            chain,
+        },
+        port,
+    )
+    .await
+    .context("starting the network")?;
+    begin(&config, &store, &network.network, &ethereum).await?;
     let ledger = load(&store, &genesis)?;
     let signer = open_signer(&config, &genesis, &ethereum).await?;
     let signed = signer.signed_last().await.context("reading the signer's records")?;
     let member_versions = versions.clone();
     let mut core = Core::new(config.operator, versions, ledger, store.confirmed()?, signed);
+    core.await_passage(config.sync.checkpoint.map(|checkpoint| checkpoint.0))?;
     resume(&mut core, &store, &genesis, signed.attested)?;
     let waiting = store.pending().context("reading what waits for a block")?;
     if let Some(suspension) = core.ledger().suspension(ChainKind::Bitcoin) {
@@ -98,25 +118,12 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     }
     core.remember(waiting.iter().filter_map(|(_, bytes)| Item::from_bytes(bytes).ok()));
 
-    let metrics = Metrics::new();
-    let identity = identity::read(&config.node_key()).context("reading the network key")?;
-    let peer = identity.public().to_peer_id();
-    let (engine_wire, port) = wire();
-    let network = network::start(
-        network::Config {
-            identity,
-            listen: config.p2p.listen.clone(),
-            peers: config.p2p.peers.iter().map(|peer| (peer.peer, peer.address.clone())).collect(),
-            admission: admission(&core),
-            chain,
-        },
-        port,
-    )
-    .await
-    .context("starting the network")?;
+    network.network.admit(admission(&core));
 
+    let metrics = Metrics::new();
     let (votes, vote_requests) = VoteSigner::new(chain, 64);
-    let serving = tokio::spawn(signer.clone().serve(vote_requests));
+    let (decided, decided_by_others) = watch::channel(Height::new(0));
+    let serving = tokio::spawn(signer.clone().serve(vote_requests, decided_by_others));
     let (requests, engine_requests) = mpsc::channel(MAX_REQUESTS);
     let (heard, ballots) = mpsc::channel(MAX_GOSSIP);
     let mut engine = engine::start(
@@ -147,11 +154,14 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     tokio::spawn(follower::follow(ChainKind::Bitcoin, bitcoin.clone(), asked, seen));
     if config.ethereum.sender_key.is_some() {
         tokio::spawn(executor::execute(ChainKind::Ethereum, ethereum.clone(), handle.clone()));
-        tokio::spawn(handover::hand_over(ethereum, handle.clone(), store.clone()));
+        tokio::spawn(handover::hand_over(ethereum.clone(), handle.clone(), store.clone()));
     }
+    tokio::spawn(boundary::watch(ethereum, handle.clone()));
     tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
     tokio::spawn(headers::keep(bitcoin.clone(), store.clone()));
-    tokio::spawn(elsewhere::serve(network.asks, bitcoin.clone(), handle.clone()));
+    tokio::spawn(elsewhere::serve(network.asks, bitcoin.clone(), handle.clone(), store.clone()));
+    let (boundaries, drawn) = watch::channel(None);
+    tokio::spawn(snapshot::keep(drawn, store.clone()));
     tokio::spawn(elsewhere::compare(network.network.clone(), bitcoin.clone()));
     let listen = config.engine.listen;
     tokio::spawn(doppelganger::listen(network.network.clone(), handle.clone(), config.operator, listen));
@@ -210,6 +220,8 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
             signer::History::Waiting(_) => signer::VOTE_PAUSE,
         },
         listen,
+        decided,
+        boundaries,
         held: Vec::new(),
         started: Instant::now(),
         checks: BTreeMap::new(),
@@ -269,6 +281,20 @@ async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Re
 async fn connect_bitcoin(config: &Config, genesis: &Arc<Genesis>, store: &Store) -> anyhow::Result<Bitcoin> {
     let config = palisade_bitcoin::Config { kept: headers::load(store), ..config.bitcoin(genesis.clone(), GRACE)? };
     Bitcoin::connect(config).await.context("connecting to Bitcoin (bitcoin.rpc)")
+}
+
+/// Gives an empty store the state that its operator wants to begin with. It was certified before Ethereum took it, by those who confirmed
+/// it: only what comes after it is compared with our own followers (R7).
+async fn begin(config: &Config, store: &Store, network: &Network, ethereum: &Ethereum) -> anyhow::Result<()> {
+    if config.sync.from != Beginning::Snapshot || store.tip()?.is_some() {
+        return Ok(());
+    }
+    let checkpoint = config.sync.checkpoint.map(|checkpoint| checkpoint.0);
+    let Some(beginning) = snapshot::take(network, ethereum, checkpoint).await else { return Ok(()) };
+    let head = FinalBlock { height: beginning.block.header.height, id: beginning.block.id() };
+    store.begin_later(&beginning.block, &[], &beginning.chunks).context("storing the state to begin with")?;
+    store.put_confirmed(&head)?;
+    Ok(())
 }
 
 /// The ledger as it was committed last, or genesis.
@@ -334,7 +360,11 @@ fn replay(
 ) -> anyhow::Result<Option<Tree>> {
     let head = core.ledger().head().height;
     tracing::info!(%head, ?unchecked, ?wanted, "making earlier states again from the blocks");
-    let (mut ledger, mut tree) = (Ledger::genesis(genesis.clone()), None);
+    let mut ledger = match store.first().context("loading the first state")? {
+        Some(first) => Ledger::restore(genesis.clone(), first.head, first.rows).context("the first state")?,
+        None => Ledger::genesis(genesis.clone()),
+    };
+    let mut tree = (wanted == Some(ledger.head().height)).then(|| ledger.tree().clone());
     while ledger.head().height < head {
         let height = ledger.head().height.next();
         let (block, _) = store.block(height)?.with_context(|| format!("block {height} is not stored"))?;
@@ -367,6 +397,17 @@ async fn open_signer(config: &Config, genesis: &Arc<Genesis>, ethereum: &Ethereu
         }
     }
     Ok(signer)
+}
+
+/// Who may connect while there is no ledger yet to say so: the seats of genesis, and peers that our own configuration names.
+fn first_admission(config: &Config, genesis: &Genesis) -> Admission {
+    let seats = genesis.seats.iter().filter_map(|seat| {
+        let standing = Standing { operator: Some(seat.operator), publishes: true };
+        Some((PeerId::from_bytes(&seat.peer).ok()?, standing))
+    });
+    let known: BTreeMap<_, _> = seats.collect();
+    let named = config.p2p.peers.iter().map(|peer| (peer.peer, Standing { operator: None, publishes: false }));
+    Admission::new(named.filter(|(peer, _)| !known.contains_key(peer)).chain(known.clone()).collect::<Vec<_>>())
 }
 
 /// Who may publish: members of this committee by the registry's peer ids and, in epoch 0, by genesis'. Every other
@@ -431,6 +472,10 @@ struct Actor {
     vote_pause: Duration,
     /// For how long after the start nothing is signed, while we listen for a doppelganger (R20).
     listen: Duration,
+    /// Tells a guard that does not know what it voted up to where others have decided (R15).
+    decided: watch::Sender<Height>,
+    /// Tells which state is to be kept for others.
+    boundaries: watch::Sender<Option<FinalBlock>>,
     /// What is to be signed after that.
     held: Vec<Task>,
     started: Instant,
@@ -443,14 +488,14 @@ impl Actor {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.act().await;
+            self.act().await?;
             self.answer_checks();
             tokio::select! {
                 biased;
                 Some(request) = inputs.requests.recv() => self.serve(request)?,
                 Some(signed) = inputs.signatures.recv() => self.signed(signed)?,
                 Some(seen) = inputs.sightings.recv() => self.seen(seen),
-                Some(command) = inputs.commands.recv() => self.command(command),
+                Some(command) = inputs.commands.recv() => self.command(command)?,
                 Some(ballot) = inputs.ballots.recv() => self.core.heard_ballot(&ballot),
                 Some(told) = inputs.checked.recv() => self.hear_checked(told),
                 Some(gossip) = inputs.gossip.recv() => self.hear(gossip),
@@ -495,7 +540,10 @@ impl Actor {
             }
             Request::Misbehaved { pairs } => self.core.misbehaved(pairs),
             Request::Blocks { from, upto, reply } => answer(reply, self.blocks(from, upto)?),
-            Request::HistoryMin { reply } => answer(reply, Height::new(1)),
+            Request::HistoryMin { reply } => {
+                // Of the block that the ledger began with no certificate of the engine's is here.
+                answer(reply, self.store.base()?.map_or(Height::new(1), |base| base.height.next()));
+            }
         }
         Ok(())
     }
@@ -510,8 +558,14 @@ impl Actor {
             return answer(reply, start);
         }
         tracing::info!(?pause, "the engine starts when the guard may vote");
+        let (network, decided, forgot) = (self.network.clone(), self.decided.clone(), !self.vote_pause.is_zero());
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
+            if forgot {
+                let height = decided::by_others(&network, &start.committee).await;
+                tracing::info!(%height, "the guard votes only above what others have decided (R15)");
+                decided.send_replace(height);
+            }
             answer(reply, start);
         });
     }
@@ -596,18 +650,31 @@ impl Actor {
         self.measure();
         tracing::debug!(height = %block.header.height, items = block.items.len(), "committed");
         for item in &block.items {
-            if let Item::Resumed(seen) = item {
-                tracing::warn!(chain = ?seen.chain, anchor = seen.upto.number, "a suspended chain goes on from a new start");
+            match item {
+                Item::Resumed(seen) => {
+                    tracing::warn!(chain = ?seen.chain, anchor = seen.upto.number, "a suspended chain goes on from a new start");
+                }
+                // Who was away when they were made has them from here.
+                Item::EtherFinal(certificate) => self.kept_for_readers(self.store.put_certificate(certificate)),
+                Item::BitcoinFinal(certificate) => {
+                    self.kept_for_readers(self.store.put_bitcoin_certificate(certificate));
+                }
+                _ => {}
             }
         }
         if block.header.next_committee != palisade_types::ids::Hash::ZERO {
             tracing::info!(height = %block.header.height, epoch = %block.header.epoch, "boundary block");
+            self.boundaries.send_replace(Some(self.core.ledger().head()));
         }
         Ok(())
     }
 
+    /// None before we know that our chain is the network's (R13): who syncs from us would only share our mistake.
     fn blocks(&self, from: Height, upto: Height) -> Result<Vec<Stored>, StoreError> {
         let mut blocks = Vec::new();
+        if !self.core.has_passed() {
+            return Ok(blocks);
+        }
         for height in from.get()..=upto.get() {
             let Some((block, certificate)) = self.store.block(Height::new(height))? else {
                 break;
@@ -666,7 +733,7 @@ impl Actor {
         }
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: Command) -> anyhow::Result<()> {
         let now = self.now();
         match command {
             Command::Read(read) => read(&self.core),
@@ -678,7 +745,9 @@ impl Actor {
                 }
             }
             Command::Accept(chain, anchor, reply) => answer(reply, self.core.accept(chain, anchor)),
+            Command::PassesThrough(boundary) => self.core.passes_through(boundary)?,
         }
+        Ok(())
     }
 
     fn hear(&mut self, gossip: Gossip) {
@@ -751,7 +820,7 @@ impl Actor {
     }
 
     /// Does what the core asks, in order.
-    async fn act(&mut self) {
+    async fn act(&mut self) -> anyhow::Result<()> {
         for action in self.core.actions() {
             match action {
                 Action::Observe(wanted) => {
@@ -794,8 +863,10 @@ impl Actor {
                 Action::Drop(item) => self.kept_for_readers(self.store.drop_pending(&Pool::name(&item))),
                 Action::Notice(notice) => tracing::warn!(notice, "a person should know"),
                 Action::Alarm(alarm) => tracing::error!(alarm, "a person must look"),
+                Action::Elsewhere(chain) => return Err(chain.into()),
             }
         }
+        Ok(())
     }
 
     /// Asks the covenant's member among us. When he has too much to do, or there is none, others answer, and the core asks again.

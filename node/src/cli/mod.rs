@@ -1,5 +1,6 @@
 //! What a person types. Every mistake is one readable line on standard error and exit code 1; wrong flags are 2. A node that
-//! stops because another signs with its key ends with [`EXIT_DOPPELGANGER`], so that nothing starts it again by itself.
+//! stops because another signs with its key ends with [`EXIT_DOPPELGANGER`], one that holds another chain than the network's with
+//! [`EXIT_OTHER_CHAIN`], so that nothing starts it again by itself.
 
 mod bitcoin;
 mod config;
@@ -14,6 +15,7 @@ mod signer;
 mod status;
 mod vault;
 
+use crate::core::passage::OtherChain;
 use crate::signer::Doppelganger;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -84,6 +86,9 @@ impl Node {
 /// The exit code of a node that met a signature of its own key that its signer did not make (R20).
 pub const EXIT_DOPPELGANGER: u8 = 20;
 
+/// The exit code of a node whose chain does not pass through Committee.sol's last boundary, or through its operator's checkpoint (R13).
+pub const EXIT_OTHER_CHAIN: u8 = 21;
+
 /// JSON-RPC: the server knows no such method.
 const NO_SUCH_METHOD: i32 = -32_601;
 
@@ -96,9 +101,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", one_line(&error));
-            match error.is::<Doppelganger>() {
-                true => ExitCode::from(EXIT_DOPPELGANGER),
-                false => ExitCode::FAILURE,
+            match () {
+                () if error.is::<Doppelganger>() => ExitCode::from(EXIT_DOPPELGANGER),
+                () if error.is::<OtherChain>() => ExitCode::from(EXIT_OTHER_CHAIN),
+                () => ExitCode::FAILURE,
             }
         }
     }

@@ -174,9 +174,9 @@ impl Core {
         self.promise();
     }
 
-    /// Whether this operator may say anything about finality now (R7, R9).
+    /// Whether this operator may say anything about finality now (R7, R9, R13).
     pub(super) fn speaks(&self) -> bool {
-        self.contradicted.is_empty() && !self.lags() && !self.convicted(&self.own)
+        self.has_passed() && self.contradicted.is_empty() && !self.lags() && !self.convicted(&self.own)
     }
 
     /// Attests the oldest block that is confirmed and was not asked for since the start, one after the other.

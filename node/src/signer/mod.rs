@@ -35,7 +35,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use history::History;
 pub use palisade_storage::{Cause, Wait};
@@ -109,6 +109,9 @@ pub enum Refused {
     /// The pause before the first vote after such a start is not over (R15).
     #[error("the guard keeps from voting for a while, because its history is not unbroken")]
     Pausing,
+    /// The height is decided, and what was voted there may be forgotten (R15).
+    #[error("the height is decided, and the guard may have forgotten what it voted there")]
+    Forgotten,
     /// The guard refuses (R16, R18). When [`Danger::stops`], it refuses everything until a person acts.
     #[error(transparent)]
     NotSafe(#[from] Danger),
@@ -409,10 +412,13 @@ impl Signer {
     }
 
     /// Answers the engine until it or the signer is gone. A refusal makes the engine abstain; a signer that failed stops
-    /// it, by dropping the reply.
-    pub async fn serve(self, mut requests: mpsc::Receiver<SignRequest>) {
+    /// it, by dropping the reply. With a history that is not unbroken it votes only above `decided`: what it voted there before the
+    /// records begin, it does not know (R15, R18).
+    pub async fn serve(self, mut requests: mpsc::Receiver<SignRequest>, decided: watch::Receiver<Height>) {
         while let Some(SignRequest { ballot, reply }) = requests.recv().await {
-            let answer = match self.sign_ballot(ballot).await {
+            let forgot = self.history() != History::Unbroken && ballot.height <= *decided.borrow();
+            let asked = if forgot { Err(Refused::Forgotten) } else { self.sign_ballot(ballot).await };
+            let answer = match asked {
                 Ok(signature) => Ok(signature),
                 Err(Refused::Failed | Refused::Gone) => return,
                 Err(_) => Err(context::Refused),

@@ -372,7 +372,8 @@ async fn r18_the_engine_is_answered_and_abstains_when_refused() {
     let home = Home::new();
     let signer = home.open();
     let (requests, served) = mpsc::channel(1);
-    let serving = tokio::spawn(signer.clone().serve(served));
+    let (_, decided) = watch::channel(Height::new(50));
+    let serving = tokio::spawn(signer.clone().serve(served, decided)); // an unbroken history knows what it voted
     let ask = async |ballot| {
         let (reply, answer) = oneshot::channel();
         requests.send(SignRequest { ballot, reply }).await.unwrap();
@@ -382,6 +383,30 @@ async fn r18_the_engine_is_answered_and_abstains_when_refused() {
     assert_eq!(ask(ballot(7, Some(named(1)))).await.unwrap(), Err(context::Refused));
     signer.close().await;
     assert!(ask(ballot(8, None)).await.is_err(), "a dropped reply stops the engine");
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn r15_a_guard_that_may_have_forgotten_votes_at_no_height_that_others_have_decided() {
+    let home = Home::new();
+    let signer = home.open();
+    signer.close().await;
+    std::fs::remove_file(home.incarnation()).unwrap();
+    let signer = Signer::open(&Config { vote_pause: Duration::ZERO, ..home.config() }).unwrap();
+    assert_ne!(signer.history(), History::Unbroken);
+    let (requests, served) = mpsc::channel(1);
+    let (_decided, by_others) = watch::channel(Height::new(7));
+    let serving = tokio::spawn(signer.clone().serve(served, by_others));
+    let ask = async |ballot| {
+        let (reply, answer) = oneshot::channel();
+        requests.send(SignRequest { ballot, reply }).await.unwrap();
+        answer.await.unwrap()
+    };
+    assert_eq!(ask(ballot(6, None)).await, Err(context::Refused));
+    assert_eq!(ask(ballot(7, None)).await, Err(context::Refused));
+    assert!(ask(ballot(8, None)).await.is_ok());
+    signer.close().await;
+    drop(requests);
     serving.await.unwrap();
 }
 

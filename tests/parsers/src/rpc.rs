@@ -53,6 +53,7 @@ fn start(dir: &std::path::Path) -> Methods {
                 }
                 Command::HearOwn(_) => unreachable!("no RPC method hands in what we said"),
                 Command::Accept(chain, anchor, reply) => drop(reply.send(core.accept(chain, anchor))),
+                Command::PassesThrough(_) => unreachable!("no RPC method says which chain is the network's"),
             }
         }
     });
