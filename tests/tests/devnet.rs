@@ -99,7 +99,7 @@ async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
 
 /// What `scenario` plays that the main job has no time for; one devnet can play all that convict nobody, and one that does.
 /// `tests/run.sh` chooses from the same list, some with every commit.
-const OTHERS: [&str; 19] = [
+const OTHERS: [&str; 25] = [
     "vault-life",
     "vault-expansion",
     "vault-expiry",
@@ -110,8 +110,14 @@ const OTHERS: [&str; 19] = [
     "bitcoin-deep-reorg",
     "kill-one",
     "kill-two-and-back",
+    "rejoin-from-genesis",
+    "rejoin-from-snapshot",
+    "partition",
     "doppelganger",
+    "restored-backup",
+    "committee-change",
     "vault-unbonding-race",
+    "equivocation-vote",
     "slash-order",
     "slash-pair",
     "deallocation",
@@ -139,10 +145,10 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
     let chosen = chosen(std::env::var(CHOICE).ok().as_deref())?;
     say(format!("chosen by {CHOICE}: {}", chosen.join(", ")));
     devnet.up().await?;
-    let mut convicted = false;
+    let mut spent = false;
     for name in chosen {
-        if convicted {
-            devnet.reset().await?; // with a second one convicted, nothing would be final any more
+        if spent {
+            devnet.reset().await?; // with a second one convicted, or gone, nothing would be final any more
             devnet.up().await?;
         }
         say(format!("== scenario {name}"));
@@ -157,7 +163,13 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
             "bitcoin-deep-reorg" => scenario::bitcoin_deep_reorg(devnet).await,
             "kill-one" => scenario::kill_one(devnet).await,
             "kill-two-and-back" => scenario::kill_two_and_back(devnet).await,
+            "rejoin-from-genesis" => scenario::rejoin_from_genesis(devnet).await,
+            "rejoin-from-snapshot" => scenario::rejoin_from_snapshot(devnet).await,
+            "partition" => scenario::partition(devnet).await,
             "doppelganger" => scenario::doppelganger(devnet).await,
+            "restored-backup" => scenario::restored_backup(devnet).await,
+            "committee-change" => scenario::committee_change(devnet).await,
+            "equivocation-vote" => scenario::equivocation_vote(devnet).await,
             "vault-unbonding-race" => scenario::vault_unbonding_race(devnet).await,
             "slash-order" => scenario::slash_order(devnet).await,
             "slash-pair" => scenario::slash_pair(devnet).await,
@@ -170,7 +182,7 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
         };
         let report = report.context(name)?;
         println!("{report}");
-        convicted = report.convict.is_some();
+        spent = report.convict.is_some() || name == "committee-change";
     }
     devnet.reset().await?;
     Ok(())

@@ -4,6 +4,7 @@
 use crate::operator::Operator;
 use anyhow::{Context, bail};
 use jsonrpsee::http_client::HttpClient;
+use palisade_agreement::ballot::{Ballot, SignedBallot, Step};
 use palisade_crypto::eots;
 use palisade_crypto::hash::sha256_all;
 use palisade_node::keys::OperatorKeys;
@@ -14,7 +15,7 @@ use palisade_types::canonical::Canonical;
 use palisade_types::evidence::{BlsPair, Domains, EotsPair, Evidence};
 use palisade_types::genesis::Genesis;
 use palisade_types::randomness::{Commitment, Opening};
-use palisade_types::{BlsSignature, Digest, Hash, Height, OperatorId};
+use palisade_types::{BlockId, BlsSignature, Digest, Ed25519Signature, Hash, Height, OperatorId};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,36 @@ impl Equivocation {
         Ok(paths)
     }
 }
+
+/// Two engine votes of one operator in one place: they jail, and take nothing (R18).
+#[derive(Clone, Copy, Debug)]
+pub struct Votes;
+
+impl Votes {
+    /// Signs precommits for the block that stands at the newest height, and for one that is none, in a round that never was: what he
+    /// really voted is in another.
+    ///
+    /// # Errors
+    ///
+    /// The node does not answer.
+    pub async fn sign(operator: &Operator, genesis: &Genesis, node: &HttpClient) -> anyhow::Result<Evidence> {
+        let (height, key) = (node.status().await?.head.height, operator.keys()?.ed25519);
+        let truth = digest_at(node, height).await?;
+        let vote = |digest: Digest| {
+            let block = Some(BlockId::new(*digest.as_bytes()));
+            let (chain, operator, height) = (genesis.chain_id(), operator.id()?, Height::new(height));
+            let step = Step::Precommit;
+            let ballot = Ballot { chain, operator, height, round: NEVER, step, block, valid_round: None };
+            let signature = Ed25519Signature::new(key.sign(&ballot.preimage()).0);
+            anyhow::Ok(SignedBallot { ballot, signature })
+        };
+        let pair = vote(truth)?.pair(&vote(lie(&truth))?).context("the two contradict each other")?;
+        Ok(Evidence::Votes(pair))
+    }
+}
+
+/// A round that no height of a devnet comes to.
+const NEVER: u32 = 1_000_000;
 
 /// Evidence as JSON-RPC takes it.
 #[must_use]

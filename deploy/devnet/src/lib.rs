@@ -24,6 +24,7 @@ pub mod operator;
 pub mod equivocation;
 pub mod scenario;
 
+pub mod links;
 pub mod logs;
 pub mod process;
 pub mod progress;

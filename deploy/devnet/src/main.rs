@@ -99,7 +99,10 @@ enum Scenario {
     VaultExpiry,
     /// A covenant's quorum signs what nobody registered: a certified order takes the members' stake. Convicts two
     SlashOrder,
+    /// An engine key votes twice: its operator is jailed and loses nothing (R18). Jails somebody
+    EquivocationVote,
     /// An attestation key signs twice: EigenLayer takes the agreed part of its stake. Convicts somebody
+    #[command(visible_alias = "equivocation-attestation")]
     SlashPair,
     /// An operator deallocates: it stops counting in time, and is slashed while the protocol lets it. Convicts somebody
     Deallocation,
@@ -123,6 +126,16 @@ enum Scenario {
     KillAll,
     /// An operator's machine is copied: the copy stops before it signs anything else
     Doppelganger,
+    /// The network falls apart, two against two and three against one: nobody forks, and it heals within seconds
+    Partition,
+    /// An operator's ledger is lost, his guard is not: he takes it from the others, from genesis on
+    RejoinFromGenesis,
+    /// The same from a later block's state on, in chunks that prove themselves
+    RejoinFromSnapshot,
+    /// An operator's machine is put back to an old backup: his guard waits, and nobody sees two signatures
+    RestoredBackup,
+    /// An operator joins and another one leaves; both hand-overs are certified. Reset before the next scenario
+    CommitteeChange,
     /// Nothing happens; nobody may lose anything
     Quiet {
         /// For how long
@@ -208,6 +221,12 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::KillTwoAndBack => println!("{}\n", scenario::kill_two_and_back(devnet).await?),
         Scenario::KillAll => println!("{}\n", scenario::kill_all(devnet).await?),
         Scenario::Doppelganger => println!("{}\n", scenario::doppelganger(devnet).await?),
+        Scenario::Partition => println!("{}\n", scenario::partition(devnet).await?),
+        Scenario::RejoinFromGenesis => println!("{}\n", scenario::rejoin_from_genesis(devnet).await?),
+        Scenario::RejoinFromSnapshot => println!("{}\n", scenario::rejoin_from_snapshot(devnet).await?),
+        Scenario::RestoredBackup => println!("{}\n", scenario::restored_backup(devnet).await?),
+        Scenario::CommitteeChange => println!("{}\n", scenario::committee_change(devnet).await?),
+        Scenario::EquivocationVote => println!("{}\n", scenario::equivocation_vote(devnet).await?),
         Scenario::Quiet { seconds } => {
             println!("{}\n", scenario::quiet(devnet, Duration::from_secs(seconds)).await?);
         }

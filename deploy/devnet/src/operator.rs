@@ -227,22 +227,44 @@ impl Operator {
     /// The disk fails.
     pub fn configure_with(&self, ports: Ports, peers: &[Self], ethereum: &[String]) -> anyhow::Result<()> {
         let others = peers.iter().filter(|peer| peer.name != self.name);
-        let addresses = others.map(Self::address).collect::<anyhow::Result<Vec<_>>>()?;
-        let text = config(&ConfigText {
+        self.write_config(&ConfigText {
             operator: self.id()?,
             ethereum: ethereum.to_vec(),
             bitcoin: ports.bitcoin_url(),
             ports: self.ports,
-            peers: addresses,
+            host: LOOPBACK.to_owned(),
+            rpc_host: LOOPBACK.to_owned(),
+            peers: others.map(Self::address).collect::<anyhow::Result<_>>()?,
             covenant: self.in_covenant(),
         })?;
-        let path = self.files.config();
-        fs::write(&path, text).with_context(|| path.display().to_string())?;
         if self.in_covenant() {
             let path = self.files.covenant().join("covenant.toml");
             fs::write(&path, covenant_config(&ports.bitcoin_url())).with_context(|| path.display().to_string())?;
         }
         Ok(())
+    }
+
+    /// Writes the node's configuration for a machine of its own, on which the chains and the other nodes have other addresses.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn configure_apart(&self, apart: &Apart<'_>) -> anyhow::Result<()> {
+        self.write_config(&ConfigText {
+            operator: self.id()?,
+            ethereum: vec![format!("http://{}:{}", apart.chains, apart.ports.ethereum())],
+            bitcoin: format!("http://{}:{}", apart.chains, apart.ports.bitcoin()),
+            ports: self.ports,
+            host: apart.host.to_owned(),
+            rpc_host: apart.rpc.to_owned(),
+            peers: apart.peers.iter().map(|(peer, host)| peer.address_at(host)).collect::<anyhow::Result<_>>()?,
+            covenant: self.in_covenant(),
+        })
+    }
+
+    fn write_config(&self, text: &ConfigText) -> anyhow::Result<()> {
+        let path = self.files.config();
+        fs::write(&path, config(text)?).with_context(|| path.display().to_string())
     }
 
     /// Where other nodes reach his.
@@ -251,7 +273,17 @@ impl Operator {
     ///
     /// He was not made yet.
     pub fn address(&self) -> anyhow::Result<String> {
-        Ok(format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", self.ports.p2p, self.peer()?.1))
+        self.address_at(LOOPBACK)
+    }
+
+    fn address_at(&self, host: &str) -> anyhow::Result<String> {
+        Ok(format!("/ip4/{host}/tcp/{}/p2p/{}", self.ports.p2p, self.peer()?.1))
+    }
+
+    /// The port of his JSON-RPC.
+    #[must_use]
+    pub const fn rpc_port(&self) -> u16 {
+        self.ports.rpc
     }
 
     /// His node's JSON-RPC address.
@@ -313,10 +345,24 @@ impl Operator {
     ///
     /// The node runs already, or one of them cannot be started.
     pub fn start(&self) -> anyhow::Result<u32> {
+        self.start_by(Command::new(tools::ours("palisade")?))
+    }
+
+    /// The same in a network namespace.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_in(&self, namespace: &str) -> anyhow::Result<u32> {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(tools::ours("palisade")?);
+        self.start_by(command)
+    }
+
+    fn start_by(&self, mut palisade: Command) -> anyhow::Result<u32> {
         self.start_covenant()?;
-        let mut command = Command::new(tools::ours("palisade")?);
-        command.arg("run").arg("--config").arg(self.files.config());
-        self.process().start(&mut command, &self.layout.log(&self.name))
+        palisade.arg("run").arg("--config").arg(self.files.config());
+        self.process().start(&mut palisade, &self.layout.log(&self.name))
     }
 
     /// What others may know of him.
@@ -359,19 +405,39 @@ cookie = "../../../bitcoin/regtest/.cookie"
     )
 }
 
+/// Where everything is for a node on a machine of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Apart<'a> {
+    /// The devnet's.
+    pub ports: Ports,
+    /// The address at which it reaches the chains.
+    pub chains: &'a str,
+    /// The one on which it listens for other nodes,
+    pub host: &'a str,
+    /// and the one for JSON-RPC.
+    pub rpc: &'a str,
+    /// The others, and their addresses.
+    pub peers: &'a [(&'a Operator, &'a str)],
+}
+
+/// Where a devnet listens as a rule.
+const LOOPBACK: &str = "127.0.0.1";
+
 /// What differs between two operators' configurations.
 struct ConfigText {
     operator: OperatorId,
     ethereum: Vec<String>,
     bitcoin: String,
     ports: OperatorPorts,
+    host: String,
+    rpc_host: String,
     peers: Vec<String>,
     covenant: bool,
 }
 
 /// Paths count from the file's own folder, so that the whole devnet can be moved.
 fn config(text: &ConfigText) -> anyhow::Result<String> {
-    let ConfigText { operator, ethereum, bitcoin, ports, peers, covenant } = text;
+    let ConfigText { operator, ethereum, bitcoin, ports, host, rpc_host, peers, covenant } = text;
     let OperatorPorts { p2p, rpc, metrics } = ports;
     let covenant = if *covenant { "[covenant]\nsocket = \"covenant/run/sock\"\n" } else { "" };
     // A list of strings is written alike in JSON and TOML.
@@ -393,11 +459,11 @@ rpc = "{bitcoin}"
 cookie = "../../bitcoin/regtest/.cookie"
 
 [p2p]
-listen = ["/ip4/127.0.0.1/tcp/{p2p}"]
+listen = ["/ip4/{host}/tcp/{p2p}"]
 peers = {peers}
 
 [rpc]
-listen = "127.0.0.1:{rpc}"
+listen = "{rpc_host}:{rpc}"
 
 [metrics]
 listen = "127.0.0.1:{metrics}"
@@ -423,6 +489,8 @@ mod tests {
             ethereum: vec![ports.ethereum_url(); 2],
             bitcoin: ports.bitcoin_url(),
             ports: ports.operator("bob").unwrap(),
+            host: "198.18.0.2".to_owned(),
+            rpc_host: LOOPBACK.to_owned(),
             peers: vec![peer.to_owned()],
             covenant: true,
         });

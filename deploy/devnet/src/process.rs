@@ -18,6 +18,10 @@ pub enum Signal {
     Terminate,
     /// At once, with everything unwritten lost.
     Kill,
+    /// It stands still, as on a machine that is frozen,
+    Freeze,
+    /// and goes on.
+    Thaw,
 }
 
 impl Signal {
@@ -26,6 +30,8 @@ impl Signal {
             Self::Interrupt => "INT",
             Self::Terminate => "TERM",
             Self::Kill => "KILL",
+            Self::Freeze => "STOP",
+            Self::Thaw => "CONT",
         }
     }
 }

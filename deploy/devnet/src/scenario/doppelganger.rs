@@ -4,6 +4,7 @@
 
 use super::kills::Play;
 use super::report::Report;
+use super::scene::copy_all;
 use crate::constants::{READY_DEADLINE, STOP_DEADLINE};
 use crate::devnet::Devnet;
 use crate::operator::Operator;
@@ -13,7 +14,7 @@ use anyhow::{Context, bail, ensure};
 use palisade_node::cli::EXIT_DOPPELGANGER;
 use palisade_node::rpc::PalisadeClient;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::process::Command;
 
@@ -90,21 +91,4 @@ impl Drop for Copy {
         // What is left would be a second set of keys.
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// Copies files and folders; sockets and the like are nobody's state.
-fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, to) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            copy_all(&path, &to)?;
-        } else if kind.is_file() {
-            fs::copy(&path, &to)?;
-        }
-    }
-    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
-    Ok(())
 }

@@ -10,6 +10,7 @@ use crate::operator::Operator;
 use crate::process::Signal;
 use crate::progress::{Seen, say, until};
 use anyhow::{Context, ensure};
+use futures::future::try_join_all;
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::{CaseView, StatusView};
 use std::time::Instant;
@@ -128,6 +129,10 @@ impl<'a> Play<'a> {
         })
     }
 
+    pub(super) const fn scene(&self) -> &Scene<'a> {
+        &self.scene
+    }
+
     /// Who takes part.
     pub(super) fn operators(&self) -> &[Operator] {
         &self.scene.operators
@@ -139,7 +144,7 @@ impl<'a> Play<'a> {
     }
 
     /// Ends these nodes as a crash does; their covenant processes live on.
-    async fn kill(&self, victims: &[Operator]) -> anyhow::Result<()> {
+    pub(super) async fn kill(&self, victims: &[Operator]) -> anyhow::Result<()> {
         for victim in victims {
             victim.process().signal(Signal::Kill)?;
         }
@@ -156,19 +161,22 @@ impl<'a> Play<'a> {
     }
 
     /// The heads of these once each has seen so many more final blocks of Ethereum.
-    async fn heads_when_ethereum_grew(&self, operators: &[Operator], blocks: u64) -> anyhow::Result<Vec<u64>> {
-        let mut heads = Vec::new();
-        for operator in operators {
+    pub(super) async fn heads_when_ethereum_grew(
+        &self,
+        operators: &[Operator],
+        blocks: u64,
+    ) -> anyhow::Result<Vec<u64>> {
+        let heads = operators.iter().map(async |operator: &Operator| {
             let goal = own_final(&status(operator).await?)? + blocks;
             let what = format!("Ethereum's final block {goal} at {}", operator.name());
-            let head = until(&what, READY_DEADLINE, async || {
+            until(&what, READY_DEADLINE, async || {
                 let status = status(operator).await?;
                 let stands = format!("at {}, head {}", own_final(&status)?, status.head.height);
                 Ok(if own_final(&status)? >= goal { Seen::There(status.head.height) } else { Seen::NotYet(stands) })
-            });
-            heads.push(head.await?);
-        }
-        Ok(heads)
+            })
+            .await
+        });
+        try_join_all(heads).await
     }
 
     /// Starts them again; returns when everybody finalises new blocks and each of these has attested one himself.
@@ -176,6 +184,11 @@ impl<'a> Play<'a> {
         for victim in victims {
             victim.start()?;
         }
+        self.all_well(victims).await
+    }
+
+    /// Returns when everybody finalises new blocks and each of these has attested one himself.
+    pub(super) async fn all_well(&self, victims: &[Operator]) -> anyhow::Result<()> {
         let mut head = 0;
         for operator in &self.scene.operators {
             let what = format!("{}'s answer", operator.name());
@@ -203,7 +216,7 @@ impl<'a> Play<'a> {
     }
 
     /// The run of checkpoints is the same one in every ledger.
-    async fn unbroken(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn unbroken(&mut self) -> anyhow::Result<()> {
         for operator in &self.scene.operators {
             let run = status(operator).await?;
             ensure!(broken(&run) == self.broken, "the run of checkpoints was broken: {:?}", run.bitcoin_run);
@@ -232,11 +245,11 @@ impl<'a> Play<'a> {
     }
 }
 
-async fn status(operator: &Operator) -> anyhow::Result<StatusView> {
+pub(super) async fn status(operator: &Operator) -> anyhow::Result<StatusView> {
     Ok(operator.client()?.status().await?)
 }
 
-fn ether_final(status: &StatusView) -> u64 {
+pub(super) fn ether_final(status: &StatusView) -> u64 {
     status.ether_final.as_ref().map_or(0, |block| block.height)
 }
 

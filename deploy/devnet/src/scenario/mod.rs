@@ -5,14 +5,19 @@
 //! `stake` those of restaked ether.
 
 mod bitcoin_reorg;
+mod committee_change;
 mod deallocation;
 mod doppelganger;
 mod equivocation;
+mod equivocation_vote;
 mod ethereum_reorg;
 mod kills;
 mod partial_slash;
+mod partition;
 mod quiet;
+mod rejoin;
 pub mod report;
+mod restored_backup;
 mod rpc_disagreement;
 mod scene;
 mod slash_order;
@@ -30,13 +35,18 @@ mod wallet;
 mod withdrawal_queue;
 
 pub use bitcoin_reorg::{bitcoin_deep_reorg, bitcoin_reorg};
+pub use committee_change::committee_change;
 pub use deallocation::deallocation;
 pub use doppelganger::doppelganger;
 pub use equivocation::equivocation;
+pub use equivocation_vote::equivocation_vote;
 pub use ethereum_reorg::ethereum_reorg;
 pub use kills::{kill_all, kill_one, kill_two_and_back};
 pub use partial_slash::partial_slash;
+pub use partition::partition;
 pub use quiet::quiet;
+pub use rejoin::{rejoin_from_genesis, rejoin_from_snapshot};
+pub use restored_backup::restored_backup;
 pub use rpc_disagreement::rpc_disagreement;
 pub use slash_order::slash_order;
 pub use slash_pair::slash_pair;

@@ -13,6 +13,8 @@ use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::{CaseView, VaultView};
 use palisade_types::OperatorId;
 use palisade_types::genesis::Genesis;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The devnet as a scenario sees it.
@@ -151,4 +153,21 @@ impl Scene<'_> {
 
 fn account(operator: &OperatorId) -> Address {
     Address::from(*operator.as_bytes())
+}
+
+/// Copies files and folders; sockets and the like are nobody's state.
+pub(super) fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_all(&path, &to)?;
+        } else if kind.is_file() {
+            fs::copy(&path, &to)?;
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    Ok(())
 }

@@ -56,6 +56,18 @@ impl<'a> Stake<'a> {
         })
     }
 
+    /// Somebody else, who tells.
+    pub(super) const fn teller(&self) -> &Operator {
+        &self.teller
+    }
+
+    /// Nobody has lost anything.
+    pub(super) async fn unharmed(&self) -> anyhow::Result<()> {
+        let now = self.scene.holdings().await?;
+        ensure!(self.before == now, "somebody lost something: before {:?}, now {now:?}", self.before);
+        Ok(())
+    }
+
     pub(super) fn done(&mut self, what: &'static str, waited_for: &'static str) {
         say(what);
         self.steps.push(Step { what, after: self.began.elapsed(), waited_for });
