@@ -3,13 +3,14 @@
 
 use super::kills::{Play, status};
 use super::report::Report;
-use crate::constants::STOP_DEADLINE;
+use crate::constants::{READY_DEADLINE, STOP_DEADLINE};
 use crate::devnet::Devnet;
 use crate::operator::Operator;
 use crate::process::Signal;
-use crate::progress::say;
+use crate::progress::{Seen, say, until};
 use anyhow::{Context, ensure};
 use palisade_node::rpc::PalisadeClient;
+use palisade_types::chain::Chain as _;
 use std::fs;
 use std::path::Path;
 
@@ -48,6 +49,7 @@ pub async fn rejoin_from_snapshot(devnet: &Devnet) -> anyhow::Result<Report> {
     let mut play = Play::open(devnet).await?;
     let victim = play.operators().last().context("a devnet has operators")?.clone();
     let before = status(&victim).await?;
+    await_hand_over(devnet).await?;
     play.stop(&victim).await?;
     forget_ledger(&victim)?;
     let config = fs::read_to_string(victim.files().config())?;
@@ -77,6 +79,20 @@ pub async fn rejoin_from_snapshot(devnet: &Devnet) -> anyhow::Result<Report> {
     play.done("killed and started again he goes on from there", "new certificates");
     play.unbroken().await?;
     play.report().await
+}
+
+/// Waits until Ethereum shows finally that Committee.sol has seen a hand-over: a young devnet's is still where it began, at block 1.
+async fn await_hand_over(devnet: &Devnet) -> anyhow::Result<()> {
+    let config = palisade_ethereum::Config::one(devnet.anvil().url());
+    let ethereum = palisade_ethereum::Ethereum::connect(&config, devnet.genesis()?, None).await?;
+    until("a final hand-over at Committee.sol", READY_DEADLINE, async || {
+        let tip = ethereum.tip().await?;
+        Ok(match ethereum.last_boundary(&tip).await? {
+            Some(boundary) if boundary.height.get() > 1 => Seen::There(()),
+            boundary => Seen::NotYet(format!("{boundary:?}")),
+        })
+    })
+    .await
 }
 
 /// The first and the last block that a node has.
