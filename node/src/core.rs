@@ -410,6 +410,7 @@ impl Core {
     pub fn propose(&mut self, now: Millis) -> Block {
         let mut items: Vec<Item> = CHAINS.iter().filter_map(|chain| self.seen_of(*chain, now)).collect();
         items.extend(self.pool.items().cloned());
+        items.extend(self.supplements());
         items.extend(self.ether_candidate());
         items.extend(self.bitcoin_candidates());
         let (block, changes, refused) = self.ledger.draft(items);

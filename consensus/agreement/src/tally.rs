@@ -45,9 +45,14 @@ impl Tally {
     /// Whether it was counted already: the signature may be another, what it says is not.
     #[must_use]
     pub fn knows(&self, attestation: &Attestation) -> bool {
-        let Statement { domain, slot, digest } = attestation.statement;
-        let said = self.attestations.get(&(domain, slot)).and_then(|slot| slot.get(&attestation.operator));
-        said.is_some_and(|(said, _)| *said == digest)
+        self.said_by(&attestation.statement, &attestation.operator)
+    }
+
+    /// Whether an operator was heard to say this.
+    #[must_use]
+    pub fn said_by(&self, statement: &Statement, operator: &OperatorId) -> bool {
+        let slot = self.attestations.get(&(statement.domain, statement.slot));
+        slot.and_then(|slot| slot.get(operator)).is_some_and(|(digest, _)| *digest == statement.digest)
     }
 
     /// Counts an attestation under the committee of its slot. One whose signature was checked under the key of his seat is not

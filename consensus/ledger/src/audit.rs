@@ -49,6 +49,13 @@ pub(crate) fn check(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
             return Err(Unsound::Contradicts(RowKey::Order(order.id())));
         }
     }
+    for (slot, roll) in state.rolls() {
+        let members = state.committee_of(roll.epoch).map(|committee| committee.members.len());
+        let open = roll.until > ledger.head().height && state.epoch_of(slot) == Some(roll.epoch);
+        if !open || members.map(|members| members.div_ceil(8)) != Some(roll.signers.len()) {
+            return Err(Unsound::Contradicts(RowKey::Roll(slot)));
+        }
+    }
     let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
     if Tree::build(hashed.collect()).root() == ledger.root() { Ok(()) } else { Err(Unsound::Tree) }
 }
@@ -71,6 +78,7 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         | (RowKey::Claims, Row::Claims(_))
         | (RowKey::Orders, Row::Orders(_)) => true,
         (RowKey::Price(_), Row::Price(quote)) => quote.price.get() > 0,
+        (RowKey::Roll(slot), Row::Roll(roll)) => *slot < roll.until,
         (RowKey::Position(id), Row::Position(position)) => position.is_of(&id.source),
         (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,
         (RowKey::Operator(id), Row::Operator(operator)) => operator.id == *id,

@@ -58,6 +58,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) height: Height,
     /// Whether an item certified this epoch's boundary block (R10).
     pub(crate) boundary_certified: bool,
+    /// How many supplements it holds (R20).
+    pub(crate) supplements: usize,
     changed: ChangedRows,
 }
 
@@ -65,8 +67,13 @@ impl<'a> Draft<'a> {
     /// Starts the block after the parent's head by naming the parent (R1).
     pub(crate) fn on(parent: &'a Ledger) -> Self {
         let head = parent.head();
-        let mut draft =
-            Self { parent, height: head.height.next(), boundary_certified: false, changed: ChangedRows::new() };
+        let mut draft = Self {
+            parent,
+            height: head.height.next(),
+            boundary_certified: false,
+            supplements: 0,
+            changed: ChangedRows::new(),
+        };
         draft.put(RowKey::Block(head.height), Row::Block(head.id));
         draft
     }

@@ -60,7 +60,8 @@ const fn concerns_vaults(key: &RowKey) -> bool {
         | RowKey::Claim(_)
         | RowKey::Claims
         | RowKey::Order(_)
-        | RowKey::Orders => false,
+        | RowKey::Orders
+        | RowKey::Roll(_) => false,
     }
 }
 

@@ -1,15 +1,24 @@
 //! Certificates in blocks make what they certify final, for all to see. Each is judged by the parent state of
 //! the block that holds it: what was convicted before counts neither as signer nor in the total (R9).
+//!
+//! A certificate takes more than two thirds, and whoever is a little late is not in it. So the block it certifies keeps a roll
+//! for some heights, in which supplements (the same slot and digest, more signers) enter who came later. Only when the time
+//! is over it is booked who attested and who missed the slot (R20); nothing that is booked is taken back.
 
 use crate::changes::Draft;
 use crate::invalid::Invalid;
 use crate::{epochs, operators, run, weights};
 use palisade_types::certificate::{BitcoinCertificate, Committee, QuorumCertificate, Worthless};
 use palisade_types::chain::ChainKind;
-use palisade_types::epoch::{FinalBlock, Finality};
+use palisade_types::epoch::{FinalBlock, Finality, Roll};
 use palisade_types::{Digest, Height, OperatorId, Row, RowKey};
 
-/// Takes in a certificate of a block of this epoch (R3).
+/// For how many heights after the block that holds a certificate others may hold supplements to it (R20).
+pub const SUPPLEMENT_HEIGHTS: u64 = 8;
+/// How many supplements a block holds; each costs a pairing.
+const MAX_SUPPLEMENTS: usize = 4;
+
+/// Takes in a certificate of a block of this epoch (R3), or a supplement.
 pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> Result<(), Invalid> {
     let parent = draft.parent;
     if parent.genesis_of().is_bitcoin_only() {
@@ -17,6 +26,9 @@ pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> R
     }
     if certificate.domain != parent.domains().ledger {
         return Err(Invalid::Refused("a certificate of another domain"));
+    }
+    if let Some(roll) = draft.state().roll(Height::new(certificate.slot)).cloned() {
+        return supplement(draft, certificate, roll);
     }
     let block = certified(draft, parent.epoch().first, certificate.slot, &certificate.digest)?;
     let finality = *draft.state().finality();
@@ -43,12 +55,54 @@ pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> R
     if is_newer {
         put(draft, Finality { ether: Some(block), ..finality });
     }
-    for (index, member) in committee.members.iter().enumerate() {
-        if !convicted(&member.operator) {
-            operators::record(draft, &member.operator, certificate.names(index));
+    let until = Height::new(draft.height.get() + SUPPLEMENT_HEIGHTS);
+    let roll = Roll { epoch: committee.epoch, signers: certificate.signers.clone(), until };
+    draft.put(RowKey::Roll(block.height), Row::Roll(roll));
+    Ok(())
+}
+
+/// Takes in a certificate of a block that has one: whoever it names besides did not miss the slot (R20). It is judged as
+/// every other, and makes nothing final.
+fn supplement(draft: &mut Draft<'_>, certificate: &QuorumCertificate, roll: Roll) -> Result<(), Invalid> {
+    let (parent, slot) = (draft.parent, Height::new(certificate.slot));
+    if draft.supplements >= MAX_SUPPLEMENTS {
+        return Err(Invalid::Early("enough supplements in one block"));
+    }
+    if draft.state().block_id(slot).map(Digest::from) != Some(certificate.digest) {
+        return Err(Invalid::Refused("a certificate of another block"));
+    }
+    let committee = draft
+        .state()
+        .committee_of(roll.epoch)
+        .ok_or(Invalid::Refused("a certificate of a height without a committee"))?;
+    if !(0..committee.members.len()).any(|index| certificate.names(index) && !roll.names(index)) {
+        return Err(Invalid::Late("a certificate that names nobody new"));
+    }
+    certificate.verify(&parent.chain(), committee, |operator| parent.state().is_convicted(operator))?;
+    let both = roll.signers.iter().zip(certificate.signers.iter()).map(|(known, new)| known | new);
+    let signers = both.collect::<Vec<_>>().try_into().expect("no longer than before");
+    draft.supplements += 1;
+    draft.put(RowKey::Roll(slot), Row::Roll(Roll { signers, ..roll }));
+    Ok(())
+}
+
+/// Ends a block: books who attested and who missed the slots for which there is no more time (R20). A convict's record ends
+/// with his conviction.
+pub(crate) fn close(draft: &mut Draft<'_>) {
+    let over = |(_, roll): &(Height, &Roll)| roll.until <= draft.height;
+    let over: Vec<(Height, Roll)> =
+        draft.state().rolls().filter(over).map(|(slot, roll)| (slot, roll.clone())).collect();
+    for (slot, roll) in over {
+        draft.take_away(RowKey::Roll(slot));
+        let parent = draft.parent.state();
+        for (index, member) in
+            parent.committee_of(roll.epoch).into_iter().flat_map(|all| all.members.iter().enumerate())
+        {
+            if !parent.is_convicted(&member.operator) {
+                operators::record(draft, &member.operator, roll.names(index));
+            }
         }
     }
-    Ok(())
 }
 
 /// Takes in a certificate of a checkpoint: the next of an unbroken run, or an epoch's first, with which a run starts

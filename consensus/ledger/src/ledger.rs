@@ -9,7 +9,7 @@ use crate::{cases, claims, epochs, exposure, facts, finality, orders, randomness
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
-use palisade_types::epoch::{EpochState, FinalBlock, Finality};
+use palisade_types::epoch::{EpochState, FinalBlock, Finality, Roll};
 use palisade_types::evidence::{Domains, ExposedProvider, VotePair};
 use palisade_types::genesis::Asset;
 use palisade_types::position::{Position, PositionId, StakeSource};
@@ -138,8 +138,9 @@ impl Ledger {
         (Block { header, items }, changes, refused)
     }
 
-    /// Ends the block: says of vaults what is not said yet, draws orders and the next committee where they are due, changes the epoch, hashes.
+    /// Ends the block: books what is over, says of vaults what is not said yet, draws orders and the next committee where they are due, changes the epoch, hashes.
     fn close(&self, mut draft: Draft<'_>, items: &List<Item, MAX_ITEMS>) -> (Header, Changes) {
+        finality::close(&mut draft);
         claims::close(&mut draft);
         orders::close(&mut draft);
         let next_committee = epochs::close(&mut draft);
@@ -336,6 +337,11 @@ impl Ledger {
     #[must_use]
     pub fn finality(&self) -> &Finality {
         self.state().finality()
+    }
+
+    /// Slots of which supplements may still name more signers, ascending (R20).
+    pub fn rolls(&self) -> impl Iterator<Item = (Height, &Roll)> {
+        self.state().rolls()
     }
 
     /// The checkpoints of which one may become bitcoin-final next: the one that the run goes on with, else those with which

@@ -36,6 +36,7 @@ pub mod fixture;
 
 pub use audit::Unsound;
 pub use changes::Changes;
+pub use finality::SUPPLEMENT_HEIGHTS;
 pub use invalid::Invalid;
 pub use ledger::Ledger;
 pub use root::Tree;

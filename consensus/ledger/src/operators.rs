@@ -72,7 +72,7 @@ pub(crate) fn jail(draft: &mut Draft<'_>, id: &OperatorId) {
     });
 }
 
-/// Notes whether a certificate of his committee names him (R20).
+/// Books whether the certificates of a slot name him (R20).
 pub(crate) fn record(draft: &mut Draft<'_>, id: &OperatorId, named: bool) {
     change(draft, id, |operator| {
         if named {

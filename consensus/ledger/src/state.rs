@@ -3,7 +3,7 @@
 use crate::ledger::Ledger;
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint};
-use palisade_types::epoch::{EpochState, Finality};
+use palisade_types::epoch::{EpochState, Finality, Roll};
 use palisade_types::genesis::Asset;
 use palisade_types::position::{Position, PositionId, StakeSource};
 use palisade_types::price::{Price, Quote};
@@ -139,6 +139,21 @@ impl<'a> State<'a> {
     pub(crate) fn first_of(self, epoch: Epoch) -> Option<Height> {
         match self.row(&RowKey::EpochFirst(epoch)) {
             Some(Row::EpochFirst(first)) => Some(*first),
+            _ => None,
+        }
+    }
+
+    /// Slots that supplements may still name more signers of, ascending (R20).
+    pub(crate) fn rolls(self) -> impl Iterator<Item = (Height, &'a Roll)> {
+        self.rows_from(RowKey::Roll(Height::new(0))).map_while(|(key, row)| match (key, row) {
+            (RowKey::Roll(slot), Row::Roll(roll)) => Some((*slot, roll)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn roll(self, slot: Height) -> Option<&'a Roll> {
+        match self.row(&RowKey::Roll(slot)) {
+            Some(Row::Roll(roll)) => Some(roll),
             _ => None,
         }
     }

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
-use palisade_ledger::Invalid;
 use palisade_ledger::fixture::{Network, Run, network};
+use palisade_ledger::{Invalid, SUPPLEMENT_HEIGHTS};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate, Worthless};
 use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
 use palisade_types::observation::VaultSpent;
@@ -52,23 +52,139 @@ fn refused_bitcoin(run: &Run, certificate: BitcoinCertificate) -> Invalid {
 }
 
 #[test]
-fn more_than_two_thirds_make_a_block_ether_final_and_each_is_recorded() {
+fn more_than_two_thirds_make_a_block_ether_final_and_each_is_recorded_in_time() {
     let mut run = joined(1);
     run.until_height(13);
     let few = run.certify(12, &[0, 1]);
     assert!(matches!(refused_ether(&run, few), Invalid::Worthless(Worthless::NoQuorum { .. })));
     finalise(&mut run, 12);
     assert_eq!(run.ledger.finality().ether.unwrap().height, Height::new(12));
-    let record: Vec<_> = run.ledger.operators().map(|seen| (seen.attested, seen.missed)).collect();
-    assert_eq!(record, [(1, 0), (1, 0), (1, 0), (0, 1)]);
+    assert_eq!(record(&run), [(0, 0); 4], "there is time to name the fourth");
     // The same and older slots are final already.
-    for height in [11, 12] {
-        let late = run.certify(height, &[0, 1, 2, 3]);
+    for (height, signers) in [(11, &[0, 1, 2, 3][..]), (12, &[0, 1, 2])] {
+        let late = run.certify(height, signers);
         assert!(matches!(refused_ether(&run, late), Invalid::Late(_)));
     }
     // The block before this one can be certified: its id is the parent's.
     let head = run.ledger.head().height.get();
     finalise(&mut run, head);
+}
+
+/// What is booked of each operator: slots attested, slots missed.
+fn record(run: &Run) -> Vec<(u64, u64)> {
+    run.ledger.operators().map(|seen| (seen.attested, seen.missed)).collect()
+}
+
+/// Four members in an epoch, of which nothing is booked but what the boundary before it left, and block 30 certified by three.
+fn certified(seed: u64) -> (Run, u64) {
+    let mut run = Run::joined(palisade_ledger::fixture::network_with(4, seed, |genesis| {
+        genesis.parameters.epoch_heights = 40;
+    }));
+    let first = run.ledger.epoch().first.get();
+    run.until_height(first + 1);
+    finalise(&mut run, first);
+    (run, first)
+}
+
+fn supplement(run: &Run, slot: u64, signers: &[usize]) -> Item {
+    Item::EtherFinal(run.certify(slot, signers))
+}
+
+#[test]
+fn r20_missed_is_what_no_certificate_and_no_supplement_within_the_window_shows() {
+    let (mut run, slot) = certified(11);
+    let before = record(&run);
+    let held = run.ledger.head().height.get();
+    let until = run.ledger.rolls().next().unwrap().1.until;
+    assert_eq!(until.get(), held + SUPPLEMENT_HEIGHTS);
+    // Nothing is booked before the window closes, and the last block of the window may still name him.
+    run.until_height(until.get() - 1);
+    assert_eq!(record(&run), before);
+    let late = supplement(&run, slot, &[1, 2, 3]);
+    run.produce(vec![late]);
+    let with = |attested: [u64; 4], missed: [u64; 4]| -> Vec<_> {
+        (0..4).map(|index| (before[index].0 + attested[index], before[index].1 + missed[index])).collect()
+    };
+    assert_eq!(record(&run), with([1; 4], [0; 4]), "the one left out came in time, and nobody else is forgotten");
+    assert_eq!(run.ledger.rolls().count(), 0);
+    // The first height after the window is too late, whoever it names.
+    let (mut run, slot) = certified(11);
+    run.until_height(until.get());
+    assert_eq!(record(&run), with([1, 1, 1, 0], [0, 0, 0, 1]));
+    let late = supplement(&run, slot, &[0, 1, 2, 3]);
+    assert!(matches!(run.refusal(late), Invalid::Late(_)));
+    run.until_height(until.get() + 3);
+    assert_eq!(record(&run), with([1, 1, 1, 0], [0, 0, 0, 1]), "it is booked once");
+}
+
+#[test]
+fn r20_a_supplement_says_the_same_with_more_signers_and_holds_by_itself() {
+    let (mut run, slot) = certified(12);
+    let refused = |run: &Run, item: Item| run.refusal(item);
+    assert!(matches!(refused(&run, supplement(&run, slot, &[0, 1, 2])), Invalid::Late(_)), "names nobody new");
+    let few = supplement(&run, slot, &[2, 3]);
+    assert!(matches!(refused(&run, few), Invalid::Worthless(Worthless::NoQuorum { .. })));
+    let other = |change: &dyn Fn(&mut QuorumCertificate)| {
+        let mut certificate = run.certify(slot, &[0, 1, 2, 3]);
+        change(&mut certificate);
+        Item::EtherFinal(certificate)
+    };
+    assert!(matches!(refused(&run, other(&|one| one.digest = Digest::ZERO)), Invalid::Refused(_)));
+    run.ledger.admits(&other(&|_| {})).unwrap();
+    let mut claimed = run.certify(slot, &[0, 1, 2]);
+    claimed.signers = vec![0b1111].try_into().unwrap();
+    assert_eq!(refused(&run, Item::EtherFinal(claimed)), Invalid::Worthless(Worthless::BadSignature));
+    let finality = *run.ledger.finality();
+    let whole = supplement(&run, slot, &[0, 1, 2, 3]);
+    run.produce(vec![whole.clone()]);
+    assert_eq!(*run.ledger.finality(), finality, "it makes nothing final");
+    assert!(matches!(refused(&run, whole), Invalid::Late(_)), "once");
+}
+
+#[test]
+fn r20_r09_a_convict_is_booked_nowhere_and_names_nobody() {
+    let (mut run, slot) = certified(13);
+    let before = record(&run);
+    let pair = run.network.pair(3, slot);
+    run.produce(vec![Item::Evidence(pair)]);
+    // What he signs besides is no weight, but the others are enough without him.
+    let item = supplement(&run, slot, &[0, 1, 2, 3]);
+    run.produce(vec![item]);
+    let until = run.ledger.rolls().next().unwrap().1.until.get();
+    run.until_height(until);
+    let booked: Vec<_> = (0..4).map(|index| (before[index].0 + u64::from(index < 3), before[index].1)).collect();
+    assert_eq!(record(&run), booked);
+}
+
+#[test]
+fn r20_the_record_survives_a_change_of_epochs_and_a_replay() {
+    let (mut run, _) = certified(14);
+    let epoch = run.ledger.epoch().epoch.get();
+    run.until_epoch(epoch + 1);
+    // The boundary's certificate was the last thing of that epoch: its roll is open in the next.
+    let (slot, roll) = run.ledger.rolls().next().map(|(slot, roll)| (slot, roll.clone())).unwrap();
+    assert_eq!(roll.epoch.get(), epoch);
+    assert!(run.ledger.audit().is_ok());
+    run.until_height(roll.until.get());
+    assert!(run.ledger.rolls().all(|(open, _)| open != slot));
+    let mut again = palisade_ledger::Ledger::genesis(run.network.genesis.clone());
+    for block in &run.blocks {
+        let changes = again.preview(block).unwrap();
+        again.apply(changes);
+    }
+    assert_eq!((again.root(), again.audit()), (run.ledger.root(), Ok(())));
+    let rows: Vec<_> = run.ledger.rows().map(|(key, row)| (*key, row.clone())).collect();
+    let restored = palisade_ledger::Ledger::restore(run.network.genesis.clone(), run.ledger.head(), rows).unwrap();
+    assert_eq!(restored.root(), run.ledger.root());
+    // Every slot that was certified is booked once for everybody who sat there.
+    let certified: std::collections::BTreeSet<_> = run
+        .blocks
+        .iter()
+        .flat_map(|block| block.items.iter())
+        .filter_map(|item| if let Item::EtherFinal(one) = item { Some(one.slot) } else { None })
+        .collect();
+    let open = run.ledger.rolls().count() as u64;
+    assert!(record(&run).iter().all(|(attested, missed)| attested + missed == certified.len() as u64 - open));
 }
 
 #[test]

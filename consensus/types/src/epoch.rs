@@ -1,6 +1,7 @@
 //! Where the ledger stands in its epochs and how much of it is final.
 
 use crate::canonical::canonical;
+use crate::certificate::Bitmap;
 use crate::ids::{BlockId, Hash};
 use crate::units::{Epoch, Height};
 
@@ -57,3 +58,24 @@ pub struct FinalBlock {
     pub id: BlockId,
 }
 canonical!(FinalBlock { height, id });
+
+/// Who is named by the certificates of one ether-final block, while there is time to name more (R20): the first one, and
+/// supplements to it, which say the same with more signers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roll {
+    /// The block's epoch: whose committee it is (R3).
+    pub epoch: Epoch,
+    /// Bit i (byte i / 8, bit i % 8 from the lowest) is member i, as in a certificate.
+    pub signers: Bitmap,
+    /// The last height that may hold a supplement. With it everybody who is not named has missed the slot.
+    pub until: Height,
+}
+canonical!(Roll { epoch, signers, until });
+
+impl Roll {
+    /// Whether member `index` is named.
+    #[must_use]
+    pub fn names(&self, index: usize) -> bool {
+        self.signers.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+    }
+}

@@ -5,7 +5,7 @@ use crate::canonical::{Canonical, canonical, canonical_enum};
 use crate::certificate::Committee;
 use crate::chain::{ChainKind, ChainPoint};
 use crate::claim::{Claim, Claims};
-use crate::epoch::{EpochState, Finality};
+use crate::epoch::{EpochState, Finality, Roll};
 use crate::evidence::Exposure;
 use crate::ids::{BlockId, CaseId, OperatorId, SchnorrKey, VaultId};
 use crate::numbers::Numbers;
@@ -61,6 +61,8 @@ pub enum RowKey {
     Orders,
     /// What the feed of an asset said (R23).
     Price(StakeSource),
+    /// Who is named by the certificates of a slot that supplements may still name more of (R20).
+    Roll(Height),
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
@@ -68,6 +70,7 @@ canonical_enum!(RowKey {
     13 => Suspension(chain),
     14 => Claim(id), 15 => Claims,
     16 => Order(id), 17 => Orders, 19 => Price(source),
+    20 => Roll(height),
 });
 
 /// Names a commitment.
@@ -123,6 +126,8 @@ pub enum Row {
     Orders(Numbers),
     /// See [`RowKey::Price`].
     Price(Quote),
+    /// See [`RowKey::Roll`].
+    Roll(Roll),
 }
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
@@ -130,6 +135,7 @@ canonical_enum!(Row {
     11 => FeeRate(rate), 12 => Exposed(exposure), 13 => Suspension(suspension), 14 => Claim(claim), 15 => Claims(claims),
     16 => Order(order), 17 => Orders(numbers),
     19 => Price(quote),
+    20 => Roll(roll),
 });
 
 impl RowKey {

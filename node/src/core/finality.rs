@@ -13,11 +13,12 @@ use palisade_agreement::batch::{self, Checked, Heard};
 use palisade_agreement::guard::{Ancestry, Lineage};
 use palisade_agreement::tally::{AHEAD, Counted};
 use palisade_crypto::bls;
+use palisade_ledger::SUPPLEMENT_HEIGHTS;
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::ChainKind;
-use palisade_types::epoch::{FinalBlock, Run};
+use palisade_types::epoch::{FinalBlock, Roll, Run};
 use palisade_types::ids::{BlockId, ChainId, OperatorId};
 use palisade_types::keyring::Keyring;
 use palisade_types::operator::Operator;
@@ -556,11 +557,16 @@ impl Core {
     fn certify(&mut self, height: Height) {
         let of_boundary = self.boundary() == Some(height) && self.boundary_certificate.is_none();
         let newer = height > self.certified_height();
-        if !of_boundary && !newer {
+        // Readers have use for one with more signers, too, for as long as supplements are taken (R20).
+        let wider = height.get() + SUPPLEMENT_HEIGHTS > self.ledger.head().height.get();
+        if !of_boundary && !newer && !wider {
             return;
         }
         let Some(certificate) = self.certificate(height) else { return };
         self.actions.push(Action::Certified(certificate.clone()));
+        if !of_boundary && !newer {
+            return;
+        }
         if of_boundary {
             self.boundary_certificate = Some(certificate.clone());
         }
@@ -603,6 +609,21 @@ impl Core {
             let mut candidates = self.certificate(height).into_iter().chain(made).map(Item::EtherFinal);
             candidates.find(|item| self.ledger.admits(item).is_ok())
         })
+    }
+
+    /// Certificates that name more signers of blocks whose roll is still open, of which nothing is booked yet (R20).
+    pub(super) fn supplements(&self) -> Vec<Item> {
+        let more = |(slot, roll): (Height, &Roll)| {
+            let committee = self.ledger.committee_of(roll.epoch)?;
+            let statement = self.finality_statement(slot, self.ledger.block_id(slot)?);
+            let new =
+                |index: usize, operator: &OperatorId| !roll.names(index) && self.tally.said_by(&statement, operator);
+            let mut members = committee.members.iter().enumerate();
+            members.any(|(index, member)| new(index, &member.operator)).then_some(())?;
+            let convicted = |operator: &OperatorId| self.convicted(operator);
+            self.tally.certificate(self.ledger.domains(), committee, &statement, convicted).map(Item::EtherFinal)
+        };
+        self.ledger.rolls().filter_map(more).collect()
     }
 
     /// Certificates of checkpoints that the next block should hold: of the first due one that the ledger admits, and of those
