@@ -15,5 +15,5 @@ mod snapshots;
 mod store;
 
 pub use error::StoreError;
-pub use signatures::{Cause, Incarnation, Origin, Place, Record, SignatureStore, Wait};
+pub use signatures::{Cause, Incarnation, Merged, Origin, Place, Record, SignatureStore, Wait};
 pub use store::{Loaded, Store, Undecided};

@@ -32,8 +32,9 @@
 //! | 4, key's name | born here, or imported (R15) | key creation, a start that meets an unknown key | for ever |
 //! | 5, chain id | reason, as text | a contradiction (R16) | until a person acts |
 //! | 6, domain and key (hashed), first slot | count, Merkle root (R19) | `keep_commitment` | for ever |
-//! | 7, domain, slot | digest | each attestation and finality vote | for ever |
+//! | 7, domain, slot | digest, or all ones: something that is not known any more | each attestation and finality vote, an import | until pruned |
 //! | 8, chain id, height, round, step | digest | each ballot (R18) | [`BALLOT_HEIGHTS`] heights |
+//! | 9, domain | u64: up to which slot everything counts as signed | an import, pruning | for ever; only rises |
 
 /// The layout above. A store with a larger number is refused, never guessed at.
 pub const VERSION: u32 = 1;

@@ -1,16 +1,19 @@
 //! The guard's own database: every digest ever signed, and what tells whether the record is whole (R15). Only the node's
 //! signer opens it. Each write is on the disk when it returns, because a signature may leave right after.
 //!
-//! There is no delete of attestations here: a record that is gone is a signature that could be contradicted.
+//! There is no plain delete of attestations here: a record that is gone is a signature that could be contradicted. Old ones go
+//! only below a floor, under which every place counts as one where something was signed.
 
 use crate::error::StoreError;
 use crate::files::{Database, failed, synced};
 use crate::schema::{BALLOT_HEIGHTS, VERSION};
+use palisade_types::attestation::UNNAMED;
 use palisade_types::canonical::{Blob, Canonical, Malformed, Reader};
 use palisade_types::ids::{ChainId, Digest, Domain, Hash};
 use palisade_types::randomness::Commitment;
 use palisade_types::units::Height;
 use rocksdb::{DB, Direction, IteratorMode, WriteBatch};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Where at most one digest is ever signed.
@@ -91,6 +94,20 @@ pub struct Wait {
     pub released: Option<(ChainId, Height)>,
 }
 
+impl Wait {
+    /// Stands for a wake-up that is not known yet: the next start, which asks Ethereum, puts its newest block in its place.
+    pub const NOT_WOKEN: u64 = u64::MAX;
+}
+
+/// What a merge did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// Records that are new.
+    pub added: u64,
+    /// Places of which the two stores say different things: the keys have equivocated there, or a record is wrong.
+    pub contradicting: u64,
+}
+
 /// The guard's database.
 pub struct SignatureStore {
     database: Database,
@@ -140,13 +157,107 @@ impl SignatureStore {
         Ok(())
     }
 
-    /// What was signed in a place.
+    /// What was signed in a place; [`UNNAMED`] where that is not known any more.
     ///
     /// # Errors
     ///
     /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
     pub fn find(&self, place: &Place) -> Result<Option<Digest>, StoreError> {
-        self.read(&Key::Record(*place), "a record")
+        let found = self.read(&Key::Record(*place), "a record")?;
+        match place {
+            Place::Slot { domain, slot } if found.is_none() => {
+                Ok((self.floor(domain)? >= Some(*slot)).then_some(UNNAMED))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    /// The slot up to which everything counts as signed in a domain, whether or not it is recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
+    pub fn floor(&self, domain: &Domain) -> Result<Option<u64>, StoreError> {
+        self.read(&Key::Floor(*domain), "a floor")
+    }
+
+    /// Every record that is kept: slots by domain and slot, then ballots by network, height, round and step.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
+    pub fn all(&self) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::new();
+        for entry in self.db().iterator(IteratorMode::From(&[SLOTS], Direction::Forward)) {
+            let (key, value) = entry.map_err(failed("reading records"))?;
+            let Some(place) = Place::of_key(&key).map_err(StoreError::corrupt("a record's key"))? else { continue };
+            records
+                .push(Record { place, digest: Digest::from_bytes(&value).map_err(StoreError::corrupt("a record"))? });
+        }
+        Ok(records)
+    }
+
+    /// Merges records of another store of the same keys. What is signed stays signed: a place of which the two say different things
+    /// becomes [`UNNAMED`], so that neither is signed again. The floors only rise. The caller has made the guard wait before
+    /// (R15): a merge that breaks off half-way is done again.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn merge(&mut self, records: &[Record], floors: &[(Domain, u64)]) -> Result<Merged, StoreError> {
+        let mut merged = Merged::default();
+        for part in records.chunks(MERGED_AT_ONCE) {
+            let (mut batch, mut count, mut new) = (WriteBatch::default(), self.records, BTreeMap::new());
+            for Record { place, digest } in part {
+                let key = Key::Record(*place).bytes();
+                let known = match new.get(&key) {
+                    Some(known) => Some(*known),
+                    None => self.read(&Key::Record(*place), "a record")?,
+                };
+                let put = match known {
+                    Some(known) if known == *digest || known == UNNAMED => continue,
+                    Some(_) => {
+                        merged.contradicting += 1;
+                        UNNAMED
+                    }
+                    None => {
+                        merged.added += 1;
+                        count += 1;
+                        *digest
+                    }
+                };
+                batch.put(&key, put.to_bytes());
+                new.insert(key, put);
+            }
+            batch.put(Key::Count.bytes(), count.to_bytes());
+            self.write(batch, "merging records")?;
+            self.records = count;
+        }
+        for (domain, floor) in floors {
+            if self.floor(domain)? < Some(*floor) {
+                self.put(&Key::Floor(*domain), floor, "raising a floor")?;
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Forgets what was signed below a slot of a domain, and keeps that something was: the floor rises to it, at most to the
+    /// newest record, which stays. Returns the floor; `None` when nothing is recorded there.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn prune(&mut self, domain: &Domain, below: u64) -> Result<Option<u64>, StoreError> {
+        let Some((newest, _)) = self.newest(domain)? else { return self.floor(domain) };
+        let floor = Some(below.min(newest)).max(self.floor(domain)?);
+        if let Some(slot) = floor {
+            let at = |slot| Key::Record(Place::Slot { domain: *domain, slot }).bytes();
+            let mut batch = WriteBatch::default();
+            batch.put(Key::Floor(*domain).bytes(), slot.to_bytes());
+            batch.delete_range(at(0), at(slot.min(newest)));
+            self.write(batch, "pruning records")?;
+        }
+        Ok(floor)
     }
 
     /// The highest slot signed in a domain, and what was signed there.
@@ -359,6 +470,31 @@ enum Key {
     Stopped(ChainId),
     Commitment(Domain, Height),
     Record(Place),
+    Floor(Domain),
+}
+
+/// The first byte of the keys of records in slots, and of ballots.
+const SLOTS: u8 = 7;
+const BALLOTS: u8 = 8;
+/// How many records are merged in one write.
+const MERGED_AT_ONCE: usize = 4_096;
+
+impl Place {
+    /// The place of a record's key; `None` for every other key.
+    fn of_key(key: &[u8]) -> Result<Option<Self>, Malformed> {
+        let Some((kind, rest)) = key.split_first() else { return Ok(None) };
+        let mut rest = Reader::new(rest);
+        Ok(match *kind {
+            SLOTS => Some(Self::Slot { domain: Canonical::read(&mut rest)?, slot: Canonical::read(&mut rest)? }),
+            BALLOTS => Some(Self::Ballot {
+                chain: Canonical::read(&mut rest)?,
+                height: Canonical::read(&mut rest)?,
+                round: Canonical::read(&mut rest)?,
+                step: Canonical::read(&mut rest)?,
+            }),
+            _ => None,
+        })
+    }
 }
 
 impl Key {
@@ -374,10 +510,11 @@ impl Key {
                 [&[6], domain.as_bytes().as_slice(), &first.get().to_be_bytes()].concat()
             }
             Self::Record(Place::Slot { domain, slot }) => {
-                [&[7], domain.as_bytes().as_slice(), &slot.to_be_bytes()].concat()
+                [&[SLOTS], domain.as_bytes().as_slice(), &slot.to_be_bytes()].concat()
             }
+            Self::Floor(domain) => [&[9], domain.as_bytes().as_slice()].concat(),
             Self::Record(Place::Ballot { chain, height, round, step }) => {
-                [&[8], chain.as_bytes().as_slice(), &height.get().to_be_bytes(), &round.to_be_bytes(), &[*step]]
+                [&[BALLOTS], chain.as_bytes().as_slice(), &height.get().to_be_bytes(), &round.to_be_bytes(), &[*step]]
                     .concat()
             }
         }
@@ -456,7 +593,6 @@ const CACHE: usize = 1 << 20;
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     const DOMAIN: Domain = Domain::new([1; 32]);
     const CHAIN: ChainId = ChainId::new([2; 32]);
@@ -499,6 +635,57 @@ mod tests {
         assert!(matches!(SignatureStore::open(dir.path()), Err(StoreError::Locked { .. })));
         drop(first);
         SignatureStore::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn r15_a_merge_only_raises() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SignatureStore::open(dir.path()).unwrap();
+        let ours = [record(slot(3), 1), record(slot(5), 1), record(ballot(7), 1)];
+        ours.iter().for_each(|ours| store.remember(ours).unwrap());
+        let theirs =
+            [record(slot(3), 1), record(slot(5), 2), record(slot(9), 3), record(slot(9), 4), record(ballot(8), 5)];
+        assert_eq!(store.merge(&theirs, &[(DOMAIN, 2)]).unwrap(), Merged { added: 2, contradicting: 2 });
+        let again = store.merge(&theirs, &[(DOMAIN, 1)]).unwrap();
+        assert_eq!(again, Merged::default(), "the same again changes nothing");
+        drop(store);
+        let mut store = SignatureStore::open(dir.path()).unwrap();
+        let find = |store: &SignatureStore, at| store.find(&slot(at)).unwrap();
+        let expected =
+            [(2, Some(UNNAMED)), (3, Some(Digest::new([1; 32]))), (4, None), (5, Some(UNNAMED)), (9, Some(UNNAMED))];
+        for (at, digest) in expected {
+            assert_eq!(find(&store, at), digest, "slot {at}");
+        }
+        assert_eq!((store.records(), store.floor(&DOMAIN).unwrap()), (5, Some(2)));
+        for at in [1, 2, 5, 9] {
+            assert!(matches!(store.remember(&record(slot(at), 1)), Err(StoreError::Recorded)));
+        }
+        let all = store.all().unwrap();
+        let places: Vec<Place> = all.iter().map(|record| record.place).collect();
+        assert_eq!(places, [slot(3), slot(5), slot(9), ballot(7), ballot(8)]);
+    }
+
+    #[test]
+    fn what_is_pruned_is_not_signed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SignatureStore::open(dir.path()).unwrap();
+        assert_eq!(store.prune(&DOMAIN, 5).unwrap(), None);
+        let other = Place::Slot { domain: Domain::new([2; 32]), slot: 4 };
+        store.remember(&record(other, 9)).unwrap();
+        (2..=8).for_each(|at| store.remember(&record(slot(at), 1)).unwrap());
+        assert_eq!(store.prune(&DOMAIN, 6).unwrap(), Some(6));
+        assert_eq!(store.prune(&DOMAIN, 4).unwrap(), Some(6), "a floor never falls");
+        for at in 0..=5 {
+            assert_eq!(store.find(&slot(at)).unwrap(), Some(UNNAMED));
+            assert!(matches!(store.remember(&record(slot(at), 1)), Err(StoreError::Recorded)));
+        }
+        for at in 6..=8 {
+            assert_eq!(store.find(&slot(at)).unwrap(), Some(Digest::new([1; 32])));
+        }
+        assert_eq!((store.find(&slot(9)).unwrap(), store.find(&other).unwrap()), (None, Some(Digest::new([9; 32]))));
+        assert_eq!(store.prune(&DOMAIN, 100).unwrap(), Some(8), "the newest stays: what comes next builds on it");
+        assert_eq!(store.newest(&DOMAIN).unwrap(), Some((8, Digest::new([1; 32]))));
+        assert_eq!(store.records(), 8);
     }
 
     #[test]

@@ -11,13 +11,15 @@
 //!   for want of a proof does not: nothing was contradicted.
 //! - Vault claims and orders have domains of their own, where a slot is a number and nothing builds on anything: one digest
 //!   each, in whatever order.
+//! - Where the records hold that something was signed and not what ([`UNNAMED`]), nothing is signed, and nothing that must be shown
+//!   to build on it either: they were imported or pruned.
 //! - Ballots never go back to a lower height, so that records of decided heights need not be kept.
 //!
 //! Whether the records are all there ever were is not known here (R15); the signer asks that first.
 
 use crate::ballot::Ballot;
 use palisade_crypto::hash::keccak256;
-use palisade_types::attestation::Statement;
+use palisade_types::attestation::{Statement, UNNAMED};
 use palisade_types::block::Header;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{BlockId, Digest};
@@ -120,6 +122,9 @@ pub enum Danger {
     /// Lower than what is signed already.
     #[error("a later slot is signed already")]
     Behind,
+    /// Something is signed there, or in the slot that must be built on, and the records do not say what.
+    #[error("something is signed in this slot, or in the one before it, that the records do not name")]
+    Unnamed,
     /// No proof that the block is of one chain with the one signed for last, or one of another height. Ask again with it.
     #[error("nothing proves that the block is of the chain that was signed for last")]
     Unproven,
@@ -157,6 +162,9 @@ impl Guard {
         }
         if !self.fits(request) {
             return Verdict::NotSafe(Danger::Misfit);
+        }
+        if [known.here, known.beside].contains(&Some(UNNAMED)) {
+            return Verdict::NotSafe(Danger::Unnamed);
         }
         match (request, known.here) {
             (Request::Ballot(ballot), Some(here)) if here != ballot_digest(ballot) => Verdict::NotSafe(Danger::Voted),
@@ -202,6 +210,9 @@ impl Guard {
         let Some((newest, voted)) = known.newest else {
             return Verdict::Safe; // the first of all
         };
+        if voted == UNNAMED {
+            return Verdict::NotSafe(Danger::Unnamed);
+        }
         let Some(lineage) = lineage.filter(|lineage| self.shows(lineage, statement, newest)) else {
             return Verdict::NotSafe(Danger::Unproven);
         };
@@ -240,6 +251,9 @@ fn extends(slot: u64, header: &Header, ancestry: Option<&Ancestry>, known: &Know
     };
     if slot < newest {
         return Verdict::NotSafe(Danger::Behind);
+    }
+    if attested == UNNAMED {
+        return Verdict::NotSafe(Danger::Unnamed);
     }
     let Some(ancestry) = ancestry.filter(|ancestry| ancestry.height.get() == newest && holds(ancestry, header)) else {
         return Verdict::NotSafe(Danger::Unproven);

@@ -49,6 +49,10 @@ impl Statement {
     }
 }
 
+/// Stands in a signer's records for what was signed in a slot and is not known any more: nothing is signed there again. No hash
+/// is this.
+pub const UNNAMED: Digest = Digest::new([0xff; 32]);
+
 /// One operator's BLS attestation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attestation {

@@ -1,9 +1,12 @@
-//! `palisade signer`: the two things that only a person may decide. The node must be stopped.
+//! `palisade signer`: what only a person may decide about a signer, and its records in a file. The node must be stopped.
 
 use crate::config::{Config, Overrides};
+use crate::keys;
 use crate::signer;
+use crate::signer::interchange::{self, Interchange, MAX_FILE};
+use anyhow::{Context, ensure};
 use palisade_types::Height;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Signer {
@@ -22,6 +25,35 @@ pub enum Signer {
         #[arg(long, env = "PALISADE_CONFIG", value_name = "FILE")]
         config: PathBuf,
     },
+    /// Write the records of everything this signer signed, in the shape of EIP-3076, to take them to another machine
+    Export {
+        /// The configuration file
+        #[arg(long, env = "PALISADE_CONFIG", value_name = "FILE")]
+        config: PathBuf,
+        /// The file to make; it must not be there yet
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Only the newest of each key and domain; whoever imports it signs nothing at or below that
+        #[arg(long)]
+        minified: bool,
+    },
+    /// Take over such records. They may be older than the keys' last signature, so the guard waits afterwards (R15)
+    Import {
+        /// The configuration file
+        #[arg(long, env = "PALISADE_CONFIG", value_name = "FILE")]
+        config: PathBuf,
+        /// The file that was exported
+        file: PathBuf,
+    },
+    /// Forget the records below a height, where nothing is signed any more then
+    Prune {
+        /// The configuration file
+        #[arg(long, env = "PALISADE_CONFIG", value_name = "FILE")]
+        config: PathBuf,
+        /// The lowest height that is kept
+        #[arg(long, value_name = "HEIGHT")]
+        below: u64,
+    },
 }
 
 impl Signer {
@@ -39,7 +71,48 @@ impl Signer {
                     None => println!("it had not stopped"),
                 }
             }
+            Self::Export { config, out, minified } => {
+                let (config, genesis) = Config::load(&config, &Overrides::default())?;
+                let whole = interchange::export(&config.signer_dir, &genesis.domains())?;
+                let file = if minified { whole.minified() } else { whole };
+                keys::write_new(&out, file.to_json().as_bytes())?;
+                let slots: usize = file.data.iter().map(|row| row.signed_slots.len()).sum();
+                println!("wrote {slots} slots of {} rows to {}", file.data.len(), out.display());
+                println!("do not let this signer run on: what it signs from now on is not in the file");
+            }
+            Self::Import { config, file } => {
+                let (config, genesis) = Config::load(&config, &Overrides::default())?;
+                let file = Interchange::from_json(&read(&file)?).with_context(|| file.display().to_string())?;
+                let done = interchange::import(&config.signer_dir, &genesis.domains(), &file)?;
+                println!("took over {} records; the guard waits from its next start on (R15)", done.merged.added);
+                if done.merged.contradicting > 0 {
+                    println!(
+                        "WARNING: {} places hold two digests: these keys have equivocated, or a record is wrong",
+                        done.merged.contradicting
+                    );
+                }
+                if done.foreign_rows > 0 {
+                    println!("left out {} rows of keys that are not here", done.foreign_rows);
+                }
+            }
+            Self::Prune { config, below } => {
+                let (config, genesis) = Config::load(&config, &Overrides::default())?;
+                let floors = interchange::prune(&config.signer_dir, &genesis.domains(), Height::new(below))?;
+                for (what, floor) in ["attests", "votes for"].into_iter().zip(floors) {
+                    match floor {
+                        Some(floor) => println!("{what} nothing new up to height {floor}"),
+                        None => println!("nothing is recorded of what it {what}"),
+                    }
+                }
+            }
         }
         Ok(())
     }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let name = || path.display().to_string();
+    let length = std::fs::metadata(path).with_context(name)?.len();
+    ensure!(length <= MAX_FILE, "{} is longer than {MAX_FILE} bytes", path.display());
+    std::fs::read_to_string(path).with_context(name)
 }

@@ -6,6 +6,8 @@
 //! so that a copy of a running store, put back before the next start, is found out too; only a power cut may leave the
 //! file's count too low, never too high.
 //!
+//! Records that were imported say so themselves: what another store held may have been older than the keys' last signature.
+//!
 //! What is found broken stays so, over every later start: what happened before is never known.
 
 use super::OpenError;
@@ -96,9 +98,12 @@ pub(super) fn settle(
     }
     let copy = Copy::read(path).map_err(failed(path))?;
     let before = store.wait()?;
-    let wait = match broken(store, copy)?.or((!imported.is_empty()).then_some(Cause::Imported)) {
+    let not_woken = before.filter(|wait| wait.wake_up == Wait::NOT_WOKEN).map(|wait| wait.cause);
+    let found = broken(store, copy)?.or((!imported.is_empty()).then_some(Cause::Imported));
+    let wait = match found.or(not_woken) {
         Some(cause) => {
-            let wake_up = before.map_or(ethereum_head, |before| before.wake_up.max(ethereum_head));
+            let woken = before.map(|before| before.wake_up).filter(|wake_up| *wake_up != Wait::NOT_WOKEN);
+            let wake_up = woken.unwrap_or(0).max(ethereum_head);
             let wait = Wait { cause, wake_up, silent: true, released: None };
             store.set_wait(&wait, &imported)?;
             Some(wait)

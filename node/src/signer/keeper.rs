@@ -9,7 +9,7 @@ use palisade_agreement::guard::{Ancestry, Danger, Guard, Known, Lineage, Request
 use palisade_crypto::eots;
 use palisade_crypto::hash::sha256_all;
 use palisade_storage::{Place, Record, SignatureStore, StoreError, Wait};
-use palisade_types::attestation::{Attestation, FinalityVote, Statement};
+use palisade_types::attestation::{Attestation, FinalityVote, Statement, UNNAMED};
 use palisade_types::block::Header;
 use palisade_types::canonical::Canonical;
 use palisade_types::epoch::FinalBlock;
@@ -198,7 +198,8 @@ impl Keeper {
         }
         let record = record(&met.statement);
         let found = self.read(|store| store.find(&record.place))?;
-        if found == Some(record.digest) {
+        // What was pruned may have been ours; nothing more is known of it.
+        if found == Some(record.digest) || found == Some(UNNAMED) {
             return Ok(Meeting::Ours);
         }
         match (self.history, met.anchor) {

@@ -11,6 +11,7 @@
 //! it; the copy of the incarnation lies outside both.
 
 mod history;
+pub mod interchange;
 mod keeper;
 mod nonces;
 #[cfg(test)]

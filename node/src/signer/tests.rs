@@ -675,3 +675,120 @@ async fn r20_a_waiting_guard_records_what_is_older_than_its_wake_up() {
     assert_eq!(signer.attest(other, None, HEAD + 1).await, Err(Danger::Conflict.into()), "and never contradicts it");
     assert_eq!(signer.meet(met(&signer, 8, named(8), wait.wake_up + 1)).await, Ok(Meeting::Doppelganger));
 }
+
+/// What the keys of one directory signed, taken to another directory that holds the same keys.
+#[tokio::test]
+async fn r15_imported_records_hold_and_the_guard_waits() {
+    let old = Home::new();
+    let signer = old.open();
+    let (first, _) = block(7, 0, BlockId::ZERO);
+    signer.attest(first, None, HEAD + 1).await.unwrap();
+    let (second, ancestry) = block(8, 7, first.id());
+    signer.attest(second, Some(ancestry), HEAD + 1).await.unwrap();
+    signer.close().await;
+    let file = interchange::export(&old.signer(), &DOMAINS).unwrap();
+    let text = file.to_json();
+    let file = interchange::Interchange::from_json(&text).unwrap();
+
+    let new = Home { dir: tempfile::tempdir().unwrap() };
+    let keys = OperatorKeys::read(&old.signer().join(KEYS)).unwrap();
+    import(&new.signer(), &new.incarnation(), &keys).unwrap();
+    let done = interchange::import(&new.signer(), &DOMAINS, &file).unwrap();
+    assert_eq!((done.merged.added, done.merged.contradicting, done.foreign_rows), (2, 0, 0));
+    let signer = new.open();
+    assert!(
+        matches!(signer.history(), History::Waiting(wait) if wait.wake_up == HEAD && wait.cause == Cause::Imported)
+    );
+    // It waits, for an epoch above its wake-up; then it signs what builds on what was imported, and nothing else.
+    let (third, ancestry) = block(9, 8, second.id());
+    assert!(matches!(signer.attest(third, Some(ancestry.clone()), HEAD).await, Err(Refused::Waiting(_))));
+    assert_eq!(signer.recorded(DOMAINS.ledger, 8).await, Ok(Some(second.id().into())));
+    let (other, _) = block(6, 1, named(9));
+    assert_eq!(
+        signer.attest(other, None, HEAD + 1).await,
+        Err(Danger::Unnamed.into()),
+        "below the lowest imported slot"
+    );
+    signer.attest(third, Some(ancestry), HEAD + 1).await.unwrap();
+    signer.close().await;
+}
+
+#[tokio::test]
+async fn r15_an_import_into_an_unbroken_guard_makes_it_wait_and_keeps_what_it_signed() {
+    let home = Home::new();
+    let signer = home.open();
+    assert_eq!(signer.history(), History::Unbroken);
+    let (first, _) = block(7, 0, BlockId::ZERO);
+    let attested = signer.attest(first, None, 0).await.unwrap();
+    signer.close().await;
+    let mut file = interchange::export(&home.signer(), &DOMAINS).unwrap();
+    file.data[0].signed_slots[0].digest = Some(Digest::new([5; 32]).to_string());
+    let done = interchange::import(&home.signer(), &DOMAINS, &file).unwrap();
+    assert_eq!((done.merged.added, done.merged.contradicting), (0, 1));
+    let signer = home.open();
+    assert!(matches!(signer.history(), History::Waiting(wait) if wait.wake_up == HEAD));
+    let again = signer.attest(first, None, HEAD + 1).await;
+    assert_eq!(
+        again,
+        Err(Danger::Unnamed.into()),
+        "the file says that something else was signed there than {attested:?}"
+    );
+    signer.close().await;
+    // The wait is no accident of that one start.
+    let signer = home.open();
+    assert!(matches!(signer.history(), History::Waiting(wait) if wait.wake_up == HEAD));
+    signer.close().await;
+}
+
+#[tokio::test]
+async fn r15_an_interchange_of_other_keys_or_networks_changes_nothing() {
+    let home = Home::new();
+    let signer = home.open();
+    let (first, _) = block(7, 0, BlockId::ZERO);
+    signer.attest(first, None, 0).await.unwrap();
+    assert!(matches!(
+        interchange::export(&home.signer(), &DOMAINS),
+        Err(interchange::ImportError::Open(OpenError::Store(StoreError::Locked { .. })))
+    ));
+    signer.close().await;
+    let file = interchange::export(&home.signer(), &DOMAINS).unwrap();
+    let elsewhere = Domains { chain: ChainId::new([9; 32]), ..DOMAINS };
+    let refused = interchange::import(&home.signer(), &elsewhere, &file).unwrap_err();
+    assert!(refused.to_string().contains("of network"), "{refused}");
+    let mut wrong = file.clone();
+    wrong.data[0].signed_slots[0].slot = "-1".to_owned();
+    assert!(interchange::import(&home.signer(), &DOMAINS, &wrong).unwrap_err().to_string().contains("slot"));
+    wrong.data[0].pubkey = "0x00".to_owned();
+    assert_eq!(home.open().history(), History::Unbroken, "refused before anything was written");
+    let text = file.to_json();
+    assert!(interchange::Interchange::from_json(&text.replace("palisade-1", "5")).is_err());
+    assert!(interchange::Interchange::from_json(&text.replace("signed_slots", "signed_blocks")).is_err());
+    let minified = file.minified();
+    assert_eq!(minified.data[0].signed_slots.len(), 1);
+}
+
+#[tokio::test]
+async fn a_signer_signs_nothing_below_what_was_pruned_and_knows_itself_there() {
+    let home = Home::new();
+    let signer = home.open();
+    let mut last = block(7, 0, BlockId::ZERO).0;
+    signer.attest(last, None, 0).await.unwrap();
+    let first = last;
+    for height in 8..=12 {
+        let (header, ancestry) = block(height, height - 1, last.id());
+        signer.attest(header, Some(ancestry), 0).await.unwrap();
+        last = header;
+    }
+    let bls = signer.keys().bls;
+    signer.close().await;
+    assert_eq!(interchange::prune(&home.signer(), &DOMAINS, Height::new(10)).unwrap(), [Some(10), None]);
+    let signer = home.open();
+    assert_eq!(signer.history(), History::Unbroken, "nothing is forgotten that could be contradicted");
+    assert_eq!(signer.attest(first, None, 0).await, Err(Danger::Unnamed.into()));
+    let statement = Statement { domain: DOMAINS.ledger, slot: 7, digest: first.id().into() };
+    let met = Met { statement, key: OwnKey::Bls(bls), anchor: Some(HEAD + 1) };
+    assert_eq!(signer.meet(met).await, Ok(Meeting::Ours), "an old signature of ours makes no doppelganger");
+    let (header, ancestry) = block(13, 12, last.id());
+    signer.attest(header, Some(ancestry), 0).await.unwrap();
+    signer.close().await;
+}

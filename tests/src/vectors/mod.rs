@@ -20,6 +20,7 @@ mod ethereum;
 mod forks;
 mod headers;
 mod inclusion;
+mod interchange;
 mod parameters;
 mod parsed;
 mod possession;
@@ -279,6 +280,7 @@ const KINDS: &[Kind] = &[
     ethereum::header,
     ethereum::list,
     ethereum::receipt_alone,
+    interchange::eip_3076,
     elsewhere::skipped,
 ];
 
