@@ -3,7 +3,8 @@
 //! The row of a case and an adapter holds the newest order; nothing else is kept, since only the newest is ever signed. An
 //! order is drawn at the end of the block that opens its case, and again under a new number in every epoch with weight in
 //! which the stake can still be taken (R3: an order counts under its own epoch's committee only), until the chain shows the
-//! loss. Whatever number Orders.sol executes, it takes once a case (R25).
+//! loss. Whatever number Orders.sol executes, it takes once a case (R25). On Symbiotic that is once a vault: one may wait for
+//! its veto when another has lost its part, and the case's orders there go on until each vault's is over.
 //!
 //! An order expires when what its committee's snapshot counted may begin to leave, and not later (R4): maximum age, trust
 //! period and execution after the snapshot. Orders.sol takes its certificate in no more than the first two, so that the
@@ -62,9 +63,12 @@ fn due(state: State<'_>, case: &Case) -> Vec<Next> {
     let contracts = &state.ledger.genesis_of().contracts;
     let at = |target: &SlashTarget| contracts.taking_orders(target);
     let open = case.orders.iter().filter(|order| order.status.is_open()).filter_map(|order| at(&order.target));
+    // What one strategy, or one of Karak's vaults, has lost or was spared, all have.
+    let at_once = |target: &SlashTarget| !matches!(target, SlashTarget::Symbiotic(_));
     let done = |adapter: &Address| {
         let mut orders = case.orders.iter().filter(|order| at(&order.target) == Some(*adapter));
-        orders.any(|order| matches!(order.status, OrderStatus::Final(_)))
+        orders
+            .any(|order| at_once(&order.target) && matches!(order.status, OrderStatus::Final(_) | OrderStatus::Vetoed))
     };
     let adapters: BTreeSet<Address> = open.collect();
     let next = adapters.into_iter().filter_map(|adapter| {

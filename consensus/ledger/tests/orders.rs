@@ -7,10 +7,10 @@ use palisade_crypto::hash::sha256;
 use palisade_ledger::fixture::{BOND, Network, Run, SHARES, covenant_secret, network, network_with};
 use palisade_types::chain::ChainKind::{Bitcoin, Ethereum};
 use palisade_types::evidence::CovenantBreach;
-use palisade_types::genesis::{Genesis, Unsafe};
-use palisade_types::observation::SlashedOnChain;
-use palisade_types::position::{Magnitudes, StakeSource};
-use palisade_types::slash::{CaseStatus, OrderStatus, Taken};
+use palisade_types::genesis::{Asset, Genesis, KarakContracts, SymbioticContracts, Unsafe};
+use palisade_types::observation::{SlashedOnChain, StakeSeen, VetoedOnChain};
+use palisade_types::position::{Capture, KarakStake, Magnitudes, Position, PositionId, StakeSource, SymbioticStake};
+use palisade_types::slash::{CaseStatus, OrderStatus, SlashTarget, Taken};
 use palisade_types::{
     Address, Canonical as _, Case, CaseId, Domain, DomainKind, Epoch, Fact, Hash, Item, NumberedKind, Order, OrderId,
     Row, RowKey, SchnorrKey, SchnorrSignature, ServiceId, Unproven, VaultId, Wad,
@@ -202,6 +202,183 @@ fn r25_two_orders_under_one_number_convict_their_signer() {
     assert_eq!(run.ledger.orders().count(), 1, "so that nothing is ordered for it");
     assert_eq!(run.ledger.judge(&pair), Err(Unproven::AlreadyConvicted));
     run.ledger.audit().unwrap();
+}
+
+// ---- Symbiotic and Karak
+
+const SYMBIOTIC: Address = Address::new([0xc1; 20]);
+const KARAK: Address = Address::new([0xd1; 20]);
+/// Two vaults of each protocol.
+const ELSEWHERE: [StakeSource; 4] = [
+    StakeSource::Symbiotic(Address::new([0xc4; 20])),
+    StakeSource::Symbiotic(Address::new([0xc5; 20])),
+    StakeSource::Karak(Address::new([0xd4; 20])),
+    StakeSource::Karak(Address::new([0xd5; 20])),
+];
+
+/// Stake counts at every protocol.
+fn everywhere(genesis: &mut Genesis) {
+    let eigenlayer = genesis.assets[0];
+    let mut assets = vec![eigenlayer];
+    assets.extend(ELSEWHERE.map(|source| Asset { source, equivocation: Wad::ONE, ..eigenlayer }));
+    genesis.assets = assets.try_into().unwrap();
+    genesis.parameters.window_seconds = 2_160;
+    genesis.contracts.symbiotic = Some(SymbioticContracts {
+        adapter: SYMBIOTIC,
+        vault_factory: Address::new([0xc2; 20]),
+        middleware_service: Address::new([0xc3; 20]),
+    });
+    genesis.contracts.karak = Some(KarakContracts {
+        adapter: KARAK,
+        core: Address::new([0xd2; 20]),
+        unstake_seconds: 777_600,
+        veto_seconds: 172_800,
+    });
+}
+
+/// A breach of a member who has stake there.
+fn convicted_everywhere(seed: u64) -> Run {
+    let network = network_with(3, seed, everywhere);
+    let mut run = Run::new(network);
+    let mut facts = run.network.joining_facts();
+    let operator = run.network.operators[0].id;
+    let mut vault =
+        SymbioticStake { pool: SHARES, epoch_duration: 400_000, veto_duration: 0, ..SymbioticStake::NOTHING };
+    vault.captures[0] = Capture { time: palisade_ledger::fixture::point(Ethereum, 105).time, stake: SHARES };
+    let karak = KarakStake { assets: SHARES, leaving: 0, veto_duration: 172_800 };
+    facts.extend(ELSEWHERE.map(|source| {
+        let position = match source {
+            StakeSource::Symbiotic(_) => Position::Symbiotic(vault),
+            _ => Position::Karak(karak),
+        };
+        Fact::Stake(StakeSeen { id: PositionId { operator, source }, position })
+    }));
+    run.observe(Ethereum, 105, facts);
+    let vault = run.network.vault(1, 1, 100_000_000, 201);
+    let id = Network::vault_id(&vault);
+    run.produce(vec![Item::Vault(Box::new(vault))]);
+    run.observe(Bitcoin, 205, vec![Network::confirmed(id, 201)]);
+    run.until_epoch(1);
+    breach(&mut run, id, seed);
+    run
+}
+
+fn at(run: &Run, source: StakeSource) -> OrderStatus {
+    only_case(run).orders.iter().find(|order| order.target == source.target()).unwrap().status
+}
+
+fn numbers(run: &Run) -> Vec<(Address, u64)> {
+    let mut drawn: Vec<_> = run.ledger.orders().map(|order| (order.adapter, order.number)).collect();
+    drawn.sort_by_key(|(_, number)| *number);
+    drawn
+}
+
+/// What an adapter's target lost: a quarter.
+fn lost(run: &Run, source: StakeSource) -> Fact {
+    let (adapter, asset) = place(source);
+    Fact::Slashed(SlashedOnChain { adapter, asset, ..slashed(run, SHARES, SHARES - SHARES / 4) })
+}
+
+fn vetoed(run: &Run, source: StakeSource) -> Fact {
+    let (adapter, asset) = place(source);
+    let (case, operator) = (only_case(run).id, only_case(run).operator);
+    Fact::Vetoed(VetoedOnChain { case, operator, adapter, asset, transaction: Hash::new([7; 32]) })
+}
+
+fn place(source: StakeSource) -> (Address, Address) {
+    match source {
+        StakeSource::EigenLayer(_) => panic!("asked of `slashed`"),
+        StakeSource::Symbiotic(vault) => (SYMBIOTIC, vault),
+        StakeSource::Karak(vault) => (KARAK, vault),
+    }
+}
+
+fn next(run: &mut Run, facts: Vec<Fact>) {
+    let upto = run.ledger.anchor(Ethereum).number + 1;
+    ethereum(run, upto, facts);
+}
+
+#[test]
+fn r04_a_window_and_a_veto_that_outlive_an_unstake_on_karak_are_refused() {
+    let check = |change: fn(&mut Genesis)| {
+        let mut genesis = (*network_with(1, 35, everywhere).genesis).clone();
+        change(&mut genesis);
+        genesis.check()
+    };
+    assert_eq!(check(|_| {}), Ok(()));
+    assert_eq!(check(|genesis| genesis.contracts.karak.as_mut().unwrap().unstake_seconds = 2_160 + 172_800), Ok(()));
+    for refused in [
+        check(|genesis| genesis.contracts.karak.as_mut().unwrap().unstake_seconds = 2_160 + 172_799),
+        check(|genesis| genesis.parameters.window_seconds = 777_600 - 172_800 + 1),
+        check(|genesis| genesis.contracts.karak.as_mut().unwrap().veto_seconds = u64::MAX),
+        check(|genesis| genesis.contracts.karak = None),
+    ] {
+        assert!(matches!(refused, Err(Unsafe::Senseless(why)) if why.contains("Karak")), "{refused:?}");
+    }
+}
+
+#[test]
+fn r11_a_breach_is_ordered_at_every_protocol_once_each() {
+    let run = convicted_everywhere(31);
+    let case = only_case(&run);
+    assert_eq!(case.orders.len(), 5);
+    assert!(case.orders.iter().all(|order| order.asked == SHARES / 4 && order.status == OrderStatus::Ordered));
+    let eigenlayer = run.network.genesis.contracts.eigenlayer_adapter;
+    let adapters: Vec<_> = numbers(&run).into_iter().map(|(adapter, _)| adapter).collect();
+    let mut expected = vec![eigenlayer, SYMBIOTIC, KARAK];
+    expected.sort_unstable();
+    assert_eq!(adapters, expected, "ascending, one number each");
+    let part = run.network.genesis.parameters.order_part;
+    assert!(run.ledger.orders().all(|order| order.wad == part && order.service == ServiceId::ZERO));
+    run.ledger.audit().unwrap();
+}
+
+#[test]
+fn r24_on_symbiotic_each_vault_ends_on_its_own_and_only_then_nothing_is_ordered() {
+    let mut run = convicted_everywhere(32);
+    let facts = vec![lost(&run, ELSEWHERE[0])];
+    next(&mut run, facts);
+    assert!(matches!(at(&run, ELSEWHERE[0]), OrderStatus::Final(taken) if taken.amount == SHARES / 4));
+    assert_eq!(at(&run, ELSEWHERE[1]), OrderStatus::Ordered, "it may wait for a veto");
+    let ordered = |run: &Run| run.ledger.orders().find(|order| order.adapter == SYMBIOTIC).unwrap().epoch;
+    run.until_epoch(2);
+    run.produce(vec![]);
+    assert_eq!(ordered(&run), Epoch::new(2), "ordered again");
+    let facts = vec![vetoed(&run, ELSEWHERE[1])];
+    next(&mut run, facts);
+    assert_eq!(at(&run, ELSEWHERE[1]), OrderStatus::Vetoed);
+    // Whatever comes: nobody asked again.
+    let facts = vec![lost(&run, ELSEWHERE[1])];
+    next(&mut run, facts);
+    assert_eq!(at(&run, ELSEWHERE[1]), OrderStatus::Vetoed);
+    run.until_epoch(3);
+    run.produce(vec![]);
+    assert_eq!(ordered(&run), Epoch::new(2), "and nothing is ordered there");
+    assert!(run.ledger.orders().any(|order| order.adapter == KARAK && order.epoch == Epoch::new(3)), "elsewhere it is");
+}
+
+#[test]
+fn r24_karak_takes_all_of_its_vaults_at_once_or_spares_them() {
+    for veto in [false, true] {
+        let mut run = convicted_everywhere(33);
+        let fact = if veto { vetoed(&run, ELSEWHERE[2]) } else { lost(&run, ELSEWHERE[2]) };
+        next(&mut run, vec![fact]);
+        assert_eq!(matches!(at(&run, ELSEWHERE[2]), OrderStatus::Final(_)), !veto);
+        assert_eq!(at(&run, ELSEWHERE[3]), OrderStatus::Escaped, "it was not in the request");
+        assert_eq!(at(&run, ELSEWHERE[0]), OrderStatus::Ordered);
+        assert_eq!(at(&run, run.network.genesis.assets[0].source), OrderStatus::Ordered);
+        assert_eq!(only_case(&run).status(), CaseStatus::Convicted);
+    }
+}
+
+#[test]
+fn r25_a_vault_with_nothing_left_escapes_when_its_adapter_says_so() {
+    let mut run = convicted_everywhere(34);
+    let SlashTarget::Symbiotic(asset) = ELSEWHERE[1].target() else { unreachable!() };
+    let nothing = SlashedOnChain { adapter: SYMBIOTIC, asset, ..slashed(&run, 0, 0) };
+    let facts = vec![lost(&run, ELSEWHERE[0]), Fact::Slashed(nothing)];
+    next(&mut run, facts);
+    assert_eq!(at(&run, ELSEWHERE[1]), OrderStatus::Escaped);
 }
 
 #[test]

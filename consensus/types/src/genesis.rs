@@ -144,13 +144,11 @@ impl Contracts {
         }
     }
 
-    /// Our adapter to what an order may take from: certified orders reach EigenLayer's. `None` for every other target.
+    /// Our adapter to what a certified order may take from: every restaking protocol's takes them. `None` for bitcoin, and
+    /// where this network has no stake.
     #[must_use]
-    pub const fn taking_orders(&self, target: &SlashTarget) -> Option<Address> {
-        match target {
-            SlashTarget::EigenLayer(_) => Some(self.eigenlayer_adapter),
-            SlashTarget::Symbiotic(_) | SlashTarget::Karak(_) | SlashTarget::Vault(_) => None,
-        }
+    pub fn taking_orders(&self, target: &SlashTarget) -> Option<Address> {
+        self.adapter_of(&target.source()?)
     }
 }
 
