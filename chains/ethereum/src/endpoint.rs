@@ -152,6 +152,11 @@ impl Endpoint {
         if told != alloy_address(&genesis.contracts.committee) {
             return Err(wrong(&expected, &format!("a contract that tells {told} of convictions")));
         }
+        let told = contract.orders().call().await;
+        let told = told.map_err(|error| view_failed("asking Palisade.sol whose orders convict", error))?;
+        if told != alloy_address(&genesis.contracts.orders) {
+            return Err(wrong(&expected, &format!("a contract that convicts by orders of {told}")));
+        }
         let needed: Vec<_> =
             genesis.assets.iter().filter_map(|asset| genesis.contracts.adapter_of(&asset.source)).collect();
         if !needed.is_empty() {
@@ -161,8 +166,7 @@ impl Endpoint {
                 return Err(wrong(&expected, &format!("a contract without genesis' adapter {missing}")));
             }
         }
-        // Certified orders reach EigenLayer's stake only.
-        if eigenlayer::strategies(genesis).next().is_some() {
+        if !needed.is_empty() {
             orders::check(self).await?;
         }
         Ok(())

@@ -3,7 +3,8 @@
 //! Nothing is remembered here but what is on its way. How far an order has come is asked of the chain each time: whether
 //! the case is executed, and which of its orders are announced, by the contract's own logs. So a crash at any step loses
 //! nothing, and any operator goes on where another stopped. An order that was announced in an earlier epoch is executed as
-//! well as the newest one: Orders.sol takes once a case, whatever the number.
+//! well as the newest one: Orders.sol takes once a case, whatever the number. Where a slash may be vetoed, the execution asks for
+//! it, and another execution, of whichever order is alive by then, carries it on when the time for a veto is over.
 
 use crate::bindings::adapter::EigenLayerAdapter;
 use crate::bindings::orders::Orders::{self, Announced, Executed, Pending, announceCall, executeCall};
@@ -12,7 +13,7 @@ use crate::endpoint::{Endpoint, alloy_address, hash_of, unavailable, view_failed
 use crate::facts::lied;
 use crate::light::Certified;
 use crate::outbox::{Draft, Errand, Fate};
-use crate::slash::{MAX_SLASHED_LOGS, refused, search};
+use crate::slash::{self, Aim, MAX_SLASHED_LOGS, refused, search, taken_in};
 use alloy::primitives::B256;
 use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, TransactionReceipt};
@@ -23,6 +24,7 @@ use palisade_types::chain::{CertifiedOrder, ChainError, Execution, Progress};
 use palisade_types::ids::{Address, CaseId, Hash};
 use palisade_types::order::{Order, OrderId};
 use palisade_types::slash::Case;
+use std::collections::BTreeSet;
 
 /// How many announcements of one case at one adapter are looked at: one an epoch, and an order lives for a few epochs.
 const MAX_ANNOUNCED: usize = 256;
@@ -55,13 +57,21 @@ impl Ethereum {
         &self,
         endpoint: &Endpoint,
         execution: &Execution,
-        adapter: Address,
+        aim: &Aim,
     ) -> Result<Progress, ChainError> {
-        let id = OrderId { case: execution.case.id, adapter };
+        let (case, adapter) = (&execution.case, aim.adapter);
+        let id = OrderId { case: case.id, adapter };
         // One at a time: nonces are given out in order.
         let mut outbox = self.outbox.lock().await;
         let newest = endpoint.newest().await?;
-        let standing = standing(endpoint, &execution.case, &id, newest).await?;
+        // An order lives shorter than some vetoes last: while one waits, the next is announced all the same.
+        let waits = match slash::standing(endpoint, case, aim).await? {
+            slash::Standing::Taken => return Ok(Progress::Executed(taken_in(endpoint, case, aim, newest).await?)),
+            slash::Standing::Vetoed => return Err(refused("the slash was vetoed")),
+            slash::Standing::Waiting => true,
+            slash::Standing::Open => false,
+        };
+        let standing = standing(endpoint, case, &id, newest).await?;
         if matches!(standing, Standing::Executed) {
             outbox.forget(&Errand::Execution(id));
             return Ok(Progress::Executed(executed_in(endpoint, &id, newest).await?));
@@ -76,7 +86,7 @@ impl Ethereum {
         match standing {
             Standing::Executed => unreachable!("this returned above"),
             // An endpoint that estimates gas may do so as of the newest block.
-            Standing::Announced(_, from) if newest < from => Ok(Progress::Waiting),
+            Standing::Announced(_, from) if waits || newest < from => Ok(Progress::Waiting),
             Standing::Announced(order, _) => {
                 let input = executeCall { order: order.to_bytes().into() }.abi_encode();
                 let spare_gas = gas_floor(endpoint, &adapter).await?;
@@ -218,16 +228,28 @@ pub(crate) async fn check(endpoint: &Endpoint) -> Result<(), ChainError> {
     let (chain, committee) = (contract.chainId().call().await, contract.committee().call().await);
     let (chain, committee) = (chain.map_err(failed)?, committee.map_err(failed)?);
     let delay = contract.delayBlocks().call().await.map_err(failed)?;
-    let adapter = alloy_address(&genesis.contracts.eigenlayer_adapter);
-    let most = contract.maximum(B256::ZERO, adapter).call().await.map_err(failed)?;
     let parameters = &genesis.parameters;
     let bound = chain.0 == *genesis.chain_id().as_bytes()
         && committee == alloy_address(&genesis.contracts.committee)
-        && delay == parameters.order_delay_blocks
-        && most == parameters.order_part.get();
-    if bound {
-        Ok(())
-    } else {
-        Err(wrong(format!("a contract of {chain} over {committee}, delay {delay}, maximum {most}")))
+        && delay == parameters.order_delay_blocks;
+    if !bound {
+        return Err(wrong(format!("a contract of {chain} over {committee}, delay {delay}")));
     }
+    let adapters: BTreeSet<_> =
+        genesis.assets.iter().filter_map(|asset| genesis.contracts.adapter_of(&asset.source)).collect();
+    for adapter in adapters {
+        let most = contract.maximum(B256::ZERO, alloy_address(&adapter)).call().await.map_err(failed)?;
+        if most != parameters.order_part.get() {
+            return Err(wrong(format!("one that takes at most {most} of 1e18 through {adapter}")));
+        }
+        // All three adapters answer this alike.
+        let target = EigenLayerAdapter::new(alloy_address(&adapter), provider);
+        let (listens, service) = (target.orders().call().await, target.service().call().await);
+        let failed = |error| view_failed("asking an adapter whose orders it takes", error);
+        let (listens, service) = (listens.map_err(failed)?, service.map_err(failed)?);
+        if listens != address || !service.is_zero() {
+            return Err(wrong(format!("an adapter {adapter} of service {service} that listens to {listens}")));
+        }
+    }
+    Ok(())
 }

@@ -33,6 +33,7 @@ use palisade_types::ids::{Address, BlsSignature, CaseId, ChainId, DomainKind, Ha
 use palisade_types::operator::Operator;
 use palisade_types::position::StakeSource;
 use palisade_types::slash::Case;
+use palisade_types::units::Wad;
 
 /// How many blocks of logs are searched at once for a slash that is done.
 const SEARCH_BLOCKS: u64 = 2_000;
@@ -49,9 +50,9 @@ struct OnChain {
 }
 
 /// What an order is aimed at, and through which adapter.
-struct Aim {
-    adapter: Address,
-    source: StakeSource,
+pub(crate) struct Aim {
+    pub(crate) adapter: Address,
+    pub(crate) source: StakeSource,
 }
 
 impl Ethereum {
@@ -62,7 +63,9 @@ impl Ethereum {
         if execution.case.needs_order() {
             let adapter = self.genesis.contracts.taking_orders(&target);
             let adapter = adapter.ok_or_else(|| refused("no adapter takes orders against this stake"))?;
-            return self.first(async |endpoint: Endpoint| self.carry_order(&endpoint, execution, adapter).await).await;
+            let source = target.source().ok_or_else(|| refused("a vault is not on Ethereum"))?;
+            let aim = Aim { adapter, source };
+            return self.first(async |endpoint: Endpoint| self.carry_order(&endpoint, execution, &aim).await).await;
         }
         let source = target.source().ok_or_else(|| refused("a vault is not on Ethereum"))?;
         let adapter = self.genesis.contracts.adapter_of(&source);
@@ -80,13 +83,14 @@ impl Ethereum {
         let seen = on_chain(endpoint, case, kind, adapter).await?;
         if seen.done {
             outbox.forget(&Errand::Case(case.id));
-            return Ok(Progress::Executed(transaction(endpoint, &case.id, aim, seen.block).await?));
+            return Ok(Progress::Executed(taken_in(endpoint, case, aim, seen.block).await?));
         }
         match standing(endpoint, case, aim).await? {
-            Standing::Open => {}
-            Standing::Waiting => return Ok(Progress::Waiting),
+            // Behind another's request nothing is taken yet, but the pair convicts (R9).
+            Standing::Waiting if seen.convicted => return Ok(Progress::Waiting),
+            Standing::Open | Standing::Waiting => {}
             Standing::Vetoed => return Err(refused("the slash was vetoed")),
-            Standing::Taken => return Ok(Progress::Executed(transaction(endpoint, &case.id, aim, seen.block).await?)),
+            Standing::Taken => return Ok(Progress::Executed(taken_in(endpoint, case, aim, seen.block).await?)),
         }
         let account = self.account.as_ref();
         let account = account.ok_or_else(|| refused("this operator has no account that pays for slashes"))?;
@@ -139,10 +143,10 @@ async fn on_chain(
 }
 
 /// How an order stands at its own target, where that can be another way than its adapter stands.
-enum Standing {
+pub(crate) enum Standing {
     /// Something can be done.
     Open,
-    /// A request waits for a veto.
+    /// A request waits for a veto, this one or another that goes first.
     Waiting,
     Vetoed,
     Taken,
@@ -155,7 +159,8 @@ async fn standing_on_karak(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Resul
     let adapter = KarakAdapter::new(alloy_address(&aim.adapter), provider);
     let (operator, id) = (alloy_address(&Address::from(case.operator)), B256::from(*case.id.as_bytes()));
     let failed = |error| view_failed("asking the Karak adapter for a case", error);
-    if adapter.isVetoed(operator, id).call().await.map_err(failed)? {
+    let ordered = case.needs_order();
+    if adapter.isVetoed(operator, id, ordered).call().await.map_err(failed)? {
         return Ok(Standing::Vetoed);
     }
     let under_way = adapter.underWay(operator).call().await.map_err(failed)?;
@@ -166,7 +171,8 @@ async fn standing_on_karak(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Resul
     let veto = adapter.vetoSeconds().call().await.map_err(failed)?;
     let until = under_way.since.saturating_add(veto).saturating_to::<u64>();
     // Another case's goes first.
-    Ok(if now < until || under_way.caseId != id { Standing::Waiting } else { Standing::Open })
+    let is_ours = under_way.caseId == id && under_way.ordered == ordered;
+    Ok(if now < until || !is_ours { Standing::Waiting } else { Standing::Open })
 }
 
 async fn newest_time(provider: &impl Provider) -> Result<u64, ChainError> {
@@ -177,7 +183,7 @@ async fn newest_time(provider: &impl Provider) -> Result<u64, ChainError> {
 
 /// What the Symbiotic adapter knows of a case at one vault. It learns of a veto, or that the time for one is over, only when the
 /// slash is carried on, so that the slasher is asked, too.
-async fn standing(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<Standing, ChainError> {
+pub(crate) async fn standing(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<Standing, ChainError> {
     let vault = match aim.source {
         StakeSource::EigenLayer(_) => return Ok(Standing::Open),
         StakeSource::Symbiotic(vault) => vault,
@@ -185,12 +191,16 @@ async fn standing(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<Standin
     };
     let (provider, vault) = (endpoint.provider().await?, alloy_address(&vault));
     let adapter = SymbioticAdapter::new(alloy_address(&aim.adapter), provider);
-    let progress = adapter.progressOf(B256::from(*case.id.as_bytes()), vault).call().await;
-    let progress = progress.map_err(|error| view_failed("asking the Symbiotic adapter for a case", error))?;
+    let place = U256::from(place_of(endpoint, aim, vault).await?);
+    let (operator, id) = (alloy_address(&Address::from(case.operator)), B256::from(*case.id.as_bytes()));
+    let seen = adapter.progressOf(operator, id, case.needs_order(), place).call().await;
+    let seen = seen.map_err(|error| view_failed("asking the Symbiotic adapter for a case", error))?;
+    let progress = seen.progress;
     match progress.standing {
         SYMBIOTIC_REQUESTED => {}
         SYMBIOTIC_TAKEN => return Ok(Standing::Taken),
         SYMBIOTIC_VETOED => return Ok(Standing::Vetoed),
+        _ if seen.behind => return Ok(Standing::Waiting),
         _ => return Ok(Standing::Open),
     }
     let now = newest_time(provider).await?;
@@ -207,13 +217,22 @@ const SYMBIOTIC_REQUESTED: u8 = 1;
 const SYMBIOTIC_TAKEN: u8 = 2;
 const SYMBIOTIC_VETOED: u8 = 3;
 
-/// The transaction in which a target showed its loss.
-async fn transaction(endpoint: &Endpoint, case: &CaseId, aim: &Aim, last: u64) -> Result<Hash, ChainError> {
-    let adapter = &aim.adapter;
+/// Where the Symbiotic adapter lists a vault.
+async fn place_of(endpoint: &Endpoint, aim: &Aim, vault: primitives::Address) -> Result<usize, ChainError> {
+    let vaults = SymbioticAdapter::new(alloy_address(&aim.adapter), endpoint.provider().await?).vaults().call().await;
+    let vaults = vaults.map_err(|error| view_failed("asking the Symbiotic adapter for its vaults", error))?;
+    let place = vaults.iter().position(|known| known.vault == vault);
+    place.ok_or_else(|| refused("the Symbiotic adapter does not know the vault"))
+}
+
+/// The transaction in which a target showed its loss, to Palisade.sol or to Orders.sol: their events are one.
+pub(crate) async fn taken_in(endpoint: &Endpoint, case: &Case, aim: &Aim, last: u64) -> Result<Hash, ChainError> {
+    let (contracts, adapter) = (&endpoint.genesis().contracts, &aim.adapter);
+    let teller = if case.needs_order() { &contracts.orders } else { &contracts.palisade };
     let filter = Filter::new()
-        .address(alloy_address(&endpoint.genesis().contracts.palisade))
+        .address(alloy_address(teller))
         .event_signature(Slashed::SIGNATURE_HASH)
-        .topic1(B256::from(*case.as_bytes()))
+        .topic1(B256::from(*case.id.as_bytes()))
         .topic3(alloy_address(adapter).into_word());
     search(endpoint, filter, last, MAX_SLASHED_LOGS, |log| tells_of(log, aim)).await
 }
@@ -244,7 +263,7 @@ pub(crate) async fn search(
 
 /// Whether a log of a loss is about what is aimed at. All of EigenLayer's strategies are taken from at once, and one without a loss
 /// has a log of its own.
-fn tells_of(log: &LogData, aim: &Aim) -> bool {
+pub(crate) fn tells_of(log: &LogData, aim: &Aim) -> bool {
     let (StakeSource::Symbiotic(vault) | StakeSource::Karak(vault)) = aim.source else { return true };
     Slashed::decode_log_data_validate(log).is_ok_and(|slashed| slashed.asset == alloy_address(&vault))
 }
@@ -397,13 +416,10 @@ async fn rehearse_at(
 ) -> Result<(), ChainError> {
     let own = alloy_address(&aim.adapter);
     let adapter = SymbioticAdapter::new(own, endpoint.provider().await?);
-    let vaults = adapter.vaults().call().await;
-    let vaults = vaults.map_err(|error| view_failed("asking the Symbiotic adapter for its vaults", error))?;
-    let place = vaults.iter().position(|known| known.vault == vault);
-    let place = place.ok_or_else(|| refused("the Symbiotic adapter does not know the vault"))?;
-    let operator = alloy_address(&Address::from(case.operator));
-    let call = adapter.take(U256::from(place), operator, B256::from(*case.id.as_bytes())).from(own);
-    match call.call().await {
+    let place = U256::from(place_of(endpoint, aim, vault).await?);
+    let (operator, id) = (alloy_address(&Address::from(case.operator)), B256::from(*case.id.as_bytes()));
+    let whole = U256::from(Wad::ONE.get()); // R26
+    match adapter.take(place, operator, id, whole, false).from(own).call().await {
         // Nothing can be done, and so nothing would be taken.
         Ok(done) if done.standing == SYMBIOTIC_OPEN => Err(refused("nothing of it can be slashed there now")),
         Ok(_) => Ok(()),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a test's helpers are tests too
 
+#[allow(dead_code)]
 mod council;
 
 use council::Council;

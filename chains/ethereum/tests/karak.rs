@@ -7,6 +7,8 @@
 #[path = "../../../deploy/devnet/src/contracts.rs"]
 mod contracts;
 #[allow(dead_code)]
+mod council;
+#[allow(dead_code)]
 mod doubles;
 #[allow(dead_code)]
 #[rustfmt::skip]
@@ -41,7 +43,7 @@ use palisade_types::units::{MicroUsd, Wad};
 use sender::Sender;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use world::{Anvil, Member, World, applied, case, execution, signer};
+use world::{Anvil, Member, World, applied, breach_case, case, drawn, execution, signer};
 
 /// Stake is counted as it can be taken, asked back, let go; a pair asks for its fraction and takes it two days later.
 #[tokio::test]
@@ -197,6 +199,58 @@ async fn what_is_not_as_genesis_has_it_is_named_and_stops_nothing_else() {
     assert!(matches!(impatient.await, Some(ChainError::WrongChain { .. })));
 }
 
+/// A certified order asks for its part, waits two days, and takes it: by one execution after the other.
+#[tokio::test]
+async fn r11_r24_a_certified_order_takes_its_part_on_karak() {
+    for audited in [false, true] {
+        let mut scene = Scene::new(audited).await;
+        scene.staked(1_000).await;
+        let execution = scene.ordered().await;
+        scene.announced(&execution).await;
+        let Progress::Sent(_) = scene.until(&execution, |progress| matches!(progress, Progress::Sent(_))).await else {
+            unreachable!()
+        };
+        let until = scene.waiting(&execution).await;
+        assert_eq!(scene.news().await, [], "nothing is taken before the time for a veto");
+        // An equivocation's case is behind it.
+        let pair = scene.execution();
+        let Progress::Sent(_) = scene.ethereum.execute(&pair).await.unwrap() else { panic!("the pair convicts") };
+        scene.until(&pair, |progress| matches!(progress, Progress::Waiting)).await;
+        scene.pass(until - scene.time().await).await;
+        assert_eq!(scene.ethereum.execute(&pair).await.unwrap(), Progress::Waiting, "another's goes first");
+        let taken = scene.executed(&execution).await;
+        let facts = scene.news().await;
+        let slashed: Vec<_> = facts
+            .iter()
+            .filter_map(|fact| if let Fact::Slashed(slashed) = fact { Some(slashed) } else { None })
+            .collect();
+        let [slashed] = slashed[..] else { panic!("{facts:?}") };
+        assert_eq!((slashed.case, slashed.transaction), (execution.case.id, taken));
+        assert_eq!((slashed.before, slashed.afterwards), (ether(1_000), ether(750)));
+        // Its turn.
+        scene.until(&pair, |progress| matches!(progress, Progress::Sent(_))).await;
+    }
+}
+
+/// The veto of an order is a fact of its case, and the order is asked for no more.
+#[tokio::test]
+async fn r26_a_veto_on_karak_ends_an_order() {
+    let mut scene = Scene::new(false).await;
+    scene.staked(1_000).await;
+    let execution = scene.ordered().await;
+    scene.announced(&execution).await;
+    scene.until(&execution, |progress| matches!(progress, Progress::Sent(_))).await;
+    scene.waiting(&execution).await;
+    let slashing = <KarakCore::QueuedSlashing as alloy::sol_types::SolValue>::abi_decode(&scene.asked().await).unwrap();
+    scene.send(0, scene.karak.core, &KarakCore::cancelSlashingCall { slashing }).await;
+    let facts = scene.news().await;
+    let [Fact::Vetoed(vetoed)] = &facts[..] else { panic!("{facts:?}") };
+    assert_eq!((vetoed.case, vetoed.operator), (execution.case.id, scene.member.id()));
+    assert_eq!((vetoed.adapter, vetoed.asset), (scene.contracts().adapter, scene.vault()));
+    let refused = scene.ethereum.execute(&execution).await;
+    assert!(matches!(&refused, Err(ChainError::Refused(why)) if why.contains("vetoed")), "{refused:?}");
+}
+
 /// One member whose vault can be staked, our contracts, and what a ledger would know.
 struct Scene {
     world: World,
@@ -318,6 +372,32 @@ impl Scene {
         execution(&case(&self.world.genesis, &self.member, order), &self.watch)
     }
 
+    /// A covenant's breach, ordered and certified by the member alone; the light client comes to stand.
+    async fn ordered(&self) -> Execution {
+        let genesis = &self.world.genesis;
+        let council = council::Council::alone(self.member.id(), 1, &self.member.bls, self.seen.number);
+        let boundary = council::header(genesis, 20, 0, council.committee.hash(&genesis.chain_id()));
+        let sender = Sender::new(&self.world.endpoint, &signer(0)).unwrap();
+        let mut plan = sender.plan().await.unwrap();
+        let stands = plan.create("Committee", palisade_ethereum::light::deploy_committee(genesis, &boundary));
+        sender.send(plan).await.unwrap();
+        assert_eq!(stands.into_array(), *genesis.contracts.committee.as_bytes(), "where genesis says");
+        let order = SlashOrder { target: SlashTarget::Karak(self.vault()), asked: 1, status: OrderStatus::Ordered };
+        let case = breach_case(genesis, &self.member, vec![order]);
+        let order = drawn(genesis, &case, 1, self.contracts().adapter, self.seen.number);
+        let certified = Some(Box::new(council.order(genesis, order)));
+        Execution { certified, ..execution(&case, &self.watch) }
+    }
+
+    /// Announces it, and lets the delay pass.
+    async fn announced(&self, execution: &Execution) {
+        let Progress::Sent(_) = self.ethereum.execute(execution).await.unwrap() else { panic!("nothing was sent") };
+        self.until(execution, |progress| matches!(progress, Progress::Waiting)).await;
+        for _ in 0..self.world.genesis.parameters.order_delay_blocks {
+            self.ask("evm_mine", serde_json::json!([])).await;
+        }
+    }
+
     /// Sees that the slash waits, and until when.
     async fn waiting(&self, execution: &Execution) -> u64 {
         assert_eq!(self.until(execution, |progress| !matches!(progress, Progress::Sent(_))).await, Progress::Waiting);
@@ -353,7 +433,7 @@ impl Scene {
 async fn redeploy(world: &World, genesis: &mut Genesis, karak: &Karak, core: ids::Address, joins: bool) {
     let sender = Sender::new(&world.endpoint, &signer(0)).unwrap();
     let nonce = sender.nonce().await.unwrap();
-    let [palisade, adapter, orders] = [0, 1, 2].map(|step| signer(0).address().create(nonce + step));
+    let [palisade, adapter, orders, committee] = [0, 1, 2, 4].map(|step| signer(0).address().create(nonce + step));
     let address = |address: Address| ids::Address::new(address.into_array());
     let known = genesis
         .contracts
@@ -361,6 +441,7 @@ async fn redeploy(world: &World, genesis: &mut Genesis, karak: &Karak, core: ids
         .map_or((UNSTAKE_SECONDS, VETO_SECONDS), |known| (known.unstake_seconds, known.veto_seconds));
     genesis.contracts.palisade = address(palisade);
     genesis.contracts.orders = address(orders);
+    genesis.contracts.committee = address(committee); // after all that is sent here
     genesis.contracts.eigenlayer_adapter = ids::Address::ZERO; // nothing counts there
     genesis.contracts.karak =
         Some(KarakContracts { adapter: address(adapter), core, unstake_seconds: known.0, veto_seconds: known.1 });
@@ -377,22 +458,26 @@ async fn redeploy(world: &World, genesis: &mut Genesis, karak: &Karak, core: ids
         chainId_: B256::from(*genesis.chain_id().as_bytes()),
         adapters_: vec![adapter],
         evidenceWindowBlocks_: genesis.parameters.ethereum_window(),
-        lightClient_: Address::from(*genesis.contracts.committee.as_bytes()),
+        lightClient_: committee,
+        orders_: orders,
     };
     plan.create("Palisade", creation(&Palisade::BYTECODE, &judge));
     let arguments = KarakAdapter::constructorCall {
         palisade_: palisade,
+        orders_: orders,
+        service_: B256::ZERO,
         core_: Address::from(*core.as_bytes()),
         vaults_: vec![karak.vault],
         equivocationWad_: U256::from(QUARTER),
+        orderWad_: U256::from(genesis.parameters.order_part.get()),
         vetoSeconds_: U256::from(VETO_SECONDS),
     };
     plan.create("KarakAdapter", creation(&KarakAdapter::BYTECODE, &arguments));
     let arguments = Orders::constructorCall {
         chainId_: B256::from(*genesis.chain_id().as_bytes()),
-        committee_: Address::from(*genesis.contracts.committee.as_bytes()),
+        committee_: committee,
         delayBlocks_: genesis.parameters.order_delay_blocks,
-        adapters: vec![Address::ZERO],
+        adapters: vec![adapter],
         ownMaximum: genesis.parameters.order_part.get(),
     };
     plan.create("Orders", creation(&Orders::BYTECODE, &arguments));

@@ -107,6 +107,7 @@ pub async fn deploy(
         adapters_: [&[predicted.eigenlayer_adapter], parameters.other_adapters.as_slice()].concat(),
         evidenceWindowBlocks_: parameters.evidence_window_blocks,
         lightClient_: predicted.committee,
+        orders_: predicted.orders,
     };
     plan.create("Palisade", [&Palisade::BYTECODE[..], &judge.abi_encode()].concat());
     let adapter = EigenLayerAdapter::constructorCall {
@@ -124,7 +125,7 @@ pub async fn deploy(
         chainId_: parameters.chain_id,
         committee_: predicted.committee,
         delayBlocks_: parameters.order_delay_blocks,
-        adapters: vec![predicted.eigenlayer_adapter],
+        adapters: [&[predicted.eigenlayer_adapter], parameters.other_adapters.as_slice()].concat(),
         ownMaximum: parameters.order_wad,
     };
     plan.create("Orders", [&Orders::BYTECODE[..], &orders.abi_encode()].concat());

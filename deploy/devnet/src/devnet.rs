@@ -364,7 +364,7 @@ impl Devnet {
         let parameters = contracts::Parameters::of(&genesis);
         contracts::deploy(&url, deployer, &predicted, core, &parameters).await?;
         if let Some(vaults) = symbiotic {
-            vaults.deploy_adapter(&url, &symbiotic::curator()?, predicted.palisade).await?;
+            vaults.deploy_adapter(&url, &symbiotic::curator()?, predicted.palisade, predicted.orders).await?;
         }
         Ok(Arc::new(genesis))
     }

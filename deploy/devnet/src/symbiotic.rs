@@ -132,10 +132,11 @@ impl Vaults {
         endpoint: &str,
         curator: &PrivateKeySigner,
         palisade: Address,
+        orders: Address,
     ) -> anyhow::Result<()> {
         let resolver = |vault: Address| if vault == self.veto { curator.address() } else { Address::ZERO };
         let sources = self.all().map(|vault| (vault, resolver(vault)));
-        let adapter = deploy_adapter(endpoint, &self.core, curator, palisade, &sources).await?;
+        let adapter = deploy_adapter(endpoint, &self.core, curator, (palisade, orders), &sources).await?;
         ensure!(adapter == self.adapter, "the Symbiotic adapter stands at {adapter}, not where genesis says");
         Ok(())
     }
@@ -170,7 +171,8 @@ pub fn curator() -> anyhow::Result<PrivateKeySigner> {
 const CURATOR: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 const WAD: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 
-/// Deploys our adapter for vaults, ascending, each with who may veto there (zero for nobody); its address comes back.
+/// Deploys our adapter for vaults, ascending, each with who may veto there (zero for nobody); its address comes back. It slashes
+/// for the two callers, Palisade.sol and Orders.sol.
 ///
 /// # Errors
 ///
@@ -179,11 +181,13 @@ pub async fn deploy_adapter(
     endpoint: &str,
     core: &Symbiotic,
     deployer: &PrivateKeySigner,
-    palisade: Address,
+    (palisade, orders): (Address, Address),
     vaults: &[(Address, Address)],
 ) -> anyhow::Result<Address> {
     let arguments = SymbioticAdapter::constructorCall {
         palisade_: palisade,
+        orders_: orders,
+        service_: B256::ZERO,
         vaultFactory: core.vault_factory,
         networkRegistry: core.network_registry,
         middlewareService: core.middleware_service,

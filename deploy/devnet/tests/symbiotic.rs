@@ -5,6 +5,9 @@
 use palisade_devnet::{contracts, eigenlayer, symbiotic};
 
 #[allow(dead_code)]
+#[path = "../../../chains/ethereum/tests/council/mod.rs"]
+mod council;
+#[allow(dead_code)]
 #[path = "../src/sender.rs"]
 mod sender;
 #[allow(dead_code)]
@@ -15,7 +18,8 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::providers::Provider;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolConstructor;
-use contracts::Palisade;
+use contracts::{Orders, Palisade};
+use council::Council;
 use palisade_ethereum::Ethereum;
 use palisade_types::chain::{Chain, ChainError, ChainPoint, Execution, Progress, Watch};
 use palisade_types::genesis::{Asset, Genesis, SymbioticContracts};
@@ -27,7 +31,7 @@ use palisade_types::units::{MicroUsd, Wad};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use symbiotic::{BURNER, Division, Kind, Symbiotic};
-use world::{Member, World, applied, case, execution};
+use world::{Member, World, applied, breach_case, case, drawn, execution, signer};
 
 #[tokio::test]
 async fn r04_the_ledger_counts_what_the_real_slasher_says() {
@@ -151,6 +155,84 @@ async fn r26_a_veto_ends_the_case_at_its_vault() {
 }
 
 #[tokio::test]
+async fn r11_r24_a_certified_order_takes_its_part_at_once_and_after_the_time_for_a_veto() {
+    let members = [Member::new(1)];
+    let (net, ethereum, mut watch, mut anchor) = staked(&members, [shared(None), each(Some(VETO))]).await;
+    let before = net.active().await;
+    let [instant, veto] = net.ordered(&members[0], &watch, anchor.number).await;
+    net.announced(&ethereum, &instant).await;
+    let sends = |progress: &Result<Progress, ChainError>| matches!(progress, Ok(Progress::Sent(_)));
+    let Ok(Progress::Sent(sent)) = net.until(&ethereum, &instant, sends).await else { unreachable!() };
+    assert_eq!(net.executed(&ethereum, &instant).await, sent);
+    println!("gas of an order, an instant vault and a request: {}", net.gas(sent).await);
+    assert_eq!(ethereum.execute(&veto).await.unwrap(), Progress::Waiting, "a veto may come");
+    let part = ether(30) / U256::from(4);
+    assert_eq!(net.active().await, [before[0] - part, before[1]]);
+    let facts = net.observe(&mut anchor, &watch).await;
+    let slashed = slashes(&facts);
+    assert_eq!(slashed.len(), 1, "{facts:?}");
+    assert_eq!((slashed[0].case, slashed[0].asset), (instant.case.id, id(net.vaults[0])));
+    assert_eq!((slashed[0].before, slashed[0].afterwards, slashed[0].transaction), (part.to(), 0, sent));
+    applied(&mut watch, &facts);
+    // Another case, by a pair: the rest of the instant vault at once, the other behind the order.
+    let [pair, behind] = [0, 1].map(|at| net.order(&members[0], &watch, at));
+    let Ok(Progress::Sent(_)) = net.until(&ethereum, &pair, sends).await else { unreachable!() };
+    net.executed(&ethereum, &pair).await;
+    assert_eq!(net.active().await[0], before[0] - ether(30));
+    assert_eq!(ethereum.execute(&behind).await.unwrap(), Progress::Waiting);
+    assert_eq!(symbiotic::requests(&net.world.provider, net.vaults[1]).await.unwrap(), 1);
+
+    net.pass(VETO + 1).await;
+    assert_eq!(ethereum.execute(&behind).await.unwrap(), Progress::Waiting, "the order goes first");
+    let Ok(Progress::Sent(sent)) = net.until(&ethereum, &veto, sends).await else { unreachable!() };
+    assert_eq!(net.executed(&ethereum, &veto).await, sent);
+    println!("gas of carrying an order's request on: {}", net.gas(sent).await);
+    assert_eq!(net.active().await[1], before[1] - ether(5));
+    let orders = Orders::new(Address::from(*net.genesis.contracts.orders.as_bytes()), &net.world.provider);
+    let case = B256::from(*veto.case.id.as_bytes());
+    let executed = orders.isExecuted(case, members[0].signer().address(), B256::ZERO, net.adapter).call().await;
+    assert!(executed.unwrap(), "all that the network has there is over");
+    let slashed = slashes(&net.observe(&mut anchor, &watch).await);
+    let of_order: Vec<_> = slashed.iter().filter(|slashed| slashed.case == veto.case.id).collect();
+    assert_eq!(of_order.len(), 1, "{slashed:?}");
+    assert_eq!((of_order[0].asset, of_order[0].before, of_order[0].afterwards), (id(net.vaults[1]), ether(5).to(), 0));
+
+    // The pair's turn: what is left of it.
+    let Ok(Progress::Sent(_)) = net.until(&ethereum, &behind, sends).await else { unreachable!() };
+    let waits = |progress: &Result<Progress, ChainError>| matches!(progress, Ok(Progress::Waiting));
+    net.until(&ethereum, &behind, waits).await.unwrap();
+    net.pass(VETO + 1).await;
+    let Ok(Progress::Sent(_)) = net.until(&ethereum, &behind, sends).await else { unreachable!() };
+    net.executed(&ethereum, &behind).await;
+    assert_eq!(net.active().await, [before[0] - ether(30), before[1] - ether(20)], "all, and not more");
+}
+
+#[tokio::test]
+async fn r26_a_veto_ends_an_order_at_its_vault() {
+    let members = [Member::new(1)];
+    let (net, ethereum, watch, mut anchor) = staked(&members, [shared(None), each(Some(VETO))]).await;
+    let before = net.active().await;
+    let [instant, veto] = net.ordered(&members[0], &watch, anchor.number).await;
+    net.announced(&ethereum, &veto).await;
+    let sends = |progress: &Result<Progress, ChainError>| matches!(progress, Ok(Progress::Sent(_)));
+    net.until(&ethereum, &veto, sends).await.unwrap();
+    net.executed(&ethereum, &instant).await;
+    symbiotic::veto(&net.world.endpoint, &net.curator, net.vaults[1], U256::ZERO).await.unwrap();
+    // The adapter learns of it, and so does everybody.
+    let refuses = |progress: &Result<Progress, ChainError>| matches!(progress, Err(ChainError::Refused(why)) if why.contains("vetoed"));
+    net.until(&ethereum, &veto, refuses).await.unwrap_err();
+    let facts = net.observe(&mut anchor, &watch).await;
+    let vetoed = facts.iter().find_map(|fact| if let Fact::Vetoed(vetoed) = fact { Some(*vetoed) } else { None });
+    let vetoed = vetoed.unwrap();
+    assert_eq!((vetoed.case, vetoed.operator), (veto.case.id, members[0].id()));
+    assert_eq!((vetoed.asset, vetoed.adapter), (id(net.vaults[1]), id(net.adapter)));
+    net.pass(VETO + 1).await;
+    assert!(matches!(ethereum.execute(&veto).await, Err(ChainError::Refused(_))));
+    assert_eq!(net.active().await, [before[0] - ether(30) / U256::from(4), before[1]]);
+    assert_eq!(symbiotic::requests(&net.world.provider, net.vaults[1]).await.unwrap(), 1, "nobody asks again");
+}
+
+#[tokio::test]
 async fn r24_one_pair_at_one_vault_and_one_vault_that_fails_stops_no_other() {
     let members = [Member::new(1)];
     let (net, ethereum, watch, _) = staked(&members, [shared(None), shared(None)]).await;
@@ -189,7 +271,7 @@ async fn r08_the_adapter_refuses_vaults_whose_stake_would_not_be_lost() {
     let core = deploy_core(&world, &curator).await;
     let made = async |kind: Kind| symbiotic::create_vault(&endpoint, &core, &curator, &kind).await.unwrap();
     let deploy = async |vaults: &[(Address, Address)]| {
-        symbiotic::deploy_adapter(&endpoint, &core, &curator, Address::ZERO, vaults).await
+        symbiotic::deploy_adapter(&endpoint, &core, &curator, (Address::ZERO, Address::ZERO), vaults).await
     };
     let good = made(shared(None)).await;
     let owned = made(Kind { burner: curator.address(), ..shared(None) }).await;
@@ -338,6 +420,33 @@ impl Net {
         execution(&case(&self.genesis, member, order), watch)
     }
 
+    /// The orders against both vaults for a covenant's breach, certified by the member alone; the light client comes to stand.
+    async fn ordered(&self, member: &Member, watch: &Watch, capture: u64) -> [Execution; 2] {
+        let council = Council::alone(member.id(), 1, &member.bls, capture);
+        let boundary = council::header(&self.genesis, 20, 0, council.committee.hash(&self.genesis.chain_id()));
+        let sender = sender::Sender::new(&self.world.endpoint, &signer(DEPLOYER)).unwrap();
+        let mut plan = sender.plan().await.unwrap();
+        let stands = plan.create("Committee", palisade_ethereum::light::deploy_committee(&self.genesis, &boundary));
+        sender.send(plan).await.unwrap();
+        assert_eq!(id(stands), self.genesis.contracts.committee, "where genesis says");
+        let target = |vault: &Address| SlashTarget::Symbiotic(id(*vault));
+        let order = |vault| SlashOrder { target: target(vault), asked: 1, status: OrderStatus::Ordered };
+        let case = breach_case(&self.genesis, member, self.vaults.iter().map(order).collect());
+        let certified = council.order(&self.genesis, drawn(&self.genesis, &case, 1, id(self.adapter), capture));
+        let both = execution(&case, watch);
+        [0, 1].map(|order| Execution { order, certified: Some(Box::new(certified.clone())), ..both.clone() })
+    }
+
+    /// Announces an order, and lets its delay pass.
+    async fn announced(&self, ethereum: &Ethereum, execution: &Execution) {
+        let Progress::Sent(_) = ethereum.execute(execution).await.unwrap() else { panic!("nothing was sent") };
+        let waits = |progress: &Result<Progress, ChainError>| matches!(progress, Ok(Progress::Waiting));
+        self.until(ethereum, execution, waits).await.unwrap();
+        for _ in 0..self.genesis.parameters.order_delay_blocks {
+            self.pass(1).await;
+        }
+    }
+
     async fn executed(&self, ethereum: &Ethereum, execution: &Execution) -> ids::Hash {
         let is_done = |progress: &Result<Progress, ChainError>| matches!(progress, Ok(Progress::Executed(_)));
         let Ok(Progress::Executed(hash)) = self.until(ethereum, execution, is_done).await else { unreachable!() };
@@ -388,8 +497,11 @@ async fn found(
     vaults: &[Address],
     genesis: &mut Genesis,
 ) -> Address {
+    let deployer = signer(DEPLOYER);
+    let nonce = contracts::next_nonce(&world.endpoint, &deployer).await.unwrap();
+    let [palisade, orders, committee] = [0, 1, 2].map(|after| deployer.address().create(nonce + after));
     let nonce = contracts::next_nonce(&world.endpoint, curator).await.unwrap();
-    let [palisade, adapter, committee] = [0, 1, 2].map(|after| curator.address().create(nonce + after));
+    let adapter = curator.address().create(nonce);
     let mut sorted = vaults.to_vec();
     sorted.sort_unstable();
     let assets = sorted.iter().map(|vault| Asset {
@@ -403,6 +515,7 @@ async fn found(
     genesis.contracts.palisade = id(palisade);
     genesis.contracts.eigenlayer_adapter = ids::Address::new([0xee; 20]);
     genesis.contracts.committee = id(committee);
+    genesis.contracts.orders = id(orders);
     genesis.contracts.symbiotic = Some(SymbioticContracts {
         adapter: id(adapter),
         vault_factory: id(core.vault_factory),
@@ -414,10 +527,19 @@ async fn found(
         adapters_: vec![nobody, adapter],
         evidenceWindowBlocks_: genesis.parameters.ethereum_window(),
         lightClient_: committee,
+        orders_: orders,
     };
-    let sender = sender::Sender::new(&world.endpoint, curator).unwrap();
+    let sender = sender::Sender::new(&world.endpoint, &deployer).unwrap();
     let mut plan = sender.plan().await.unwrap();
     plan.create("Palisade", [&Palisade::BYTECODE[..], &arguments.abi_encode()].concat());
+    let arguments = Orders::constructorCall {
+        chainId_: B256::from(*genesis.chain_id().as_bytes()),
+        committee_: committee,
+        delayBlocks_: genesis.parameters.order_delay_blocks,
+        adapters: vec![adapter],
+        ownMaximum: genesis.parameters.order_part.get(),
+    };
+    plan.create("Orders", [&Orders::BYTECODE[..], &arguments.abi_encode()].concat());
     sender.send(plan).await.unwrap();
     let provider = &world.provider;
     let mut sources = Vec::new();
@@ -425,7 +547,7 @@ async fn found(
         let is_veto = symbiotic::requests(provider, vault).await.is_ok();
         sources.push((vault, if is_veto { curator.address() } else { Address::ZERO }));
     }
-    let stands = symbiotic::deploy_adapter(&world.endpoint, core, curator, palisade, &sources).await.unwrap();
+    let stands = symbiotic::deploy_adapter(&world.endpoint, core, curator, (palisade, orders), &sources).await.unwrap();
     assert_eq!(stands, adapter);
     adapter
 }
@@ -476,5 +598,7 @@ fn ether(amount: u64) -> U256 {
     U256::from(amount) * U256::from(1_000_000_000_000_000_000_u64)
 }
 
+/// Who deploys what genesis predicts; nothing else.
+const DEPLOYER: usize = 6;
 const EPOCH: u64 = 1_200;
 const VETO: u64 = 100;

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
 import {IKarakCore, IKarakHooks, IKarakVault} from "./interfaces/IKarak.sol";
+import {IOrderTarget} from "./interfaces/IOrderTarget.sol";
 
 /// @notice What the adapter asks of the registry.
 interface IKeyRegistry {
@@ -13,16 +14,18 @@ interface IKeyRegistry {
 /// @notice A slash on Karak is asked for, waits two days in which a committee of Karak's may veto it, and can then be
 /// carried out by anybody. So `slash` is called several times: the first call asks, and is pending as are those in
 /// the window; the first after it takes the stake and answers with the losses. Equivocation takes a fraction fixed at
-/// deployment from every listed vault that the operator has staked to this service (R11).
-/// @dev One request is under way for an operator at a time: Karak's hooks name nothing but the operator, and its
-/// cooldown allows no second one anyway. What Karak calls back with is believed for the end of a request only; that
+/// deployment from every listed vault that the operator has staked to this service, a certified order what it says (R11).
+/// @dev One request is under way for an operator at a time, a case's or an order's: Karak's hooks name nothing but the
+/// operator, and its cooldown allows no second one anyway. What comes second is pending until then. What Karak calls back with is believed for the end of a request only; that
 /// something was taken must show in the vaults (R24).
-contract KarakAdapter is IAdapter, IKarakHooks {
+contract KarakAdapter is IAdapter, IOrderTarget, IKarakHooks {
     /// The caller is not the contract that this function is for.
     error WrongCaller(address caller);
+    /// A vault, or what it calls, called back.
+    error Reentered();
     /// The operator has no open key row in the registry.
     error NotRegistered(address operator);
-    /// The fraction must be in (0, 1e18].
+    /// A fraction is in (0, 1e18]; an order's is no more than was registered with Karak.
     error WrongFraction(uint256 wad);
     /// There must be 1 to `MAX_VAULTS` vaults, ascending by address.
     error WrongVaults();
@@ -54,6 +57,10 @@ contract KarakAdapter is IAdapter, IKarakHooks {
         address kept;
         /// Karak says that it was carried out, by whomever.
         bool over;
+        /// Whether an order asked for it.
+        bool ordered;
+        /// The part of every vault that was asked for.
+        uint64 wad;
     }
 
     /// @dev What a vault held: its price per share is what only a slash lowers.
@@ -66,38 +73,54 @@ contract KarakAdapter is IAdapter, IKarakHooks {
 
     /// @notice The registry, and judge of equivocations.
     address public immutable palisade;
+    /// @notice Orders.sol.
+    address public immutable orders;
+    /// @inheritdoc IOrderTarget
+    bytes32 public immutable service;
     /// @notice Karak's Core.
     IKarakCore public immutable core;
     /// @notice The fraction of a vault that an equivocation takes, of 1e18.
     uint256 public immutable equivocationWad;
+    /// @notice The most that an order may take of a vault, of 1e18.
+    uint256 public immutable orderWad;
     /// @notice How long a request can be vetoed, seconds: Karak's constant, two days on its networks.
     uint256 public immutable vetoSeconds;
     address[] private _vaults;
     mapping(address operator => Flight) private _flights;
-    mapping(address operator => mapping(bytes32 caseId => bool)) private _vetoed;
+    bool private transient _slashing;
+    /// @dev By case and whether an order asked.
+    mapping(address operator => mapping(bytes32 caseId => mapping(bool ordered => bool))) private _vetoed;
 
+    /// @param service_ whose service this is: an account as 32 bytes, or zero for Palisade itself.
     constructor(
         address palisade_,
+        address orders_,
+        bytes32 service_,
         address core_,
         address[] memory vaults_,
         uint256 equivocationWad_,
+        uint256 orderWad_,
         uint256 vetoSeconds_
     ) {
         if (equivocationWad_ == 0 || equivocationWad_ > WAD) revert WrongFraction(equivocationWad_);
+        if (orderWad_ == 0 || orderWad_ > WAD) revert WrongFraction(orderWad_);
         if (vaults_.length == 0 || vaults_.length > MAX_VAULTS) revert WrongVaults();
         for (uint256 i = 1; i < vaults_.length; ++i) {
             if (vaults_[i - 1] >= vaults_[i]) revert WrongVaults();
         }
         palisade = palisade_;
+        orders = orders_;
+        service = service_;
         core = IKarakCore(core_);
         equivocationWad = equivocationWad_;
+        orderWad = orderWad_;
         vetoSeconds = vetoSeconds_;
         _vaults = vaults_;
     }
 
     /// @notice Registers this service with Karak. Anybody may call, once: Karak takes no service whose constructor still runs.
     function join() external {
-        core.registerDSS(equivocationWad * PERCENT);
+        core.registerDSS((equivocationWad > orderWad ? equivocationWad : orderWad) * PERCENT);
     }
 
     // ---- Hooks
@@ -140,24 +163,53 @@ contract KarakAdapter is IAdapter, IKarakHooks {
 
     // ---- Slasher
 
+    /// @dev Vaults are foreign code: while one runs, nothing else is asked for or taken.
+    modifier alone() {
+        if (_slashing) revert Reentered();
+        _slashing = true;
+        _;
+        _slashing = false;
+    }
+
     /// @inheritdoc IAdapter
     /// @dev Pending while a request is under way, this case's or another's of the operator.
-    function slash(address operator, bytes32 caseId) external returns (Loss[] memory losses, bool pending) {
+    function slash(address operator, bytes32 caseId) external alone returns (Loss[] memory losses, bool pending) {
         if (msg.sender != palisade) revert WrongCaller(msg.sender);
-        if (_vetoed[operator][caseId]) revert CaseVetoed(caseId);
+        return _slash(operator, caseId, equivocationWad, false);
+    }
+
+    /// @inheritdoc IOrderTarget
+    /// @dev Karak slashes what lies in the vaults, and asks for no snapshot.
+    function slashPart(address operator, bytes32 caseId, uint256 wad, uint64)
+        external
+        alone
+        returns (Loss[] memory losses, bool pending)
+    {
+        if (msg.sender != orders) revert WrongCaller(msg.sender);
+        if (wad == 0 || wad > orderWad) revert WrongFraction(wad);
+        (losses, pending) = _slash(operator, caseId, wad, true);
+        // Only a veto that nobody told of ends with neither; if the call failed, it would be forgotten.
+        pending = losses.length == 0;
+    }
+
+    function _slash(address operator, bytes32 caseId, uint256 wad, bool ordered)
+        private
+        returns (Loss[] memory losses, bool pending)
+    {
+        if (_vetoed[operator][caseId][ordered]) revert CaseVetoed(caseId);
         Flight memory flight = _flights[operator];
-        if (flight.kept == address(0)) _request(operator, caseId);
-        else if (flight.caseId == caseId) return _land(operator, flight);
+        if (flight.kept == address(0)) _request(operator, caseId, wad, ordered);
+        else if (flight.caseId == caseId && flight.ordered == ordered) return _land(operator, flight);
         return (losses, true);
     }
 
     /// @dev Asks for all vaults in one request, because Karak's cooldown lets no other follow in time.
-    function _request(address operator, bytes32 caseId) private {
+    function _request(address operator, bytes32 caseId, uint256 wad, bool ordered) private {
         (address[] memory vaults_, Held[] memory held) = _staked(operator);
         if (vaults_.length == 0) revert NothingSlashable(operator);
         uint96[] memory percentages = new uint96[](vaults_.length);
         for (uint256 i = 0; i < percentages.length; ++i) {
-            percentages[i] = uint96(equivocationWad * PERCENT);
+            percentages[i] = uint96(wad * PERCENT);
         }
         IKarakCore.QueuedSlashing memory queued =
             core.requestSlashing(IKarakCore.SlashRequest(operator, percentages, vaults_));
@@ -165,7 +217,8 @@ contract KarakAdapter is IAdapter, IKarakHooks {
             && queued.amounts.length == vaults_.length
             && keccak256(abi.encode(queued.vaults)) == keccak256(abi.encode(vaults_));
         if (!same) revert WrongRequest();
-        _flights[operator] = Flight({caseId: caseId, kept: _keep(abi.encode(queued, held)), over: false});
+        address kept = _keep(abi.encode(queued, held));
+        _flights[operator] = Flight({caseId: caseId, kept: kept, over: false, ordered: ordered, wad: uint64(wad)});
         emit Requested(caseId, operator, abi.encode(queued));
     }
 
@@ -215,7 +268,7 @@ contract KarakAdapter is IAdapter, IKarakHooks {
         }
         bool seen;
         // Others may have slashed these vaults since the request: without our own look before, half of ours must show.
-        (losses, seen) = _losses(queued.vaults, held, gone ? equivocationWad / 2 : 0);
+        (losses, seen) = _losses(queued.vaults, held, gone ? flight.wad / 2 : 0);
         if (seen) {
             delete _flights[operator];
         } else if (gone && !flight.over) {
@@ -271,7 +324,7 @@ contract KarakAdapter is IAdapter, IKarakHooks {
     function _veto(address operator) private {
         Flight memory flight = _flights[operator];
         delete _flights[operator];
-        _vetoed[operator][flight.caseId] = true;
+        _vetoed[operator][flight.caseId][flight.ordered] = true;
         (IKarakCore.QueuedSlashing memory queued,) =
             abi.decode(_read(flight.kept), (IKarakCore.QueuedSlashing, Held[]));
         for (uint256 i = 0; i < queued.vaults.length; ++i) {
@@ -310,7 +363,7 @@ contract KarakAdapter is IAdapter, IKarakHooks {
     // ---- Views
 
     /// @inheritdoc IAdapter
-    function gasFloor() external view returns (uint256) {
+    function gasFloor() external view override(IAdapter, IOrderTarget) returns (uint256) {
         return BASE_GAS + VAULT_GAS * _vaults.length;
     }
 
@@ -319,18 +372,19 @@ contract KarakAdapter is IAdapter, IKarakHooks {
         return _vaults;
     }
 
-    /// @notice The case whose request is under way for an operator, and since when, seconds; zero without one.
-    function underWay(address operator) external view returns (bytes32 caseId, uint256 since) {
+    /// @notice The case whose request is under way for an operator, since when, seconds, and whether by an order; zero
+    /// without one.
+    function underWay(address operator) external view returns (bytes32 caseId, uint256 since, bool ordered) {
         Flight memory flight = _flights[operator];
-        if (flight.kept == address(0)) return (0, 0);
+        if (flight.kept == address(0)) return (0, 0, false);
         (IKarakCore.QueuedSlashing memory queued,) =
             abi.decode(_read(flight.kept), (IKarakCore.QueuedSlashing, Held[]));
-        return (flight.caseId, queued.timestamp);
+        return (flight.caseId, queued.timestamp, flight.ordered);
     }
 
-    /// @notice Whether a request of this case was vetoed: then nobody asks again.
-    function isVetoed(address operator, bytes32 caseId) external view returns (bool) {
-        return _vetoed[operator][caseId];
+    /// @notice Whether a request of this case, or of an order of it, was vetoed: then nobody asks again.
+    function isVetoed(address operator, bytes32 caseId, bool ordered) external view returns (bool) {
+        return _vetoed[operator][caseId][ordered];
     }
 
     uint256 private constant WAD = 1e18;

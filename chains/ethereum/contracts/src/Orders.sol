@@ -5,6 +5,7 @@ import {Certificates} from "./Certificates.sol";
 import {Committee} from "./Committee.sol";
 import {Loss} from "./interfaces/IAdapter.sol";
 import {IOrderTarget} from "./interfaces/IOrderTarget.sol";
+import {IPalisade} from "./interfaces/IPalisade.sol";
 
 /// @title Slashes for faults that no contract can check
 /// @notice The ledger's operators certify an order: this part of what that set may take from this operator, for that
@@ -13,6 +14,10 @@ import {IOrderTarget} from "./interfaces/IOrderTarget.sol";
 /// maximum that the service named when it registered, once a case, and everybody sees an order coming for `delayBlocks`.
 /// The network itself is service zero, whose maximum stands since deployment. An order is done when the target's own views
 /// have shown the loss (R24); until then anybody may try again. Nobody owns this contract and nothing in it can be changed.
+///
+/// An order of the network itself says that the ledger has convicted an operator: its announcement takes his weight out of
+/// what Committee.sol counts, at once (R9). An order of a service takes stake and no weight, as in the ledger: whoever failed
+/// a service did not contradict himself here.
 ///
 /// The ledger gives a case a new order, with a new number, when an epoch ends before the old one is executed. Several
 /// orders of one case may so be announced here, and only one of them takes anything.
@@ -143,7 +148,8 @@ contract Orders {
 
     // ---- Orders
 
-    /// @notice Takes an order in, with its certificate. Anybody may call.
+    /// @notice Takes an order in, with its certificate. Anybody may call. One of the network itself convicts at Palisade.sol;
+    /// its own certificate still counts the convict, as the committee that signed it does.
     /// @param order number u64 | epoch u32 | chain id 32 | this contract 20 | EVM chain id u64 | case 32 | operator 20 |
     /// service 32 | adapter 20 | part u64, of 1e18 | capture u64 | expiry u64: 200 bytes.
     function announce(bytes calldata order, bytes calldata certificate) external {
@@ -158,6 +164,7 @@ contract Orders {
         uint32 epoch = Certificates.epoch(certificate);
         if (epoch != told.epoch) revert WrongEpoch(told.epoch, epoch);
         _announced[told.number] = Announcement({digest: digest, from: from});
+        if (told.service == 0) IPalisade(committee.palisade()).convictOrdered(told.operator);
         emit Announced(told.number, told.caseId, told.adapter, from, order);
     }
 

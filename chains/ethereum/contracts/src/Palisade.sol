@@ -119,6 +119,8 @@ contract Palisade {
         uint256 before,
         uint256 afterwards
     );
+    /// Operators certified an order against one of them for a fault that no contract can check. Emitted once an operator.
+    event ConvictedByOrder(address indexed operator);
     /// An adapter's target waits, for a veto say: a later call of `slash` leads it on. It is not done (R24).
     event SlashPending(bytes32 indexed caseId, address indexed operator, address indexed adapter);
     /// An adapter took nothing. It stays open: anybody may call `slash` again (R24).
@@ -152,6 +154,8 @@ contract Palisade {
     error TooLittleGas(address adapter, uint256 needed);
     /// An adapter called back.
     error Reentered();
+    /// Only Orders.sol tells of certified orders.
+    error WrongCaller(address caller);
     /// There must be one adapter at least and `MAX_ADAPTERS` at most.
     error WrongAdapterCount(uint256 count);
 
@@ -171,6 +175,8 @@ contract Palisade {
     uint64 public immutable evidenceWindowBlocks;
     /// @notice The contract that is told of every conviction: Committee.sol, which may come later at this address.
     address public immutable lightClient;
+    /// @notice The contract that tells of orders against the network's own operators: Orders.sol.
+    address public immutable orders;
     /// @notice The id of the newest row; 0 while there is none.
     uint32 public lastKeyId;
     /// @notice The Ethereum block of the newest conviction; 0 while nobody is convicted. Whoever counts weights
@@ -186,11 +192,19 @@ contract Palisade {
 
     /// @param adapters_ the slashable sources, fixed for ever; their code may come later at these addresses.
     /// @param lightClient_ where Committee.sol will stand (R17).
-    constructor(bytes32 chainId_, address[] memory adapters_, uint64 evidenceWindowBlocks_, address lightClient_) {
+    /// @param orders_ where Orders.sol will stand.
+    constructor(
+        bytes32 chainId_,
+        address[] memory adapters_,
+        uint64 evidenceWindowBlocks_,
+        address lightClient_,
+        address orders_
+    ) {
         if (adapters_.length == 0 || adapters_.length > MAX_ADAPTERS) revert WrongAdapterCount(adapters_.length);
         chainId = chainId_;
         evidenceWindowBlocks = evidenceWindowBlocks_;
         lightClient = lightClient_;
+        orders = orders_;
         _adapterCount = uint8(adapters_.length);
         for (uint256 i = 0; i < adapters_.length; ++i) {
             _adapters[i] = adapters_[i];
@@ -320,6 +334,21 @@ contract Palisade {
         if (!Secp256k1.isSecretOf(secret, eotsKey(keyId))) revert NotExposed();
         _mark(signer.operator, KIND_BITCOIN);
         emit KeyExposed(signer.operator, keyId, secret);
+    }
+
+    /// @notice The network's operators certified that this one committed a fault which no contract can check, and the ledger
+    /// has convicted it: from then on its weight counts no more here either (R9). Only Orders.sol calls, with an order of the
+    /// network itself that Committee.sol has verified. So two thirds of a committee can take the weight of the rest away, one
+    /// order each; that is theirs in the ledger, too.
+    /// @dev Nothing is slashed, and no case that a proof can open is touched. An operator's second order changes nothing, or
+    /// orders that are drawn again would have certificates carry their weights for ever.
+    function convictOrdered(address operator) external {
+        if (msg.sender != orders) revert WrongCaller(msg.sender);
+        if (_standings[operator].convicted != 0) return;
+        lastConvictionBlock = uint48(block.number);
+        _standings[operator].convicted = uint48(block.number);
+        emit ConvictedByOrder(operator);
+        _tell();
     }
 
     function _signer(uint32 keyId) private view returns (Row memory signer) {

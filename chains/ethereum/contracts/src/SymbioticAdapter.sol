@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
+import {IOrderTarget} from "./interfaces/IOrderTarget.sol";
 import {
     IDelegator,
     IFactory,
@@ -14,14 +15,19 @@ import {
 } from "./interfaces/ISymbiotic.sol";
 
 /// @title Palisade's subnetwork on Symbiotic
-/// @notice This contract is the network and its middleware at once; stake counts in its subnetwork 0. An equivocation takes
-/// the subnetwork's whole share of every vault (R26). What is slashed goes to the vaults' burners, which are sinks nobody
-/// owns (R8).
+/// @notice This contract is the network and its middleware at once; stake counts in its subnetwork 0. It slashes for two
+/// callers: the judge, for whom an equivocation takes the subnetwork's whole share of every vault (R26), and Orders.sol,
+/// which takes the part that a certified order says (R11). What is slashed goes to the vaults' burners, which are sinks
+/// nobody owns (R8).
 /// @dev Symbiotic slashes what an operator had at a moment of the past, the capture, for one epoch of the vault after it.
 /// Heights name no moment here, so this contract remembers some (`note`), and a slash takes the one by which the most can be
 /// taken. So neither opting out nor a lowered limit after a fault helps. A vault is slashed at once, or by a request that
 /// somebody may veto: then `slash` must be called again when the time for that is over.
-contract SymbioticAdapter is IAdapter {
+///
+/// Verdicts go in capture order (R26) because the core takes nothing by a moment before the newest one it took by: whatever
+/// comes later looks only at what is left since then, and the last second always is. For the same reason one request at a
+/// time waits for an operator at a vault, a case's or an order's: the others are pending behind it.
+contract SymbioticAdapter is IAdapter, IOrderTarget {
     /// @notice A vault to be slashed, and who may veto it there: zero for nobody, and for every instant slasher.
     struct Source {
         address vault;
@@ -56,8 +62,9 @@ contract SymbioticAdapter is IAdapter {
         uint256[4][] left;
     }
 
-    /// @dev How a case stands at a vault.
+    /// @dev How a case, or the orders of a case, stand at a vault.
     enum Standing {
+        /// Nothing was taken, nor asked for in time.
         Open,
         /// A request waits for its veto.
         Requested,
@@ -87,6 +94,10 @@ contract SymbioticAdapter is IAdapter {
 
     /// The caller is not the contract that this function is for.
     error WrongCaller(address caller);
+    /// A vault, or what it calls, called back.
+    error Reentered();
+    /// A part is in (0, 1e18].
+    error WrongPart(uint256 wad);
     /// There must be 1 to `MAX_VAULTS` vaults, ascending by address.
     error WrongVaults();
     /// It is none of the factory's.
@@ -113,18 +124,28 @@ contract SymbioticAdapter is IAdapter {
     /// @notice How many captures are remembered.
     uint256 public constant NOTES = 4;
 
+    /// @notice The judge of equivocations.
     address public immutable palisade;
+    /// @notice Orders.sol.
+    address public immutable orders;
+    /// @inheritdoc IOrderTarget
+    bytes32 public immutable service;
     /// @notice The least time between two captures, so that those remembered cover the longest epoch.
     uint48 public immutable noteInterval;
     /// @dev `NOTES` times 48 bits, the newest lowest.
     uint256 private _notes;
     Vault[] private _vaults;
-    mapping(bytes32 caseId => mapping(address vault => Progress)) private _progress;
-    /// @dev The case whose request came last: a share is asked for once at a time.
-    mapping(address operator => mapping(address vault => bytes32 caseId)) private _waiting;
+    /// @dev By `_key`: a case and the orders of a case take apart from each other.
+    mapping(bytes32 key => mapping(address vault => Progress)) private _progress;
+    /// @dev Whose request came last: a share is asked for once at a time.
+    mapping(address operator => mapping(address vault => bytes32 key)) private _waiting;
+    bool private transient _slashing;
 
+    /// @param service_ whose network this is: an account as 32 bytes, or zero for Palisade itself.
     constructor(
         address palisade_,
+        address orders_,
+        bytes32 service_,
         address vaultFactory,
         address networkRegistry,
         address middlewareService,
@@ -132,6 +153,8 @@ contract SymbioticAdapter is IAdapter {
     ) {
         if (sources.length == 0 || sources.length > MAX_VAULTS) revert WrongVaults();
         palisade = palisade_;
+        orders = orders_;
+        service = service_;
         INetworkRegistry(networkRegistry).registerNetwork();
         INetworkMiddlewareService(middlewareService).setMiddleware(address(this));
         uint48 longest;
@@ -217,31 +240,67 @@ contract SymbioticAdapter is IAdapter {
 
     // ---- Slasher
 
+    /// @dev Vaults call hooks: while one runs, nobody else is slashed, so that each loss is seen once.
+    modifier alone() {
+        if (_slashing) revert Reentered();
+        _slashing = true;
+        _;
+        _slashing = false;
+    }
+
     /// @inheritdoc IAdapter
     /// @dev Every vault is tried on its own, with gas of its own: what one does, or does not do, is nothing to the others.
-    function slash(address operator, bytes32 caseId) external returns (Loss[] memory losses, bool pending) {
+    function slash(address operator, bytes32 caseId) external alone returns (Loss[] memory losses, bool pending) {
         if (msg.sender != palisade) revert WrongCaller(msg.sender);
+        (losses, pending,) = _slashAll(operator, caseId, WAD, false);
+    }
+
+    /// @inheritdoc IOrderTarget
+    /// @dev The part is of what the operator can lose in each vault when it is taken or asked for there, by the moment that
+    /// leaves the most: each vault takes it once a case, whatever number the order has, so that nothing is taken of what an
+    /// order before left. A capture is a block and names no moment here. Were only what is newer than it taken, then whoever
+    /// left after the fault and before the next committee's snapshot would keep his stake, for a later order names that one.
+    /// A call that only meets a veto is pending, too: if it failed, nobody would hear of the veto.
+    function slashPart(address operator, bytes32 caseId, uint256 wad, uint64)
+        external
+        alone
+        returns (Loss[] memory losses, bool pending)
+    {
+        if (msg.sender != orders) revert WrongCaller(msg.sender);
+        if (wad == 0 || wad > WAD) revert WrongPart(wad);
+        bool ended;
+        (losses, pending, ended) = _slashAll(operator, caseId, wad, true);
+        if (losses.length == 0) pending = pending || ended;
+    }
+
+    /// @return losses what was taken now; once that is all, also the vaults where nothing is left to take, with zeros.
+    /// @return pending whether a vault has a request under way, or failed.
+    /// @return ended whether a vault's request turns out to be vetoed.
+    function _slashAll(address operator, bytes32 caseId, uint256 wad, bool ordered)
+        private
+        returns (Loss[] memory losses, bool pending, bool ended)
+    {
         uint256 count = _vaults.length;
         losses = new Loss[](count);
         uint256 found;
-        bool ended;
+        uint256 empty; // bit i: nothing can be taken of vault i
         bool failed;
         bytes memory failure; // empty where a vault ran out of gas
         for (uint256 i = 0; i < count; ++i) {
             address vault = _vaults[i].vault;
             // The inner call gets 63 of every 64 parts of what is left.
             if (gasleft() - gasleft() / 64 < VAULT_GAS) revert TooLittleGas(vault);
-            try this.take{gas: VAULT_GAS}(i, operator, caseId) returns (Loss memory loss, Standing standing) {
+            try this.take{gas: VAULT_GAS}(i, operator, caseId, wad, ordered) returns (
+                Loss memory loss, Standing standing
+            ) {
                 if (loss.before > 0) losses[found++] = loss;
+                if (standing == Standing.Open) empty |= 1 << i;
                 if (standing == Standing.Requested) pending = true;
                 if (standing == Standing.Vetoed) ended = true;
             } catch (bytes memory reason) {
                 (failed, failure) = (true, reason);
                 emit VaultFailed(caseId, operator, vault, reason);
             }
-        }
-        assembly ("memory-safe") {
-            mstore(losses, found)
         }
         if (found == 0 && !pending && !ended) {
             if (!failed) revert NothingSlashable(operator);
@@ -251,29 +310,53 @@ contract SymbioticAdapter is IAdapter {
         }
         // What failed stays open to everybody.
         pending = pending || failed;
+        if (found > 0 && !pending) {
+            // Nobody asks here again, and everybody shall know it.
+            for (uint256 i = 0; i < count; ++i) {
+                if (empty >> i & 1 == 1) losses[found++].asset = _vaults[i].vault;
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(losses, found)
+        }
     }
 
-    /// @notice One vault's part of `slash`: only this contract calls it, and whoever wants to know what it would do.
+    /// @notice One vault's part of `slash` or `slashPart`: only this contract calls it, and whoever wants to know what it
+    /// would do.
     /// @return loss what was taken in this call; nothing when `before` is zero.
-    /// @return standing how the case stands at the vault now, as far as it is news: `Open` when there is nothing to do.
-    function take(uint256 place, address operator, bytes32 caseId)
+    /// @return standing how it stands at the vault now: `Open` when there is nothing to take, `Requested` when something may
+    /// come, `Vetoed` in the call that learns of it, and else `Taken`.
+    function take(uint256 place, address operator, bytes32 caseId, uint256 wad, bool ordered)
         external
         returns (Loss memory loss, Standing standing)
     {
         if (msg.sender != address(this)) revert WrongCaller(msg.sender);
         Vault memory vault = _vaults[place];
-        Progress storage progress = _progress[caseId][vault.vault];
-        if (progress.standing == Standing.Taken || progress.standing == Standing.Vetoed) return (loss, Standing.Open);
+        bytes32 key = _key(caseId, ordered);
+        Progress storage progress = _progress[key][vault.vault];
+        if (progress.standing == Standing.Taken || progress.standing == Standing.Vetoed) return (loss, Standing.Taken);
         if (progress.standing == Standing.Open) {
-            bytes32 waiting = _waiting[operator][vault.vault];
-            // Another case asks for all of it already. Should that be vetoed, this one has its turn.
-            if (waiting != 0 && _isWaiting(vault, _progress[waiting][vault.vault])) return (loss, Standing.Open);
+            // What another asked for is counted as his. Should that be vetoed, this one has its turn.
+            if (_isBehind(vault, operator, key)) return (loss, Standing.Requested);
             (uint48 capture, uint256 amount) = _best(vault, operator);
             if (amount == 0) return (loss, Standing.Open);
+            amount = (amount * wad + WAD - 1) / WAD; // rounded up, so that something is taken wherever something is
             if (!vault.isVeto) return (_slash(vault, progress, operator, capture, amount), Standing.Taken);
-            _request(vault, progress, operator, caseId, capture, amount);
+            _request(vault, key, operator, caseId, capture, amount);
         }
         return _follow(vault, progress, operator, caseId);
+    }
+
+    /// @dev Under what a case's progress is kept, and that of its orders. They are apart, or a quorum could order a little for
+    /// an equivocation's case and so have the pair find everything done (R11: pairs need no quorum).
+    function _key(bytes32 caseId, bool ordered) private pure returns (bytes32) {
+        return ordered ? keccak256(abi.encodePacked("order", caseId)) : caseId;
+    }
+
+    /// @dev Whether another's request is in the way: it waits, in time to be executed.
+    function _isBehind(Vault memory vault, address operator, bytes32 key) private view returns (bool) {
+        bytes32 waiting = _waiting[operator][vault.vault];
+        return waiting != 0 && waiting != key && _isWaiting(vault, _progress[waiting][vault.vault]);
     }
 
     /// @dev The capture by which the most can be taken, and how much; the newest of several. A second ago is one, too.
@@ -300,7 +383,7 @@ contract SymbioticAdapter is IAdapter {
 
     function _request(
         Vault memory vault,
-        Progress storage progress,
+        bytes32 key,
         address operator,
         bytes32 caseId,
         uint48 capture,
@@ -308,9 +391,8 @@ contract SymbioticAdapter is IAdapter {
     ) private {
         uint256 index = IVetoSlasher(vault.slasher).requestSlash(subnetwork(), operator, amount, capture, "");
         uint48 vetoDeadline = uint48(block.timestamp) + vault.vetoDuration;
-        (progress.standing, progress.index) = (Standing.Requested, uint128(index));
-        (progress.capture, progress.vetoDeadline) = (capture, vetoDeadline);
-        _waiting[operator][vault.vault] = caseId;
+        _progress[key][vault.vault] = Progress(Standing.Requested, capture, vetoDeadline, uint128(index));
+        _waiting[operator][vault.vault] = key;
         emit Requested(caseId, operator, vault.vault, index, vetoDeadline);
     }
 
@@ -341,7 +423,7 @@ contract SymbioticAdapter is IAdapter {
         return (_loss(vault, before, amount), Standing.Taken);
     }
 
-    /// @dev A request in the way of another case's, in time to be executed.
+    /// @dev A request that can be executed, now or when nobody may veto it any more.
     function _isWaiting(Vault memory vault, Progress storage progress) private view returns (bool) {
         if (progress.standing != Standing.Requested) return false;
         (,,,,, bool completed) = IVetoSlasher(vault.slasher).slashRequests(progress.index);
@@ -357,13 +439,22 @@ contract SymbioticAdapter is IAdapter {
 
     // ---- Views
 
-    /// @notice How a case stands at a vault, and by which request.
-    function progressOf(bytes32 caseId, address vault) external view returns (Progress memory) {
-        return _progress[caseId][vault];
+    /// @notice How a case, or its orders, stand at a vault, and by which request.
+    /// @return progress what was asked for or taken.
+    /// @return behind whether a request of something else of the operator goes first.
+    function progressOf(address operator, bytes32 caseId, bool ordered, uint256 place)
+        external
+        view
+        returns (Progress memory progress, bool behind)
+    {
+        Vault memory vault = _vaults[place];
+        bytes32 key = _key(caseId, ordered);
+        progress = _progress[key][vault.vault];
+        behind = progress.standing == Standing.Open && _isBehind(vault, operator, key);
     }
 
     /// @inheritdoc IAdapter
-    function gasFloor() external view returns (uint256) {
+    function gasFloor() external view override(IAdapter, IOrderTarget) returns (uint256) {
         return BASE_GAS + (VAULT_GAS + VAULT_GAS / 32) * _vaults.length;
     }
 
@@ -377,6 +468,7 @@ contract SymbioticAdapter is IAdapter {
         return bytes32(uint256(uint160(address(this))) << 96 | SUBNETWORK_ID);
     }
 
+    uint256 private constant WAD = 1e18;
     uint256 private constant BASE_GAS = 100_000;
     // Twice what core 1 takes, with a hook of the vault's delegator and one of its burner that use all they may.
     uint256 private constant VAULT_GAS = 1_500_000;

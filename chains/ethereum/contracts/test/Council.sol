@@ -54,6 +54,9 @@ abstract contract Council {
     Palisade internal palisade;
     Committee internal light;
 
+    /// @dev Where Orders.sol will stand.
+    address internal ordersAt;
+
     /// @dev Palisade.sol with `members` registered, and the light client at epoch 1 with all of them.
     function found(uint256 members) internal {
         foundAt(seats(1, SNAPSHOT, members));
@@ -73,7 +76,7 @@ abstract contract Council {
     /// @dev Palisade.sol without a target, which tells of convictions what this contract creates next.
     function foundRegistry() internal {
         address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        palisade = new Palisade(CHAIN, new address[](1), 1_000, next);
+        palisade = new Palisade(CHAIN, new address[](1), 1_000, next, ordersAt);
     }
 
     /// @dev A light client that starts with these seats.

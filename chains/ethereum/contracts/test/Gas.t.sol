@@ -118,7 +118,7 @@ contract GasTest is Drawn {
         order.caseId = caseId;
         bytes memory encoded = encode(order);
         Certificate memory by = certify(seated(), 15, palisade.domain(0, 0, 4), number, keccak256(encoded));
-        by.weights = "";
+        if (number == 5) by.weights = ""; // it convicts
         orders.announce(encoded, packed(by));
         if (number == 5) record("announce an order, n = 4, all present");
         vm.roll(block.number + DELAY);

@@ -19,6 +19,8 @@ abstract contract KarakWorld is World {
     uint48 internal constant VETO = 2 days;
     address internal constant COMMITTEE = address(0xC0);
     bytes32 internal constant CASE = keccak256("case");
+    /// @dev The most that an order takes.
+    uint256 internal constant MOST = 0.4e18;
 
     KarakBase internal core;
     KarakAdapter internal karak;
@@ -35,8 +37,8 @@ abstract contract KarakWorld is World {
         (address a, address b) = (newVault(), newVault());
         (pots[0], pots[1]) = a < b ? (KarakVault(a), KarakVault(b)) : (KarakVault(b), KarakVault(a));
         address[] memory adapters = list(vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1));
-        palisade = new Palisade(CHAIN, adapters, WINDOW, address(0));
-        karak = new KarakAdapter(address(palisade), address(core), both(), CUT, VETO);
+        palisade = new Palisade(CHAIN, adapters, WINDOW, address(0), address(0));
+        karak = new KarakAdapter(address(palisade), ORDERS, 0, address(core), both(), CUT, MOST, VETO);
         require(address(karak) == adapters[0], "predicted address");
         karak.join();
         register(OPERATOR, SECRET);
@@ -92,7 +94,11 @@ abstract contract KarakWorld is World {
     function requested() internal returns (bytes memory request) {
         vm.recordLogs();
         require(slash(CASE).length == 0, "nothing is taken yet");
-        Vm.Log[] memory logs = vm.getRecordedLogs();
+        return requestIn(vm.getRecordedLogs());
+    }
+
+    /// @dev The request that was made, by whomever.
+    function requestIn(Vm.Log[] memory logs) internal pure returns (bytes memory request) {
         for (uint256 i = 0; i < logs.length; ++i) {
             if (logs[i].topics[0] == KarakAdapter.Requested.selector) request = abi.decode(logs[i].data, (bytes));
         }
@@ -113,7 +119,7 @@ abstract contract KarakAdapterTest is KarakWorld {
     function test_r24_a_slash_is_asked_for_and_taken_after_the_veto_window() public {
         staked();
         requested();
-        (bytes32 id, uint256 since) = karak.underWay(OPERATOR);
+        (bytes32 id, uint256 since,) = karak.underWay(OPERATOR);
         require(id == CASE && since == block.timestamp, "under way");
         vm.warp(since + VETO - 1);
         require(slash(CASE).length == 0, "the window's last second");
@@ -122,7 +128,7 @@ abstract contract KarakAdapterTest is KarakWorld {
         expect(losses[0], pots[0], 1_000e18, 750e18);
         expect(losses[1], pots[1], 500e18, 375e18);
         require(token.balanceOf(address(core.sink())) == 375e18, "to a sink");
-        (id, since) = karak.underWay(OPERATOR);
+        (id, since,) = karak.underWay(OPERATOR);
         require(id == 0 && since == 0, "over");
     }
 
@@ -142,7 +148,7 @@ abstract contract KarakAdapterTest is KarakWorld {
     }
 
     function test_a_whole_is_100e18_on_karak() public view {
-        require(core.getDssMaxSlashablePercentageWad(address(karak)) == 25e18, "a quarter");
+        require(core.getDssMaxSlashablePercentageWad(address(karak)) == 40e18, "the most that anybody takes");
     }
 
     /// @dev Whatever is staked and holds something loses the fraction, ascending; the others are not asked for.
@@ -185,7 +191,7 @@ abstract contract KarakAdapterTest is KarakWorld {
             require(logs[i].topics[1] == CASE && address(uint160(uint256(logs[i].topics[2]))) == OPERATOR, "whose");
             require(address(uint160(uint256(logs[i].topics[3]))) == address(pots[told++]), "which vault");
         }
-        require(told == 2 && karak.isVetoed(OPERATOR, CASE), "told");
+        require(told == 2 && karak.isVetoed(OPERATOR, CASE, false), "told");
         vm.warp(block.timestamp + VETO);
         slashFails(abi.encodeWithSelector(KarakAdapter.CaseVetoed.selector, CASE));
         require(pots[0].totalAssets() == 1_000e18, "nothing is lost");
@@ -201,11 +207,11 @@ abstract contract KarakAdapterTest is KarakWorld {
         vm.mockCallRevert(address(karak), abi.encodeWithSelector(IKarakHooks.cancelSlashingHook.selector), "");
         cancel(request);
         vm.clearMockedCalls();
-        require(!karak.isVetoed(OPERATOR, CASE), "not told");
+        require(!karak.isVetoed(OPERATOR, CASE, false), "not told");
         vm.warp(block.timestamp + VETO);
         vm.prank(address(palisade));
         (Loss[] memory losses, bool pending) = karak.slash(OPERATOR, CASE);
-        require(losses.length == 0 && !pending && karak.isVetoed(OPERATOR, CASE), "seen");
+        require(losses.length == 0 && !pending && karak.isVetoed(OPERATOR, CASE, false), "seen");
         slashFails(abi.encodeWithSelector(KarakAdapter.CaseVetoed.selector, CASE));
     }
 
@@ -270,6 +276,92 @@ abstract contract KarakAdapterTest is KarakWorld {
         expect(slash("another")[0], pots[0], 750e18, 562.5e18);
     }
 
+    function part(bytes32 id, uint256 wad) internal returns (Loss[] memory losses, bool pending) {
+        vm.prank(ORDERS);
+        return karak.slashPart(OPERATOR, id, wad, 1_000);
+    }
+
+    function partFails(bytes32 id, uint256 wad, bytes memory reason) internal {
+        vm.prank(ORDERS);
+        vm.expectRevert(reason);
+        karak.slashPart(OPERATOR, id, wad, 1_000);
+    }
+
+    function testFuzz_r11_an_order_takes_its_part_after_the_veto_window(uint256 wad) public {
+        wad = 0.001e18 + wad % (MOST - 0.001e18 + 1);
+        staked();
+        (Loss[] memory losses, bool pending) = part(CASE, wad);
+        require(losses.length == 0 && pending, "asked");
+        (bytes32 id,, bool ordered) = karak.underWay(OPERATOR);
+        require(id == CASE && ordered, "by an order");
+        vm.warp(block.timestamp + VETO - 1);
+        (losses, pending) = part(CASE, wad);
+        require(losses.length == 0 && pending, "the window's last second");
+        vm.warp(block.timestamp + 1);
+        (losses, pending) = part(CASE, wad);
+        require(losses.length == 2 && !pending, "taken");
+        expect(losses[0], pots[0], 1_000e18, 1_000e18 - 1_000e18 * wad / 1e18);
+        expect(losses[1], pots[1], 500e18, 500e18 - 500e18 * wad / 1e18);
+    }
+
+    /// @dev Each waits for the other's request to end, whatever their cases are called.
+    function test_r26_an_order_and_an_equivocation_ask_one_after_the_other() public {
+        staked();
+        part(CASE, MOST);
+        require(slash(CASE).length == 0, "the pair waits behind the order");
+        vm.warp(block.timestamp + VETO);
+        require(slash(CASE).length == 0, "and does not carry it out");
+        (Loss[] memory losses,) = part(CASE, MOST);
+        expect(losses[0], pots[0], 1_000e18, 600e18);
+        require(slash(CASE).length == 0, "its turn");
+        bool pending;
+        (losses, pending) = part("another", MOST);
+        require(losses.length == 0 && pending, "behind the pair");
+        vm.warp(block.timestamp + VETO);
+        expect(slash(CASE)[0], pots[0], 600e18, 450e18);
+    }
+
+    function test_r26_a_veto_of_an_order_ends_it_and_not_the_pair() public {
+        staked();
+        vm.recordLogs();
+        part(CASE, MOST);
+        bytes memory request = requestIn(vm.getRecordedLogs());
+        cancel(request);
+        require(karak.isVetoed(OPERATOR, CASE, true) && !karak.isVetoed(OPERATOR, CASE, false), "the order's");
+        vm.warp(block.timestamp + VETO);
+        partFails(CASE, MOST, abi.encodeWithSelector(KarakAdapter.CaseVetoed.selector, CASE));
+        slash(CASE);
+        vm.warp(block.timestamp + VETO);
+        expect(slash(CASE)[0], pots[0], 1_000e18, 750e18);
+    }
+
+    /// @dev Orders.sol undoes a call that neither takes nor is pending: the veto would be forgotten.
+    function test_r26_an_orders_veto_that_nobody_told_is_pending_once() public {
+        staked();
+        vm.recordLogs();
+        part(CASE, MOST);
+        bytes memory request = requestIn(vm.getRecordedLogs());
+        vm.mockCallRevert(address(karak), abi.encodeWithSelector(IKarakHooks.cancelSlashingHook.selector), "");
+        cancel(request);
+        vm.clearMockedCalls();
+        vm.warp(block.timestamp + VETO);
+        (Loss[] memory losses, bool pending) = part(CASE, MOST);
+        require(losses.length == 0 && pending && karak.isVetoed(OPERATOR, CASE, true), "seen, and kept");
+        partFails(CASE, MOST, abi.encodeWithSelector(KarakAdapter.CaseVetoed.selector, CASE));
+    }
+
+    function test_r11_an_order_is_heard_from_its_contract_and_within_what_karak_was_told() public {
+        vm.expectRevert(abi.encodeWithSelector(KarakAdapter.WrongCaller.selector, address(this)));
+        karak.slashPart(OPERATOR, CASE, MOST, 1_000);
+        vm.prank(address(palisade));
+        vm.expectRevert(abi.encodeWithSelector(KarakAdapter.WrongCaller.selector, address(palisade)));
+        karak.slashPart(OPERATOR, CASE, MOST, 1_000);
+        partFails(CASE, MOST + 1, abi.encodeWithSelector(KarakAdapter.WrongFraction.selector, MOST + 1));
+        partFails(CASE, 0, abi.encodeWithSelector(KarakAdapter.WrongFraction.selector, 0));
+        partFails(CASE, MOST, abi.encodeWithSelector(KarakAdapter.NothingSlashable.selector, OPERATOR));
+        require(karak.service() == 0 && karak.orders() == ORDERS, "the network's own");
+    }
+
     function test_only_its_callers_are_heard() public {
         bytes memory reason = abi.encodeWithSelector(KarakAdapter.WrongCaller.selector, address(this));
         vm.expectRevert(reason);
@@ -287,7 +379,7 @@ abstract contract KarakAdapterTest is KarakWorld {
         karak.finishSlashingHook(OPERATOR);
         vm.prank(address(core));
         karak.cancelSlashingHook(OPERATOR);
-        require(!karak.isVetoed(OPERATOR, 0), "nothing happened");
+        require(!karak.isVetoed(OPERATOR, 0, false), "nothing happened");
     }
 
     function test_it_names_the_hooks_it_has() public view {
@@ -326,7 +418,7 @@ abstract contract KarakAdapterTest is KarakWorld {
 
     function refusedDeployment(address[] memory list, uint256 wad, bytes memory reason) private {
         vm.expectRevert(reason);
-        new KarakAdapter(address(palisade), address(core), list, wad, VETO);
+        new KarakAdapter(address(palisade), ORDERS, 0, address(core), list, wad, CUT, VETO);
     }
 }
 
@@ -417,11 +509,11 @@ contract TwoTargetsTest is KarakWorld {
         uint64 nonce = vm.getNonce(address(this));
         adapters[0] = vm.computeCreateAddress(address(this), nonce + 1);
         adapters[1] = vm.computeCreateAddress(address(this), nonce + 2);
-        palisade = new Palisade(CHAIN, adapters, WINDOW, address(0));
+        palisade = new Palisade(CHAIN, adapters, WINDOW, address(0), address(0));
         adapter = new EigenLayerAdapter(
             address(palisade), ORDERS, 0, address(eigenlayer), address(eigenlayer), strategies(), CUT, "https://palisade.example"
         );
-        karak = new KarakAdapter(address(palisade), address(core), both(), CUT, VETO);
+        karak = new KarakAdapter(address(palisade), ORDERS, 0, address(core), both(), CUT, MOST, VETO);
         require(address(karak) == adapters[1], "predicted address");
         karak.join();
         register(OPERATOR, SECRET);
@@ -512,7 +604,7 @@ contract StrangeKarakTest is World {
         address[] memory vaults = new address[](1);
         vaults[0] = address(new FullVault());
         address core = address(new StrangeCore(vaults[0], swaps));
-        return new KarakAdapter(address(palisade), core, vaults, CUT, 2 days);
+        return new KarakAdapter(address(palisade), ORDERS, 0, core, vaults, CUT, CUT, 2 days);
     }
 
     function test_another_generation_is_named() public {

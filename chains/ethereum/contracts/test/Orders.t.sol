@@ -7,6 +7,7 @@ import {EigenLayerAdapter} from "../src/EigenLayerAdapter.sol";
 import {Loss} from "../src/interfaces/IAdapter.sol";
 import {IOrderTarget} from "../src/interfaces/IOrderTarget.sol";
 import {Orders} from "../src/Orders.sol";
+import {Palisade} from "../src/Palisade.sol";
 import {Certificate, Council, packed} from "./Council.sol";
 import {FakeEigenLayer} from "./FakeEigenLayer.sol";
 import {Vm, vm} from "./Vm.sol";
@@ -25,13 +26,15 @@ abstract contract Drawn is Council {
 
     /// @dev Four operators, of whom the first has stake in the network's own set.
     function establish() internal {
+        // Palisade.sol, the light client, EigenLayer and then Orders.sol.
+        ordersAt = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 3);
         found(4);
         eigenlayer = new FakeEigenLayer();
         address[] memory own = new address[](1);
         own[0] = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         orders = new Orders(CHAIN, light, DELAY, own, MOST);
         adapter = adapterOf(0);
-        require(address(adapter) == own[0], "predicted address");
+        require(address(orders) == ordersAt && address(adapter) == own[0], "predicted addresses");
         eigenlayer.stake(STRATEGY, 0.4e18, 1_000e18, 0);
     }
 
@@ -110,9 +113,9 @@ contract OrdersTest is Drawn {
         vm.recordLogs();
         bytes memory order = announce(drawn(5));
         Vm.Log[] memory logs = vm.getRecordedLogs();
-        require(logs.length == 1 && logs[0].topics[0] == Orders.Announced.selector, "announced");
-        require(logs[0].topics[2] == CASE, "by case");
-        (uint64 from, bytes memory told) = abi.decode(logs[0].data, (uint64, bytes));
+        require(logs.length == 2 && logs[0].topics[0] == Palisade.ConvictedByOrder.selector, "convicted");
+        require(logs[1].topics[0] == Orders.Announced.selector && logs[1].topics[2] == CASE, "announced, by case");
+        (uint64 from, bytes memory told) = abi.decode(logs[1].data, (uint64, bytes));
         require(from == block.number + DELAY && keccak256(told) == keccak256(order), "with its bytes");
         (bytes32 digest, uint64 kept) = orders.announcement(5);
         require(digest == keccak256(order) && kept == from, "kept");
@@ -399,6 +402,68 @@ contract OrdersTest is Drawn {
         refusedAnnouncement(order, packed(three), abi.encodeWithSelector(Committee.NoQuorum.selector, 200, 300));
         Certificate memory all = certify(seated(), 15, palisade.domain(0, 0, 4), 5, keccak256(order));
         orders.announce(order, packed(all));
+    }
+
+    /// @dev From its announcement on, long before it takes anything (R9), in certificates and in hand-overs.
+    function test_r09_an_order_of_the_network_takes_the_convicts_weight_at_once() public {
+        bytes memory block_ = header(1, 30, hash(seats(2, SNAPSHOT + 2, 4)));
+        (Certificate memory with, Certificate memory without) = (claimBy(7), claimBy(14));
+        verify(statementOf(3, 9, DIGEST), with); // three of four
+        announce(drawn(5));
+        require(palisade.convictedAt(operator(0)) == block.number, "convicted");
+        require(palisade.lastConvictionBlock() == block.number && taken() == 0, "before anything is taken");
+        bytes memory few = abi.encodeWithSelector(Committee.NoQuorum.selector, 200, 300);
+        vm.expectRevert(few);
+        light.verifyClaim(9, DIGEST, packed(with));
+        light.verifyClaim(9, DIGEST, packed(without));
+        bytes memory by = packed(certifyBlock(seated(), 7, block_));
+        vm.expectRevert(few);
+        light.handOver(block_, by);
+        light.handOver(block_, packed(certifyBlock(seated(), 14, block_)));
+        // A pair still takes what a pair takes, and is a case of its own.
+        convict(0);
+        (bool convicted,) = palisade.caseOf(operator(0), 1);
+        require(convicted, "by the pair");
+    }
+
+    /// @dev An order that is drawn again leaves later committees alone: their certificates go without weights.
+    function test_r09_an_order_drawn_again_convicts_nobody_anew() public {
+        announce(drawn(5));
+        uint48 first = palisade.lastConvictionBlock();
+        vm.roll(block.number + 10);
+        Seats memory second = seats(2, uint64(first) + 5, 4);
+        bytes memory block_ = header(1, 30, hash(second));
+        light.handOver(block_, packed(certifyBlock(seated(), 14, block_)));
+        Orders.Order memory again = drawn(6);
+        again.epoch = 2;
+        bytes memory encoded = encode(again);
+        Certificate memory short = certify(second, 15, palisade.domain(0, 0, 4), 6, keccak256(encoded));
+        short.weights = "";
+        orders.announce(encoded, packed(short));
+        require(palisade.lastConvictionBlock() == first, "long ago");
+    }
+
+    /// @dev What a service's order says is the service's business: the ledger convicts nobody for it, nor does this.
+    function test_r09_an_order_of_a_service_takes_no_weight() public {
+        Moody moody = new Moody(orders);
+        moody.register(MOST);
+        announce(orderOf(moody, 5));
+        require(palisade.convictedAt(operator(0)) == 0 && palisade.lastConvictionBlock() == 0, "nobody");
+        Certificate memory short = claimBy(15);
+        short.weights = "";
+        light.verifyClaim(9, DIGEST, packed(short));
+    }
+
+    function test_r09_only_orders_sol_convicts_by_an_order() public {
+        vm.expectRevert(abi.encodeWithSelector(Palisade.WrongCaller.selector, address(this)));
+        palisade.convictOrdered(operator(0));
+        vm.prank(address(light));
+        vm.expectRevert(abi.encodeWithSelector(Palisade.WrongCaller.selector, address(light)));
+        palisade.convictOrdered(operator(0));
+    }
+
+    function claimBy(uint256 signers) private view returns (Certificate memory) {
+        return certify(seated(), signers, palisade.domain(0, 0, 3), 9, DIGEST);
     }
 
     /// @dev Two orders under one number are a pair like any other.

@@ -122,8 +122,8 @@ contract PalisadeTest is World {
             keccak256(abi.encodePacked("PALISADE-DOM-1", CHAIN, address(palisade), bytes32(0), uint64(0), uint16(1)));
         require(palisade.domain(0, 0, 1) == ledger, "format");
         require(palisade.domain(0, 0, 3) != ledger && palisade.domain(0, 1, 1) != ledger, "parts");
-        Palisade twin = new Palisade(CHAIN, palisade.adapters(), WINDOW, address(0));
-        Palisade fork = new Palisade("another genesis", palisade.adapters(), WINDOW, address(0));
+        Palisade twin = new Palisade(CHAIN, palisade.adapters(), WINDOW, address(0), address(0));
+        Palisade fork = new Palisade("another genesis", palisade.adapters(), WINDOW, address(0), address(0));
         require(twin.domain(0, 0, 1) != ledger && fork.domain(0, 0, 1) != ledger, "chain and contract");
         bytes32 statement = keccak256(abi.encodePacked("PALISADE-ATT-1", CHAIN, ledger, uint64(7), A));
         require(palisade.statement(ledger, 7, A) == statement, "statement");
@@ -211,7 +211,7 @@ contract PalisadeTest is World {
 
     function test_r09_what_stands_where_the_light_client_should_stops_no_conviction() public {
         Rogue rogue = new Rogue();
-        palisade = new Palisade(CHAIN, palisade.adapters(), WINDOW, address(rogue));
+        palisade = new Palisade(CHAIN, palisade.adapters(), WINDOW, address(rogue), address(0));
         register(OPERATOR, SECRET);
         rogue.aim(palisade, pairOf(7, A, B));
         for (uint16 kind = 1; kind <= 5; ++kind) {
@@ -228,7 +228,7 @@ contract PalisadeTest is World {
 
     function test_r09_the_light_client_cannot_be_starved() public {
         Rogue rogue = new Rogue();
-        palisade = new Palisade(CHAIN, new address[](1), WINDOW, address(rogue));
+        palisade = new Palisade(CHAIN, new address[](1), WINDOW, address(rogue), address(0));
         register(OPERATOR, SECRET);
         rogue.turn(5); // it listens
         Palisade.Pair memory pair = pairOf(7, A, B);
@@ -395,7 +395,7 @@ contract PalisadeTest is World {
         address[] memory two = new address[](3);
         (two[0], two[1]) = (address(0xDEAD), address(adapter)); // no code at the first
         two[2] = address(new Liar());
-        palisade = new Palisade(CHAIN, two, WINDOW, address(0));
+        palisade = new Palisade(CHAIN, two, WINDOW, address(0), address(0));
         adapter = new EigenLayerAdapter(
             address(palisade),
             ORDERS,
@@ -407,7 +407,7 @@ contract PalisadeTest is World {
             "https://palisade.example"
         );
         two[1] = address(adapter);
-        palisade = new Palisade(CHAIN, two, WINDOW, address(0));
+        palisade = new Palisade(CHAIN, two, WINDOW, address(0), address(0));
         register(OPERATOR, SECRET);
         vm.recordLogs();
         palisade.slash(pairOf(7, A, B));
@@ -421,7 +421,7 @@ contract PalisadeTest is World {
         Switchable first = new Switchable();
         Switchable second = new Switchable();
         (both[0], both[1]) = (address(first), address(second));
-        palisade = new Palisade(CHAIN, both, WINDOW, address(0));
+        palisade = new Palisade(CHAIN, both, WINDOW, address(0), address(0));
         register(OPERATOR, SECRET);
         second.turn(true);
         palisade.slash(pairOf(7, A, B));
@@ -436,7 +436,7 @@ contract PalisadeTest is World {
         address[] memory one = new address[](1);
         Reentrant reentrant = new Reentrant();
         one[0] = address(reentrant);
-        palisade = new Palisade(CHAIN, one, WINDOW, address(0));
+        palisade = new Palisade(CHAIN, one, WINDOW, address(0), address(0));
         register(OPERATOR, SECRET);
         reentrant.aim(palisade, pairOf(7, A, B));
         vm.recordLogs();
@@ -450,7 +450,7 @@ contract PalisadeTest is World {
             if (count == 0 || count == 9) {
                 vm.expectRevert(abi.encodeWithSelector(Palisade.WrongAdapterCount.selector, count));
             }
-            new Palisade(CHAIN, new address[](count), WINDOW, address(0));
+            new Palisade(CHAIN, new address[](count), WINDOW, address(0), address(0));
         }
     }
 }

@@ -59,7 +59,7 @@ contract VectorsTest {
         // What is created next here is the light client.
         address light = vm.computeCreateAddress(address(this), vm.getNonce(address(this)));
         vm.prank(address(0x2020202020202020202020202020202020202020));
-        palisade = new Palisade(bytes32(field(".chain")), adapters, 1_000, light);
+        palisade = new Palisade(bytes32(field(".chain")), adapters, 1_000, light, address(0));
         require(address(palisade) == address(bytes20(field(".palisade"))), "where Rust thinks it stands");
     }
 

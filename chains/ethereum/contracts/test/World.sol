@@ -28,7 +28,7 @@ abstract contract World {
         vm.roll(1_000);
         address[] memory adapters = new address[](1);
         adapters[0] = created(address(this), 3); // FakeEigenLayer is 1, Palisade 2
-        palisade = new Palisade(CHAIN, adapters, WINDOW, address(0));
+        palisade = new Palisade(CHAIN, adapters, WINDOW, address(0), address(0));
         adapter = new EigenLayerAdapter(
             address(palisade),
             ORDERS,

@@ -84,6 +84,7 @@ async fn check_adapter(
     let core = adapter.core().call().await.map_err(failed)?;
     let veto = adapter.vetoSeconds().call().await.map_err(failed)?;
     let fraction = adapter.equivocationWad().call().await.map_err(failed)?;
+    let most = adapter.orderWad().call().await.map_err(failed)?;
     let listed = adapter.vaults().call().await.map_err(failed)?;
     if core != alloy_address(&contracts.core) {
         return Err(wrong(&format!("an adapter to Karak's Core at {}", contracts.core), &format!("one to {core}")));
@@ -94,6 +95,13 @@ async fn check_adapter(
     }
     if listed != vaults(genesis).collect::<Vec<_>>() {
         return Err(wrong("a Karak adapter of genesis' vaults", "one of others"));
+    }
+    let part = genesis.parameters.order_part;
+    if most != U256::from(part.get()) {
+        return Err(wrong(
+            &format!("a Karak adapter whose orders take {part} of 1e18"),
+            &format!("one that allows {most}"),
+        ));
     }
     let karak = genesis.assets.iter().filter(|asset| matches!(asset.source, StakeSource::Karak(_)));
     if let Some(other) = karak.map(|asset| asset.equivocation).find(|wad| fraction != U256::from(wad.get())) {

@@ -2,11 +2,16 @@
 
 use palisade_crypto::bls;
 use palisade_types::attestation::Statement;
+use palisade_types::block::{HEADER_VERSION, Header};
 use palisade_types::canonical::List;
 use palisade_types::certificate::{CERTIFICATE_VERSION, Committee, Member, QuorumCertificate};
-use palisade_types::chain::ChainPoint;
-use palisade_types::ids::{BlsKey, BlsSignature, ChainId, Ed25519Key, Hash, OperatorId, SchnorrKey};
-use palisade_types::units::Epoch;
+use palisade_types::chain::{CertifiedOrder, ChainPoint};
+use palisade_types::genesis::Genesis;
+use palisade_types::ids::{
+    BlockId, BlsKey, BlsSignature, ChainId, DomainKind, Ed25519Key, Hash, OperatorId, SchnorrKey,
+};
+use palisade_types::order::Order;
+use palisade_types::units::{Epoch, Height};
 
 /// The committee and its keys, in its order.
 pub(crate) struct Council {
@@ -29,6 +34,19 @@ impl Council {
         let seats = secrets.iter().enumerate().map(|(seat, secret)| (operator(seat), seat as u32 + 1, secret));
         let seats = seats.map(|(operator, key, secret)| member(operator, key, secret, 1_000_000_000 + u64::from(key)));
         Self { committee: committee(epoch, snapshot, seats.collect()), secrets }
+    }
+
+    /// One member who weighs all, with a key that is registered under this id.
+    pub(crate) fn alone(operator: OperatorId, key: u32, secret: &bls::SecretKey, snapshot: u64) -> Self {
+        let member = member(operator, key, secret, 1_000_000);
+        Self { committee: committee(Epoch::new(1), snapshot, vec![member]), secrets: vec![secret.clone()] }
+    }
+
+    /// An order that all have signed.
+    pub(crate) fn order(&self, genesis: &Genesis, order: Order) -> CertifiedOrder {
+        let statement = order.statement(genesis.domain(DomainKind::Order));
+        let certificate = self.certify(&genesis.chain_id(), &statement, &[]);
+        CertifiedOrder { order, certificate, committee: self.committee.clone() }
     }
 
     /// The secret keys as bytes.
@@ -63,6 +81,20 @@ impl Council {
             signers: signers.try_into().unwrap(),
             signature: BlsSignature::new(bls::Signature::aggregate(&signatures).unwrap().to_bytes()),
         }
+    }
+}
+
+/// A boundary block's header, as far as contracts read it.
+pub(crate) fn header(genesis: &Genesis, height: u64, epoch: u32, next_committee: Hash) -> Header {
+    Header {
+        version: HEADER_VERSION,
+        chain: genesis.chain_id(),
+        height: Height::new(height),
+        epoch: Epoch::new(epoch),
+        parent: BlockId::new([1; 32]),
+        items_root: Hash::new([2; 32]),
+        state_root: Hash::new([3; 32]),
+        next_committee,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The light client and the vault claims on a real anvil, with certificates made by registered keys.
 
+pub(crate) use crate::council::header;
 use crate::council::{self, Council};
 use crate::sender::Sender;
 use crate::world::{Member, World, applied, case, execution};
@@ -12,7 +13,7 @@ use palisade_ethereum::bindings::vaults::BitcoinVaults;
 use palisade_ethereum::light::{self, Certified, LastBoundary};
 use palisade_ethereum::{Ethereum, ExposedFinality, HandedOver, Shown};
 use palisade_types::attestation::Statement;
-use palisade_types::block::{HEADER_VERSION, Header};
+use palisade_types::block::Header;
 use palisade_types::canonical::{Canonical, List};
 use palisade_types::chain::{Chain, ChainError, Progress, Watch};
 use palisade_types::evidence::{AncestorFault, Evidence};
@@ -218,19 +219,6 @@ pub(crate) fn council_of(registered: &[(Member, u32)], epoch: u32, snapshot: u64
     let seats = registered.iter().map(|(member, key)| council::member(member.id(), *key, &member.bls, 1_000_000));
     let committee = council::committee(Epoch::new(epoch), snapshot, seats.collect());
     Council { committee, secrets: registered.iter().map(|(member, _)| member.bls.clone()).collect() }
-}
-
-pub(crate) fn header(genesis: &Genesis, height: u64, epoch: u32, next_committee: Hash) -> Header {
-    Header {
-        version: HEADER_VERSION,
-        chain: genesis.chain_id(),
-        height: Height::new(height),
-        epoch: Epoch::new(epoch),
-        parent: BlockId::new([1; 32]),
-        items_root: Hash::new([2; 32]),
-        state_root: Hash::new([3; 32]),
-        next_committee,
-    }
 }
 
 fn of_block(genesis: &Genesis, header: &Header) -> Statement {

@@ -4,18 +4,22 @@ use crate::council::Council;
 use crate::eigenlayer;
 use crate::light::{DEPLOYER, council_of, create, header};
 use crate::sender::Sender;
-use crate::world::{Member, World, applied};
-use alloy::primitives::{Address, B256, U256};
+use crate::world::{Member, World, applied, breach_case, drawn};
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::providers::Provider;
+use alloy::rpc::types::TransactionRequest;
 use palisade_ethereum::bindings::orders::Orders;
+use palisade_ethereum::bindings::palisade::Palisade;
+use palisade_ethereum::light::Certified;
 use palisade_ethereum::{Ethereum, light, orders};
-use palisade_types::canonical::List;
+use palisade_types::attestation::Statement;
+use palisade_types::certificate::QuorumCertificate;
 use palisade_types::chain::{CertifiedOrder, Chain, ChainError, ChainPoint, Execution, Progress, Watch};
-use palisade_types::evidence::{CovenantBreach, Evidence};
-use palisade_types::ids::{self, CaseId, DomainKind, Hash, SchnorrKey, SchnorrSignature, ServiceId, VaultId};
+use palisade_types::ids::{self, DomainKind};
 use palisade_types::observation::Fact;
 use palisade_types::order::Order;
 use palisade_types::slash::{Case, OrderStatus, SlashOrder, SlashTarget};
-use palisade_types::units::{Epoch, Height};
+use palisade_types::units::Epoch;
 use std::time::{Duration, Instant};
 
 /// The accounts of the members; the first is the convict.
@@ -68,48 +72,18 @@ impl Scene {
     /// What the ledger would draw under a number.
     fn order(&self, number: u64) -> Order {
         let genesis = &self.world.genesis;
-        Order {
-            number,
-            epoch: Epoch::new(1),
-            chain: genesis.chain_id(),
-            contract: genesis.contracts.orders,
-            evm_chain_id: genesis.evm_chain_id,
-            case: self.case().id,
-            operator: self.convict.id(),
-            service: ServiceId::ZERO,
-            adapter: genesis.contracts.eigenlayer_adapter,
-            wad: genesis.parameters.order_part,
-            capture: self.seen.number,
-            expiry: self.seen.number + 90,
-        }
+        drawn(genesis, &self.case(), number, genesis.contracts.eigenlayer_adapter, self.seen.number)
     }
 
     /// A covenant's breach, which only an order answers.
     fn case(&self) -> Case {
         let (genesis, core) = (&self.world.genesis, self.world.core.as_ref().unwrap());
-        let domain = genesis.domain(DomainKind::Covenant);
-        let breach = CovenantBreach {
-            vault: VaultId { txid: Hash::ZERO, output: 0 },
-            member: SchnorrKey::ZERO,
-            height: 7,
-            transaction: Hash::ZERO,
-            sighash: Hash::ZERO,
-            signature: SchnorrSignature::ZERO,
-        };
         let order = SlashOrder {
             target: SlashTarget::EigenLayer(ids::Address::new(core.strategy.into_array())),
             asked: 1,
             status: OrderStatus::Ordered,
         };
-        Case {
-            id: CaseId::derive(&genesis.chain_id(), &self.convict.id(), &domain),
-            operator: self.convict.id(),
-            domain,
-            slot: 7,
-            opened: Height::new(1),
-            evidence: Some(Evidence::Covenant(breach)),
-            orders: List::try_from(vec![order]).unwrap(),
-        }
+        breach_case(genesis, &self.convict, vec![order])
     }
 
     fn certified(&self, order: Order) -> CertifiedOrder {
@@ -123,6 +97,11 @@ impl Scene {
         let operator = self.watch.operators[&self.convict.id()].clone();
         Execution { case: self.case(), order: 0, operator, vault: None, certified: certified.map(Box::new) }
     }
+}
+
+fn executed(progress: Progress) -> B256 {
+    let Progress::Executed(hash) = progress else { panic!("{progress:?}") };
+    B256::from(*hash.as_bytes())
 }
 
 /// Asks until the answer is as wanted: anvil counts a block before it answers for all of it.
@@ -182,6 +161,9 @@ async fn r11_r24_a_certified_order_is_announced_executed_and_seen_whoever_crashe
     let other = world.connect().await;
     assert_eq!(until(&other, &later, |progress| matches!(progress, Progress::Executed(_))).await, done);
     assert_eq!(contract.announcement(2).call().await.unwrap().from, 0, "the second was never needed");
+    let receipt = world.provider.get_transaction_receipt(executed(done)).await.unwrap().unwrap();
+    println!("gas of an order on EigenLayer, one strategy: {}", receipt.gas_used);
+    assert!(receipt.gas_used < 450_000, "{receipt:?}");
 
     // What the ledgers are told: what EigenLayer's views lost, by whom, for which case.
     world.finalize().await;
@@ -194,6 +176,42 @@ async fn r11_r24_a_certified_order_is_announced_executed_and_seen_whoever_crashe
     let taken = slashed.before - slashed.afterwards;
     assert!(taken.abs_diff(100 * 1_000 * u128::from(MILLI)) < 1_000, "a quarter of it: {taken}");
     assert_eq!(world.slashable(&scene.convict, tip.number).await, U256::from(slashed.afterwards));
+}
+
+/// The announcement alone takes the convict's weight from what the light client counts: his own signature carries no hand-over
+/// any more, and the others do it without him.
+#[tokio::test]
+async fn r09_an_order_that_is_announced_takes_the_convicts_weight_on_chain() {
+    let scene = Scene::new().await;
+    let (world, genesis) = (&scene.world, &scene.world.genesis);
+    scene.deploy_light_client().await;
+    let chain = genesis.chain_id();
+    let boundary = header(genesis, 40, 1, scene.council.committee.hash(&chain));
+    let statement = Statement { domain: genesis.domain(DomainKind::Ledger), slot: 40, digest: boundary.id().into() };
+    let convict = scene.convict.id();
+    let seats = &scene.council.committee.members;
+    let his = seats.iter().position(|seat| seat.operator == convict).unwrap();
+    let [with, without] = [(his + 1) % 4, his].map(|absent| scene.council.certify(&chain, &statement, &[absent]));
+    let takes = async |certificate: &QuorumCertificate| {
+        let committee = &scene.council.committee;
+        let certified = Certified { certificate, committee, with_weights: true };
+        let input = light::hand_over(&boundary, &certified).unwrap();
+        let to = Address::from(*genesis.contracts.committee.as_bytes());
+        let request = TransactionRequest::default().to(to).input(Bytes::from(input).into());
+        world.provider.call(request).await.is_ok()
+    };
+    assert!(takes(&with).await && takes(&without).await, "three of four");
+    let ethereum = world.connect().await;
+    let ours = scene.execution(Some(scene.certified(scene.order(1))));
+    assert!(matches!(ethereum.execute(&ours).await.unwrap(), Progress::Sent(_)));
+    let told = Palisade::new(Address::from(*genesis.contracts.palisade.as_bytes()), &world.provider);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while told.convictedAt(scene.convict.signer().address()).call().await.unwrap().is_zero() {
+        assert!(Instant::now() < deadline, "the announcement is in no block");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!takes(&with).await, "two of three who count");
+    assert!(takes(&without).await, "all who count");
 }
 
 #[tokio::test]

@@ -14,19 +14,20 @@ use palisade_ethereum::{Account, Config, Ethereum, Keys};
 use palisade_types::attestation::Statement;
 use palisade_types::canonical::{Blob, List};
 use palisade_types::chain::{ChainPoint, Execution, Watch};
-use palisade_types::evidence::{BlsPair, Evidence};
+use palisade_types::evidence::{BlsPair, CovenantBreach, Evidence};
 use palisade_types::genesis::{Asset, Caps, Contracts, Genesis, Parameters};
 use palisade_types::ids::{
     self, BlsKey, BlsSignature, CaseId, Digest, DomainKind, Ed25519Key, Ed25519Signature, Hash, OperatorId, SchnorrKey,
-    SchnorrSignature,
+    SchnorrSignature, ServiceId, VaultId,
 };
 use palisade_types::observation::Fact;
 use palisade_types::operator::Operator;
+use palisade_types::order::Order;
 use palisade_types::position::StakeSource;
 use palisade_types::possession;
 use palisade_types::price::Price;
 use palisade_types::slash::{Case, SlashOrder};
-use palisade_types::units::{Height, MicroUsd, Wad};
+use palisade_types::units::{Epoch, Height, MicroUsd, Wad};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -160,6 +161,7 @@ impl World {
                 adapters_: vec![predicted.eigenlayer_adapter],
                 evidenceWindowBlocks_: window,
                 lightClient_: predicted.committee,
+                orders_: predicted.orders,
             };
             let sender = Sender::new(&self.endpoint, &deployer).unwrap();
             let mut plan: Plan = sender.plan().await.unwrap();
@@ -370,6 +372,46 @@ impl Member {
             first: sign(Digest::new([1; 32])),
             second: sign(Digest::new([2; 32])),
         }
+    }
+}
+
+/// The case that a covenant's breach opens, which only a certified order answers.
+pub(crate) fn breach_case(genesis: &Genesis, member: &Member, orders: Vec<SlashOrder>) -> Case {
+    let domain = genesis.domain(DomainKind::Covenant);
+    let breach = CovenantBreach {
+        vault: VaultId { txid: Hash::ZERO, output: 0 },
+        member: SchnorrKey::ZERO,
+        height: 7,
+        transaction: Hash::ZERO,
+        sighash: Hash::ZERO,
+        signature: SchnorrSignature::ZERO,
+    };
+    Case {
+        id: CaseId::derive(&genesis.chain_id(), &member.id(), &domain),
+        operator: member.id(),
+        domain,
+        slot: 7,
+        opened: Height::new(1),
+        evidence: Some(Evidence::Covenant(breach)),
+        orders: List::try_from(orders).unwrap(),
+    }
+}
+
+/// What the ledger would draw of such a case under a number, in epoch 1.
+pub(crate) fn drawn(genesis: &Genesis, case: &Case, number: u64, adapter: ids::Address, capture: u64) -> Order {
+    Order {
+        number,
+        epoch: Epoch::new(1),
+        chain: genesis.chain_id(),
+        contract: genesis.contracts.orders,
+        evm_chain_id: genesis.evm_chain_id,
+        case: case.id,
+        operator: case.operator,
+        service: ServiceId::ZERO,
+        adapter,
+        wad: genesis.parameters.order_part,
+        capture,
+        expiry: capture + 90,
     }
 }
 

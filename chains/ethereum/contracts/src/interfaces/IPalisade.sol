@@ -12,6 +12,9 @@ interface IPalisade {
     /// @notice The Ethereum block of the newest conviction; 0 while nobody is convicted.
     function lastConvictionBlock() external view returns (uint48);
 
+    /// @notice An order of the network itself names this operator. Only Orders.sol may call.
+    function convictOrdered(address operator) external;
+
     /// @notice Which of these keys belong to a convict; bit i is `keyIds[i]`.
     function convicts(uint32[] calldata keyIds) external view returns (uint256 bits);
 }
