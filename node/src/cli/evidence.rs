@@ -3,7 +3,7 @@
 use super::{Node, node_error};
 use crate::rpc::PalisadeClient;
 use crate::rpc::orders::CaseOrderView;
-use crate::rpc::views::CaseView;
+use crate::rpc::views::{CaseView, OrderView};
 use anyhow::{Context, bail};
 use palisade_types::CaseId;
 use std::path::Path;
@@ -86,7 +86,11 @@ fn hex_of(text: &str) -> anyhow::Result<String> {
 fn print_order(order: &CaseOrderView) {
     println!("order     {} of epoch {}", order.number, order.epoch);
     println!("operator  {}", order.operator);
-    println!("takes     {} of 1e18 through {}, until Ethereum block {}", order.part, order.adapter, order.expiry);
+    println!(
+        "takes     {} of 1e18 on {} through {}, until Ethereum block {}",
+        order.part, order.source, order.adapter, order.expiry
+    );
+    order.targets.iter().for_each(print_target);
     println!("bytes     {}", order.bytes);
     match &order.certificate {
         Some(certificate) => println!("certified by {} operators", certificate.signers.len()),
@@ -103,15 +107,17 @@ fn print_case(case: &CaseView) {
     println!("operator  {}", case.operator);
     println!("fault     {} domain, slot {}, proven in block {}", case.domain_kind, case.slot, case.opened);
     println!("status    {}", case.status);
-    for order in &case.orders {
-        let taken = order.taken.as_deref().map_or(String::new(), |taken| format!(", taken {taken}"));
-        let transaction = order.transaction.as_deref().map_or(String::new(), |txid| format!(" by {txid}"));
-        println!(
-            "order     {} {}: asked {}, {}{taken}{transaction}",
-            order.source, order.target, order.asked, order.status
-        );
-    }
+    case.orders.iter().for_each(print_target);
     println!();
+}
+
+fn print_target(order: &OrderView) {
+    let taken = order.taken.as_deref().map_or(String::new(), |taken| format!(", taken {taken}"));
+    let transaction = order.transaction.as_deref().map_or(String::new(), |txid| format!(" by {txid}"));
+    println!(
+        "order     {} {}: asked {}, {}{taken}{transaction}",
+        order.source, order.target, order.asked, order.status
+    );
 }
 
 #[cfg(test)]

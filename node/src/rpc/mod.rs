@@ -571,6 +571,8 @@ fn cases(core: &Core) -> Vec<CaseView> {
 mod tests {
     use super::*;
     use crate::signer::{Cause, Wait};
+    use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget, Taken};
+    use palisade_types::{Address, Hash};
 
     #[test]
     fn the_openrpc_document_names_exactly_the_methods_there_are() {
@@ -590,6 +592,35 @@ mod tests {
         let errors = document["components"]["errors"].as_object().unwrap();
         let named: BTreeSet<_> = errors.keys().map(String::as_str).collect();
         assert_eq!(named, REASONS.into_iter().collect());
+    }
+
+    #[test]
+    fn the_openrpc_document_names_how_far_an_order_can_have_come() {
+        let document: serde_json::Value = serde_json::from_str(OPENRPC).unwrap();
+        let properties = &document["components"]["schemas"]["Order"]["properties"];
+        let named = |key: &str| {
+            let values = properties[key]["enum"].as_array().unwrap();
+            values.iter().map(|value| value.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(named("status"), views::OrderView::STATUSES);
+        assert_eq!(named("source"), views::OrderView::SOURCES);
+        let taken = Taken { amount: 1, transaction: Hash::ZERO };
+        let statuses = [
+            OrderStatus::Ordered,
+            OrderStatus::Final(taken),
+            OrderStatus::Escaped,
+            OrderStatus::Vetoed,
+            OrderStatus::Expired,
+        ];
+        let targets = [
+            SlashTarget::EigenLayer(Address::ZERO),
+            SlashTarget::Vault(VaultId { txid: Hash::ZERO, output: 0 }),
+            SlashTarget::Symbiotic(Address::ZERO),
+            SlashTarget::Karak(Address::ZERO),
+        ];
+        let view = |target, status| views::OrderView::from(&SlashOrder { target, asked: 1, status });
+        assert_eq!(statuses.map(|status| view(targets[0], status).status), views::OrderView::STATUSES);
+        assert_eq!(targets.map(|target| view(target, OrderStatus::Ordered).source), views::OrderView::SOURCES);
     }
 
     #[test]

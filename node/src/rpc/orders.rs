@@ -2,7 +2,7 @@
 //! nothing from outside asks for a signature (R14).
 
 use super::errors::Refusal;
-use super::views::EtherCertificateView;
+use super::views::{EtherCertificateView, OrderView};
 use super::{Api, broken};
 use crate::text::hex_bytes;
 use palisade_ethereum::orders;
@@ -29,6 +29,10 @@ pub struct CaseOrderView {
     pub service: String,
     /// The contract that slashes it.
     pub adapter: String,
+    /// Whose protocol that is: `eigenlayer`, `symbiotic` or `karak`.
+    pub source: String,
+    /// The case's orders that it carries out, as far as the chain finally shows it.
+    pub targets: Vec<OrderView>,
     /// The part it takes, of 1e18.
     pub part: String,
     /// The Ethereum block of the snapshot that it is charged to.
@@ -44,7 +48,7 @@ pub struct CaseOrderView {
 }
 
 impl CaseOrderView {
-    fn of(order: &Order, certified: Option<&CertifiedOrder>) -> Self {
+    fn of(order: &Order, targets: Vec<OrderView>, certified: Option<&CertifiedOrder>) -> Self {
         let certificate =
             certified.map(|certified| EtherCertificateView::of(&certified.certificate, Some(&certified.committee)));
         Self {
@@ -54,6 +58,8 @@ impl CaseOrderView {
             operator: order.operator.to_string(),
             service: order.service.to_string(),
             adapter: order.adapter.to_string(),
+            source: targets.first().map(|target| target.source.clone()).unwrap_or_default(),
+            targets,
             part: order.wad.to_string(),
             capture: order.capture,
             expiry: order.expiry,
@@ -69,19 +75,29 @@ impl Api {
         let id: CaseId = case.parse()?;
         let found = self.read(move |core| {
             let ledger = core.ledger();
-            ledger.case(&id)?;
-            let of_case = ledger.orders().filter(|order| order.case == id);
-            Some(of_case.map(|order| (*order, ledger.committee_of(order.epoch).cloned())).collect::<Vec<_>>())
+            let (case, contracts) = (ledger.case(&id)?, &ledger.genesis_of().contracts);
+            let of_case = ledger.orders().filter(|order| order.case == id).map(|order| {
+                let aimed =
+                    case.orders.iter().filter(|aim| contracts.taking_orders(&aim.target) == Some(order.adapter));
+                (*order, aimed.map(OrderView::from).collect(), ledger.committee_of(order.epoch).cloned())
+            });
+            Some(of_case.collect::<Vec<_>>())
         });
         let orders = found.await?.ok_or(Refusal::UnknownCase(id))?;
-        orders.into_iter().map(|(order, committee)| self.with_certificate(&order, committee)).collect()
+        let view = |(order, targets, committee)| self.with_certificate(&order, targets, committee);
+        orders.into_iter().map(view).collect()
     }
 
-    fn with_certificate(&self, order: &Order, committee: Option<Committee>) -> Result<CaseOrderView, Refusal> {
+    fn with_certificate(
+        &self,
+        order: &Order,
+        targets: Vec<OrderView>,
+        committee: Option<Committee>,
+    ) -> Result<CaseOrderView, Refusal> {
         let certificate = self.sources.store.numbered_certificate(NumberedKind::Order, order.number).map_err(broken)?;
         let certified = certificate.zip(committee);
         let certified =
             certified.map(|(certificate, committee)| CertifiedOrder { order: *order, certificate, committee });
-        Ok(CaseOrderView::of(order, certified.as_ref()))
+        Ok(CaseOrderView::of(order, targets, certified.as_ref()))
     }
 }

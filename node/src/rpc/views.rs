@@ -535,15 +535,15 @@ pub struct CaseView {
 /// One slash order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderView {
-    /// `eigenlayer` or `vault`.
+    /// One of [`OrderView::SOURCES`].
     pub source: String,
     /// The strategy, or the vault.
     pub target: String,
-    /// Shares or satoshis.
+    /// Shares, smallest units of a vault's collateral, or satoshis.
     pub asked: String,
-    /// `ordered`, `final` or `escaped`.
+    /// One of [`OrderView::STATUSES`].
     pub status: String,
-    /// Shares or satoshis really taken.
+    /// What was really taken of these.
     pub taken: Option<String>,
     /// The transaction that took it.
     pub transaction: Option<String>,
@@ -974,6 +974,13 @@ fn domain_kind(case: &Case, domains: &Domains) -> &'static str {
         _ if matches!(case.evidence, Some(Evidence::Covenant(_))) => "covenant",
         _ => "other",
     }
+}
+
+impl OrderView {
+    /// Where stake can lie, `vault` for bitcoin.
+    pub const SOURCES: [&str; 4] = ["eigenlayer", "vault", "symbiotic", "karak"];
+    /// How far an order can have come.
+    pub const STATUSES: [&str; 5] = ["ordered", "final", "escaped", "vetoed", "expired"];
 }
 
 impl From<&SlashOrder> for OrderView {
