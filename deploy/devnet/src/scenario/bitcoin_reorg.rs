@@ -46,7 +46,13 @@ pub async fn bitcoin_reorg(devnet: &Devnet) -> anyhow::Result<Report> {
     quarry.done("everybody finalised on, both sides; state roots equal", "the next certificates");
     let now = scene.holdings().await?;
     ensure!(before == now, "somebody lost something in a shallow reorganisation: before {before:?}, now {now:?}");
-    Ok(Report { convict: None, steps: quarry.steps, holdings: scene.changes(before, now), took: began.elapsed() })
+    Ok(Report {
+        convict: None,
+        steps: quarry.steps,
+        holdings: scene.changes(before, now),
+        took: began.elapsed(),
+        gas: vec![],
+    })
 }
 
 /// Blocks that were final are replaced.
@@ -67,7 +73,13 @@ pub async fn bitcoin_deep_reorg(devnet: &Devnet) -> anyhow::Result<Report> {
     scene.check_roots().await?;
     let now = scene.holdings().await?;
     ensure!(before == now, "somebody lost something: before {before:?}, now {now:?}");
-    Ok(Report { convict: None, steps: quarry.steps, holdings: scene.changes(before, now), took: began.elapsed() })
+    Ok(Report {
+        convict: None,
+        steps: quarry.steps,
+        holdings: scene.changes(before, now),
+        took: began.elapsed(),
+        gas: vec![],
+    })
 }
 
 /// Where blocks are made and unmade, in place of the miner.

@@ -86,6 +86,7 @@ pub async fn equivocation(devnet: &Devnet) -> anyhow::Result<Report> {
         steps,
         holdings: scene.changes(before, now),
         took: began.elapsed(),
+        gas: vec![],
     })
 }
 

@@ -64,7 +64,7 @@ pub async fn ethereum_reorg(devnet: &Devnet) -> anyhow::Result<Report> {
     for ((operator, before), now) in scene.operators.iter().zip(&before).zip(&now) {
         ensure!(operator.name() == staker.name() || before == now, "{}'s stake changed", operator.name());
     }
-    Ok(Report { convict: None, steps, holdings: scene.changes(before, now), took: began.elapsed() })
+    Ok(Report { convict: None, steps, holdings: scene.changes(before, now), took: began.elapsed(), gas: vec![] })
 }
 
 async fn newest(devnet: &Devnet) -> anyhow::Result<u64> {

@@ -241,6 +241,7 @@ impl<'a> Play<'a> {
             holdings: self.scene.changes(self.before, now),
             steps: self.steps,
             took: self.began.elapsed(),
+            gas: vec![],
         })
     }
 }

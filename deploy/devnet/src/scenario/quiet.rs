@@ -30,5 +30,11 @@ pub async fn quiet(devnet: &Devnet, length: Duration) -> anyhow::Result<Report> 
     ensure!(before == now, "somebody lost something in a quiet run: before {before:?}, now {now:?}");
     ensure!(cases == scene.cases().await?, "a case was opened in a quiet run");
     say("nobody lost anything");
-    Ok(Report { convict: None, steps: vec![], holdings: scene.changes(before, now), took: began.elapsed() })
+    Ok(Report {
+        convict: None,
+        steps: vec![],
+        holdings: scene.changes(before, now),
+        took: began.elapsed(),
+        gas: vec![],
+    })
 }

@@ -15,6 +15,17 @@ pub struct Report {
     pub holdings: Vec<Change>,
     /// How long it took in all.
     pub took: Duration,
+    /// What slashes cost on Ethereum.
+    pub gas: Vec<Gas>,
+}
+
+/// What a transaction used, as its receipt says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gas {
+    /// What it did.
+    pub what: String,
+    /// How much gas.
+    pub used: u64,
 }
 
 /// Something that came true.
@@ -89,6 +100,10 @@ impl std::fmt::Display for Report {
                 table(&["step", "after", "waited for"], &rows)
             )?;
         }
+        if !self.gas.is_empty() {
+            let rows: Vec<_> = self.gas.iter().map(|gas| vec![gas.what.clone(), gas.used.to_string()]).collect();
+            writeln!(f, "\nWhat whole transactions cost\n{}", table(&["transaction", "gas"], &rows))?;
+        }
         write!(f, "\nin all {}", seconds(self.took))
     }
 }
@@ -116,12 +131,13 @@ mod tests {
                 now: holding(900, 0),
             }],
             took: Duration::from_secs(30),
+            gas: vec![Gas { what: "the pair".to_owned(), used: 440_123 }],
         };
         let text = report.to_string();
         assert!(
             text.contains("dave      1000.000          900.000        100.000  1.00000000    0.00000000"),
             "{text}"
         );
-        assert!(text.contains("1.2 s"));
+        assert!(text.contains("1.2 s") && text.contains("the pair     440123"), "{text}");
     }
 }

@@ -55,7 +55,13 @@ pub async fn rpc_disagreement(devnet: &Devnet) -> anyhow::Result<Report> {
     play.done("everybody has his own endpoint again and finalised on; state roots equal", "the next certificates");
     let now = scene.holdings().await?;
     ensure!(before == now && cases == scene.cases().await?, "somebody lost something to a lying endpoint");
-    Ok(Report { convict: None, steps: play.steps, holdings: scene.changes(before, now), took: began.elapsed() })
+    Ok(Report {
+        convict: None,
+        steps: play.steps,
+        holdings: scene.changes(before, now),
+        took: began.elapsed(),
+        gas: vec![],
+    })
 }
 
 struct Play<'a> {

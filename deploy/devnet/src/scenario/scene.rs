@@ -1,18 +1,20 @@
 //! The devnet as a scenario sees it: what every scenario asks and waits for.
 
-use super::report::{Change, Holding};
+use super::report::{Change, Gas, Holding};
 use crate::constants::{READY_DEADLINE, SLASH_DEADLINE};
 use crate::devnet::{Devnet, vault_of};
 use crate::eigenlayer;
 use crate::operator::Operator;
 use crate::progress::{Seen, say, until};
 use alloy::primitives::{Address, U256};
+use alloy::providers::Provider;
 use anyhow::{Context, ensure};
 use bitcoin::{OutPoint, Transaction, consensus::encode};
 use palisade_node::rpc::PalisadeClient;
-use palisade_node::rpc::views::{CaseView, VaultView};
+use palisade_node::rpc::views::{CaseView, OrderView, VaultView};
 use palisade_types::OperatorId;
 use palisade_types::genesis::Genesis;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -98,6 +100,23 @@ impl Scene<'_> {
             self.devnet.await_final_above(operator, *height, SLASH_DEADLINE).await?;
         }
         Ok(())
+    }
+
+    /// What the transactions used that took these orders, each once.
+    pub(super) async fn gas(&self, orders: &[&OrderView]) -> anyhow::Result<Vec<Gas>> {
+        let provider = self.devnet.anvil().provider()?;
+        let mut by_transaction: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for order in orders {
+            let Some(transaction) = &order.transaction else { continue };
+            by_transaction.entry(transaction.clone()).or_default().push(&order.source);
+        }
+        let mut gas = Vec::new();
+        for (transaction, sources) in by_transaction {
+            let receipt = provider.get_transaction_receipt(transaction.parse()?).await?;
+            let used = receipt.with_context(|| format!("there is no transaction {transaction}"))?.gas_used;
+            gas.push(Gas { what: format!("taking from {}", sources.join(" and ")), used });
+        }
+        Ok(gas)
     }
 
     /// What one of the operators has, in the order of all.

@@ -1,17 +1,20 @@
 //! A quorum of the covenant signs a spend that nobody registered (R27). No contract can check that fault: the ledger convicts the
-//! members, the operators certify orders, and Orders.sol takes their stake on EigenLayer (R11).
+//! members, the operators certify orders, and Orders.sol takes their stake on EigenLayer and on Symbiotic (R11).
 //!
-//! Both of the quorum are convicted, and Palisade.sol hears of it from nobody, so that Committee.sol goes on counting them: the
-//! others must weigh more than two thirds alone, there too. They stake more before it happens.
+//! Both of the quorum are convicted. Committee.sol hears of it by the first order against each (R9), and counts them until
+//! then: the others must weigh more than two thirds alone. They stake more before it happens.
 
 use super::report::{Holding, Report, Step};
 use super::scene::Scene;
-use crate::constants::{COVENANT, COVENANT_QUORUM, ORDER_WAD, READY_DEADLINE, SLASH_DEADLINE, STAKE_TOKENS};
-use crate::contracts::Orders;
+use crate::constants::{
+    COVENANT, COVENANT_QUORUM, ORDER_WAD, READY_DEADLINE, SLASH_DEADLINE, STAKE_TOKENS, SYMBIOTIC_TOKENS,
+};
+use crate::contracts::{Orders, Palisade};
 use crate::devnet::Devnet;
 use crate::eigenlayer;
 use crate::operator::Operator;
 use crate::progress::{Seen, say, until};
+use crate::symbiotic;
 use alloy::primitives::{Address, B256, U256};
 use anyhow::{Context, ensure};
 use bitcoin::{Amount, Network, OutPoint, Sequence, Transaction, TxIn, TxOut, Witness};
@@ -38,7 +41,8 @@ const FEE: u64 = 50_000;
 /// How EigenLayer rounds: magnitudes lose less than this many of 1e18 shares' units.
 const ROUNDING: u64 = 1_000_000;
 
-/// Two members of the covenant let a vault's coins go, and lose a fifth of what they have allocated.
+/// Two members of the covenant let a vault's coins go, and lose a fifth of what they have allocated on EigenLayer, and of what
+/// backs them in each vault on Symbiotic.
 ///
 /// # Errors
 ///
@@ -54,7 +58,7 @@ pub async fn slash_order(devnet: &Devnet) -> anyhow::Result<Report> {
     };
     plot.strengthen().await?;
     done("the others weigh more than two thirds alone", "a deposit, the finality tag, an epoch");
-    let (before, burnable) = (scene.holdings().await?, plot.burnable().await?);
+    let (before, burnable, pots) = (scene.holdings().await?, plot.burnable().await?, plot.pots().await?);
     plot.spend().await?;
     done("a quorum of the covenant lets a vault's coins go", "nothing");
     let since = scene.final_heights(&plot.honest).await?;
@@ -62,25 +66,28 @@ pub async fn slash_order(devnet: &Devnet) -> anyhow::Result<Report> {
     done("both members are convicted in every ledger", "k Bitcoin blocks, a block");
     for case in &cases {
         ensure!(case.domain_kind == "covenant" && case.evidence.is_some(), "the case is {case:?}");
-        let order = plot.await_certified(&case.id).await?;
-        plot.check(case, &order)?;
+        for order in plot.await_certified(&case.id).await? {
+            plot.check(case, &order)?;
+        }
     }
-    done("both orders are certified, and say what the rule says", "a committee's signatures");
+    done("all orders are certified, and say what the rule says", "a committee's signatures");
     let cases = plot.await_cases("final in every ledger", |case| case.status == "final").await?;
-    done("both orders are executed and booked in every ledger", "the delay, an Ethereum block, the finality tag");
+    done("all are executed and booked in every ledger", "the delay, a veto's time, the finality tag");
     let now = scene.holdings().await?;
     let lost = plot.lost(&before, &now, &cases)?;
     for case in &cases {
-        ensure!(plot.is_executed(case).await?, "Orders.sol does not call {} executed", case.id);
+        plot.check_on_chain(case).await?;
     }
     let burnt = plot.burnable().await? - burnable;
     ensure!(burnt.abs_diff(lost) < U256::from(ROUNDING), "EigenLayer burns {burnt} shares of {lost} lost");
-    done("EigenLayer's own views say the same, and nobody else lost anything", "nothing");
+    plot.check_pots(&pots, &cases).await?;
+    done("the protocols' own views say the same, and nobody else lost anything", "nothing");
     scene.finalised_since(&plot.honest, &since).await?;
     scene.check_roots().await?;
     done("the others finalise on; state roots equal", "the hand-over to those who are left");
     let names: Vec<_> = plot.guilty.iter().map(Operator::name).collect();
     Ok(Report {
+        gas: scene.gas(&cases.iter().flat_map(|case| &case.orders).collect::<Vec<_>>()).await?,
         convict: Some(names.join(" and ")),
         steps,
         holdings: scene.changes(before, now),
@@ -211,15 +218,18 @@ impl<'a> Plot<'a> {
         Ok(cases)
     }
 
-    /// Waits until a node shows the certificate of the case's newest order.
-    async fn await_certified(&self, case: &str) -> anyhow::Result<CaseOrderView> {
+    /// Waits until a node shows the certificates of the case's newest orders, one for each adapter.
+    async fn await_certified(&self, case: &str) -> anyhow::Result<Vec<CaseOrderView>> {
         let client = self.honest.first().context("somebody is honest")?.client()?;
-        until(&format!("a certified order for case {case}"), SLASH_DEADLINE, async || {
+        let wanted = 1 + usize::from(self.scene.devnet.network()?.symbiotic().is_some());
+        until(&format!("certified orders for case {case}"), SLASH_DEADLINE, async || {
             let orders = client.orders(case.to_owned()).await?;
-            let [order] = &orders[..] else { return Ok(Seen::NotYet(format!("{} orders", orders.len()))) };
-            Ok(match order.certificate.is_some() && order.calldata.is_some() {
-                true => Seen::There(order.clone()),
-                false => Seen::NotYet(format!("order {} of epoch {} is not certified", order.number, order.epoch)),
+            let certified = orders.iter().filter(|order| order.certificate.is_some() && order.calldata.is_some());
+            let numbers: Vec<_> = certified.map(|order| order.number).collect();
+            Ok(if orders.len() == wanted && numbers.len() == wanted {
+                Seen::There(orders)
+            } else {
+                Seen::NotYet(format!("{} orders, certified are {numbers:?}", orders.len()))
             })
         })
         .await
@@ -228,7 +238,15 @@ impl<'a> Plot<'a> {
     fn check(&self, case: &CaseView, order: &CaseOrderView) -> anyhow::Result<()> {
         let contracts = &self.scene.genesis.contracts;
         ensure!(order.operator == case.operator && order.case == case.id, "the order is {order:?}");
-        ensure!(order.adapter == contracts.eigenlayer_adapter.to_string(), "it goes through {}", order.adapter);
+        let symbiotic = contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
+        let adapter = match order.source.as_str() {
+            "eigenlayer" => Some(contracts.eigenlayer_adapter),
+            "symbiotic" => symbiotic,
+            _ => None,
+        };
+        ensure!(adapter.map(|adapter| adapter.to_string()).as_ref() == Some(&order.adapter), "the order is {order:?}");
+        let vaults = if order.source == "symbiotic" { 2 } else { 1 };
+        ensure!(order.targets.len() == vaults, "it aims at {:?}", order.targets);
         ensure!(order.part == ORDER_WAD.to_string(), "it takes {} of 1e18", order.part);
         let signers = &order.certificate.as_ref().context("it is certified")?.signers;
         let guilty = self.guilty.iter().map(|one| Ok(one.id()?.to_string())).collect::<anyhow::Result<Vec<_>>>()?;
@@ -250,7 +268,8 @@ impl<'a> Plot<'a> {
             };
             let part = had.shares * U256::from(ORDER_WAD) / U256::from(1_000_000_000_000_000_000_u64);
             ensure!(lost.abs_diff(part) < U256::from(ROUNDING), "{} lost {lost}, not {part}", operator.name());
-            let [order] = &case.orders[..] else { anyhow::bail!("the case has {} orders", case.orders.len()) };
+            let order = case.orders.iter().find(|order| order.source == "eigenlayer");
+            let order = order.context("one is against EigenLayer")?;
             ensure!(order.status == "final", "the order is {order:?}");
             let taken: U256 = order.taken.as_deref().context("a final order says what was taken")?.parse()?;
             ensure!(taken == lost, "the ledgers say {taken} shares of {}, EigenLayer {lost}", operator.name());
@@ -259,13 +278,58 @@ impl<'a> Plot<'a> {
         Ok(sum)
     }
 
-    async fn is_executed(&self, case: &CaseView) -> anyhow::Result<bool> {
+    /// Orders.sol calls the case executed everywhere, and Palisade.sol calls him a convict, so that his weight counts no more
+    /// there (R9).
+    async fn check_on_chain(&self, case: &CaseView) -> anyhow::Result<()> {
         let contracts = &self.scene.genesis.contracts;
         let address = |address: &palisade_types::Address| Address::from(*address.as_bytes());
-        let contract = Orders::new(address(&contracts.orders), self.scene.devnet.anvil().provider()?);
+        let provider = self.scene.devnet.anvil().provider()?;
+        let contract = Orders::new(address(&contracts.orders), &provider);
         let (id, operator): (B256, Address) = (case.id.parse()?, case.operator.parse()?);
-        let adapter = address(&contracts.eigenlayer_adapter);
-        Ok(contract.isExecuted(id, operator, B256::ZERO, adapter).call().await?)
+        let symbiotic = contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
+        for adapter in std::iter::once(contracts.eigenlayer_adapter).chain(symbiotic) {
+            let executed = contract.isExecuted(id, operator, B256::ZERO, address(&adapter)).call().await?;
+            ensure!(executed, "Orders.sol does not call {} executed through {adapter}", case.id);
+        }
+        let registry = Palisade::new(address(&contracts.palisade), &provider);
+        ensure!(!registry.convictedAt(operator).call().await?.is_zero(), "{operator} counts on");
+        let by_pair = registry.caseOf(operator, DomainKind::Ledger.number()).call().await?;
+        ensure!(!by_pair.convicted && by_pair.done == 0, "{operator} is convicted by a pair that nobody signed");
+        Ok(())
+    }
+
+    /// What lies in each vault on Symbiotic, by vault, and what was burnt there.
+    async fn pots(&self) -> anyhow::Result<(Vec<(Address, U256)>, U256)> {
+        let network = self.scene.devnet.network()?;
+        let Some(vaults) = network.symbiotic() else { return Ok((Vec::new(), U256::ZERO)) };
+        let provider = self.scene.devnet.anvil().provider()?;
+        let mut pots = Vec::new();
+        for vault in vaults.all() {
+            pots.push((vault, symbiotic::active_stake(&provider, vault).await?));
+        }
+        Ok((pots, symbiotic::burned(&provider, &vaults.core).await?))
+    }
+
+    /// Each vault lost a fifth of what backs each of the guilty, exactly as the ledgers booked, and all of it was burnt.
+    async fn check_pots(&self, before: &(Vec<(Address, U256)>, U256), cases: &[CaseView]) -> anyhow::Result<()> {
+        let (pots, burned) = self.pots().await?;
+        let part = U256::from(SYMBIOTIC_TOKENS) * U256::from(ORDER_WAD);
+        let mut all = U256::ZERO;
+        for ((vault, had), (_, has)) in before.0.iter().zip(pots) {
+            let name = palisade_types::Address::new(vault.into_array()).to_string();
+            let mut booked = U256::ZERO;
+            for case in cases {
+                let order = case.orders.iter().find(|order| order.source == "symbiotic" && order.target == name);
+                let order = order.with_context(|| format!("no order is about vault {name}"))?;
+                let taken: U256 = order.taken.as_deref().unwrap_or("0").parse()?;
+                ensure!(order.status == "final" && taken == part, "not {part} was taken: {order:?}");
+                booked += taken;
+            }
+            ensure!(had - has == booked, "vault {name} had {had} and has {has}, the ledgers say {booked}");
+            all += booked;
+        }
+        ensure!(burned - before.1 == all, "{burned} were burnt, before {}, and {all} taken", before.1);
+        Ok(())
     }
 
     /// Shares that EigenLayer will burn, or has burnt.

@@ -1,6 +1,6 @@
 //! What the scenarios of restaked ether share: a stake on the real EigenLayer core, Ethereum's time, and a pair that takes from it.
 
-use super::report::{Holding, Report, Step};
+use super::report::{Gas, Holding, Report, Step};
 use super::scene::Scene;
 use crate::constants::{
     FINALITY_LAG_BLOCKS, READY_DEADLINE, SLASH_DEADLINE, SYMBIOTIC_EPOCH_SECONDS, SYMBIOTIC_VETO_SECONDS,
@@ -36,6 +36,7 @@ pub(super) struct Stake<'a> {
     before: Vec<Holding>,
     began: Instant,
     steps: Vec<Step>,
+    gas: Vec<Gas>,
 }
 
 impl<'a> Stake<'a> {
@@ -53,6 +54,7 @@ impl<'a> Stake<'a> {
             teller,
             began: Instant::now(),
             steps: Vec::new(),
+            gas: Vec::new(),
         })
     }
 
@@ -241,6 +243,7 @@ impl<'a> Stake<'a> {
     /// Waits until the case is final in every ledger; all must hold the same orders.
     pub(super) async fn await_end(&mut self, case: &str) -> anyhow::Result<Vec<OrderView>> {
         let orders = self.await_orders(case, "the end of the case", |view| view.status == "final").await?;
+        self.gas = self.scene.gas(&orders.iter().collect::<Vec<_>>()).await?;
         self.done("the case is final in every ledger", "Ethereum blocks, a veto's time, the finality tag, a block");
         Ok(orders)
     }
@@ -295,6 +298,7 @@ impl<'a> Stake<'a> {
             holdings: self.scene.changes(self.before, now),
             steps: self.steps,
             took: self.began.elapsed(),
+            gas: self.gas,
         })
     }
 }

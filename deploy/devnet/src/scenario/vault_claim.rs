@@ -76,7 +76,7 @@ pub async fn vault_claim(devnet: &Devnet) -> anyhow::Result<Report> {
     done("nothing counts any more, and the older claim is refused", "a view");
     scene.check_roots().await?;
     let now = scene.holdings().await?;
-    Ok(Report { convict: None, steps, holdings: scene.changes(before, now), took: began.elapsed() })
+    Ok(Report { convict: None, steps, holdings: scene.changes(before, now), took: began.elapsed(), gas: vec![] })
 }
 
 /// One vault at the contract.

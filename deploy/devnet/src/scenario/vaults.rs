@@ -75,6 +75,7 @@ impl<'a> Vaults<'a> {
             steps: self.steps,
             holdings: self.scene.changes(before, now),
             took: self.began.elapsed(),
+            gas: vec![],
         })
     }
 
