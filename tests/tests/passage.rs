@@ -6,6 +6,7 @@
 use palisade_agreement::app::Verdict;
 use palisade_bitcoin::vault::Versions;
 use palisade_ledger::Ledger;
+use palisade_ledger::snapshot::{Assembly, chunks};
 use palisade_node::core::passage::{OtherChain, Witness};
 use palisade_node::core::{Action, Core};
 use palisade_node::signer::SignedLast;
@@ -98,6 +99,38 @@ fn r13_a_chain_forged_by_an_old_committees_keys_is_refused_at_the_boundary_that_
     assert!(core.has_passed());
     core.passes_through(Some(seen)).unwrap();
     assert!(core.has_passed());
+}
+
+#[test]
+fn r13_who_begins_with_a_boundarys_state_goes_on_as_who_began_with_genesis() {
+    let (genesis, blocks) = history(0);
+    let boundary = boundary(&blocks);
+    let at = usize::try_from(boundary.height.get()).unwrap();
+    let mut whole = newcomer(&genesis);
+    whole.passes_through(Some(boundary)).unwrap();
+    assert_eq!(offer(&mut whole, &blocks[..at]), None);
+
+    let rows = whole.ledger().rows().map(|(key, row)| (*key, row.clone()));
+    let header = blocks[at - 1].header;
+    let mut state = Assembly::new(header.state_root);
+    for chunk in chunks(rows) {
+        state.take(chunk).unwrap();
+    }
+    let ledger = Ledger::restore(genesis.clone(), boundary, state.whole().unwrap()).unwrap();
+    assert_eq!(ledger.root(), header.state_root);
+    let versions = Versions::of(&genesis).unwrap();
+    let mut later = Core::new(genesis.seats[0].operator, versions, ledger, Some(boundary), SignedLast::default());
+    later.await_passage(None).unwrap();
+    later.resume(header, None);
+    later.passes_through(Some(boundary)).unwrap();
+    assert!(later.has_passed(), "it begins with the boundary itself");
+
+    for core in [&mut whole, &mut later] {
+        assert_eq!(offer(core, &blocks[at..]), None);
+    }
+    assert_eq!(later.ledger().root(), blocks.last().unwrap().header.state_root);
+    assert!(whole.ledger().rows().eq(later.ledger().rows()), "whatever the ledger needs of the past is in its rows");
+    assert_eq!(whole.ledger().committee(), later.ledger().committee());
 }
 
 #[test]

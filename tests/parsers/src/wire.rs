@@ -10,12 +10,13 @@ use palisade_agreement::malachite::{
 };
 use palisade_agreement::parts::Part;
 use palisade_agreement::wire;
+use palisade_ledger::snapshot::{Assembly, Chunk, chunks};
 use palisade_node::covenant::protocol::{self, MAX_QUESTION, MAX_REPLY};
 use palisade_node::elsewhere;
 use palisade_node::message::{MAX_MESSAGE, Message, Presigned};
 use palisade_node::network::Topic;
 use palisade_types::canonical::Malformed;
-use palisade_types::{Canonical, Hash};
+use palisade_types::{BlockId, Canonical, Hash, Height, Row, RowKey};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::vaults::STAND;
@@ -59,10 +60,43 @@ pub(crate) fn gossip(bytes: &[u8]) {
     assert!(Topic::of(&message).limit() <= MAX_MESSAGE && Topic::of(&message).of_engine().is_none());
 }
 
-/// What operators ask each other about Bitcoin, and the answer.
+/// What operators ask each other, about Bitcoin and about the ledger's state, and the answers.
 pub(crate) fn peer(bytes: &[u8]) {
     same::<elsewhere::Question>(bytes);
     same::<elsewhere::Best>(bytes);
+    same::<Chunk>(bytes);
+    if let Ok(chunk) = Chunk::from_bytes(bytes) {
+        let rows = chunk.rows.to_vec();
+        let mut state = Assembly::new(STATE.0);
+        let taken = state.take(chunk).is_ok();
+        assert!(!taken || STATE.1.iter().all(|row| rows.contains(row)) && rows.len() == STATE.1.len());
+    }
+}
+
+/// A small state, of one chunk, and its root.
+static STATE: LazyLock<(Hash, Vec<(RowKey, Row)>)> = LazyLock::new(|| {
+    let row = |number| (RowKey::Block(Height::new(number)), Row::Block(BlockId::new([number as u8; 32])));
+    let rows: Vec<_> = (1..4).map(row).collect();
+    let whole = chunks(rows.clone());
+    let root = subtree_of(&whole[0]);
+    (root, rows)
+});
+
+/// The root of a state that is one chunk: the only one under which the chunk holds.
+fn subtree_of(chunk: &Chunk) -> Hash {
+    use palisade_types::proof::{bit, inner, leaf};
+    fn hash(rows: &[([u8; 32], [u8; 32])], depth: usize) -> Hash {
+        match rows {
+            [] => palisade_types::proof::EMPTY,
+            [(path, value)] => leaf(path, value),
+            _ => {
+                let half = |side| rows.iter().filter(|(path, _)| bit(path, depth) == side).copied().collect::<Vec<_>>();
+                inner(&hash(&half(false), depth + 1), &hash(&half(true), depth + 1))
+            }
+        }
+    }
+    let rows: Vec<_> = chunk.rows.iter().map(|(key, row)| (key.path(), row.value_hash())).collect();
+    hash(&rows, 0)
 }
 
 fn same<T: Canonical + PartialEq + Debug>(bytes: &[u8]) {
@@ -97,7 +131,12 @@ pub(crate) fn seeds(name: &str) -> Vec<Vec<u8>> {
     match name {
         "engine" => (0..9).flat_map(|kind| [48, 100, 142, 175, 400].map(|length| blank(kind, length))).collect(),
         "gossip" => messages(),
-        "peer" => vec![vec![0], [vec![1, 0, 0, 0, 2], vec![7; 64]].concat(), vec![1; 84]],
+        "peer" => {
+            let chunk = chunks(STATE.1.clone()).remove(0).to_bytes();
+            let state = [[&[4][..], &[9; 40]].concat(), [&[5][..], &[9; 40]].concat()];
+            let bitcoin = [vec![0], [vec![1, 0, 0, 0, 2], vec![7; 64]].concat(), vec![1; 84]];
+            bitcoin.into_iter().chain(state).chain([vec![3], chunk]).collect()
+        }
         _ => frames(),
     }
 }
