@@ -9,6 +9,7 @@
 //! BTC-only network confirmation is followed by the votes at once (R22).
 
 mod finality;
+mod fork;
 mod met;
 mod numbered;
 pub mod passage;
@@ -291,6 +292,7 @@ pub struct Core {
     sessions: Sessions,
     early: BTreeMap<(u64, OperatorId), Vec<finality::Early>>,
     said: Vec<(u64, Message)>,
+    fork: fork::Fork,
     repeated: Millis,
     promises: Promises,
     /// The head at which nonces were asked for that are not in the ledger yet.
@@ -345,6 +347,7 @@ impl Core {
             sessions: Sessions::new(versions),
             early: BTreeMap::new(),
             said: Vec::new(),
+            fork: fork::Fork::default(),
             repeated: Millis::new(0),
             promises: Promises::default(),
             promising: None,

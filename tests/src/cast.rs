@@ -19,6 +19,8 @@ pub enum Role {
     Equivocator(Equivocator),
     /// Runs it, and tells half of the others nothing: others at each height.
     Withholder,
+    /// Runs it on two machines with the same keys, of which each knows nothing of the other.
+    Twin,
 }
 
 impl From<Equivocator> for Role {

@@ -41,7 +41,7 @@ use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::{ChainError, ChainKind};
 use palisade_types::epoch::FinalBlock;
-use palisade_types::evidence::{CovenantBreach, Domains, VotePair};
+use palisade_types::evidence::{CovenantBreach, Domains, Evidence, VotePair};
 use palisade_types::genesis::VaultTerms;
 use palisade_types::ids::{
     BlockId, BlsSignature, CaseId, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
@@ -200,9 +200,12 @@ impl World {
         let (ethereum, bitcoin) = (Arc::new(Mutex::new(ethereum)), Arc::new(Mutex::new(bitcoin)));
         let first = usize::try_from(plan.seed).unwrap_or(0);
         let villains: Vec<usize> = (0..plan.villains.len()).map(|index| (first + index) % plan.operators).collect();
+        let twins: Vec<_> = villains.iter().zip(&plan.villains).filter(|(_, role)| **role == Role::Twin).collect();
+        let second = twins.iter().map(|(place, _)| (**place, registrations[**place].clone())).collect::<Vec<_>>();
         let operators: Vec<_> = registrations
             .into_iter()
             .enumerate()
+            .chain(second)
             .map(|(index, registration)| {
                 let villain = villains.iter().position(|villain| *villain == index);
                 let role = villain.map_or(Role::Honest, |at| plan.villains[at]);
@@ -217,7 +220,17 @@ impl World {
             })
             .collect();
         let config = Config { loss: plan.loss, ..Config::seeded(plan.seed, network.chain) };
-        Self { sim: Sim::new(config, operators), villains, bitcoin, stakes, network, seed: plan.seed }
+        let mut sim = Sim::new(config, operators);
+        (plan.operators..sim.len()).for_each(|second| sim.crash(second));
+        Self { sim, villains, bitcoin, stakes, network, seed: plan.seed }
+    }
+
+    /// Gives the second machine at `place` what the first one, at `of`, has on its disk and in its guard now; it is not started.
+    pub fn copy(&mut self, of: usize, place: usize) {
+        let (disk, signer) = (self.sim.node(of).disk.clone(), self.sim.node(of).signer.clone());
+        let second = self.sim.node_mut(place);
+        (second.disk, second.signer) = (disk, signer);
+        self.sim.crash(place);
     }
 
     /// Bitcoin block `number` holds a slashing transaction nobody ordered; its witness gives away the key of the operator at `place`.
@@ -310,6 +323,13 @@ impl World {
     #[must_use]
     pub fn ether_final(&self) -> Height {
         self.lowest(|operator| height(operator.ledger().finality().ether)).unwrap_or_default()
+    }
+
+    /// The same of those at these places only.
+    #[must_use]
+    pub fn ether_final_of<const N: usize>(&self, places: [usize; N]) -> Height {
+        let of = |place| height(self.sim.node(place).ledger().finality().ether);
+        places.into_iter().map(of).min().unwrap_or_default()
     }
 
     /// The same for Bitcoin.
@@ -737,7 +757,7 @@ impl Operator {
             },
             Task::Met(met) => {
                 let own = self.signer.statements.get(&(met.statement.domain, met.statement.slot));
-                let is_ours = own == Some(&met.statement.digest) || matches!(self.role, Role::Equivocator(_));
+                let is_ours = own == Some(&met.statement.digest) || self.role != Role::Honest;
                 assert!(is_ours, "an honest operator would stop for a signature of his own (R20): {met:?}");
                 self.met += 1;
             }
@@ -972,7 +992,7 @@ impl Node for Operator {
 
     fn second_face(&mut self, ballot: &SignedBallot) -> Option<SignedBallot> {
         match self.role {
-            Role::Honest | Role::Withholder => None,
+            Role::Honest | Role::Withholder | Role::Twin => None,
             Role::Equivocator(villain) => villain.second_face(&self.signer.keys, ballot),
         }
     }
@@ -1006,7 +1026,7 @@ impl Node for Operator {
 // ---- what survives a crash ---------------------------------------------------------------------------------------
 
 /// What the live node's store holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Disk {
     /// Every block with its commit certificate, from height 1 on.
     pub blocks: Vec<(Block, Vec<u8>)>,
@@ -1042,6 +1062,14 @@ impl Disk {
         self.undecided.retain(|kept| kept.header.height > height);
     }
 
+    /// Evidence that waits for a block.
+    pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        self.pending.values().filter_map(|item| match item {
+            Item::Evidence(evidence) => Some(evidence),
+            _ => None,
+        })
+    }
+
     fn block(&self, height: Height) -> Option<&(Block, Vec<u8>)> {
         self.blocks.get(usize::try_from(height.get()).ok()?.checked_sub(1)?)
     }
@@ -1067,6 +1095,7 @@ impl Disk {
 }
 
 /// Keys behind the real guard, with records that are durable at once. What the live signer does on its thread.
+#[derive(Clone)]
 pub struct Signer {
     /// Whose.
     pub keys: OperatorKeys,
@@ -1077,6 +1106,8 @@ pub struct Signer {
     promised: Vec<(Commitment, eots::Commitment)>,
     /// The contradiction after which nothing more is signed (R16).
     pub stopped: Option<Danger>,
+    /// An amnesiac says nothing of blocks up to this height, nor of claims and orders.
+    pub silent: Height,
 }
 
 impl Signer {
@@ -1090,6 +1121,7 @@ impl Signer {
             ballots: BTreeMap::new(),
             promised: Vec::new(),
             stopped: None,
+            silent: Height::new(0),
         }
     }
 
@@ -1103,6 +1135,12 @@ impl Signer {
     #[must_use]
     pub fn has_attested(&self, height: Height) -> bool {
         self.statements.contains_key(&(self.domains.ledger, height.get()))
+    }
+
+    /// The newest block that was attested.
+    #[must_use]
+    pub fn newest_attested(&self) -> Height {
+        Height::new(self.newest(self.domains.ledger).map_or(0, |(slot, _)| slot))
     }
 
     fn signed_last(&self) -> SignedLast {
@@ -1123,6 +1161,9 @@ impl Signer {
         let statement = Statement { domain: self.domains.ledger, slot, digest: attest.header.id().into() };
         let (header, ancestry) = (&attest.header, attest.ancestry.as_ref());
         let known = self.known(&statement, self.domains.bitcoin);
+        if attest.header.height <= self.silent {
+            return Err(Danger::Fork);
+        }
         self.judge(&Request::Attestation { statement: &statement, header, ancestry }, &known)?;
         self.statements.insert((statement.domain, slot), statement.digest);
         let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
@@ -1133,6 +1174,9 @@ impl Signer {
         let statement = numbered.statement(&self.domains);
         let (slot, here) = (statement.slot, self.statements.get(&(statement.domain, statement.slot)).copied());
         let known = Known { stopped: self.stopped.is_some(), here, ..Known::default() };
+        if self.silent.get() > 0 {
+            return None;
+        }
         self.judge(&Request::Numbered(numbered), &known).ok()?;
         self.statements.insert((statement.domain, slot), statement.digest);
         let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
@@ -1143,6 +1187,9 @@ impl Signer {
         let Vote { checkpoint, lineage, .. } = asked;
         let slot = checkpoint.height.get();
         let statement = Statement { domain: self.domains.bitcoin, slot, digest: checkpoint.id.into() };
+        if checkpoint.height <= self.silent {
+            return None;
+        }
         let opening = self.opening(checkpoint.height)?;
         let known = self.known(&statement, self.domains.ledger);
         let request = Request::FinalityVote { statement: &statement, lineage: lineage.as_ref() };

@@ -5,7 +5,7 @@ use palisade_agreement::sim::Node;
 use palisade_ledger::fixture::SHARES;
 use palisade_node::core::Promises;
 use palisade_node::message::Message;
-use palisade_tests::cast::Equivocator;
+use palisade_tests::cast::{Equivocator, Role};
 use palisade_tests::world::{Operator, World, is_settled};
 use palisade_types::attestation::Attestation;
 use palisade_types::block::{Block, Item};
@@ -173,6 +173,57 @@ fn r18_evidence_against_somebody_whom_one_behind_does_not_know_yet_is_no_fault_o
     let jailed =
         |world: &World| world.everybody(|ledger| ledger.operator(&voter.id).is_some_and(|one| one.jailed.is_some()));
     assert!(world.run_until(60, jailed), "{}", world.describe());
+}
+
+/// Two of four run second machines with the same keys. On one side of a cut wire they attest with one honest operator up to some height;
+/// then they forget it, and make another chain with the other honest one, on which they attest nothing up to that height.
+#[test]
+fn r01_a_fork_by_amnesia_convicts_who_made_it_though_nobody_signed_twice_in_a_slot() {
+    let mut world = World::seeded(9).with(Role::Twin, 2).begin();
+    assert!(world.run_until(120, |world| world.ether_final_of([0, 1, 2, 3]) >= Height::new(8)), "{}", world.describe());
+    let (twins, honest) = (world.villains().to_vec(), world.honest().filter(|place| *place < 4).collect::<Vec<_>>());
+    let ([one, other], guilty) = ([honest[0], honest[1]], world.names(&twins));
+    // The one side goes on without the other.
+    world.sim.crash(other);
+    for (second, first) in (4..).zip(&twins) {
+        world.copy(*first, second);
+    }
+    let before = world.sim.node(one).ledger().head().height;
+    let until = Height::new(before.get() + 3);
+    assert!(world.run_until(60, |world| world.ether_final_of([one]) >= until), "{}", world.describe());
+    twins.iter().for_each(|twin| world.sim.crash(*twin));
+    let attested = twins.iter().map(|twin| world.sim.node(*twin).signer.newest_attested()).max().unwrap();
+    assert!(attested > before);
+    // Then they forget it, and go on with the other.
+    for second in 4..6 {
+        world.sim.node_mut(second).signer.silent = attested;
+        world.sim.cut(one, second);
+        world.sim.restart(second);
+    }
+    world.sim.cut(one, other);
+    world.sim.restart(other);
+    let until = Height::new(attested.get() + 3);
+    assert!(world.run_until(120, |world| world.ether_final_of([other]) >= until), "{}", world.describe());
+    let certified = world.ether_final_of([one]);
+    let block = |place: usize| world.sim.node(place).ledger().block_id(certified);
+    assert!(block(one) != block(other), "two chains are certified\n{}", world.describe());
+    let is_innocent = |world: &World| world.sim.nodes().all(|one| one.ledger().cases().count() == 0);
+    assert!(is_innocent(&world), "nobody can know it yet");
+    world.sim.heal();
+    let convicts = |ledger: &palisade_ledger::Ledger| {
+        let convicted = ledger.operators().filter(|operator| operator.convicted.is_some());
+        convicted.map(|operator| operator.id).collect::<BTreeSet<_>>()
+    };
+    let done = |world: &World| convicts(world.sim.node(other).ledger()) == guilty;
+    assert!(world.run_until(120, done), "{}", world.describe());
+    let ledger = world.sim.node(other).ledger();
+    assert!(ledger.cases().all(|case| case.slot <= attested.get() && case.domain == ledger.domains().ledger));
+    // The other honest one, whose chain ended, can prove it to anybody too.
+    let proven = world.sim.node(one).disk.evidence().filter_map(|evidence| match evidence {
+        Evidence::Ancestor(fault) => Some(fault.operator),
+        _ => None,
+    });
+    assert_eq!(proven.collect::<BTreeSet<_>>(), guilty, "{}", world.describe());
 }
 
 #[test]

@@ -184,15 +184,20 @@ impl Tally {
         slot.into_iter().flat_map(|slot| slot.iter().map(|(operator, (digest, _))| (operator, digest)))
     }
 
+    /// The attestations of an operator in a domain, the highest slot first.
+    pub fn by(&self, domain: &Domain, operator: &OperatorId) -> impl Iterator<Item = Attestation> {
+        let (slots, operator) = (self.attestations.range((*domain, 0)..=(*domain, u64::MAX)).rev(), *operator);
+        slots.filter_map(move |((domain, slot), said)| {
+            let (digest, signature) = *said.get(&operator)?;
+            let statement = Statement { domain: *domain, slot: *slot, digest };
+            Some(Attestation { statement, operator, signature: BlsSignature::new(signature.to_bytes()) })
+        })
+    }
+
     /// The attestation of an operator in the highest slot of a domain.
     #[must_use]
     pub fn newest(&self, domain: &Domain, operator: &OperatorId) -> Option<Attestation> {
-        let mut slots = self.attestations.range((*domain, 0)..=(*domain, u64::MAX)).rev();
-        slots.find_map(|((domain, slot), said)| {
-            let (digest, signature) = *said.get(operator)?;
-            let statement = Statement { domain: *domain, slot: *slot, digest };
-            Some(Attestation { statement, operator: *operator, signature: BlsSignature::new(signature.to_bytes()) })
-        })
+        self.by(domain, operator).next()
     }
 
     /// The vote of an operator for the highest checkpoint.

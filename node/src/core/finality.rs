@@ -514,6 +514,9 @@ impl Core {
         if holds && attestation.operator == self.own && !self.has_said(&attestation.statement) {
             self.meet(attestation.statement, epoch);
         }
+        if counted != Counted::Worthless {
+            self.look_for_fork(attestation, holds);
+        }
         match counted {
             Counted::New => self.certify(Height::new(attestation.statement.slot)),
             Counted::Known => {}
@@ -655,6 +658,7 @@ impl Core {
         let first_open = first_open.unwrap_or(epoch.first);
         self.tally.forget_below(&self.ledger.domains().ledger, first_open.get());
         self.tally.forget_votes_below(first_open);
+        self.forget_strayed();
         self.forget_numbered();
         let (certified, boundary) = (self.certified_height().min(self.ledger.head().height), self.boundary());
         self.recent.retain(|height, _| *height >= certified || Some(*height) == boundary);
@@ -669,13 +673,14 @@ impl Core {
         self.forget_said(final_bitcoin);
     }
 
-    /// What was said is said again until it is certified; what the hand-over needs, until the hand-over.
+    /// What was said is said again until it is certified; what the hand-over needs, until the hand-over; the newest certified word by
+    /// whoever stands still.
     pub(super) fn forget_said(&mut self, final_bitcoin: u64) {
         let (first, certified) = (self.ledger.epoch().first.get(), self.certified_height().get());
         let boundary = self.boundary().map(Height::get);
         let (ledger, first_vote) = (&self.ledger, self.ledger.first_open().get());
         self.said.retain(|(slot, message)| match message {
-            Message::Attestation(_) => *slot >= first && (*slot > certified || Some(*slot) == boundary),
+            Message::Attestation(_) => *slot >= first && (*slot >= certified || Some(*slot) == boundary),
             Message::Vote(_) => *slot >= first_vote && *slot > final_bitcoin,
             Message::Randomness(commitment) => {
                 !ledger.commitments(&commitment.operator).any(|known| known.commitment == commitment.commitment)
@@ -688,8 +693,15 @@ impl Core {
     pub(super) fn say_again(&mut self) {
         let final_bitcoin = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get());
         self.forget_said(final_bitcoin);
-        for (_, message) in self.said.iter().take(2 * REPEATED) {
-            self.actions.push(Action::Publish(message.clone()));
+        let (stands_still, certified) = (self.stands_still(), self.certified_height().get());
+        let boundary = self.boundary().map(Height::get);
+        let is_settled = |slot: u64, message: &Message| {
+            matches!(message, Message::Attestation(_)) && slot == certified && Some(slot) != boundary
+        };
+        for (slot, message) in self.said.iter().take(2 * REPEATED) {
+            if stands_still || !is_settled(*slot, message) {
+                self.actions.push(Action::Publish(message.clone()));
+            }
         }
         self.say_numbered_again();
     }
