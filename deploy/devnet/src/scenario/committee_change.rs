@@ -3,11 +3,15 @@
 
 use super::report::Report;
 use super::stake::Stake;
-use crate::constants::{LATECOMER, READY_DEADLINE, SYMBIOTIC_EPOCH_SECONDS, WINDOW_SECONDS};
+use crate::constants::{
+    FINALITY_LAG_BLOCKS, LATECOMER, READY_DEADLINE, SYMBIOTIC_EPOCH_SECONDS, SYMBIOTIC_VETO_SECONDS, WINDOW_SECONDS,
+};
 use crate::devnet::Devnet;
 use crate::operator::Operator;
 use crate::progress::{Seen, say, until};
 use crate::{eigenlayer, symbiotic};
+use alloy::eips::BlockNumberOrTag;
+use alloy::providers::Provider as _;
 use anyhow::{Context, ensure};
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::CommitteeView;
@@ -46,9 +50,10 @@ pub async fn committee_change(devnet: &Devnet) -> anyhow::Result<Report> {
     }
     stake.done("another one takes back his allocation, and his word that vaults may back him", "his transactions");
     // What a capture remembers of him counts until it is too old for the window (R4, R26).
-    let seconds = SYMBIOTIC_EPOCH_SECONDS.saturating_sub(WINDOW_SECONDS);
-    let goal = stake.newest().await? + seconds / crate::constants::ETHEREUM_BLOCK_SECONDS;
-    stake.pass(goal).await?;
+    let old = stake.time().await? + SYMBIOTIC_EPOCH_SECONDS.saturating_sub(WINDOW_SECONDS) + SYMBIOTIC_VETO_SECONDS;
+    while stake.time().await? <= old {
+        stake.pass(stake.newest().await? + 1 + FINALITY_LAG_BLOCKS).await?;
+    }
     let leaver = stake.owner.clone();
     let left = stake.await_seat(&leaver, false).await?;
     let sits = |operator: &Operator| {
@@ -124,6 +129,12 @@ impl Stake<'_> {
         }
         say(format!("all hand-overs from epoch {from} to {to} are certified in every ledger"));
         Ok(())
+    }
+
+    /// Ethereum's newest time, seconds.
+    async fn time(&self) -> anyhow::Result<u64> {
+        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await?;
+        Ok(block.context("a chain has a block")?.header.timestamp)
     }
 
     /// Waits until Committee.sol knows this epoch's committee.
