@@ -350,6 +350,22 @@ abstract contract KarakAdapterTest is KarakWorld {
         partFails(CASE, MOST, abi.encodeWithSelector(KarakAdapter.CaseVetoed.selector, CASE));
     }
 
+    /// @dev With its floor it goes through; with whatever less, all of it does or nothing.
+    function testFuzz_r24_no_gas_takes_an_order_by_half(uint32 some) public {
+        staked();
+        part(CASE, MOST);
+        vm.warp(block.timestamp + VETO);
+        uint256 floor = karak.gasFloor();
+        uint256 gas_ = 50_000 + uint256(some) % floor;
+        vm.prank(ORDERS);
+        try karak.slashPart{gas: gas_}(OPERATOR, CASE, MOST, 1_000) returns (Loss[] memory losses, bool pending) {
+            require(losses.length == 2 && !pending && pots[1].totalAssets() == 300e18, "both");
+        } catch {
+            require(gas_ < floor && pots[0].totalAssets() == 1_000e18, "nothing");
+            require(pots[1].totalAssets() == 500e18, "nothing at all");
+        }
+    }
+
     function test_r11_an_order_is_heard_from_its_contract_and_within_what_karak_was_told() public {
         vm.expectRevert(abi.encodeWithSelector(KarakAdapter.WrongCaller.selector, address(this)));
         karak.slashPart(OPERATOR, CASE, MOST, 1_000);

@@ -278,6 +278,21 @@ contract OrdersTest is Drawn {
         orders.execute{gas: 1_000_000}(order);
     }
 
+    /// @dev At the edge and everywhere else: an execution takes its part and is done, or changes nothing.
+    function testFuzz_r24_no_gas_ends_an_order_that_took_nothing(uint32 some) public {
+        bytes memory order = announce(drawn(5));
+        vm.roll(block.number + DELAY);
+        uint256 gas_ = 50_000 + uint256(some) % 1_000_000;
+        uint256 floor = adapter.gasFloor();
+        try orders.execute{gas: gas_}(order) {
+            require(gas_ > floor && taken() == 100e18, "taken");
+            require(orders.isExecuted(CASE, operator(0), 0, address(adapter)), "done");
+        } catch {
+            require(gas_ < floor + 100_000 && taken() == 0, "nothing");
+            require(!orders.isExecuted(CASE, operator(0), 0, address(adapter)), "and open");
+        }
+    }
+
     function test_r24_an_adapter_that_shows_no_loss_ends_nothing() public {
         Moody moody = new Moody(orders);
         moody.register(MOST);

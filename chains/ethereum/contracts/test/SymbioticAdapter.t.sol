@@ -312,6 +312,18 @@ contract SymbioticAdapterTest {
         require(losses.length == 1 && pending, "with its floor it goes through");
     }
 
+    /// @dev Whatever gas somebody sends: both vaults are served, or nothing happens. The guilty starves neither.
+    function testFuzz_r24_no_gas_serves_one_vault_and_starves_the_other(uint32 some) public {
+        (FakeSymbiotic instant, FakeSymbiotic veto) = both();
+        uint256 gas_ = 100_000 + uint256(some) % adapter.gasFloor();
+        vm.prank(ORDERS);
+        try adapter.slashPart{gas: gas_}(OPERATOR, "case", 0.5e18, 1_000) returns (Loss[] memory losses, bool) {
+            require(losses.length == 1 && instant.gone() == 150 && veto.requests() == 1, "both");
+        } catch {
+            require(gas_ < adapter.gasFloor() && instant.gone() == 0 && veto.requests() == 0, "nothing");
+        }
+    }
+
     function behind(FakeSymbiotic source, bytes32 id) private view returns (bool is_) {
         SymbioticAdapter.Vault[] memory all = adapter.vaults();
         (, is_) = adapter.progressOf(OPERATOR, id, false, all[0].vault == address(source) ? 0 : 1);
