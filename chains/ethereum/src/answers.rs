@@ -2,7 +2,8 @@
 
 use crate::endpoint::{check_order, point_of};
 use crate::facts::{Place, lied};
-use alloy::rpc::types::{Block, Filter, FilterBlockOption, Log, TransactionReceipt};
+use crate::outbox::Fees;
+use alloy::rpc::types::{Block, FeeHistory, Filter, FilterBlockOption, Log, TransactionReceipt};
 use palisade_types::chain::{ChainError, ChainPoint};
 use palisade_types::ids::Hash;
 use serde_json::Value;
@@ -65,6 +66,17 @@ pub fn receipt(answer: &Value) -> Result<Option<Receipt>, ChainError> {
         Ok(Receipt { transaction: Hash::new(receipt.transaction_hash.0), block, succeeded: receipt.status() })
     };
     receipt.map(told).transpose()
+}
+
+/// What a transaction of ours would offer by an answer to `eth_feeHistory`, wei per gas: at most, and of it to the proposer.
+///
+/// # Errors
+///
+/// [`ChainError::Lied`] for an answer that is none, or says nothing of fees.
+pub fn fees(answer: &Value) -> Result<(u128, u128), ChainError> {
+    let history: FeeHistory = read(answer, "a history of fees")?;
+    let fees = Fees::of(&history).ok_or_else(|| lied("a history of fees without one"))?;
+    Ok((fees.most, fees.tip))
 }
 
 fn read<T: serde::de::DeserializeOwned>(answer: &Value, what: &str) -> Result<T, ChainError> {

@@ -2,12 +2,14 @@
 
 use crate::account::Account;
 use crate::endpoint::{Endpoint, unavailable};
-use alloy::eips::BlockId;
+use crate::facts::lied;
 use alloy::eips::eip2718::Encodable2718;
+use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy::network::{NetworkTransactionBuilder, TransactionBuilder};
 use alloy::primitives::{Address, B256, Bytes};
 use alloy::providers::Provider;
-use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
+use alloy::providers::utils::{EIP1559_FEE_ESTIMATION_PAST_BLOCKS, EIP1559_FEE_ESTIMATION_REWARD_PERCENTILE};
+use alloy::rpc::types::{FeeHistory, TransactionReceipt, TransactionRequest};
 use alloy::transports::{RpcError, TransportError};
 use palisade_types::chain::ChainError;
 use palisade_types::ids::{CaseId, OperatorId};
@@ -17,6 +19,9 @@ use std::collections::BTreeMap;
 
 /// A transaction that is in no block after so many is sent again for more.
 const BUMP_BLOCKS: u64 = 3;
+/// Of how many blocks' fees is asked, and for which part of a block's tips, as alloy does.
+const FEE_BLOCKS: u64 = EIP1559_FEE_ESTIMATION_PAST_BLOCKS;
+const FEE_PERCENTILE: f64 = EIP1559_FEE_ESTIMATION_REWARD_PERCENTILE;
 /// Nodes replace a transaction only when both its fees rise by at least a tenth: we raise them by an eighth.
 const BUMP_DIVISOR: u128 = 8;
 /// The most that is ever paid for one gas, in wei: a lying endpoint must not empty the account.
@@ -71,9 +76,9 @@ pub(crate) struct Sent {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Fees {
-    most: u128,
-    tip: u128,
+pub(crate) struct Fees {
+    pub(crate) most: u128,
+    pub(crate) tip: u128,
 }
 
 /// What became of a transaction.
@@ -249,9 +254,22 @@ impl Draft {
 impl Fees {
     /// What the endpoint's recent blocks ask for, within our bound.
     async fn now(endpoint: &Endpoint) -> Result<Self, ChainError> {
-        let fees = endpoint.provider().await?.estimate_eip1559_fees().await;
-        let fees = fees.map_err(|error| unavailable("asking for fees", error))?;
-        Ok(Self { most: fees.max_fee_per_gas, tip: fees.max_priority_fee_per_gas }.bounded())
+        let provider = endpoint.provider().await?;
+        let history = provider.get_fee_history(FEE_BLOCKS, BlockNumberOrTag::Latest, &[FEE_PERCENTILE]).await;
+        let history = history.map_err(|error| unavailable("asking for fees", error))?;
+        Ok(Self::of(&history).ok_or_else(|| lied("a history of fees without one"))?.bounded())
+    }
+
+    /// Twice what the next block asks for, so that it may be full six times until we are left behind, and the middle of what blocks
+    /// were given beside it: the arithmetic of alloy's estimate, whose own sums overflow where an endpoint says so. Nothing where no
+    /// block asks for anything.
+    pub(crate) fn of(history: &FeeHistory) -> Option<Self> {
+        let base = *history.base_fee_per_gas.last()?;
+        let rewards = history.reward.iter().flatten().filter_map(|block| block.first().copied());
+        let mut rewards: Vec<u128> = rewards.filter(|reward| *reward > 0).collect();
+        rewards.sort_unstable();
+        let tip = rewards.get(rewards.len() / 2).copied().unwrap_or(1);
+        Some(Self { most: base.saturating_mul(2).saturating_add(tip), tip })
     }
 
     fn raised(self) -> Self {
@@ -302,6 +320,22 @@ const MAX_REASON: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fees_that_no_market_asks_for_are_bounded_and_not_added_up_past_their_end() {
+        let history = |base: &[u128], tips: &[u128]| FeeHistory {
+            base_fee_per_gas: base.to_vec(),
+            reward: Some(tips.iter().map(|tip| vec![*tip]).collect()),
+            ..FeeHistory::default()
+        };
+        let of = |base: &[u128], tips: &[u128]| {
+            Fees::of(&history(base, tips)).map(Fees::bounded).map(|fees| (fees.most, fees.tip))
+        };
+        assert_eq!(of(&[9, 7], &[3, 0, 1, 2]), Some((16, 2)));
+        assert_eq!(of(&[7], &[]), Some((15, 1)));
+        assert_eq!(of(&[u128::MAX], &[u128::MAX]), Some((MAX_FEE_PER_GAS, MAX_FEE_PER_GAS)));
+        assert_eq!(of(&[], &[1]), None);
+    }
 
     #[test]
     fn a_raise_is_an_eighth_and_ends_at_the_bound() {

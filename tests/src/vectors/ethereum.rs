@@ -14,7 +14,7 @@ pub(super) fn exchanges(file: &File) -> Option<Outcome> {
         "eth_getBlockByNumber" => block,
         "eth_getLogs" => logs,
         "eth_getTransactionReceipt" => receipt,
-        "eth_getBlockReceipts" => return Some(Outcome::Skipped(BLOCK_RECEIPTS)),
+        "eth_getBlockReceipts" => return Some(block_receipts(exchanges)),
         "eth_getProof" => return Some(Outcome::Skipped(PROOFS)),
         _ => return Some(Outcome::Skipped("a method that none of ours asks")),
     };
@@ -47,6 +47,61 @@ pub(super) fn list(file: &File) -> Option<Outcome> {
 pub(super) fn receipt_alone(file: &File) -> Option<Outcome> {
     let value = file.json().filter(|value| has(value, &["cumulativeGasUsed", "logsBloom", "transactionHash"]))?;
     Some(Outcome::of(same_receipt(value).map(|()| Tally::one())))
+}
+
+/// The receipts of one block of mainnet.
+pub(super) fn receipts_alone(file: &File) -> Option<Outcome> {
+    let value = file.json().filter(|value| has(&value[0], &["cumulativeGasUsed", "logsBloom", "transactionHash"]))?;
+    Some(Outcome::of(receipts(value)))
+}
+
+/// Fees of the past, as the outbox reads them: what it offers is bounded, but never less than the next block asks for.
+pub(super) fn fee_history(file: &File) -> Option<Outcome> {
+    let value = &file.json()?["result"];
+    has(value, &["oldestBlock", "baseFeePerGas", "gasUsedRatio"]).then(|| Outcome::of(fees(value)))
+}
+
+fn fees(said: &Value) -> Result<Tally> {
+    let (most, tip) = answers::fees(said)?;
+    let next = said["baseFeePerGas"].as_array().and_then(|fees| fees.last()?.as_str()).context("no base fee")?;
+    let next = u128::from_str_radix(next.trim_start_matches("0x"), 16)?;
+    ensure!(most == 2 * next + tip, "{most} is offered where the next block asks for {next}");
+    let tips: Vec<&str> =
+        said["reward"].as_array().into_iter().flatten().filter_map(|block| block[0].as_str()).collect();
+    ensure!(tips.contains(&format!("{tip:#x}").as_str()), "nobody was given {tip}");
+    // What no market asks for must not stop us, and what is no history is none.
+    let huge = format!("{:#x}", u128::MAX);
+    let mut dear = said.clone();
+    dear["baseFeePerGas"] = json!([huge]);
+    dear["reward"] = json!([[huge]]);
+    ensure!(answers::fees(&dear)? == (u128::MAX, u128::MAX), "the highest fee is read as another");
+    for nothing in [json!({ "oldestBlock": "0x1", "baseFeePerGas": [], "gasUsedRatio": [] }), json!(null), json!([])] {
+        ensure!(answers::fees(&nothing).is_err(), "{nothing} is no history of fees");
+    }
+    Ok(Tally::one())
+}
+
+fn block_receipts(exchanges: &[Exchange]) -> Outcome {
+    let results = exchanges.iter().map(Exchange::result).collect::<Result<Vec<_>>>();
+    match results {
+        Err(error) => Outcome::Failed(format!("{error:#}")),
+        Ok(results) if results.iter().all(|said| said.as_array().is_none_or(Vec::is_empty)) => {
+            Outcome::Skipped(NO_RECEIPTS)
+        }
+        Ok(results) => {
+            let checked = results.into_iter().map(receipts).collect::<Result<Vec<_>>>();
+            Outcome::of(
+                checked.map(|tallies| Tally { checked: tallies.iter().map(|tally| tally.checked).sum(), left_out: 0 }),
+            )
+        }
+    }
+}
+
+/// Each of a block's receipts is one as the outbox reads its own.
+fn receipts(said: &Value) -> Result<Tally> {
+    let listed = said.as_array().context("no list")?;
+    listed.iter().try_for_each(same_receipt)?;
+    Ok(Tally { checked: listed.len(), left_out: 0 })
 }
 
 fn block(exchange: &Exchange) -> Result<()> {
@@ -137,6 +192,6 @@ fn same_receipt(said: &Value) -> Result<()> {
     }
 }
 
-const BLOCK_RECEIPTS: &str =
-    "receipts of whole blocks, which none of ours asks for: the outbox reads its own transactions'";
+const NO_RECEIPTS: &str =
+    "a block without receipts: nothing that the outbox could read, which asks for its own transactions'";
 const PROOFS: &str = "proofs of accounts, which none of ours reads: what enough endpoints say counts (R30)";

@@ -281,6 +281,8 @@ const KINDS: &[Kind] = &[
     ethereum::list,
     ethereum::receipt_alone,
     interchange::eip_3076,
+    ethereum::receipts_alone,
+    ethereum::fee_history,
     elsewhere::skipped,
 ];
 
