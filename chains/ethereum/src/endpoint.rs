@@ -123,8 +123,8 @@ impl Endpoint {
         match block.as_ref().map(point_of) {
             Some(found) if found.hash == start.hash && found.time == start.time => Ok(()),
             Some(found) => Err(wrong(
-                &format!("block {} {}", start.number, start.hash),
-                &format!("block {} {}", found.number, found.hash),
+                &format!("block {} {} of time {}", start.number, start.hash, start.time),
+                &format!("block {} {} of time {}", found.number, found.hash, found.time),
             )),
             None => Err(ChainError::NotThere { number: start.number }),
         }
