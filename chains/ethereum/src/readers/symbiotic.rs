@@ -69,6 +69,8 @@ pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<
     if middleware != alloy_address(&adapter) {
         return Err(wrong("our adapter as its own middleware", &format!("middleware {middleware}")));
     }
+    let interval = contract.noteInterval().call().await;
+    let interval = interval.map_err(|error| view_failed("asking the Symbiotic adapter for its interval", error))?;
     for vault in vaults(genesis) {
         if !known.iter().any(|one| one.vault == alloy_address(&vault)) {
             return Err(wrong(&format!("an adapter that slashes vault {vault}"), "one that does not"));
@@ -78,8 +80,31 @@ pub(crate) async fn probe(provider: &RootProvider, genesis: &Genesis) -> Result<
         if !is_its_own.map_err(|error| view_failed("asking Symbiotic's factory for a vault", error))? {
             return Err(wrong(&format!("Symbiotic's vault {vault}"), "one that its factory did not make"));
         }
+        let seen = contract.look(alloy_address(&vault), Vec::new()).call().await;
+        // One that breaks counts for nothing, which its reader says.
+        if let Some(seen) = unless_reverted("looking at a Symbiotic vault", seen)? {
+            check_epoch(&vault, &seen, genesis.parameters.window_seconds, interval.to::<u64>())?;
+        }
     }
     Ok(())
+}
+
+/// A vault whose epoch does not hold the window and a veto could never weigh anything (R4): to list it is a mistake. Captures come a
+/// quarter of the longest epoch apart, so that one whose epoch holds little more weighs nothing for a part of that time.
+fn check_epoch(vault: &Address, seen: &Seen, window: u64, interval: u64) -> Result<(), ChainError> {
+    let epoch = seen.epochDuration.to::<u64>();
+    let needed = window.saturating_add(seen.vetoDuration.to::<u64>());
+    match epoch.checked_sub(needed) {
+        None => Err(wrong(
+            &format!("an epoch of Symbiotic's vault {vault} that holds the window and a veto, {needed} seconds (R4)"),
+            &format!("one of {epoch} seconds"),
+        )),
+        Some(spare) if spare < interval => {
+            tracing::warn!(%vault, spare, interval, "a vault's epoch is short: a capture counts for less time than goes by until the next");
+            Ok(())
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// Genesis' vaults, ascending.
@@ -238,6 +263,15 @@ mod tests {
         assert!(matches!(stakes_of(&seen(), 3), Err(ChainError::Lied(_))));
         let endless = Seen { pool: U256::MAX, ..seen() };
         assert!(matches!(stakes_of(&endless, 2), Err(ChainError::Lied(_))));
+    }
+
+    #[test]
+    fn r04_a_vault_whose_epoch_does_not_hold_the_window_is_refused_by_name() {
+        let check = |window| check_epoch(&Address::ZERO, &seen(), window, 151);
+        assert!(check(540).is_ok()); // with the veto's 60 the whole epoch of 600
+        let Err(ChainError::WrongChain { expected, found }) = check(541) else { panic!("it never weighs anything") };
+        assert!(expected.contains("601 seconds (R4)") && found.contains("600"), "{expected}: {found}");
+        assert!(check(u64::MAX).is_err());
     }
 
     #[test]
