@@ -13,6 +13,8 @@ pub(crate) struct Known {
     pub(crate) name: &'static str,
     /// EigenLayer's DelegationManager; it names the rest of the core.
     pub(crate) delegation_manager: Address,
+    /// Symbiotic's factory of vaults, version 1 of its core; its vaults name the rest.
+    pub(crate) symbiotic_factory: Option<Address>,
     /// Strategies to look at although nobody allocates them: no view lists what an operator holds.
     pub(crate) strategies: &'static [Address],
     pub(crate) tokens: &'static [Lrt],
@@ -50,6 +52,7 @@ const MAINNET: Known = Known {
     chain_id: 1,
     name: "Ethereum mainnet",
     delegation_manager: address!("39053D51B77DC0d36036Fc1fCc8Cb819df8Ef37A"),
+    symbiotic_factory: Some(address!("AEb6bdd95c502390db8f52c8909F703E9Af6a346")),
     strategies: &[
         address!("93c4b944D05dfe6df7645A86cd2206016c51564D"), // stETH
         address!("1BeE69b7dFFfA4E2d53C2a2Df135C388AD25dCD2"), // rETH
@@ -113,6 +116,7 @@ const HOODI: Known = Known {
     chain_id: 560_048,
     name: "Hoodi",
     delegation_manager: address!("867837a9722C512e0862d8c2E15b8bE220E8b87d"),
+    symbiotic_factory: None,
     strategies: &[],
     tokens: &[],
 };

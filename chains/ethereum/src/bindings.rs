@@ -3,8 +3,10 @@
 #![allow(missing_docs, clippy::too_many_arguments)]
 
 pub(crate) mod core;
+pub(crate) mod karak_core;
 pub(crate) mod lrt;
 pub(crate) mod price;
+pub(crate) mod symbiotic_core;
 
 /// Palisade.sol.
 pub mod palisade {

@@ -14,6 +14,8 @@ mod doubles;
 mod eigenlayer;
 mod history;
 #[allow(dead_code)]
+mod recorded;
+#[allow(dead_code)]
 #[rustfmt::skip]
 #[path = "../../../deploy/devnet/src/sender.rs"]
 mod sender;
@@ -28,6 +30,7 @@ use alloy::sol_types::{SolCall, SolEvent};
 use doubles::bindings::odd_token::OddToken;
 use doubles::{EigenLayerFunds, RESOLUTION_DELAY_BLOCKS};
 use history::{Core, OPERATORS, PEOPLE, SETS, STAKERS, Side, Step};
+use palisade_ethereum::inspect::{Question, inspect};
 use palisade_ethereum::readers::eigenlayer::Generation;
 use palisade_ethereum::readers::slashed::Clearing;
 use palisade_ethereum::{Config, Ethereum};
@@ -36,11 +39,20 @@ use palisade_types::ids;
 use palisade_types::observation::Fact;
 use palisade_types::position::{Position, StakeSource};
 use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget};
+use recorded::Recorded;
 use sender::Sender;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use world::{Anvil, Member, World, applied, case, execution, signer};
+
+alloy::sol! {
+    interface Unknown {
+        function getOperatorSetCount(address avs) external view returns (uint256);
+        function eigenPodManager() external view returns (address);
+        function beaconChainETHStrategy() external view returns (address);
+    }
+}
 
 /// The histories told, and how long each is.
 const SEEDS: [u64; 4] = [1, 2, 3, 4];
@@ -127,6 +139,26 @@ async fn r24_what_core_1_13_took_waits_for_the_resolution_block() {
     let strategy = ids::Address::new(core.strategy.into_array());
     let burn: Address = "0x00000000000000000000000000000000000E16E4".parse().unwrap();
     assert_eq!((waiting.slash, &waiting.held), (1, &vec![(strategy, 100_000 * u128::from(MILLI))]));
+    let adapter = Address::from(*world.genesis.contracts.eigenlayer_adapter.as_bytes());
+    // Anybody sees it without a genesis, too. The double knows no pods, and does not count sets.
+    let recorded = Recorded::before(&world.endpoint, 31_337).await;
+    recorded.says(core.allocation_manager, Unknown::getOperatorSetCountCall { avs: adapter }, &U256::ONE);
+    recorded.says(core.delegation_manager, Unknown::eigenPodManagerCall {}, &Address::repeat_byte(1));
+    recorded.says(core.delegation_manager, Unknown::beaconChainETHStrategyCall {}, &Address::repeat_byte(2));
+    let question = Question {
+        what: adapter.to_string(),
+        endpoint: recorded.endpoint.clone(),
+        timeout_ms: 20_000,
+        delegation_manager: Some(ids::Address::new(core.delegation_manager.into_array())),
+        ..Question::default()
+    };
+    let [set] = <[_; 1]>::try_from(inspect(&question).await.unwrap().service.unwrap().sets).unwrap();
+    assert_eq!((set.slashes.as_deref(), set.redistribution.as_deref()), (Some("1"), None));
+    let [escrow] = &set.escrow[..] else { panic!("{:?}", set.escrow) };
+    let held = vec![(core.strategy.to_string(), (100_000 * u128::from(MILLI)).to_string())];
+    assert_eq!((escrow.slash, &escrow.held), (1, &held));
+    let Clearing::Waits { until } = waiting.clearing else { panic!("{waiting:?}") };
+    assert_eq!(escrow.resolution_block.map(u64::from), Some(until));
     assert_eq!(waiting.recipient, ids::Address::new(burn.into_array()));
     let Clearing::Waits { until } = waiting.clearing else { panic!("{waiting:?}") };
     let now = world.provider.get_block_number().await.unwrap();

@@ -81,11 +81,9 @@ async fn an_operator_and_his_service_are_shown_as_eigenlayers_own_views_have_the
 
     let report = inspect(&question(&world, &core, &operator.to_string())).await.unwrap();
     assert_eq!((report.chain_id, report.chain.as_deref()), (31_337, None));
-    assert_eq!(
-        (report.eigenlayer.generation.as_str(), report.eigenlayer.version.as_deref()),
-        ("1.3 to 1.4", Some("v1.4.0"))
-    );
-    assert_eq!(report.eigenlayer.allocation_manager, core.allocation_manager.to_string());
+    let core_seen = report.eigenlayer.as_ref().unwrap();
+    assert_eq!((core_seen.generation.as_str(), core_seen.version.as_deref()), ("1.3 to 1.4", Some("v1.4.0")));
+    assert_eq!(core_seen.allocation_manager, core.allocation_manager.to_string());
     let seen = report.operator.unwrap();
     assert_eq!((seen.allocation_delay, seen.redistributable), (Some(0), None));
     let [strategy] = &seen.strategies[..] else { panic!("{:?}", seen.strategies) };

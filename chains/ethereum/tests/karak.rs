@@ -31,6 +31,7 @@ use doubles::bindings::odd_token::OddToken;
 use doubles::{Karak, UNSTAKE_SECONDS, VETO_SECONDS, creation};
 use palisade_ethereum::bindings::karak_adapter::KarakAdapter;
 use palisade_ethereum::bindings::orders::Orders;
+use palisade_ethereum::inspect::{Failed, Question, inspect};
 use palisade_ethereum::{Config, Ethereum};
 use palisade_types::chain::{Chain, ChainError, ChainPoint, Execution, Progress, Watch};
 use palisade_types::genesis::{Asset, Caps, Genesis, KarakContracts};
@@ -74,6 +75,53 @@ async fn r04_a_slash_on_karak_follows_the_stake_from_views_to_the_final_loss() {
     assert_eq!(left.position, Position::Karak(KarakStake { assets: ether(600), ..whole })); // of four fifths
     let other = scene.world.connect().await; // another operator, or we after a restart
     assert_eq!(other.execute(&execution).await.unwrap(), Progress::Executed(taken));
+}
+
+/// What anybody can see of it without a genesis.
+#[tokio::test]
+async fn an_operator_and_a_service_on_karak_are_shown_as_its_core_has_them() {
+    let mut scene = Scene::new(false).await;
+    scene.staked(1_000).await;
+    let operator = scene.member.signer().address();
+    let call = KarakVault::startRedeemCall { shares: U256::from(ether(200)), beneficiary: operator };
+    scene.send(1, scene.karak.vault, &call).await;
+    scene.news().await;
+    let Progress::Sent(_) = scene.ethereum.execute(&scene.execution()).await.unwrap() else {
+        panic!("nothing was sent")
+    };
+    scene.waiting(&scene.execution()).await;
+    scene.news().await;
+    let core = Some(ids::Address::new(scene.karak.core.into_array()));
+    let ask = |what: Address, karak_core| Question {
+        what: what.to_string(),
+        endpoint: scene.world.endpoint.clone(),
+        timeout_ms: 20_000,
+        karak_core,
+        ..Question::default()
+    };
+    let [his, its] = [operator, scene.adapter()].map(|what| ask(what, core));
+    let (his, its) = (inspect(&his).await.unwrap().karak.unwrap(), inspect(&its).await.unwrap().karak.unwrap());
+    assert_eq!((his.is_service, its.is_service), (false, true));
+    for seen in [&his, &its] {
+        let [vault] = &seen.vaults[..] else { panic!("{seen:?}") };
+        assert_eq!((&vault.vault, &vault.operator), (&scene.karak.vault.to_string(), &operator.to_string()));
+        assert_eq!(vault.assets, Some(ether(1_000).to_string()));
+        assert_eq!((&vault.shares, &vault.shares_asked_back), (&vault.assets, &Some(ether(200).to_string())));
+        assert_eq!(vault.staked_to, [scene.adapter().to_string()]);
+        let [slash] = &seen.slashes[..] else { panic!("{seen:?}") };
+        assert_eq!((&slash.service, &slash.operator), (&scene.adapter().to_string(), &operator.to_string()));
+        let quarter = "25000000000000000000".to_owned(); // of 100e18
+        assert_eq!(slash.vaults, [(scene.karak.vault.to_string(), quarter)]);
+        // Our double has no such view, and that is said instead of guessed.
+        assert_eq!(vault.queued_for_slashing, None);
+        assert!(seen.gaps.iter().any(|gap| gap.contains("isVaultQueuedForSlashing")), "{:?}", seen.gaps);
+    }
+    let nobody = inspect(&ask(signer(5).address(), core)).await;
+    assert!(matches!(&nobody, Err(Failed::Asked(why)) if why.contains("account without code")), "{nobody:?}");
+    let nowhere = inspect(&ask(operator, Some(ids::Address::new([9; 20])))).await;
+    assert!(matches!(&nowhere, Err(Failed::Unknown { found, .. }) if found.contains("no code")), "{nowhere:?}");
+    let no_core = inspect(&ask(operator, Some(scene.vault()))).await;
+    assert!(matches!(&no_core, Err(Failed::Unknown { found, .. }) if found.contains("isDSSRegistered")), "{no_core:?}");
 }
 
 /// The audited generation fixes the amount when it is asked: what was taken is booked, not a fraction of what is there.

@@ -17,10 +17,11 @@ mod world;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::providers::Provider;
 use alloy::signers::local::PrivateKeySigner;
-use alloy::sol_types::SolConstructor;
+use alloy::sol_types::{SolConstructor, SolValue};
 use contracts::{Orders, Palisade};
 use council::Council;
-use palisade_ethereum::Ethereum;
+use palisade_ethereum::inspect::{Failed, Question, Standing, inspect};
+use palisade_ethereum::{Config, Ethereum};
 use palisade_types::chain::{Chain, ChainError, ChainPoint, Execution, Progress, Watch};
 use palisade_types::genesis::{Asset, Genesis, SymbioticContracts};
 use palisade_types::ids;
@@ -289,6 +290,168 @@ async fn r08_the_adapter_refuses_vaults_whose_stake_would_not_be_lost() {
     deploy(&[(good, Address::ZERO)]).await.unwrap();
 }
 
+/// A vault for one operator in one network can be made only once the core knows the network, and our adapter becomes one by standing,
+/// for which its vaults must stand before: what the core will know of it is told the core's registry for as long as the vault is made.
+#[tokio::test]
+async fn r26_a_vault_for_one_operator_in_our_network_counts_and_is_slashed() {
+    let members = [Member::new(1), Member::new(4)];
+    let [one, other] = [&members[0], &members[1]].map(|member| member.signer().address());
+    let net = Net::new(&[only(one), shared(None)], &members).await;
+    net.register(&members).await;
+    net.divide(0, &[], ether(9), U256::ZERO).await;
+    net.divide(1, &[(other, ether(1))], ether(4), ether(4)).await;
+    net.opt_in(&members).await;
+    net.note().await;
+    let (mut watch, mut anchor) = (Watch::default(), net.genesis.ethereum_start);
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 2, "one in his own vault, the other in the shared one");
+    net.check(&watch, &anchor).await;
+    assert_eq!(stake(&watch, &net, 0, one).captures[0].stake, ether(9).to::<u128>());
+    let (ethereum, before) = (net.world.connect().await, net.active().await);
+    let order = net.order(&members[0], &watch, 0);
+    let Progress::Sent(sent) = ethereum.execute(&order).await.unwrap() else { panic!("nothing was sent") };
+    assert_eq!(net.executed(&ethereum, &order).await, sent);
+    assert_eq!(net.active().await, [before[0] - ether(9), before[1]]);
+    let facts = net.observe(&mut anchor, &watch).await;
+    let taken: Vec<_> = slashes(&facts).into_iter().filter(|slashed| slashed.before > 0).collect();
+    let [slashed] = taken[..] else { panic!("{facts:?}") };
+    assert_eq!((slashed.asset, slashed.before, slashed.afterwards), (id(net.vaults[0]), ether(9).to(), 0));
+}
+
+/// A capture counts for its vault's own epoch, and captures come a quarter of the longest epoch apart.
+#[tokio::test]
+async fn r04_a_vault_with_a_short_epoch_beside_a_long_one_counts_while_a_capture_leaves_it_and_never_longer() {
+    let members = [Member::new(1)];
+    let one = members[0].signer().address();
+    let short = Kind { epoch_seconds: EPOCH / 8, ..shared(None) };
+    let net = Net::new(&[shared(None), short], &members).await;
+    net.register(&members).await;
+    for at in [0, 1] {
+        net.divide(at, &[(one, ether(3))], ether(3), ether(3)).await;
+    }
+    net.opt_in(&members).await;
+    net.note().await;
+    let (mut watch, mut anchor) = (Watch::default(), net.genesis.ethereum_start);
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 2);
+    net.check(&watch, &anchor).await;
+    let [long, quick] = [0, 1].map(|at| stake(&watch, &net, at, one));
+    let noted = long.captures[0].time;
+    assert_eq!(quick.captures[0].time, noted);
+    let (end, after) = (noted + EPOCH / 8, noted + EPOCH / 8 + 1);
+    assert_eq!([end, after].map(|at| quick.slashable_at(at)), [ether(3).to(), 0]);
+    assert_eq!(long.slashable_at(after), ether(3).to::<u128>());
+    // At a snapshot it weighs while its epoch still holds the window, and then nothing until the next capture.
+    let last = noted + EPOCH / 8 - WINDOW;
+    assert_eq!([last, last + 1].map(|snapshot| quick.slashable_at(snapshot + WINDOW)), [ether(3).to(), 0]);
+    // When its epoch is over the core's own view leaves nothing, the ledger's neither, and the adapter keeps no newer capture yet.
+    net.pass(EPOCH / 8 + 1).await;
+    net.note().await;
+    assert!(net.stakes(&mut anchor, &mut watch).await >= 1);
+    assert_eq!(stake(&watch, &net, 1, one), SymbioticStake::NOTHING);
+    assert_eq!(stake(&watch, &net, 0, one).captures[0].stake, ether(3).to::<u128>());
+    net.check(&watch, &anchor).await;
+    net.pass(EPOCH / 8 + 1).await;
+    net.note().await;
+    net.stakes(&mut anchor, &mut watch).await;
+    assert_eq!(stake(&watch, &net, 1, one).captures[0].stake, ether(3).to::<u128>(), "a newer capture counts again");
+}
+
+/// A vault that could never weigh anything beside the window is no asset.
+#[tokio::test]
+async fn r04_a_vault_whose_epoch_does_not_hold_the_window_is_refused_at_the_start() {
+    let short = Kind { epoch_seconds: EPOCH / 8, ..shared(None) };
+    let net = Net::within(EPOCH / 8 + 1, &[shared(None), short], &[]).await;
+    let refused = Ethereum::connect(&Config::one(&net.world.endpoint), Arc::clone(&net.genesis), None).await;
+    let Err(ChainError::WrongChain { expected, found }) = refused else { panic!("{refused:?}") };
+    assert!(
+        expected.contains(&net.vaults[1].to_string().to_lowercase()) && expected.contains("151 seconds"),
+        "{expected}"
+    );
+    assert!(found.contains("150 seconds"), "{found}");
+}
+
+#[tokio::test]
+async fn operators_networks_vaults_and_collaterals_are_shown_as_the_core_has_them() {
+    let members = [Member::new(1), Member::new(4)];
+    let [one, other] = [&members[0], &members[1]].map(|member| member.signer().address());
+    let net = Net::new(&[shared(None), each(Some(VETO))], &members).await;
+    let (ethereum, watch, _) = net.stake(&members[..1]).await;
+    net.world.finalize().await;
+    let ask = |what: Address| Question {
+        what: what.to_string(),
+        endpoint: net.world.endpoint.clone(),
+        timeout_ms: 20_000,
+        symbiotic_factory: Some(id(net.core.vault_factory)),
+        ..Question::default()
+    };
+    let look = async |what: Address| {
+        let report = inspect(&ask(what)).await.unwrap();
+        assert!(report.eigenlayer.is_none() && report.gaps.is_empty(), "{:?}", report.gaps);
+        let [seen] = <[_; 1]>::try_from(report.symbiotic).unwrap();
+        seen
+    };
+    let seen = look(one).await;
+    let network = net.adapter.to_string();
+    assert_eq!(seen.standing, Standing::Operator { networks: vec![network.clone()] });
+    assert_eq!(seen.vaults.len(), 2);
+    let [first, second] = [0, 1].map(|at| {
+        let vault = net.vaults[at].to_string();
+        seen.vaults.iter().find(|seen| seen.vault == vault).unwrap()
+    });
+    assert_eq!((first.version, second.version), (1, 2));
+    assert_eq!((first.veto_duration, second.veto_duration), (None, Some(VETO)));
+    assert_eq!((first.epoch_duration, first.burner.clone()), (EPOCH, Some(BURNER.to_string())));
+    assert_eq!((&first.active_stake, &first.total_stake), (&Some(ether(40).to_string()), &Some(ether(40).to_string())));
+    assert!(
+        first.delegator.as_ref().unwrap().starts_with("0,") && second.delegator.as_ref().unwrap().starts_with("1,")
+    );
+    let [backing] = &first.backings[..] else { panic!("{:?}", first.backings) };
+    assert_eq!((&backing.network, backing.subnetwork, &backing.operator), (&network, 0, &one.to_string()));
+    let thirty = Some(ether(30).to_string());
+    assert_eq!((&backing.stake, &backing.slashable, &backing.slashed), (&thirty, &thirty, &Some("0".to_owned())));
+    assert_eq!((&backing.limit, &backing.resolver), (&Some(ether(40).to_string()), &None));
+    assert_eq!(backing.slashable_by_oldest, Some("0".to_owned()), "he had nothing an epoch ago");
+    assert_eq!(second.backings[0].resolver, Some(net.curator.address().to_string()));
+
+    // A slash takes the one and asks for the other; a withdrawal leaves and stays slashable; who opts out stays so for an epoch.
+    symbiotic::withdraw(&net.world.endpoint, &net.curator, net.vaults[0], ether(4)).await.unwrap();
+    let [instant, veto] = [0, 1].map(|at| net.order(&members[0], &watch, at));
+    let Progress::Sent(_) = ethereum.execute(&instant).await.unwrap() else { panic!("nothing was sent") };
+    net.executed(&ethereum, &instant).await;
+    assert_eq!(ethereum.execute(&veto).await.unwrap(), Progress::Waiting);
+    net.world.finalize().await;
+    let seen = look(net.adapter).await;
+    assert_eq!(seen.standing, Standing::Network { middleware: Some(network.clone()) });
+    let [first, second] = [0, 1].map(|at| {
+        let vault = net.vaults[at].to_string();
+        seen.vaults.iter().find(|seen| seen.vault == vault).unwrap()
+    });
+    let [backing] = &first.backings[..] else { panic!("{:?}", first.backings) };
+    assert_eq!((&backing.slashed, &backing.slashable), (&thirty, &Some("0".to_owned())));
+    assert!(backing.latest_capture.is_some());
+    let left: Vec<U256> = first.withdrawals.iter().flatten().map(|amount| amount.parse().unwrap()).collect();
+    assert!(left[1] > U256::ZERO && left[1] < ether(4), "the withdrawal lost its part, too: {left:?}");
+    let [backing] = &second.backings[..] else { panic!("{:?}", second.backings) };
+    let [request] = &backing.requests[..] else { panic!("{:?}", backing.requests) };
+    assert_eq!((request.index, &request.amount), (0, &ether(20).to_string()));
+    assert_eq!(request.executable_until, request.capture + EPOCH);
+
+    let seen = look(net.vaults[1]).await;
+    assert_eq!((seen.standing, seen.vaults.len(), seen.vaults[0].backings.len()), (Standing::Vault, 1, 1));
+    let seen = look(net.core.token).await;
+    assert_eq!((seen.standing, seen.vaults.len()), (Standing::Collateral, 2));
+    let seen = look(other).await;
+    assert_eq!((seen.standing, seen.vaults.len()), (Standing::Operator { networks: Vec::new() }, 0));
+
+    let asked = async |question: Question| inspect(&question).await.unwrap_err();
+    assert!(matches!(asked(ask(BURNER)).await, Failed::Asked(why) if why.contains("account without code")));
+    let nowhere = Question { symbiotic_factory: Some(id(BURNER)), ..ask(one) };
+    assert!(matches!(asked(nowhere).await, Failed::Unknown { found, .. } if found.contains("no code")));
+    let no_factory = Question { symbiotic_factory: Some(id(net.core.token)), ..ask(one) };
+    assert!(matches!(asked(no_factory).await, Failed::Unknown { found, .. } if found.contains("totalEntities")));
+    let nothing = Question { symbiotic_factory: None, ..ask(one) };
+    assert!(matches!(asked(nothing).await, Failed::Asked(why) if why.contains("factory of vaults")));
+}
+
 /// The core, vaults that our adapter knows, and Palisade.sol over it.
 struct Net {
     world: World,
@@ -303,6 +466,11 @@ struct Net {
 
 impl Net {
     async fn new(kinds: &[Kind], members: &[Member]) -> Self {
+        Self::within(WINDOW, kinds, members).await
+    }
+
+    /// One whose stake must last so many seconds past a snapshot.
+    async fn within(window: u64, kinds: &[Kind], members: &[Member]) -> Self {
         let mut world = World::without_stake().await;
         let curator = curator();
         let core = deploy_core(&world, &curator).await;
@@ -310,15 +478,25 @@ impl Net {
             let nowhere = symbiotic::opt_in(&world.endpoint, &core, &member.signer(), Address::ZERO, &[]).await;
             assert!(nowhere.is_err(), "there is no such network"); // but he is an operator now
         }
+        let nonce = contracts::next_nonce(&world.endpoint, &curator).await.unwrap();
+        let adapter = curator.address().create(nonce + kinds.len() as u64); // after its vaults
+        let mut kinds = kinds.to_vec();
         let mut vaults = Vec::new();
-        for kind in kinds {
+        for kind in &mut kinds {
+            if let Division::OperatorNetworkSpecific { network, .. } = &mut kind.division {
+                *network = adapter;
+            }
+            let is_ours = matches!(kind.division, Division::OperatorNetworkSpecific { .. });
+            vouch(&world, core.network_registry, adapter, is_ours).await;
             vaults.push(symbiotic::create_vault(&world.endpoint, &core, &curator, kind).await.unwrap());
         }
+        vouch(&world, core.network_registry, adapter, false).await;
         let mut genesis = (*world.genesis).clone();
-        let adapter = found(&world, &core, &curator, &vaults, &mut genesis).await;
+        genesis.parameters.window_seconds = window;
+        assert_eq!(found(&world, &core, &curator, &vaults, &mut genesis).await, adapter);
         let genesis = Arc::new(genesis);
         world.genesis = Arc::clone(&genesis);
-        Self { world, core, curator, adapter, vaults, kinds: kinds.to_vec(), genesis }
+        Self { world, core, curator, adapter, vaults, kinds, genesis }
     }
 
     /// Registers, opts in, divides: thirty in shared vaults, twenty of what all share; with a capture, as the ledger knows it.
@@ -483,6 +661,13 @@ impl Net {
     }
 }
 
+/// Whether the core's registry calls it a network: the place of its set of entities that says so.
+async fn vouch(world: &World, registry: Address, network: Address, yes: bool) {
+    let slot = alloy::primitives::keccak256((network, U256::from(1)).abi_encode());
+    let arguments = (registry, slot, B256::from(U256::from(yes)));
+    world.provider.raw_request::<_, serde_json::Value>("anvil_setStorageAt".into(), arguments).await.unwrap();
+}
+
 async fn staked(members: &[Member], kinds: [Kind; 2]) -> (Net, Ethereum, Watch, ChainPoint) {
     let net = Net::new(&kinds, members).await;
     let (ethereum, watch, anchor) = net.stake(members).await;
@@ -511,7 +696,6 @@ async fn found(
         equivocation: Wad::ONE,
     });
     genesis.assets = assets.collect::<Vec<_>>().try_into().unwrap();
-    genesis.parameters.window_seconds = 200;
     genesis.contracts.palisade = id(palisade);
     genesis.contracts.eigenlayer_adapter = ids::Address::new([0xee; 20]);
     genesis.contracts.committee = id(committee);
@@ -585,6 +769,11 @@ const fn alone(operator: Address) -> Kind {
     Kind { division: Division::OperatorSpecific(operator), ..shared(None) }
 }
 
+/// In the network that is made for it.
+const fn only(operator: Address) -> Kind {
+    Kind { division: Division::OperatorNetworkSpecific { operator, network: Address::ZERO }, ..shared(None) }
+}
+
 /// anvil's first account: deployer, curator, staker, and who may veto.
 fn curator() -> PrivateKeySigner {
     "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80".parse().unwrap()
@@ -602,3 +791,5 @@ fn ether(amount: u64) -> U256 {
 const DEPLOYER: usize = 6;
 const EPOCH: u64 = 1_200;
 const VETO: u64 = 100;
+/// Seconds for which stake must last past a snapshot.
+const WINDOW: u64 = 100;

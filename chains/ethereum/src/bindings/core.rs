@@ -87,6 +87,9 @@ alloy::sol! {
 
     #[derive(Debug, PartialEq, Eq)]
     interface Strategies {
+        /// 1.5.
+        function getBurnOrRedistributableShares(OperatorSet operatorSet, uint256 slashId)
+            external view returns (address[] memory strategies, uint256[] memory shares);
         /// 1.13.
         function getSlashResolutionBlock(OperatorSet operatorSet, uint256 slashId) external view returns (uint32);
     }

@@ -38,6 +38,7 @@ const NEWEST_MINOR: u32 = 13;
 pub(crate) struct Core {
     pub(crate) delegations: Address,
     pub(crate) allocations: Address,
+    pub(crate) strategies: Address,
     pub(crate) pods: Address,
     pub(crate) beacon_strategy: Address,
     pub(crate) age: Age,
@@ -70,6 +71,7 @@ impl Core {
         Ok(Self {
             delegations,
             allocations,
+            strategies,
             pods,
             beacon_strategy,
             age,

@@ -5,14 +5,17 @@
 
 pub(crate) mod core;
 mod failed;
+mod karak;
 mod operator;
 mod report;
 mod service;
+mod symbiotic;
 
 pub use failed::Failed;
 pub use report::{
-    AllocationSeen, AsOf, Block, Bridged, CoreSeen, Exposure, Figure, MagnitudeSeen, MemberSeen, OperatorSeen, Origin,
-    Remote, Report, Row, ServiceSeen, ServiceSet, ServiceTotal, SetSeen, StrategySeen, TokenName, TokenSeen,
+    AllocationSeen, AsOf, BackingSeen, Block, Bridged, CoreSeen, EscrowSeen, Exposure, Figure, KarakSeen, KarakSlash,
+    KarakVault, MagnitudeSeen, MemberSeen, OperatorSeen, Origin, Remote, Report, RequestSeen, Row, ServiceSeen,
+    ServiceSet, ServiceTotal, SetSeen, Standing, StrategySeen, SymbioticSeen, TokenName, TokenSeen, VaultSeen,
 };
 
 use self::core::Core;
@@ -47,6 +50,10 @@ pub struct Question {
     pub block: Option<u64>,
     /// EigenLayer's DelegationManager, where the chain is not in our table; it wins over the table.
     pub delegation_manager: Option<palisade_types::Address>,
+    /// Symbiotic's factory of vaults, where the chain is not in our table; it wins over the table.
+    pub symbiotic_factory: Option<palisade_types::Address>,
+    /// Karak's core; nothing of Karak's is looked at without it.
+    pub karak_core: Option<palisade_types::Address>,
     /// Strategies to look at besides those that are allocated or known.
     pub strategies: Vec<palisade_types::Address>,
     /// Holds here what circulates on other chains; it wins over the table.
@@ -105,45 +112,79 @@ impl<'a> Look<'a> {
         let named = self.named()?;
         let state = BlockId::hash(self.block.hash());
         let views = Views::new(&self.provider, state);
-        let core = Core::find(&views, self.delegation_manager()?).await?;
+        let core = match self.delegation_manager()? {
+            Some(manager) => Some(Core::find(&views, manager).await?),
+            None => None,
+        };
         let mut report = Report {
             asked: self.question.what.clone(),
             chain_id: self.chain_id,
             chain: self.known.map(|known| known.name.to_owned()),
             block: self.block.clone(),
-            eigenlayer: core.seen(),
+            eigenlayer: core.as_ref().map(Core::seen),
             operator: None,
             service: None,
             token: None,
+            symbiotic: Vec::new(),
+            karak: None,
+            gaps: Vec::new(),
         };
         let token = match &named {
             Named::Token(lrt) => Some(*lrt),
             Named::Address(address) => self.tokens().iter().find(|lrt| lrt.is_at(*address)),
         };
-        if let Some(lrt) = token {
-            report.token = Some(lrt::look(&views, &core, lrt, self).await?);
+        if let (Some(lrt), Some(core)) = (token, &core) {
+            report.token = Some(lrt::look(&views, core, lrt, self).await?);
         }
-        if let Named::Address(address) = named {
-            if views.require(core.delegations, Delegations::isOperatorCall { operator: address }, CORE).await? {
-                report.operator = Some(operator::look(&views, &core, address, self).await?);
+        let address = match named {
+            Named::Address(address) => address,
+            Named::Token(lrt) => lrt.token,
+        };
+        if let Some(core) = &core {
+            self.on_eigenlayer(&views, core, address, &mut report).await?;
+        }
+        if let Some(factory) = self.symbiotic_factory() {
+            match symbiotic::look(&views, factory, address, &self.block).await {
+                Ok(seen) => report.symbiotic = seen,
+                // Our table may be wrong; what a person named must be there.
+                Err(why @ Failed::Unknown { .. }) if self.question.symbiotic_factory.is_none() => {
+                    report.gaps.push(why.to_string());
+                }
+                Err(error) => return Err(error),
             }
-            let count = Allocations::getOperatorSetCountCall { avs: address };
-            let sets = views.require(core.allocations, count, CORE).await?;
-            if !sets.is_zero() {
-                report.service = Some(service::look(&views, &core, address, sets, self).await?);
-            }
-            if report.is_empty() {
-                return Err(self.nothing(&views, address).await?);
-            }
+        }
+        if let Some(karak) = self.question.karak_core {
+            report.karak = karak::look(&views, crate::endpoint::alloy_address(&karak), address, self).await?;
+        }
+        if report.is_empty() {
+            return Err(self.nothing(&views, address).await?);
         }
         Ok(report)
+    }
+
+    async fn on_eigenlayer(
+        &self,
+        views: &Views<'_>,
+        core: &Core,
+        address: Address,
+        report: &mut Report,
+    ) -> Result<(), Failed> {
+        if views.require(core.delegations, Delegations::isOperatorCall { operator: address }, CORE).await? {
+            report.operator = Some(operator::look(views, core, address, self).await?);
+        }
+        let count = Allocations::getOperatorSetCountCall { avs: address };
+        let sets = views.require(core.allocations, count, CORE).await?;
+        if !sets.is_zero() {
+            report.service = Some(service::look(views, core, address, sets, self).await?);
+        }
+        Ok(())
     }
 
     /// Says what the address is not, and what it may be that somebody mistook it for.
     async fn nothing(&self, views: &Views<'_>, address: Address) -> Result<Failed, Failed> {
         let what = if views.has_code(address).await? { "a contract" } else { "an account without code" };
         Ok(Failed::Asked(format!(
-            "{address} is {what} and, at block {}, neither EigenLayer's operator nor service nor a token of our table",
+            "{address} is {what} and, at block {}, neither operator nor service of what was looked at, nor a vault of Symbiotic's, nor a token of our table",
             self.block.number
         )))
     }
@@ -175,14 +216,22 @@ impl<'a> Look<'a> {
         self.known.map_or(&[], |known| known.tokens)
     }
 
-    fn delegation_manager(&self) -> Result<Address, Failed> {
+    /// Nothing where the chain is not known and another protocol is named.
+    fn delegation_manager(&self) -> Result<Option<Address>, Failed> {
         let named = self.question.delegation_manager.map(|address| crate::endpoint::alloy_address(&address));
-        named.or(self.known.map(|known| known.delegation_manager)).ok_or_else(|| {
-            Failed::Asked(format!(
-                "chain id {} is not in our table: name EigenLayer's DelegationManager there",
+        let manager = named.or(self.known.map(|known| known.delegation_manager));
+        if manager.is_none() && self.symbiotic_factory().is_none() && self.question.karak_core.is_none() {
+            return Err(Failed::Asked(format!(
+                "chain id {} is not in our table: name EigenLayer's DelegationManager there, Symbiotic's factory of vaults or Karak's core",
                 self.chain_id
-            ))
-        })
+            )));
+        }
+        Ok(manager)
+    }
+
+    fn symbiotic_factory(&self) -> Option<Address> {
+        let named = self.question.symbiotic_factory.map(|address| crate::endpoint::alloy_address(&address));
+        named.or(self.known.and_then(|known| known.symbiotic_factory))
     }
 
     /// Strategies to look at although nobody allocates them.

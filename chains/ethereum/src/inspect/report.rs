@@ -15,21 +15,28 @@ pub struct Report {
     pub chain: Option<String>,
     /// The block for which all of it is true.
     pub block: Block,
-    /// The core that was found.
-    pub eigenlayer: CoreSeen,
+    /// EigenLayer's core, where one is known or named.
+    pub eigenlayer: Option<CoreSeen>,
     /// When it is an operator.
     pub operator: Option<OperatorSeen>,
     /// When it is a service, or what EigenLayer calls an AVS.
     pub service: Option<ServiceSeen>,
     /// When it is a liquid restaking token.
     pub token: Option<TokenSeen>,
+    /// What it is on Symbiotic: several things at once, or nothing.
+    pub symbiotic: Vec<SymbioticSeen>,
+    /// When it is an operator or a service on Karak.
+    pub karak: Option<KarakSeen>,
+    /// Protocols that could not be looked at, and why.
+    pub gaps: Vec<String>,
 }
 
 impl Report {
     /// Whether it is nothing that was looked for.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.operator.is_none() && self.service.is_none() && self.token.is_none()
+        let on_eigenlayer = self.operator.is_some() || self.service.is_some() || self.token.is_some();
+        !on_eigenlayer && self.symbiotic.is_empty() && self.karak.is_none()
     }
 }
 
@@ -190,6 +197,19 @@ pub struct ServiceSet {
     pub member_count: u64,
     /// Shares that it can take of all members together, by strategy in the order above.
     pub slashable: Vec<String>,
+    /// What its newest slashes took and nobody cleared; nothing before 1.5, which numbers no slashes.
+    pub escrow: Vec<EscrowSeen>,
+}
+
+/// What one slash took and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EscrowSeen {
+    /// EigenLayer's number of the slash in its set.
+    pub slash: u64,
+    /// Strategies and shares that wait there to be burnt, or for the recipient.
+    pub held: Vec<(String, String)>,
+    /// The block after which anybody may clear it; nothing before 1.13, where that is at once.
+    pub resolution_block: Option<u32>,
 }
 
 /// One member of a set.
@@ -357,4 +377,174 @@ pub struct Remote {
     pub block: u64,
     /// Its supply, smallest units.
     pub supply: String,
+}
+
+/// What an address is on Symbiotic, with the vaults that matter to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SymbioticSeen {
+    /// The core, by its factory of vaults.
+    pub vault_factory: String,
+    /// As what it was looked at.
+    pub standing: Standing,
+    /// Vaults that back him or it, or itself.
+    pub vaults: Vec<VaultSeen>,
+    /// What could not be seen, and why.
+    pub gaps: Vec<String>,
+}
+
+/// What an address is on Symbiotic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// An operator.
+    Operator {
+        /// Networks that he opted in to.
+        networks: Vec<String>,
+    },
+    /// A network, which is what other protocols call a service.
+    Network {
+        /// Who slashes for it.
+        middleware: Option<String>,
+    },
+    /// A vault.
+    Vault,
+    /// A token that vaults hold.
+    Collateral,
+}
+
+/// One vault. Amounts are the collateral's smallest units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VaultSeen {
+    /// Where.
+    pub vault: String,
+    /// 1, or 2 with a token for its shares.
+    pub version: u64,
+    /// What it holds.
+    pub collateral: Option<TokenName>,
+    /// How it is divided.
+    pub delegator: Option<String>,
+    /// How it is slashed; nothing without a slasher, when nobody can.
+    pub slasher: Option<String>,
+    /// How long a slash waits for a veto, seconds.
+    pub veto_duration: Option<u64>,
+    /// Who receives what is slashed.
+    pub burner: Option<String>,
+    /// What the delegator calls on a slash.
+    pub hook: Option<String>,
+    /// For how long after its capture stake can be slashed, seconds.
+    pub epoch_duration: u64,
+    /// The epoch now.
+    pub epoch: Option<String>,
+    /// When the next one starts, seconds since 1970.
+    pub next_epoch: Option<u64>,
+    /// What does not leave.
+    pub active_stake: Option<String>,
+    /// What leaves with this epoch and with the next one: a slash still reaches it.
+    pub withdrawals: [Option<String>; 2],
+    /// All of that.
+    pub total_stake: Option<String>,
+    /// Whom it backs for whom. Never to be added up over networks, and with full restake not over operators.
+    pub backings: Vec<BackingSeen>,
+}
+
+/// What of a vault stands behind one operator in one subnetwork.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackingSeen {
+    /// The network.
+    pub network: String,
+    /// Its number of the subnetwork.
+    pub subnetwork: u64,
+    /// The operator.
+    pub operator: String,
+    /// The most that the vault's curator lets the subnetwork use; nothing where the kind knows no such limit.
+    pub limit: Option<String>,
+    /// The most that the network accepts.
+    pub max_limit: String,
+    /// By the delegator's own view now.
+    pub stake: Option<String>,
+    /// What a slash by a capture one second ago can take.
+    pub slashable: Option<String>,
+    /// What a slash by the oldest capture that still counts can take: who left in between is not safe from it.
+    pub slashable_by_oldest: Option<String>,
+    /// What was slashed of him there ever, as it was asked for.
+    pub slashed: Option<String>,
+    /// The newest capture that was slashed by: none before it can be.
+    pub latest_capture: Option<u64>,
+    /// Who may veto; nobody where it is nothing.
+    pub resolver: Option<String>,
+    /// Requests to slash him that are still open.
+    pub requests: Vec<RequestSeen>,
+}
+
+impl BackingSeen {
+    /// Whether there is nothing and never was.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let none = |amount: &Option<String>| amount.as_ref().is_none_or(|amount| amount == "0");
+        let amounts = [&self.stake, &self.slashable, &self.slashable_by_oldest, &self.slashed];
+        amounts.into_iter().all(none) && self.requests.is_empty()
+    }
+}
+
+/// A request to slash that somebody may veto.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RequestSeen {
+    /// Its number at the slasher.
+    pub index: u64,
+    /// What is asked for.
+    pub amount: String,
+    /// By what the operator had then, seconds since 1970.
+    pub capture: u64,
+    /// Until when it can be vetoed, seconds since 1970.
+    pub veto_deadline: u64,
+    /// Until when it can be carried out, seconds since 1970.
+    pub executable_until: u64,
+}
+
+/// An operator or a service on Karak.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KarakSeen {
+    /// Where the core stands.
+    pub core: String,
+    /// Whether it is a service (a DSS); an operator otherwise.
+    pub is_service: bool,
+    /// The operator's vaults, or those staked to the service.
+    pub vaults: Vec<KarakVault>,
+    /// Requests to slash, newest first. What became of them no view says.
+    pub slashes: Vec<KarakSlash>,
+    /// What could not be seen, and why.
+    pub gaps: Vec<String>,
+}
+
+/// One vault on Karak. It is staked whole, to each of its services.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KarakVault {
+    /// Whose.
+    pub operator: String,
+    /// Where.
+    pub vault: String,
+    /// What it holds.
+    pub asset: Option<TokenName>,
+    /// How much, smallest units.
+    pub assets: Option<String>,
+    /// Shares of it.
+    pub shares: Option<String>,
+    /// Shares that are asked back and still slashable.
+    pub shares_asked_back: Option<String>,
+    /// Services that it is staked to, of those that were looked for.
+    pub staked_to: Vec<String>,
+    /// Whether a request to slash it waits.
+    pub queued_for_slashing: Option<bool>,
+}
+
+/// A request to slash on Karak.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KarakSlash {
+    /// The block it was made in.
+    pub block: u64,
+    /// By whom.
+    pub service: String,
+    /// Of whom.
+    pub operator: String,
+    /// Vaults and what is asked of each, of 100e18.
+    pub vaults: Vec<(String, String)>,
 }

@@ -2,9 +2,9 @@
 
 use super::core::{Age, Core};
 use super::operator::{pending, redistribution, slasher};
-use super::report::{MagnitudeSeen, MemberSeen, ServiceSeen, ServiceSet, TokenName};
+use super::report::{EscrowSeen, MagnitudeSeen, MemberSeen, ServiceSeen, ServiceSet, TokenName};
 use super::{CORE, Failed, Look};
-use crate::bindings::core::{Allocation, Allocations, OperatorSet};
+use crate::bindings::core::{Allocation, Allocations, OperatorSet, Strategies};
 use crate::views::{Gaps, Views, each, expect};
 use alloy::primitives::{Address, U256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,8 @@ const MOST_SETS: usize = 64;
 const IDS_PAST: u32 = 256;
 /// The most members of one set whose stake is looked at.
 const MOST_MEMBERS: usize = 2_000;
+/// How many of a set's newest slashes are looked at.
+const MOST_SLASHES: u64 = 32;
 /// The most strategies of one set.
 const MOST_STRATEGIES: usize = 64;
 /// Operators times strategies per view call, at about 30,000 gas, of the 50 million that nodes grant a call.
@@ -111,21 +113,57 @@ async fn set_of(views: &Views<'_>, core: &Core, set: OperatorSet, look: &Look<'_
         Age::Slashing => None,
         _ => {
             let asked = Allocations::getSlashCountCall { operatorSet: set.clone() };
-            gaps.note("getSlashCount", views.ask(core.allocations, asked).await?).map(|count| count.to_string())
+            gaps.note("getSlashCount", views.ask(core.allocations, asked).await?)
         }
     };
+    let escrow = escrow(views, core, &set, slashes.unwrap_or_default(), &mut gaps).await?;
     let seen = ServiceSet {
         id: set.id,
         slasher: slasher(views, core, &set).await?,
         pending_slasher: pending_slasher(views, core, &set).await?,
         redistribution: redistribution(views, core, &set).await?,
-        slashes,
+        slashes: slashes.map(|count| count.to_string()),
+        escrow,
         strategies: Vec::new(), // named when all are known
         slashable: slashable.collect(),
         members: members.iter().zip(rows).map(|(operator, row)| row.of(*operator)).collect(),
         member_count,
     };
     Ok(Found { seen, strategies, gaps: gaps.told() })
+}
+
+/// What the newest slashes took and nobody cleared, newest first.
+async fn escrow(
+    views: &Views<'_>,
+    core: &Core,
+    set: &OperatorSet,
+    count: U256,
+    gaps: &mut Gaps,
+) -> Result<Vec<EscrowSeen>, Failed> {
+    let count = u64::try_from(count).map_err(|_| Failed::lied("more slashes than there can be"))?;
+    let first = count.saturating_sub(MOST_SLASHES);
+    if first > 0 {
+        gaps.say(format!("what slashes up to number {first} of set {} took was not looked at", set.id));
+    }
+    let found = each((first..count).rev(), async |before| {
+        let slash = before + 1; // they count from one
+        let asked =
+            Strategies::getBurnOrRedistributableSharesCall { operatorSet: set.clone(), slashId: U256::from(slash) };
+        let held = views.require(core.strategies, asked, CORE).await?;
+        expect(held.shares.len(), held.strategies.len())?;
+        let held = held.strategies.iter().zip(&held.shares).filter(|(_, shares)| !shares.is_zero());
+        let held: Vec<_> = held.map(|(strategy, shares)| (strategy.to_string(), shares.to_string())).collect();
+        let resolution_block = match core.age {
+            Age::Resolution if !held.is_empty() => {
+                let asked =
+                    Strategies::getSlashResolutionBlockCall { operatorSet: set.clone(), slashId: U256::from(slash) };
+                Some(views.require(core.strategies, asked, CORE).await?)
+            }
+            _ => None,
+        };
+        Ok((!held.is_empty()).then_some(EscrowSeen { slash, held, resolution_block }))
+    });
+    Ok(found.await?.into_iter().flatten().collect())
 }
 
 /// What is known of one member, by strategy.

@@ -10,8 +10,8 @@ use super::lines::lines;
 
 #[derive(Debug, clap::Args)]
 pub struct Inspect {
-    /// An address of an operator or a service, or a token by its address or name (weETH, ezETH, rsETH, pufETH)
-    #[arg(value_name = "OPERATOR|SERVICE|TOKEN")]
+    /// An address of an operator, a service or a vault of Symbiotic's, or a token by its address or name (weETH, ezETH, rsETH, pufETH)
+    #[arg(value_name = "OPERATOR|SERVICE|VAULT|TOKEN")]
     what: String,
     /// JSON-RPC address of an Ethereum node. A credential in it belongs into the variable
     #[arg(long, env = "PALISADE_ETHEREUM_RPC", hide_env_values = true, value_name = "URL")]
@@ -22,7 +22,13 @@ pub struct Inspect {
     /// EigenLayer's DelegationManager, where the chain is neither mainnet nor Hoodi
     #[arg(long, value_name = "ADDRESS", conflicts_with = "genesis")]
     delegation_manager: Option<Address>,
-    /// A genesis of ours that names EigenLayer
+    /// Symbiotic's factory of vaults, where the chain is not mainnet
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "genesis")]
+    symbiotic: Option<Address>,
+    /// Karak's core; nothing of Karak's is looked at without it
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "genesis")]
+    karak: Option<Address>,
+    /// A genesis of ours that names EigenLayer, Symbiotic and Karak
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
     /// A strategy to look at besides those that are allocated or known; once for each
@@ -61,15 +67,18 @@ impl Inspect {
         if self.what.trim().is_empty() {
             bail!("nothing is given");
         }
-        let delegation_manager = match &self.genesis {
+        let (delegation_manager, symbiotic_factory, karak_core) = match &self.genesis {
             Some(file) => {
                 let genesis = crate::genesis_file::read(file).with_context(|| file.display().to_string())?;
                 if genesis.assets.is_empty() {
                     bail!("{}: no stake on Ethereum counts in this network", file.display());
                 }
-                Some(genesis.contracts.delegation_manager)
+                let contracts = &genesis.contracts;
+                let manager = Some(contracts.delegation_manager).filter(|manager| *manager != Address::ZERO);
+                let factory = contracts.symbiotic.map(|symbiotic| symbiotic.vault_factory);
+                (manager, factory, contracts.karak.map(|karak| karak.core))
             }
-            None => self.delegation_manager,
+            None => (self.delegation_manager, self.symbiotic, self.karak),
         };
         Ok(Question {
             what: self.what,
@@ -77,6 +86,8 @@ impl Inspect {
             timeout_ms: self.timeout,
             block: self.block,
             delegation_manager,
+            symbiotic_factory,
+            karak_core,
             strategies: self.strategies,
             lockbox: self.lockbox,
             remotes: self.remotes,

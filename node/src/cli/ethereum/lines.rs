@@ -1,8 +1,8 @@
 //! A report as people read it.
 
 use palisade_ethereum::inspect::{
-    AllocationSeen, Bridged, Figure, OperatorSeen, Origin, Report, Row, ServiceSeen, ServiceSet, SetSeen, StrategySeen,
-    TokenName, TokenSeen,
+    AllocationSeen, BackingSeen, Bridged, CoreSeen, Figure, KarakSeen, OperatorSeen, Origin, Report, Row, ServiceSeen,
+    ServiceSet, SetSeen, Standing, StrategySeen, SymbioticSeen, TokenName, TokenSeen, VaultSeen,
 };
 
 /// The most members of a set that are printed; JSON has all of them.
@@ -11,16 +11,9 @@ const MOST_MEMBERS: usize = 50;
 pub fn lines(report: &Report) -> Vec<String> {
     let chain = report.chain.clone().unwrap_or_else(|| format!("chain id {}", report.chain_id));
     let block = &report.block;
-    let core = &report.eigenlayer;
-    let version = core.version.as_ref().map(|version| format!(", calls itself {version}")).unwrap_or_default();
-    let mut lines = vec![
-        line("true for", &format!("block {} {} of {chain}, time {}", block.number, block.hash, block.time)),
-        line("EigenLayer", &format!("{}{version}, DelegationManager {}", core.generation, core.delegation_manager)),
-        line(
-            "delays",
-            &format!("deallocation {} blocks, withdrawal {} blocks", core.deallocation_delay, core.withdrawal_delay),
-        ),
-    ];
+    let mut lines =
+        vec![line("true for", &format!("block {} {} of {chain}, time {}", block.number, block.hash, block.time))];
+    report.eigenlayer.iter().for_each(|core| lines.extend(of_core(core)));
     if let Some(token) = &report.token {
         lines.push(String::new());
         lines.extend(of_token(token));
@@ -33,6 +26,137 @@ pub fn lines(report: &Report) -> Vec<String> {
         lines.push(String::new());
         lines.extend(of_service(service));
     }
+    for seen in &report.symbiotic {
+        lines.push(String::new());
+        lines.extend(of_symbiotic(seen));
+    }
+    if let Some(karak) = &report.karak {
+        lines.push(String::new());
+        lines.extend(of_karak(karak));
+    }
+    report.gaps.iter().for_each(|gap| lines.push(line("not seen", gap)));
+    lines
+}
+
+fn of_core(core: &CoreSeen) -> [String; 2] {
+    let version = core.version.as_ref().map(|version| format!(", calls itself {version}")).unwrap_or_default();
+    [
+        line("EigenLayer", &format!("{}{version}, DelegationManager {}", core.generation, core.delegation_manager)),
+        line(
+            "delays",
+            &format!("deallocation {} blocks, withdrawal {} blocks", core.deallocation_delay, core.withdrawal_delay),
+        ),
+    ]
+}
+
+fn of_symbiotic(seen: &SymbioticSeen) -> Vec<String> {
+    let mut lines = vec![line("Symbiotic", &format!("factory of vaults {}", seen.vault_factory))];
+    match &seen.standing {
+        Standing::Operator { networks } if networks.is_empty() => lines.push(line("operator", "of no network")),
+        Standing::Operator { networks } => {
+            networks.iter().for_each(|network| lines.push(line("operator", &format!("opted in to {network}"))));
+        }
+        Standing::Network { middleware } => {
+            lines.push(line("network", &format!("slashed for by {}", middleware.as_deref().unwrap_or("nobody seen"))));
+        }
+        Standing::Vault => lines.push(line("vault", "itself")),
+        Standing::Collateral => lines.push(line("collateral", "of these vaults")),
+    }
+    if seen.vaults.is_empty() {
+        lines.push(line("vaults", "none"));
+    }
+    seen.vaults.iter().for_each(|vault| lines.extend(of_vault(vault)));
+    seen.gaps.iter().for_each(|gap| lines.push(line("not seen", gap)));
+    lines
+}
+
+fn of_vault(seen: &VaultSeen) -> Vec<String> {
+    let not_seen = || "not seen".to_owned();
+    let worth = |amount: &Option<String>| {
+        amount
+            .as_ref()
+            .map_or_else(not_seen, |amount| format!("{amount} units{}", value(Some(amount), seen.collateral.as_ref())))
+    };
+    let veto = seen.veto_duration.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
+    let mut lines = vec![
+        line("vault", &format!("{}, version {}", seen.vault, seen.version)),
+        line("  divided by", seen.delegator.as_deref().unwrap_or("not seen")),
+        line("  slashed by", &format!("{}{veto}", seen.slasher.as_deref().unwrap_or("nobody"))),
+        line("  slashed goes to", seen.burner.as_deref().unwrap_or("not seen")),
+        line(
+            "  epoch",
+            &format!(
+                "{} of {} s, the next at time {}",
+                seen.epoch.as_deref().unwrap_or("?"),
+                seen.epoch_duration,
+                seen.next_epoch.map_or_else(not_seen, |time| time.to_string())
+            ),
+        ),
+        line("  active", &worth(&seen.active_stake)),
+        line("  leaves", &format!("{} with this epoch, still slashable", worth(&seen.withdrawals[0]))),
+        line("  leaves", &format!("{} with the next, still slashable", worth(&seen.withdrawals[1]))),
+    ];
+    seen.hook.iter().for_each(|hook| lines.push(line("  hook", hook)));
+    for backing in seen.backings.iter().take(MOST_MEMBERS) {
+        lines.extend(of_backing(backing, seen));
+    }
+    if seen.backings.len() > MOST_MEMBERS {
+        lines.push(line("  backs", &format!("and {} more (--json)", seen.backings.len() - MOST_MEMBERS)));
+    }
+    lines
+}
+
+fn of_backing(seen: &BackingSeen, vault: &VaultSeen) -> Vec<String> {
+    let worth = |amount: &Option<String>| {
+        let amount = amount.as_deref();
+        format!("{}{}", amount.unwrap_or("not seen"), value(amount, vault.collateral.as_ref()))
+    };
+    let place = format!("{} in subnetwork {} of {}", seen.operator, seen.subnetwork, seen.network);
+    let mut lines = vec![
+        line("  backs", &place),
+        line("    stake", &worth(&seen.stake)),
+        line(
+            "    slashable",
+            &format!("{} now, {} by the oldest capture", worth(&seen.slashable), worth(&seen.slashable_by_oldest)),
+        ),
+    ];
+    if seen.slashed.as_deref().is_some_and(|amount| amount != "0") {
+        lines.push(line("    slashed", &format!("{} so far", worth(&seen.slashed))));
+    }
+    seen.resolver.iter().for_each(|resolver| lines.push(line("    may veto", resolver)));
+    for request in &seen.requests {
+        let asked = worth(&Some(request.amount.clone()));
+        let (veto, end) = (request.veto_deadline, request.executable_until);
+        lines.push(line(
+            "    request",
+            &format!("{}: {asked}, to be vetoed until time {veto}, carried out until {end}", request.index),
+        ));
+    }
+    lines
+}
+
+fn of_karak(seen: &KarakSeen) -> Vec<String> {
+    let standing = if seen.is_service { "a service" } else { "an operator" };
+    let mut lines = vec![line("Karak", &format!("{standing}; core {}", seen.core))];
+    for vault in &seen.vaults {
+        let amount = vault.assets.as_deref();
+        let asked = vault.shares_asked_back.as_deref().unwrap_or("not seen");
+        let of = vault.shares.as_deref().unwrap_or("not seen");
+        lines.push(line("vault", &format!("{} of {}", vault.vault, vault.operator)));
+        let held = format!("{}{}", amount.unwrap_or("not seen"), value(amount, vault.asset.as_ref()));
+        lines.push(line("  holds", &format!("{held}; {asked} of {of} shares are asked back and still slashable")));
+        vault.staked_to.iter().for_each(|service| lines.push(line("  staked to", service)));
+        if vault.queued_for_slashing == Some(true) {
+            lines.push(line("  warning", "a request to slash it waits"));
+        }
+    }
+    for slash in &seen.slashes {
+        let parts = slash.vaults.iter().map(|(vault, part)| format!("{part} of 100e18 of {vault}"));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        let said = format!("at block {} by {} of {}: {parts}", slash.block, slash.service, slash.operator);
+        lines.push(line("asked to slash", &said));
+    }
+    seen.gaps.iter().for_each(|gap| lines.push(line("not seen", gap)));
     lines
 }
 
@@ -119,6 +243,12 @@ fn of_service_set(seen: &ServiceSet) -> Vec<String> {
     }
     lines.push(line("  slashed goes to", seen.redistribution.as_deref().unwrap_or("nobody: burnt")));
     seen.slashes.iter().for_each(|slashes| lines.push(line("  slashes", slashes)));
+    for escrow in &seen.escrow {
+        let held = escrow.held.iter().map(|(strategy, shares)| format!("{shares} shares of {strategy}"));
+        let until = escrow.resolution_block.map(|block| format!(", not before block {block} has passed"));
+        let held = held.collect::<Vec<_>>().join(", ");
+        lines.push(line("  waits", &format!("slash {}: {held}{}", escrow.slash, until.unwrap_or_default())));
+    }
     for ((strategy, token), slashable) in seen.strategies.iter().zip(&seen.slashable) {
         let symbol = symbol(token.as_ref()).map(|symbol| format!(" ({symbol})")).unwrap_or_default();
         lines.push(line("  strategy", &format!("{strategy}{symbol}: {slashable} shares slashable of all members")));
