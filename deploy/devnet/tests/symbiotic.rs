@@ -442,6 +442,16 @@ async fn operators_networks_vaults_and_collaterals_are_shown_as_the_core_has_the
     let seen = look(other).await;
     assert_eq!((seen.standing, seen.vaults.len()), (Standing::Operator { networks: Vec::new() }, 0));
 
+    // Version 3 has another core: it is named, counts for nothing, and holds up no other.
+    net.set_code(net.vaults[1], Bytes::from_static(&alloy::primitives::hex!("600360005260206000f3"))).await;
+    net.world.finalize().await;
+    let seen = look(net.vaults[1]).await;
+    assert!(seen.vaults.is_empty() && seen.gaps.iter().any(|gap| gap.contains("is of version 3")), "{:?}", seen.gaps);
+    assert_eq!(look(one).await.vaults.len(), 1);
+    let (mut watch, mut anchor) = (watch, net.genesis.ethereum_start);
+    net.stakes(&mut anchor, &mut watch).await;
+    assert_eq!(stake(&watch, &net, 1, one), SymbioticStake::NOTHING);
+
     let asked = async |question: Question| inspect(&question).await.unwrap_err();
     assert!(matches!(asked(ask(BURNER)).await, Failed::Asked(why) if why.contains("account without code")));
     let nowhere = Question { symbiotic_factory: Some(id(BURNER)), ..ask(one) };
