@@ -175,11 +175,14 @@ async fn r11_r24_a_certified_order_takes_its_part_at_once_and_after_the_time_for
     assert_eq!((slashed[0].case, slashed[0].asset), (instant.case.id, id(net.vaults[0])));
     assert_eq!((slashed[0].before, slashed[0].afterwards, slashed[0].transaction), (part.to(), 0, sent));
     applied(&mut watch, &facts);
-    // Another case, by a pair: the rest of the instant vault at once, the other behind the order.
+    // Another case, by a pair: all that is left of his in the instant vault at once, the other behind the order. He has three
+    // quarters of that vault whatever is in it, as its delegator divides: by a moment after the order, more than he had before.
+    net.pass(2).await;
     let [pair, behind] = [0, 1].map(|at| net.order(&members[0], &watch, at));
     let Ok(Progress::Sent(_)) = net.until(&ethereum, &pair, sends).await else { unreachable!() };
     net.executed(&ethereum, &pair).await;
-    assert_eq!(net.active().await[0], before[0] - ether(30));
+    let left = (before[0] - part) / U256::from(4);
+    assert_eq!(net.active().await[0], left);
     assert_eq!(ethereum.execute(&behind).await.unwrap(), Progress::Waiting);
     assert_eq!(symbiotic::requests(&net.world.provider, net.vaults[1]).await.unwrap(), 1);
 
@@ -198,14 +201,15 @@ async fn r11_r24_a_certified_order_takes_its_part_at_once_and_after_the_time_for
     assert_eq!(of_order.len(), 1, "{slashed:?}");
     assert_eq!((of_order[0].asset, of_order[0].before, of_order[0].afterwards), (id(net.vaults[1]), ether(5).to(), 0));
 
-    // The pair's turn: what is left of it.
+    // The pair's turn: by a moment after the order, he stands with his whole limit again, for there is enough in the vault.
+    net.pass(2).await;
     let Ok(Progress::Sent(_)) = net.until(&ethereum, &behind, sends).await else { unreachable!() };
     let waits = |progress: &Result<Progress, ChainError>| matches!(progress, Ok(Progress::Waiting));
     net.until(&ethereum, &behind, waits).await.unwrap();
     net.pass(VETO + 1).await;
     let Ok(Progress::Sent(_)) = net.until(&ethereum, &behind, sends).await else { unreachable!() };
     net.executed(&ethereum, &behind).await;
-    assert_eq!(net.active().await, [before[0] - ether(30), before[1] - ether(20)], "all, and not more");
+    assert_eq!(net.active().await, [left, before[1] - ether(5) - ether(20)], "once each");
 }
 
 #[tokio::test]
