@@ -360,8 +360,10 @@ pub fn verify_aggregate(keys: &[PublicKey], message: &[u8], signature: &Signatur
 /// `seed` must be fresh randomness that whoever made the signatures cannot know. The subgroup check of every single
 /// signature was made when it was parsed; a sum hides small-order parts.
 ///
-/// A sum that fails is halved. What a half lacks, the other has: the right half's pairing is the whole's without the left's,
-/// so that every step costs the sums of one half and one pairing, and a right half is not looked at when it must be bad.
+/// A batch that fails is searched with plain sums, which cost almost nothing, and halved. What a half lacks, the other has: the
+/// right half's pairing is the whole's without the left's, so that every step costs one pairing, and a right half is not looked at
+/// when it must be bad. Whoever is named is bad alone. Errors that cancel in a plain sum hide from the search: so the weighted
+/// whole must hold without the named ones, or else everything is searched again with weighted sums.
 ///
 /// # Errors
 ///
@@ -371,20 +373,11 @@ pub fn verify_same_message(
     pairs: &[(PublicKey, Signature)],
     seed: &[u8; 32],
 ) -> Result<(), Vec<usize>> {
-    let (first, bad) = match pairs {
-        [] => return Ok(()),
-        [(key, signature)] => (key.verify(message, signature).is_ok(), vec![0]),
-        _ => {
-            let batch = Batch::new(message, pairs, seed);
-            let (whole, mut bad) = (batch.balance(0, pairs.len()), Vec::new());
-            let holds = whole.holds();
-            if !holds {
-                batch.collect_bad(0, pairs.len(), &whole, &mut bad);
-            }
-            (holds, bad)
-        }
-    };
-    if first { Ok(()) } else { Err(bad) }
+    match pairs {
+        [] => Ok(()),
+        [(key, signature)] => key.verify(message, signature).map_err(|_| vec![0]),
+        _ => Batch::new(message, pairs, seed).verify(),
+    }
 }
 
 /// The inputs of one same-message check, side by side as blst wants them.
@@ -428,38 +421,82 @@ impl Batch {
         }
     }
 
-    /// Adds the bad indices of `from..to`, whose balance fails.
-    fn collect_bad(&self, from: usize, to: usize, balance: &Balance, bad: &mut Vec<usize>) {
-        if to - from == 1 {
-            bad.push(from);
-            return;
+    /// Checks all, of which there is at least one.
+    fn verify(&self) -> Result<(), Vec<usize>> {
+        let all: Vec<usize> = (0..self.keys.len()).collect();
+        let whole = self.weighted(&all);
+        if whole.holds() {
+            return Ok(());
         }
-        let middle = from + (to - from) / 2;
-        let left = self.balance(from, middle);
+        let found = self.search(&all, Self::plain);
+        if !found.is_empty() && whole.without(&self.weighted(&found)).holds() {
+            return Err(found);
+        }
+        Err(self.search(&all, Self::weighted))
+    }
+
+    /// The bad ones, as far as such sums show them.
+    fn search(&self, places: &[usize], sums: Sums) -> Vec<usize> {
+        let (balance, mut bad) = (sums(self, places), Vec::new());
+        if !balance.holds() {
+            self.collect_bad(places, &balance, sums, &mut bad);
+        }
+        bad
+    }
+
+    /// Adds the bad ones of some whose balance fails.
+    fn collect_bad(&self, places: &[usize], balance: &Balance, sums: Sums, bad: &mut Vec<usize>) {
+        let (first, second) = match places {
+            [place] => return bad.push(*place),
+            _ => places.split_at(places.len() / 2),
+        };
+        let left = sums(self, first);
         let right = balance.without(&left);
         let left_holds = left.holds();
         if !left_holds {
-            self.collect_bad(from, middle, &left, bad);
+            self.collect_bad(first, &left, sums, bad);
         }
         if left_holds || !right.holds() {
-            self.collect_bad(middle, to, &right, bad);
+            self.collect_bad(second, &right, sums, bad);
         }
     }
 
-    /// The weighted sums of `from..to`, which is not empty, paired.
-    fn balance(&self, from: usize, to: usize) -> Balance {
-        let (weights, bits) = (&self.weights[from * WEIGHT_BYTES..to * WEIGHT_BYTES], WEIGHT_BYTES * 8);
-        let keys = core::AggregatePublicKey::aggregate_with_randomness(&self.keys[from..to], weights, bits, false)
-            .expect("it is not empty, and nothing else is looked at");
-        let signatures =
-            core::AggregateSignature::aggregate_with_randomness(&self.signatures[from..to], weights, bits, false)
-                .expect("it is not empty, and nothing else is looked at");
+    /// The weighted sums of some, paired.
+    fn weighted(&self, places: &[usize]) -> Balance {
+        let keys: Vec<_> = places.iter().map(|place| self.keys[*place]).collect();
+        let signatures: Vec<_> = places.iter().map(|place| self.signatures[*place]).collect();
+        let weights: Vec<u8> = places
+            .iter()
+            .flat_map(|place| &self.weights[place * WEIGHT_BYTES..(place + 1) * WEIGHT_BYTES])
+            .copied()
+            .collect();
+        let bits = WEIGHT_BYTES * 8;
+        let keys = core::AggregatePublicKey::aggregate_with_randomness(&keys, &weights, bits, false);
+        let signatures = core::AggregateSignature::aggregate_with_randomness(&signatures, &weights, bits, false);
+        self.paired(&keys.expect(SOME), &signatures.expect(SOME))
+    }
+
+    /// The bare sums of some, paired.
+    fn plain(&self, places: &[usize]) -> Balance {
+        let keys: Vec<_> = places.iter().map(|place| &self.keys[*place]).collect();
+        let signatures: Vec<_> = places.iter().map(|place| &self.signatures[*place]).collect();
+        let keys = core::AggregatePublicKey::aggregate(&keys, false);
+        let signatures = core::AggregateSignature::aggregate(&signatures, false);
+        self.paired(&keys.expect(SOME), &signatures.expect(SOME))
+    }
+
+    fn paired(&self, keys: &core::AggregatePublicKey, signatures: &core::AggregateSignature) -> Balance {
         Balance {
             signed: blst_fp12::miller_loop(&self.generator, &signatures.to_signature().into()),
             owed: blst_fp12::miller_loop(&keys.to_public_key().into(), &self.point),
         }
     }
 }
+
+/// One way to add some of a batch up.
+type Sums = fn(&Batch, &[usize]) -> Balance;
+
+const SOME: &str = "there is at least one, and nothing else is looked at";
 
 /// The weight of one pair, little-endian and never zero: a zero would leave its signature unchecked.
 fn weight(seed: &[u8; 32], index: usize) -> [u8; WEIGHT_BYTES] {
@@ -703,6 +740,11 @@ mod tests {
         let publics: Vec<_> = crossed.iter().map(|(key, _)| *key).collect();
         let sum = Signature::aggregate(&sum).unwrap();
         assert_eq!(verify_aggregate(&publics, MESSAGE, &sum), Ok(()), "a plain sum does not see it");
+        // Beside a bad one that a plain sum does see, which the search by plain sums finds first.
+        crossed[20].1 = crossed[21].1;
+        assert_eq!(verify_same_message(MESSAGE, &crossed, SEED), Err(vec![3, 9, 20]));
+        crossed[9].1 = crossed[3].1;
+        assert_eq!(verify_same_message(MESSAGE, &crossed, SEED), Err(vec![3, 20]));
     }
 
     /// The bad ones of a batch are those that do not verify alone, wherever they stand.
