@@ -35,7 +35,7 @@ use palisade_types::chain::{CertifiedOrder, ChainKind, ChainPoint, Execution};
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Evidence, Unproven, VotePair};
 use palisade_types::genesis::Genesis;
-use palisade_types::ids::{BlockId, CaseId, OperatorId, VaultId};
+use palisade_types::ids::{BlockId, CaseId, Domain, OperatorId, VaultId};
 use palisade_types::numbers::{Numbered, NumberedKind};
 use palisade_types::observation::{Fact, Observation};
 use palisade_types::order::OrderId;
@@ -54,6 +54,8 @@ pub const CHAINS: [ChainKind; 2] = [ChainKind::Ethereum, ChainKind::Bitcoin];
 const REPEATED: usize = 32;
 /// How often own messages are said again.
 const REPEAT: Millis = Millis::new(2_000);
+/// How long a block may be without a quorum before peers are asked what they know of it.
+const PULL: Millis = Millis::new(3_000);
 /// How long an operator leaves an order to those before him in rank.
 const PATIENCE: Millis = Millis::new(15_000);
 /// How long we leave other proposals in peace after one that asks what only an operator decides (R30).
@@ -92,6 +94,9 @@ pub enum Action {
     ForgetNumbered(NumberedKind, u64),
     /// Every block up to this one agrees with what our own followers saw: durable before it is relied on (R7).
     Confirmed(FinalBlock),
+    /// A slot of this BLS domain has been without a quorum for a while: ask peers what they know of it. What they tell comes
+    /// through [`Core::hear_checked`].
+    Pull(Domain, u64),
     /// A signature of our own key was met: ask the signer whether he made it (R20). When he did not, the node stops.
     Met(Box<Met>),
     /// Keep an item that waits, so that a restart does not lose it.
@@ -294,6 +299,8 @@ pub struct Core {
     said: Vec<(u64, Message)>,
     fork: fork::Fork,
     repeated: Millis,
+    /// A block that had no quorum then.
+    lacking: Option<(Height, Millis)>,
     promises: Promises,
     /// The head at which nonces were asked for that are not in the ledger yet.
     promising: Option<Height>,
@@ -349,6 +356,7 @@ impl Core {
             said: Vec::new(),
             fork: fork::Fork::default(),
             repeated: Millis::new(0),
+            lacking: None,
             promises: Promises::default(),
             promising: None,
             told_low: false,
@@ -954,6 +962,7 @@ impl Core {
         self.want_unconfirmed();
         self.want_missing();
         self.say_again();
+        self.pull(now);
         self.sessions.settle(now, &self.ledger);
         for asked in self.sessions.repeated(&self.ledger) {
             self.ask_covenant(asked);

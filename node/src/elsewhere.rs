@@ -13,7 +13,7 @@ use palisade_storage::{Store, StoreError};
 use palisade_types::canonical::{Canonical, List, Malformed, Reader};
 use palisade_types::chain::ChainPoint;
 use palisade_types::epoch::FinalBlock;
-use palisade_types::ids::{Hash, OperatorId};
+use palisade_types::ids::{Domain, Hash, OperatorId};
 use palisade_types::units::Height;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ pub enum Question {
     Snapshot(FinalBlock),
     /// The chunk of the state after the block at this height that begins at this path.
     Chunk(Height, Hash),
+    /// Who attested a slot of a BLS domain.
+    Attested(Domain, u64),
 }
 
 impl Canonical for Question {
@@ -63,6 +65,10 @@ impl Canonical for Question {
                 height.write(out);
                 first.write(out);
             }
+            Self::Attested(domain, slot) => {
+                out.push(6);
+                (*domain, *slot).write(out);
+            }
         }
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -73,6 +79,7 @@ impl Canonical for Question {
             3 => Self::Head,
             4 => Self::Snapshot(Canonical::read(input)?),
             5 => Self::Chunk(Canonical::read(input)?, Canonical::read(input)?),
+            6 => Self::Attested(Canonical::read(input)?, Canonical::read(input)?),
             tag => return Err(Malformed::UnknownTag { of: "Question", tag }),
         })
     }
@@ -117,6 +124,10 @@ pub async fn serve(mut asks: mpsc::Receiver<Ask>, bitcoin: Arc<Bitcoin>, core: C
             Ok(Question::Snapshot(wanted)) => read(&store, move |store| snapshot::block(store, &wanted)).await,
             Ok(Question::Chunk(height, first)) => {
                 read(&store, move |store| snapshot::chunk(store, height, &first)).await
+            }
+            Ok(Question::Attested(domain, slot)) => {
+                let known = core.read(move |core| core.attestations(&domain, slot)).await;
+                known.ok().map(|known| known.to_bytes().into())
             }
             Err(_) => None,
         };
@@ -199,7 +210,12 @@ mod tests {
         for question in state {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
         }
-        for question in [Question::Best, longest.clone(), Question::Said(OperatorId::new([3; 20]))] {
+        for question in [
+            Question::Best,
+            longest.clone(),
+            Question::Said(OperatorId::new([3; 20])),
+            Question::Attested(Domain::new([4; 32]), 5),
+        ] {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question.clone()));
         }
         let mut longer = longest.to_bytes();

@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::message::Message;
+use palisade_agreement::batch::Checked;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::{CaseId, ChainKind, ChainPoint, Evidence, Unproven, VaultId, VaultRegistration};
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +21,8 @@ pub enum Command {
     RegisterVault(Box<VaultRegistration>, oneshot::Sender<Result<VaultId, RegistrationRefused>>),
     /// What a peer says that this operator said (R20).
     HearOwn(Vec<Message>),
+    /// Attestations that a peer was asked for; their signatures hold.
+    HearChecked(Vec<Checked>),
     /// The operator himself accepts a new start anchor of a suspended chain (R30). Nothing that strangers reach sends this.
     Accept(ChainKind, ChainPoint, oneshot::Sender<bool>),
     /// What Committee.sol says our chain must pass through (R13); `None` while it does not stand.
@@ -102,6 +105,15 @@ impl CoreHandle {
         self.send(Command::HearOwn(said)).await
     }
 
+    /// Hands in attestations whose signatures hold.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the core no longer answers.
+    pub async fn hear_checked(&self, checked: Vec<Checked>) -> Result<(), Stopped> {
+        self.send(Command::HearChecked(checked)).await
+    }
+
     /// Says that the operator accepts `anchor`; false when the chain is not suspended.
     ///
     /// # Errors
@@ -134,6 +146,7 @@ impl std::fmt::Debug for Command {
             Self::SubmitEvidence(..) => "SubmitEvidence",
             Self::RegisterVault(..) => "RegisterVault",
             Self::HearOwn(_) => "HearOwn",
+            Self::HearChecked(_) => "HearChecked",
             Self::Accept(..) => "Accept",
             Self::PassesThrough(_) => "PassesThrough",
         })

@@ -40,3 +40,4 @@ pub mod rpc;
 
 mod checking;
 pub mod cli;
+pub mod pull;

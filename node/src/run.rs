@@ -26,6 +26,7 @@ use crate::message::{MAX_MESSAGE, Message};
 use crate::metrics::Metrics;
 use crate::network::admission::{Admission, Standing};
 use crate::network::{self, Gossip, Network, Topic};
+use crate::pull;
 use crate::rpc;
 use crate::sessions;
 use crate::signer::{self, Signer};
@@ -49,16 +50,17 @@ use palisade_storage::{Store, StoreError};
 use palisade_types::attestation::Attestation;
 use palisade_types::block::{Block, Item};
 use palisade_types::canonical::Canonical;
+use palisade_types::certificate::QuorumCertificate;
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::genesis::Genesis;
-use palisade_types::ids::BlockId;
+use palisade_types::ids::{BlockId, Domain};
 use palisade_types::slash::CaseStatus;
 use palisade_types::units::{Height, Millis};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// How often the core is told that time goes by.
 const TICK: Duration = Duration::from_millis(250);
@@ -181,6 +183,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     }
     tokio::spawn(signing::sign(signer.clone(), signing_tasks, signed));
 
+    let (certified, _) = broadcast::channel(rpc::MAX_NEWS);
     let (rpc_address, rpc_server) = rpc::start(
         &config.rpc,
         rpc::Sources {
@@ -189,6 +192,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
             operator: config.operator,
             connected: network.connected.clone(),
             history: signer.history(),
+            certified: certified.clone(),
             metrics: metrics.clone(),
         },
     )
@@ -200,12 +204,16 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         .with_context(|| format!("listening for metrics on {}", config.metrics.listen))?;
     tracing::info!(rpc = %rpc_address, metrics = %metrics_address, %peer, "ready to take part");
 
+    let (pull, to_pull) = mpsc::channel(pull::MAX_WAITING);
+    tokio::spawn(pull::pull(network.network.clone(), handle.clone(), chain, to_pull));
     let (check, to_check) = mpsc::channel(checking::MAX_WAITING);
     let (told, checked) = mpsc::channel(1);
     tokio::spawn(checking::check(chain, to_check, told));
 
     let actor = Actor {
         core,
+        pull,
+        certified,
         check,
         store,
         metrics,
@@ -459,6 +467,9 @@ struct Progress {
 /// The task that owns the core.
 struct Actor {
     core: Core,
+    pull: mpsc::Sender<(Domain, u64)>,
+    /// Tells subscribers.
+    certified: broadcast::Sender<QuorumCertificate>,
     check: mpsc::Sender<checking::Asked>,
     store: Arc<Store>,
     metrics: Metrics,
@@ -744,6 +755,11 @@ impl Actor {
                     self.core.hear(now, said);
                 }
             }
+            Command::HearChecked(checked) => {
+                for checked in checked {
+                    self.core.hear_checked(checked);
+                }
+            }
             Command::Accept(chain, anchor, reply) => answer(reply, self.core.accept(chain, anchor)),
             Command::PassesThrough(boundary) => self.core.passes_through(boundary)?,
         }
@@ -834,6 +850,8 @@ impl Actor {
                 Action::AttestNumbered(asked) => self.ask_when_heard(Task::Numbered(asked)),
                 Action::Vote(vote) => self.ask_when_heard(Task::Vote(vote)),
                 Action::CommitRandomness { first, count } => self.ask(Task::Commit { first, count }),
+                // When too many wait, it is asked for again later.
+                Action::Pull(domain, slot) => drop(self.pull.try_send((domain, slot))),
                 Action::Met(met) => self.ask(Task::Met(met)),
                 Action::Presign(asked) => self.presign(*asked),
                 Action::Publish(message) => self.network.publish(Topic::of(&message), message.to_bytes()).await,
@@ -844,6 +862,7 @@ impl Actor {
                         tracing::debug!(height = certificate.slot, micros = took.as_micros(), "certified by ether");
                     }
                     self.kept_for_readers(self.store.put_certificate(&certificate));
+                    self.tell(certificate);
                 }
                 Action::BitcoinCertified(certificate) => {
                     tracing::debug!(height = certificate.slot, "certified by bitcoin");
@@ -852,6 +871,7 @@ impl Actor {
                 Action::NumberedCertified(kind, certificate) => {
                     tracing::debug!(?kind, number = certificate.slot, "certified under its number");
                     self.kept_for_readers(self.store.put_numbered_certificate(kind, &certificate));
+                    self.tell(certificate);
                 }
                 Action::ForgetNumbered(kind, first) => {
                     self.kept_for_readers(self.store.forget_numbered_certificates(kind, first));
@@ -895,6 +915,11 @@ impl Actor {
     fn ask(&self, task: Task) {
         // The signing task ends only with the process.
         let _ = self.tasks.send(task);
+    }
+
+    /// Tells subscribers of a certificate; there may be none.
+    fn tell(&self, certificate: QuorumCertificate) {
+        let _ = self.certified.send(certificate);
     }
 
     /// What only readers miss does not stop the node.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use jsonrpsee::Methods;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use palisade_bitcoin::vault::Versions;
@@ -12,7 +13,7 @@ use palisade_node::genesis_file::GenesisFile;
 use palisade_node::handle::{Command, CoreHandle};
 use palisade_node::keys::OperatorKeys;
 use palisade_node::metrics::Metrics;
-use palisade_node::rpc::views::ItemView;
+use palisade_node::rpc::views::{EtherCertificateView, ItemView};
 use palisade_node::rpc::{self, METHODS, PalisadeClient, Sources};
 use palisade_node::signer::{History, SignedLast};
 use palisade_node::{config, text};
@@ -20,6 +21,7 @@ use palisade_storage::Store;
 use palisade_types::attestation::Statement;
 use palisade_types::block::Item;
 use palisade_types::canonical::{Canonical, List};
+use palisade_types::certificate::QuorumCertificate;
 use palisade_types::chain::{ChainKind, ChainPoint};
 use palisade_types::evidence::{BlsPair, Domains, Evidence, ExposedKey};
 use palisade_types::genesis::Genesis;
@@ -31,7 +33,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 const HONEST: OperatorId = OperatorId::new([9; 20]);
 const GUILTY: OperatorId = OperatorId::new([10; 20]);
@@ -39,6 +41,8 @@ const STRANGER: OperatorId = OperatorId::new([11; 20]);
 
 /// One node's ledger with two operators, of whom one is convicted in the ledger's domain.
 struct Node {
+    methods: Methods,
+    certified: broadcast::Sender<QuorumCertificate>,
     client: HttpClient,
     address: SocketAddr,
     domains: Domains,
@@ -77,13 +81,22 @@ impl Node {
             run(Core::new(HONEST, Versions::new(domains.chain, &[]).unwrap(), ledger, None, SignedLast::default()));
         let metrics = Metrics::new();
         let (_connected, connected) = watch::channel([HONEST, GUILTY].into());
-        let sources =
-            Sources { core, store, operator: HONEST, connected, history: History::Unbroken, metrics: metrics.clone() };
+        let (certified, _) = broadcast::channel(rpc::MAX_NEWS);
+        let sources = Sources {
+            core,
+            store,
+            operator: HONEST,
+            connected,
+            history: History::Unbroken,
+            certified: certified.clone(),
+            metrics: metrics.clone(),
+        };
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let limits = config::Rpc { listen, max_batch: 2, ..config::Rpc::default() };
+        let methods = rpc::methods(sources.clone());
         let (address, server) = rpc::start(&limits, sources).await.unwrap();
         let client = HttpClientBuilder::default().build(format!("http://{address}")).unwrap();
-        Self { client, address, domains, metrics, honest, guilty, head, _server: server, _dir: dir }
+        Self { methods, certified, client, address, domains, metrics, honest, guilty, head, _server: server, _dir: dir }
     }
 
     async fn submit(&self, evidence: &Evidence) -> Result<String, i32> {
@@ -121,7 +134,9 @@ fn run(mut core: Core) -> CoreHandle {
                 Command::RegisterVault(registration, reply) => {
                     drop(reply.send(core.register(palisade_types::Millis::new(0), *registration)))
                 }
-                Command::HearOwn(_) => unreachable!("no RPC method hands in what we said"),
+                Command::HearOwn(_) | Command::HearChecked(_) => {
+                    unreachable!("no RPC method hands in what anybody said")
+                }
                 Command::Accept(chain, anchor, reply) => drop(reply.send(core.accept(chain, anchor))),
                 Command::PassesThrough(_) => unreachable!("no RPC method says which chain is the network's"),
             }
@@ -290,4 +305,42 @@ async fn a_request_is_bounded_and_must_come_for_us() {
     let named = r#"{"jsonrpc":"2.0","id":1,"method":"ledger_block","params":{"height":1}}"#;
     assert!(node.raw(&own, named).await.contains("\"items_root\""));
     assert!(node.raw(&own, "{").await.contains("-32700"));
+}
+
+/// A subscriber is told of the certificates of his domain and of no other; one who cannot keep up is cut off, not served with gaps.
+#[tokio::test(flavor = "multi_thread")]
+async fn r14_a_subscription_tells_the_certificates_of_one_domain_and_nothing_else() {
+    let node = Node::start(30).await;
+    let certificate = |domain, slot| QuorumCertificate {
+        version: 1,
+        chain: node.domains.chain,
+        committee: Hash::ZERO,
+        domain,
+        slot,
+        digest: Digest::new([7; 32]),
+        members: 4,
+        signers: vec![0b0111].try_into().unwrap(),
+        signature: BlsSignature::ZERO,
+    };
+    let refused = node.methods.subscribe_unbounded("attestation_subscribe", ["anything"]).await;
+    assert!(refused.is_err(), "a domain that is not there");
+    let mut told = node.methods.subscribe_unbounded("attestation_subscribe", ["ledger"]).await.unwrap();
+    for (domain, slot) in
+        [(node.domains.claim, 1), (node.domains.ledger, 2), (node.domains.order, 3), (node.domains.ledger, 4)]
+    {
+        node.certified.send(certificate(domain, slot)).unwrap();
+    }
+    for slot in [2, 4] {
+        let (view, _) = told.next::<EtherCertificateView>().await.unwrap().unwrap();
+        assert_eq!(view, EtherCertificateView::of(&certificate(node.domains.ledger, slot), None));
+    }
+    (0..4 * rpc::MAX_NEWS as u64).for_each(|slot| drop(node.certified.send(certificate(node.domains.ledger, slot))));
+    let mut ended = 0;
+    while let Some(next) = told.next::<EtherCertificateView>().await {
+        ended += 1;
+        if next.is_err() {
+            break;
+        }
+    }
+    assert!(ended < 4 * rpc::MAX_NEWS, "{ended} were told to one who fell behind");
 }

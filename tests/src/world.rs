@@ -15,6 +15,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid};
 use palisade_agreement::anchors::Wanted;
 use palisade_agreement::app::{Kept, Pace, Start, Stored, Verdict};
 use palisade_agreement::ballot::{Ballot, SignedBallot, Step};
+use palisade_agreement::batch;
 use palisade_agreement::context::Refused;
 use palisade_agreement::guard::{Danger, Guard, Known, Request, Verdict as Judgement, ballot_digest};
 use palisade_agreement::parts::Proposed;
@@ -31,7 +32,9 @@ use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture::{self, Network, OperatorKeys};
 use palisade_ledger::{Changes, Ledger, Tree};
 use palisade_node::core::{Action, Attest, CHAINS, Core, Promises, Vote};
+use palisade_node::elsewhere::Question;
 use palisade_node::message::{Message, Presigned};
+use palisade_node::pull::Attested;
 use palisade_node::sessions::Asked;
 use palisade_node::signer::SignedLast;
 use palisade_node::signing::Task;
@@ -77,6 +80,9 @@ const POLL: u64 = 500;
 const LOOK: u64 = 1_000;
 /// The block after genesis' anchor, in which everybody registers and stakes.
 const JOIN: u64 = 1;
+/// Before a question to peers, and before an answer; no message of gossip begins like this.
+const ASKED: u8 = 0xfe;
+const ANSWERED: u8 = 0xfd;
 /// Satoshis in each vault.
 const VAULT: u64 = 100_000_000;
 
@@ -94,9 +100,17 @@ pub struct Plan {
     bitcoin_only: bool,
     promises: Promises,
     ahead: Option<(usize, u64)>,
+    mute: bool,
 }
 
 impl Plan {
+    /// Gossip loses every attestation: only who asks hears what others said.
+    #[must_use]
+    pub const fn mute(mut self) -> Self {
+        self.mute = true;
+        self
+    }
+
     /// How many operators there are; four unless it is said.
     #[must_use]
     pub const fn operators(mut self, count: usize) -> Self {
@@ -181,6 +195,7 @@ impl World {
             bitcoin_only: false,
             promises,
             ahead: None,
+            mute: false,
         }
     }
 
@@ -573,6 +588,10 @@ pub struct Operator {
     registration: VaultRegistration,
     /// Whether a stranger hands in copies of it.
     copied: bool,
+    /// Whether gossip loses every attestation.
+    mute: bool,
+    /// How often he asked others for the attestations of a slot.
+    pub pulled: usize,
     now: Millis,
     polled: Millis,
     looked: Millis,
@@ -618,6 +637,8 @@ impl Operator {
             chains,
             registration,
             copied: plan.ahead.is_some(),
+            mute: plan.mute,
+            pulled: 0,
             now: Millis::new(0),
             polled: Millis::new(0),
             looked: Millis::new(0),
@@ -666,6 +687,10 @@ impl Operator {
                     self.core.presigned(presigned, true);
                 }
             }
+            Action::Pull(domain, slot) => {
+                self.pulled += 1;
+                self.out.push([&[ASKED][..], &Question::Attested(domain, slot).to_bytes()].concat());
+            }
             Action::Met(met) => self.tasks.push_back(Task::Met(met)),
             Action::Publish(message) => self.publish(&message),
             Action::Certified(certificate) => self.disk.certify(&certificate),
@@ -681,6 +706,28 @@ impl Operator {
             Action::Alarm(alarm) => self.alarms.push(alarm),
             Action::Elsewhere(chain) => panic!("nobody was told of another chain: {chain}"),
         }
+    }
+
+    /// A question to everybody, or an answer to one, which here everybody hears.
+    fn asked_or_answered(&mut self, message: &[u8]) -> bool {
+        match message.split_first() {
+            Some((&ASKED, question)) => {
+                if let Ok(Question::Attested(domain, slot)) = Question::from_bytes(question) {
+                    let known = self.core.attestations(&domain, slot).to_bytes();
+                    self.out.push([&[ANSWERED][..], &known].concat());
+                }
+            }
+            Some((&ANSWERED, answer)) => {
+                let said = Attested::from_bytes(answer).expect("everybody answers what can be read");
+                let chain = self.core.ledger().chain();
+                let asked: Vec<_> = said.iter().filter_map(|said| Some((*said, self.core.key_for(said)?))).collect();
+                for checked in batch::check(&chain, &asked, &[7; 32]).into_iter().flatten() {
+                    self.core.hear_checked(checked);
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     fn publish(&mut self, message: &Message) {
@@ -978,7 +1025,13 @@ impl Node for Operator {
 
     fn received(&mut self, now: Millis, _: usize, message: &[u8]) {
         self.now = now;
+        if self.asked_or_answered(message) {
+            return self.act();
+        }
         let message = Message::from_bytes(message).expect("everybody writes messages that can be read");
+        if self.mute && matches!(message, Message::Attestation(_)) {
+            return;
+        }
         let text = format!("{message:?}");
         if !self.core.hear(now, message) {
             self.worthless.insert(text.chars().take(200).collect());

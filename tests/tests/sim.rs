@@ -823,3 +823,15 @@ fn r32_a_vault_signed_for_ahead_counts_once_its_coins_are_locked_and_copies_neve
     assert!(world.everybody(in_time), "{}", world.describe());
     world.agree();
 }
+
+/// Everybody says his own attestation again and again, and gossip loses every one of them, with a part of everything else. Who asks his
+/// peers hears them, so that epochs end and checkpoints are voted for; and nobody is said to have missed what came late.
+#[test]
+fn what_gossip_dropped_is_asked_for_and_finality_goes_on() {
+    let mut world = World::seeded(77).mute().loss(100).begin();
+    let done = |world: &World| world.ether_final() > Height::new(40) && world.epoch() >= Epoch::new(2);
+    assert!(world.run_until(400, done), "nothing is final\n{}", world.describe());
+    assert!(world.sim.nodes().all(|operator| operator.pulled > 0 && operator.worthless.is_empty()));
+    world.agree();
+    world.guilty_are(&BTreeSet::new(), &BTreeSet::new());
+}

@@ -194,6 +194,16 @@ impl Tally {
         })
     }
 
+    /// Everybody's attestation in one slot.
+    pub fn attestations(&self, domain: &Domain, slot: u64) -> impl Iterator<Item = Attestation> {
+        let (domain, said) = (*domain, self.attestations.get(&(*domain, slot)));
+        said.into_iter().flatten().map(move |(operator, (digest, signature))| Attestation {
+            statement: Statement { domain, slot, digest: *digest },
+            operator: *operator,
+            signature: BlsSignature::new(signature.to_bytes()),
+        })
+    }
+
     /// The attestation of an operator in the highest slot of a domain.
     #[must_use]
     pub fn newest(&self, domain: &Domain, operator: &OperatorId) -> Option<Attestation> {

@@ -6,7 +6,7 @@
 //! In a BTC-only network (R22) there are no attestations and no BLS certificates: a block is final enough to vote for once
 //! it is decided and our own followers confirm it, and what bitcoin certified needs no comparing any more.
 
-use super::{Action, Attest, CHAINS, Core, Promises, REPEATED, Unconfirmed, Vote};
+use super::{Action, Attest, CHAINS, Core, PULL, Promises, REPEATED, Unconfirmed, Vote};
 use crate::message::Message;
 use palisade_agreement::anchors::Known;
 use palisade_agreement::batch::{self, Checked, Heard};
@@ -16,15 +16,16 @@ use palisade_crypto::bls;
 use palisade_ledger::SUPPLEMENT_HEIGHTS;
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Header, Item};
-use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
+use palisade_types::canonical::List;
+use palisade_types::certificate::{BitcoinCertificate, MAX_MEMBERS, QuorumCertificate};
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::{FinalBlock, Roll, Run};
-use palisade_types::ids::{BlockId, ChainId, OperatorId};
+use palisade_types::ids::{BlockId, ChainId, Domain, OperatorId};
 use palisade_types::keyring::Keyring;
 use palisade_types::operator::Operator;
 use palisade_types::randomness::{Commitment, RandomnessCommitment};
 use palisade_types::row::RowKey;
-use palisade_types::units::{Epoch, Height};
+use palisade_types::units::{Epoch, Height, Millis};
 
 /// How many committed blocks above the newest certified one keep what their attestation needs; the boundary block
 /// is kept besides.
@@ -704,6 +705,37 @@ impl Core {
             }
         }
         self.say_numbered_again();
+    }
+
+    /// Notices a block that stays without a quorum. Everybody says his own again until he knows a certificate, and then no more: who
+    /// heard too little by then must ask. It is the boundary block, without which the epoch does not end, or one that everybody has had
+    /// time to attest.
+    pub(super) fn pull(&mut self, now: Millis) {
+        let confirmed = self.confirmed();
+        let boundary = self.boundary().filter(|height| self.boundary_certificate.is_none() && *height <= confirmed);
+        let newest = Some(confirmed).filter(|height| *height > self.certified_height());
+        let lacks = |height: &Height| Some(*height) == boundary || *height > self.certified_height();
+        match self.lacking.filter(|(height, _)| lacks(height)) {
+            Some((_, since)) if since.get() + PULL.get() > now.get() => return,
+            Some((height, _)) => self.actions.push(Action::Pull(self.ledger.domains().ledger, height.get())),
+            None => {}
+        }
+        let weighs = !self.is_bitcoin_only() && self.ledger.committee().has_weight();
+        self.lacking = boundary.or(newest).filter(|_| weighs).map(|height| (height, now));
+    }
+
+    /// Whether a block needs no more attestations.
+    #[must_use]
+    pub fn is_certified(&self, slot: u64) -> bool {
+        let of_boundary = self.boundary().is_some_and(|height| height.get() == slot);
+        slot <= self.certified_height().get() && (!of_boundary || self.boundary_certificate.is_some())
+    }
+
+    /// What we know of who attested a slot of a BLS domain, for a peer that lacks it.
+    #[must_use]
+    pub fn attestations(&self, domain: &Domain, slot: u64) -> List<Attestation, MAX_MEMBERS> {
+        let known: Vec<_> = self.tally.attestations(domain, slot).take(MAX_MEMBERS).collect();
+        known.try_into().expect("so many were taken")
     }
 
     /// Whether everything up to and including a decided block agrees with what our own followers saw.

@@ -12,14 +12,15 @@ use palisade_types::attestation::Statement;
 use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{Committee, QuorumCertificate};
 use palisade_types::claim::Claim;
-use palisade_types::ids::VaultId;
+use palisade_types::evidence::Domains;
+use palisade_types::ids::{Domain, OperatorId, VaultId};
 use palisade_types::numbers::NumberedKind;
 use palisade_types::units::{Epoch, Height};
 use serde::{Deserialize, Serialize};
 
 /// A BLS domain of the network's own, as requests name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Blocks; the slot is a height.
     Ledger,
     /// Vault claims and orders; the slot is a number.
@@ -27,7 +28,14 @@ enum Kind {
 }
 
 impl Kind {
-    fn named(name: &str) -> Result<Self, Refusal> {
+    pub(super) const fn domain(self, domains: &Domains) -> Domain {
+        match self {
+            Self::Ledger => domains.ledger,
+            Self::Numbered(kind) => kind.domain(domains),
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Result<Self, Refusal> {
         match name {
             "ledger" => Ok(Self::Ledger),
             "vault-claim" => Ok(Self::Numbered(NumberedKind::Claim)),
@@ -50,6 +58,8 @@ pub struct AttestationStatusView {
     pub digest: Option<String>,
     /// Who said what, while the slot is open.
     pub said: Vec<SaidView>,
+    /// What the whole committee weighs, in micro-dollars; a certificate needs more than two thirds of it.
+    pub total_ether: String,
     /// Whether a certificate is kept.
     pub certified: bool,
 }
@@ -61,6 +71,8 @@ pub struct SaidView {
     pub operator: String,
     /// What.
     pub digest: String,
+    /// What his seat weighs, in micro-dollars.
+    pub ether: String,
 }
 
 /// `vault_claim`.
@@ -123,19 +135,22 @@ impl Api {
         let certified = self.kept_certificate(kind, slot)?.is_some();
         self.read(move |core| {
             let (statement, epoch) = standing(core, kind, slot);
-            let domains = core.ledger().domains();
-            let domain = match kind {
-                Kind::Ledger => domains.ledger,
-                Kind::Numbered(kind) => kind.domain(domains),
-            };
+            let domain = kind.domain(core.ledger().domains());
+            let committee = epoch.and_then(|epoch| core.ledger().committee_of(epoch));
+            let weight = |who: &OperatorId| committee?.seat(who).map(|(_, seat)| seat.ether);
             let said = core.said(&domain, slot).into_iter();
-            let said = said.map(|(who, what)| SaidView { operator: who.to_string(), digest: what.to_string() });
+            let said = said.map(|(who, what)| SaidView {
+                operator: who.to_string(),
+                digest: what.to_string(),
+                ether: weight(&who).unwrap_or(0).to_string(),
+            });
             AttestationStatusView {
                 domain: domain.to_string(),
                 slot,
                 epoch: epoch.map(Epoch::get),
                 digest: statement.map(|statement| statement.digest.to_string()),
                 said: said.collect(),
+                total_ether: committee.map_or(0, Committee::total_ether).to_string(),
                 certified,
             }
         })

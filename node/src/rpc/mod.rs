@@ -10,6 +10,7 @@ pub mod claims;
 pub mod errors;
 pub mod orders;
 mod origin;
+mod subscribe;
 pub mod views;
 
 use crate::config;
@@ -43,7 +44,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use subscribe::AttestationsServer;
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch};
 use views::{
     BitcoinCertificateView, BlockName, BlockView, CaseView, CertificateView, ChainView, CommitteeView,
     EtherCertificateView, EvidenceAccepted, OperatorView, PointView, PositionView, ProofView, RootView, RunView,
@@ -51,9 +53,10 @@ use views::{
 };
 
 pub use errors::REASONS;
+pub use subscribe::MAX_NEWS;
 
 /// Every method, as metrics and the OpenRPC document name them.
-pub const METHODS: [&str; 18] = [
+pub const METHODS: [&str; 20] = [
     "palisade_status",
     "ledger_block",
     "ledger_certificate",
@@ -67,6 +70,8 @@ pub const METHODS: [&str; 18] = [
     "vault_claim",
     "attestation_status",
     "attestation_certificate",
+    "attestation_subscribe",
+    "attestation_unsubscribe",
     "evidence_submit",
     "evidence_case",
     "evidence_cases",
@@ -173,6 +178,8 @@ pub struct Sources {
     pub connected: watch::Receiver<BTreeSet<OperatorId>>,
     /// What the signer's records are worth (R15).
     pub history: History,
+    /// Certificates of BLS domains as they are made.
+    pub certified: broadcast::Sender<QuorumCertificate>,
     /// Counts calls.
     pub metrics: Metrics,
 }
@@ -204,6 +211,7 @@ pub async fn start(config: &config::Rpc, sources: Sources) -> Result<(SocketAddr
         .max_request_body_size(config.max_body_bytes)
         .max_response_body_size(config.max_response_bytes)
         .max_connections(config.max_connections)
+        .max_subscriptions_per_connection(subscribe::MAX_SUBSCRIPTIONS)
         .set_batch_request_config(BatchRequestConfig::Limit(config.max_batch))
         .build();
     let hosts = HostFilterLayer::new(hosts(config)).map_err(|error| NotListening::Host(error.to_string()))?;
@@ -219,7 +227,10 @@ pub async fn start(config: &config::Rpc, sources: Sources) -> Result<(SocketAddr
 /// The methods alone, for who asks without a socket. The bounds that [`start`] sets are the listener's.
 #[must_use]
 pub fn methods(sources: Sources) -> Methods {
-    Api::new(sources).into_rpc().into()
+    let subscriptions = AttestationsServer::into_rpc(Api::new(sources.clone()));
+    let mut methods = PalisadeServer::into_rpc(Api::new(sources));
+    methods.merge(subscriptions).expect("no name is taken twice");
+    methods.into()
 }
 
 /// What a `Host` header may say: loopback, the address itself, and what the operator adds.

@@ -51,7 +51,9 @@ fn start(dir: &std::path::Path) -> Methods {
                 Command::RegisterVault(registration, reply) => {
                     drop(reply.send(core.register(Millis::new(0), *registration)))
                 }
-                Command::HearOwn(_) => unreachable!("no RPC method hands in what we said"),
+                Command::HearOwn(_) | Command::HearChecked(_) => {
+                    unreachable!("no RPC method hands in what anybody said")
+                }
                 Command::Accept(chain, anchor, reply) => drop(reply.send(core.accept(chain, anchor))),
                 Command::PassesThrough(_) => unreachable!("no RPC method says which chain is the network's"),
             }
@@ -59,7 +61,15 @@ fn start(dir: &std::path::Path) -> Methods {
     });
     let connected = watch::channel([operator].into()).1;
     let (history, metrics) = (History::Unbroken, Metrics::new());
-    methods(Sources { core: handle, store, operator, connected, history, metrics })
+    methods(Sources {
+        core: handle,
+        store,
+        operator,
+        connected,
+        history,
+        certified: tokio::sync::broadcast::channel(1).0,
+        metrics,
+    })
 }
 
 /// A request as text: it is answered, by a result or by an error that is not our own fault, and no block, case or vault comes of it.
