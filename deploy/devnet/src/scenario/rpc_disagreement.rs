@@ -11,6 +11,7 @@ use crate::process::Signal;
 use crate::progress::{Seen, say, until};
 use crate::relay::{Lie, Relay};
 use anyhow::{Context, ensure};
+use palisade_ledger::SUPPLEMENT_HEIGHTS;
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::StatusView;
 use std::time::Instant;
@@ -109,7 +110,8 @@ impl Play<'_> {
         let stood = own_final(&status(doubtful).await?)?;
         let teller = others.first().context("somebody has an honest endpoint")?;
         let before = (missed(teller, outvoted).await?, missed(teller, doubtful).await?);
-        let until_height = ether_final(&status(teller).await?) + WITHOUT_HIM;
+        // Whoever missed a slot is booked when no supplement can name him any more (R20).
+        let until_height = ether_final(&status(teller).await?) + WITHOUT_HIM + SUPPLEMENT_HEIGHTS;
         for operator in std::iter::once(outvoted).chain(others) {
             let what = format!("ether finality above height {until_height} on {}", operator.name());
             until(&what, READY_DEADLINE, async || {
@@ -128,7 +130,7 @@ impl Play<'_> {
         ensure!(unheard >= WITHOUT_HIM / 4, "he missed only {unheard} slots of which he can confirm nothing");
         ensure!(heard < unheard, "the outvoted lie cost him {heard} slots, the doubt {unheard}");
         say(format!("slots missed meanwhile: {heard} by who has three endpoints, {unheard} by who has two"));
-        self.done("the network finalised 20 heights; who has two endpoints takes nothing in meanwhile", "20 heights");
+        self.done("the network finalised on; who has two endpoints takes nothing in meanwhile", "28 heights");
         Ok(())
     }
 

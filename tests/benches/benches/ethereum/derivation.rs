@@ -2,7 +2,7 @@
 //! asks the core's own view about one operator in one set at a time.
 //!
 //! The core is the real one, version 1.4. The service is the network's own adapter: once the follower has checked it, a few bytes
-//! are put in its place that let everybody in, because 200 operators with proven keys would measure the registry. One history
+//! stand in its place while the history is told, and let everybody in, because 200 operators with proven keys would measure the registry. One history
 //! then serves both readers: the ledger's, which takes set 0 in as positions, and `inspect`'s, which takes in all.
 
 use crate::eigenlayer::{ALLOCATION_CONFIGURATION_DELAY_BLOCKS, EigenLayer};
@@ -228,6 +228,7 @@ impl History {
     async fn happen(&self) -> Result<()> {
         let (manager, core) = (self.eigenlayer.allocation_manager, &self.eigenlayer);
         let strategies = || vec![self.strategy];
+        let adapter = self.world.provider.get_code_at(self.service).await?;
         self.ask("anvil_setCode", json!([self.service, OPEN])).await?;
         self.ask("anvil_autoImpersonateAccount", json!([true])).await?;
         self.ask("evm_setBlockGasLimit", json!(["0x4000000000"])).await?;
@@ -282,6 +283,9 @@ impl History {
             }
         }
         block.mine().await?;
+        // Whoever connects from now on looks at the adapter again.
+        self.ask("anvil_setCode", json!([self.service, adapter])).await?;
+        self.mine(1).await?;
         self.ask("evm_setAutomine", json!([true])).await?;
         Ok(())
     }
