@@ -7,7 +7,7 @@
 use crate::acceptance;
 use crate::boundary;
 use crate::checking;
-use crate::config::{Beginning, Config};
+use crate::config::{self, Beginning, Config};
 use crate::core::{Action, Core};
 use crate::covenant;
 use crate::covenant::protocol::Asked;
@@ -38,10 +38,10 @@ use palisade_agreement::anchors::Wanted;
 use palisade_agreement::app::{Kept, Pace, Request, Start, Stored, Verdict};
 use palisade_agreement::ballot::SignedBallot;
 use palisade_agreement::context::VoteSigner;
-use palisade_agreement::engine;
+use palisade_agreement::engine::{self, Engine};
 use palisade_agreement::parts::Proposed;
 use palisade_agreement::pool::Pool;
-use palisade_agreement::wire::wire;
+use palisade_agreement::wire::{Wire, wire};
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::vault::Versions;
 use palisade_ethereum::{Account, Ethereum};
@@ -54,13 +54,15 @@ use palisade_types::certificate::QuorumCertificate;
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::genesis::Genesis;
-use palisade_types::ids::{BlockId, Domain};
+use palisade_types::ids::{BlockId, Domain, OperatorId};
 use palisade_types::slash::CaseStatus;
 use palisade_types::units::{Height, Millis};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 /// How often the core is told that time goes by.
 const TICK: Duration = Duration::from_millis(250);
@@ -122,38 +124,25 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
 
     network.network.admit(admission(&core));
 
-    let metrics = Metrics::new();
-    let (votes, vote_requests) = VoteSigner::new(chain, 64);
-    let (decided, decided_by_others) = watch::channel(Height::new(0));
-    let serving = tokio::spawn(signer.clone().serve(vote_requests, decided_by_others));
-    let (requests, engine_requests) = mpsc::channel(MAX_REQUESTS);
-    let (heard, ballots) = mpsc::channel(MAX_GOSSIP);
-    let mut engine = engine::start(
-        engine::Config {
-            moniker: config.operator.to_string(),
-            chain,
-            operator: config.operator,
-            peer: network.network.engine_peer(),
-            log: config.data_dir.join("engine.wal"),
-            quorum_wait: config.engine.quorum_wait,
-            status_interval: config.engine.status,
-        },
-        votes,
-        engine_wire,
-        engine::Outlets { requests, heard },
-        network.connected.clone(),
-    )
-    .await?;
+    let parts = Parts {
+        operator: config.operator,
+        engine: config.engine.clone(),
+        log: config.data_dir.join("engine.wal"),
+        core,
+        store: store.clone(),
+        signer: signer.clone(),
+        network,
+        wire: engine_wire,
+    };
+    let (agreeing, sockets) = connect(parts).await?;
+    let Sockets { handle, asks, wanted, seen, presign, signed, boundaries, certified, metrics, health } = sockets;
 
-    let (handle, commands) = CoreHandle::channel();
-    let (seen, sightings) = mpsc::channel(2 * MAX_WANTED);
-    let mut wanted = BTreeMap::new();
-    let (ask, asked) = mpsc::channel(MAX_WANTED);
-    wanted.insert(ChainKind::Ethereum, ask);
-    tokio::spawn(follower::follow(ChainKind::Ethereum, ethereum.clone(), asked, seen.clone()));
-    let (ask, asked) = mpsc::channel(MAX_WANTED);
-    wanted.insert(ChainKind::Bitcoin, ask);
-    tokio::spawn(follower::follow(ChainKind::Bitcoin, bitcoin.clone(), asked, seen));
+    for (kind, asked) in wanted {
+        match kind {
+            ChainKind::Ethereum => tokio::spawn(follower::follow(kind, ethereum.clone(), asked, seen.clone())),
+            ChainKind::Bitcoin => tokio::spawn(follower::follow(kind, bitcoin.clone(), asked, seen.clone())),
+        };
+    }
     if config.ethereum.sender_key.is_some() {
         tokio::spawn(executor::execute(ChainKind::Ethereum, ethereum.clone(), handle.clone()));
         tokio::spawn(handover::hand_over(ethereum.clone(), handle.clone(), store.clone()));
@@ -161,49 +150,148 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     tokio::spawn(boundary::watch(ethereum, handle.clone()));
     tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
     tokio::spawn(headers::keep(bitcoin.clone(), store.clone()));
-    tokio::spawn(elsewhere::serve(network.asks, bitcoin.clone(), handle.clone(), store.clone()));
-    let (boundaries, drawn) = watch::channel(None);
-    tokio::spawn(snapshot::keep(drawn, store.clone()));
-    tokio::spawn(elsewhere::compare(network.network.clone(), bitcoin.clone()));
+    tokio::spawn(elsewhere::serve(asks, bitcoin.clone(), handle.clone(), store.clone()));
+    tokio::spawn(snapshot::keep(boundaries, store.clone()));
+    tokio::spawn(elsewhere::compare(agreeing.actor.network.clone(), bitcoin.clone()));
     let listen = config.engine.listen;
-    tokio::spawn(doppelganger::listen(network.network.clone(), handle.clone(), config.operator, listen));
+    tokio::spawn(doppelganger::listen(agreeing.actor.network.clone(), handle.clone(), config.operator, listen));
     tokio::spawn(acceptance::watch(config.data_dir.clone(), bitcoin.clone(), handle.clone()));
-    let (tasks, signing_tasks) = mpsc::unbounded_channel();
-    let (signed, signatures) = mpsc::channel(MAX_GOSSIP);
-    let (presign, registrations) = mpsc::channel(MAX_PRESIGN);
     let own = signer.covenant().filter(|_| config.covenant.enabled);
     match (&config.covenant.socket, own) {
         (Some(socket), _) => {
-            tokio::spawn(covenant::ask::run(socket.clone(), member_versions, registrations, signed.clone()));
+            tokio::spawn(covenant::ask::run(socket.clone(), member_versions, presign, signed));
         }
         (None, Some(secret)) => {
-            tokio::spawn(signing::presign(secret.clone(), bitcoin, registrations, signed.clone()));
+            tokio::spawn(signing::presign(secret.clone(), bitcoin, presign, signed));
         }
         (None, None) => {}
     }
-    tokio::spawn(signing::sign(signer.clone(), signing_tasks, signed));
 
-    let (certified, _) = broadcast::channel(rpc::MAX_NEWS);
     let (rpc_address, rpc_server) = rpc::start(
         &config.rpc,
         rpc::Sources {
-            core: handle.clone(),
-            store: store.clone(),
+            core: handle,
+            store,
             operator: config.operator,
-            connected: network.connected.clone(),
+            connected: agreeing.inputs.connected.clone(),
             history: signer.history(),
-            certified: certified.clone(),
+            certified,
             metrics: metrics.clone(),
         },
     )
     .await?;
-    let (health, health_seen) = watch::channel(Health::Unwell("starting".to_owned()));
     let engine_text: health::EngineMetrics = Arc::new(engine::metrics_text);
-    let metrics_address = health::start(config.metrics.listen, metrics.clone(), engine_text, health_seen)
+    let metrics_address = health::start(config.metrics.listen, metrics, engine_text, health)
         .await
         .with_context(|| format!("listening for metrics on {}", config.metrics.listen))?;
     tracing::info!(rpc = %rpc_address, metrics = %metrics_address, %peer, "ready to take part");
 
+    let ended = agreeing.run(stop_asked()).await;
+    // Refused when it has stopped already, which is what we want.
+    let _ = rpc_server.stop();
+    ended
+}
+
+/// What an operator agrees with others by, opened and not yet connected. It knows no chain: whoever follows one is plugged into
+/// [`Sockets`].
+pub struct Parts {
+    /// Who.
+    pub operator: OperatorId,
+    /// How fast, and how long it only listens at first.
+    pub engine: config::Engine,
+    /// The file of the engine's log.
+    pub log: PathBuf,
+    /// What was known when it stopped.
+    pub core: Core,
+    /// The ledger's store.
+    pub store: Arc<Store>,
+    /// The keys.
+    pub signer: Signer,
+    /// The network, started.
+    pub network: network::Started,
+    /// The engine's end of the network.
+    pub wire: Wire,
+}
+
+/// Where everything else is plugged in.
+pub struct Sockets {
+    /// A hand on the core.
+    pub handle: CoreHandle,
+    /// What peers ask.
+    pub asks: mpsc::Receiver<network::Ask>,
+    /// What the core wants to know of each chain.
+    pub wanted: BTreeMap<ChainKind, mpsc::Receiver<Wanted>>,
+    /// Where a follower tells what it sees.
+    pub seen: mpsc::Sender<Seen>,
+    /// What the covenant's member among us is asked to sign.
+    pub presign: mpsc::Receiver<Asked>,
+    /// Where he answers.
+    pub signed: mpsc::Sender<Signed>,
+    /// The boundary block whose state is to be kept for others.
+    pub boundaries: watch::Receiver<Option<FinalBlock>>,
+    /// Every certificate that is made, for subscribers.
+    pub certified: broadcast::Sender<QuorumCertificate>,
+    /// The figures.
+    pub metrics: Metrics,
+    /// How the node fares.
+    pub health: watch::Receiver<Health>,
+}
+
+/// An operator whose engine waits for the core to run.
+pub struct Agreeing {
+    engine: Engine,
+    serving: JoinHandle<()>,
+    signer: Signer,
+    actor: Actor,
+    inputs: Inputs,
+}
+
+/// Connects core, engine, signer and network with each other. Nothing is signed before [`Agreeing::run`].
+///
+/// # Errors
+///
+/// The engine's log cannot be opened.
+pub async fn connect(parts: Parts) -> anyhow::Result<(Agreeing, Sockets)> {
+    let Parts { operator, engine: config, log, core, store, signer, network, wire } = parts;
+    let chain = core.genesis().chain_id();
+    let metrics = Metrics::new();
+    let (votes, vote_requests) = VoteSigner::new(chain, 64);
+    let (decided, decided_by_others) = watch::channel(Height::new(0));
+    let serving = tokio::spawn(signer.clone().serve(vote_requests, decided_by_others));
+    let (requests, engine_requests) = mpsc::channel(MAX_REQUESTS);
+    let (heard, ballots) = mpsc::channel(MAX_GOSSIP);
+    let engine = engine::start(
+        engine::Config {
+            moniker: operator.to_string(),
+            chain,
+            operator,
+            peer: network.network.engine_peer(),
+            log,
+            quorum_wait: config.quorum_wait,
+            status_interval: config.status,
+        },
+        votes,
+        wire,
+        engine::Outlets { requests, heard },
+        network.connected.clone(),
+    )
+    .await?;
+
+    let (handle, commands) = CoreHandle::channel();
+    let (seen, sightings) = mpsc::channel(2 * MAX_WANTED);
+    let (mut ask, mut wanted) = (BTreeMap::new(), BTreeMap::new());
+    for kind in crate::core::CHAINS {
+        let (asking, asked) = mpsc::channel(MAX_WANTED);
+        ask.insert(kind, asking);
+        wanted.insert(kind, asked);
+    }
+    let (boundaries, drawn) = watch::channel(None);
+    let (tasks, signing_tasks) = mpsc::unbounded_channel();
+    let (signed, signatures) = mpsc::channel(MAX_GOSSIP);
+    let (presign, registrations) = mpsc::channel(MAX_PRESIGN);
+    tokio::spawn(signing::sign(signer.clone(), signing_tasks, signed.clone()));
+    let (certified, _) = broadcast::channel(rpc::MAX_NEWS);
+    let (health, health_seen) = watch::channel(Health::Unwell("starting".to_owned()));
     let (pull, to_pull) = mpsc::channel(pull::MAX_WAITING);
     tokio::spawn(pull::pull(network.network.clone(), handle.clone(), chain, to_pull));
     let (check, to_check) = mpsc::channel(checking::MAX_WAITING);
@@ -213,21 +301,21 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let actor = Actor {
         core,
         pull,
-        certified,
+        certified: certified.clone(),
         check,
         store,
-        metrics,
+        metrics: metrics.clone(),
         health,
         network: network.network,
-        wanted,
+        wanted: ask,
         tasks,
         presign,
-        pace: config.engine.pace(),
+        pace: config.pace(),
         vote_pause: match signer.history() {
             signer::History::Unbroken => Duration::ZERO,
             signer::History::Waiting(_) => signer::VOTE_PAUSE,
         },
-        listen,
+        listen: config.listen,
         decided,
         boundaries,
         held: Vec::new(),
@@ -245,20 +333,46 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         ballots,
         connected: network.connected,
     };
-    let mut running = tokio::spawn(actor.run(inputs));
-    let ended = tokio::select! {
-        () = stop_asked() => Ok(()),
-        ended = &mut running => ended.context("the core ended").and_then(|ended| ended),
-        () = engine.ended() => Err(anyhow::anyhow!("the engine ended by itself")),
-        _ = serving => Err(anyhow::anyhow!("the signer ended by itself")),
+    let sockets = Sockets {
+        handle,
+        asks: network.asks,
+        wanted,
+        seen,
+        presign: registrations,
+        signed,
+        boundaries: drawn,
+        certified,
+        metrics,
+        health: health_seen,
     };
-    tracing::info!("stopping");
-    // Refused when it has stopped already, which is what we want.
-    let _ = rpc_server.stop();
-    engine.stop().await;
-    running.abort();
-    signer.close().await;
-    ended
+    Ok((Agreeing { engine, serving, signer, actor, inputs }, sockets))
+}
+
+impl Agreeing {
+    /// Takes part until `stop` is ready, or until it must stop; then everything is closed.
+    ///
+    /// # Errors
+    ///
+    /// Why it had to stop.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { mut engine, serving, signer, actor, inputs } = self;
+        let mut running = tokio::spawn(actor.run(inputs));
+        let ended = tokio::select! {
+            () = stop => Ok(()),
+            ended = &mut running => ended.context("the core ended").and_then(|ended| ended),
+            () = engine.ended() => Err(anyhow::anyhow!("the engine ended by itself")),
+            _ = serving => Err(anyhow::anyhow!("the signer ended by itself")),
+        };
+        tracing::info!("stopping");
+        engine.stop().await;
+        if !running.is_finished() {
+            running.abort();
+            // It lets go of the store when it has ended.
+            let _ = running.await;
+        }
+        signer.close().await;
+        ended
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.
@@ -445,7 +559,7 @@ struct Inputs {
     gossip: mpsc::Receiver<Gossip>,
     checked: mpsc::Receiver<Vec<checking::Told>>,
     ballots: mpsc::Receiver<SignedBallot>,
-    connected: watch::Receiver<std::collections::BTreeSet<palisade_types::ids::OperatorId>>,
+    connected: watch::Receiver<std::collections::BTreeSet<OperatorId>>,
 }
 
 /// A block whose check waits for a follower.
