@@ -1,6 +1,10 @@
 //! The only wire, disk and signing format: fields in order, integers big-endian at fixed width, lists
 //! prefixed by their length (u32) and bounded. One value has one encoding, so that its hash names it.
+//!
+//! What has it can be shown too, for people and their tools: [`serde::Serialize`] says the same with names. Nothing reads that
+//! form back; bytes that name nothing but themselves are hex, numbers are numbers, however large.
 
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::ops::Deref;
 
@@ -307,9 +311,61 @@ impl<const MAX: usize> Canonical for Blob<MAX> {
     }
 }
 
-/// Writes [`Canonical`] for a struct: its fields, in the order given here.
+impl<T: Serialize, const MAX: usize> Serialize for List<T, MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<const MAX: usize> Serialize for Blob<MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("0x{}", hex::encode(&self.0)))
+    }
+}
+
+/// `EigenLayer` as `eigen_layer`; `N` is [`snake_length`].
+pub(crate) const fn snake<const N: usize>(name: &str) -> [u8; N] {
+    let (name, mut out) = (name.as_bytes(), [0; N]);
+    let (mut from, mut to) = (0, 0);
+    while from < name.len() {
+        if from > 0 && name[from].is_ascii_uppercase() {
+            out[to] = b'_';
+            to += 1;
+        }
+        out[to] = name[from].to_ascii_lowercase();
+        (from, to) = (from + 1, to + 1);
+    }
+    out
+}
+
+/// How long a name is with a line before every capital but the first.
+pub(crate) const fn snake_length(name: &str) -> usize {
+    let (name, mut at, mut length) = (name.as_bytes(), 0, 0);
+    while at < name.len() {
+        length += 1 + (at > 0 && name[at].is_ascii_uppercase()) as usize;
+        at += 1;
+    }
+    length
+}
+
+/// A variant's name as it is shown.
+macro_rules! shown {
+    ($variant:ident) => {{
+        const NAME: &str = stringify!($variant);
+        const BYTES: [u8; $crate::canonical::snake_length(NAME)] = $crate::canonical::snake(NAME);
+        const SHOWN: &str = match std::str::from_utf8(&BYTES) {
+            Ok(shown) => shown,
+            Err(_) => NAME,
+        };
+        SHOWN
+    }};
+}
+pub(crate) use shown;
+
+/// Writes [`Canonical`] for a struct, its fields in the order given here, and [`serde::Serialize`] with their names.
 macro_rules! canonical {
     ($name:ident { $($field:ident),* $(,)? }) => {
+        $crate::canonical::shown_struct!($name { $($field),* });
         impl $crate::canonical::Canonical for $name {
             fn write(&self, out: &mut Vec<u8>) {
                 $($crate::canonical::Canonical::write(&self.$field, out);)*
@@ -322,9 +378,38 @@ macro_rules! canonical {
 }
 pub(crate) use canonical;
 
-/// Writes [`Canonical`] for an enumeration: one byte of tag, then the variant's one value if it has one.
+/// Writes [`serde::Serialize`] for a struct whose encoding is written by hand.
+macro_rules! shown_struct {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeStruct as _;
+                let fields = [$(stringify!($field)),*].len();
+                let mut shown = serializer.serialize_struct(stringify!($name), fields)?;
+                $(shown.serialize_field(stringify!($field), &self.$field)?;)*
+                shown.end()
+            }
+        }
+    };
+}
+pub(crate) use shown_struct;
+
+/// Writes [`Canonical`] for an enumeration, one byte of tag, then the variant's one value if it has one, and
+/// [`serde::Serialize`] by the variant's name.
 macro_rules! canonical_enum {
     ($name:ident { $($tag:literal => $variant:ident $(($inner:ident))?),* $(,)? }) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$variant $(($inner))? => {
+                        let shown = $crate::canonical::shown!($variant);
+                        $(return serializer.serialize_newtype_variant(stringify!($name), $tag, shown, $inner);)?
+                        #[allow(unreachable_code)]
+                        serializer.serialize_unit_variant(stringify!($name), $tag, shown)
+                    })*
+                }
+            }
+        }
         impl $crate::canonical::Canonical for $name {
             fn write(&self, out: &mut Vec<u8>) {
                 match self {
@@ -357,6 +442,19 @@ mod tests {
         let mut bytes = Vec::new();
         u32::MAX.write(&mut bytes);
         assert_eq!(List::<u64, 4>::from_bytes(&bytes), Err(Malformed::TooLong { length: u32::MAX as usize, bound: 4 }));
+    }
+
+    #[test]
+    fn what_is_shown_has_names() {
+        use crate::{Epoch, Hash, RowKey, VaultId};
+        let shown = |value: &RowKey| serde_json::to_string(value).expect("a key can be shown");
+        assert_eq!(shown(&RowKey::Committee(Epoch::new(3))), r#"{"committee":3}"#);
+        assert_eq!(shown(&RowKey::FeeRate), r#""fee_rate""#);
+        let vault = VaultId { txid: Hash::ZERO, output: 1 };
+        let zeros = "0".repeat(64);
+        assert_eq!(shown(&RowKey::Vault(vault)), format!(r#"{{"vault":{{"txid":"0x{zeros}","output":1}}}}"#));
+        let blob = Blob::<4>::try_from(vec![1, 0xff]).expect("two bytes are not too many");
+        assert_eq!(serde_json::to_string(&blob).expect("bytes can be shown"), r#""0x01ff""#);
     }
 
     #[test]

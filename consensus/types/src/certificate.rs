@@ -2,7 +2,7 @@
 //! proof can take: BLS counts ETH-side weight, EOTS counts bitcoin; each needs more than 2/3 of its own total.
 
 use crate::attestation::Statement;
-use crate::canonical::{Blob, Canonical, List, canonical};
+use crate::canonical::{Blob, Canonical, List, canonical, shown_struct};
 use crate::chain::ChainPoint;
 use crate::ids::{BlsKey, BlsSignature, ChainId, Digest, Domain, Ed25519Key, Hash, OperatorId, SchnorrKey};
 use crate::keyring::Keyring;
@@ -176,6 +176,8 @@ pub struct QuorumCertificate {
 
 /// Who signed. Its length in bytes follows from the number of members, so it is written without a prefix.
 pub type Bitmap = Blob<{ MAX_MEMBERS / 8 }>;
+
+shown_struct!(QuorumCertificate { version, chain, committee, domain, slot, digest, members, signers, signature });
 
 impl Canonical for QuorumCertificate {
     fn write(&self, out: &mut Vec<u8>) {

@@ -59,6 +59,12 @@ macro_rules! bytes_id {
             }
         }
 
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
         impl Canonical for $name {
             fn write(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.0);

@@ -1,6 +1,6 @@
 //! One stake position of an operator: what a restaking protocol says it could take from him.
 
-use crate::canonical::{Canonical, Malformed, Reader, canonical, canonical_enum};
+use crate::canonical::{Canonical, Malformed, Reader, canonical, canonical_enum, shown_struct};
 use crate::ids::{Address, OperatorId};
 use crate::slash::SlashTarget;
 use crate::units::Wad;
@@ -223,6 +223,8 @@ pub struct Capture {
     pub stake: u128,
 }
 canonical!(Capture { time, stake });
+
+shown_struct!(SymbioticStake { captures, pool, epoch_duration, veto_duration });
 
 impl Canonical for SymbioticStake {
     fn write(&self, out: &mut Vec<u8>) {
