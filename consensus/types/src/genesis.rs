@@ -39,14 +39,15 @@ pub struct Genesis {
     pub ethereum_start: ChainPoint,
     /// The first Bitcoin anchor: a final block before every vault.
     pub bitcoin_start: ChainPoint,
+    /// The numbers of the protocol; before everything of varying length, so that a reader of proofs finds a committee's
+    /// lifetime without knowing what kinds of stake there are ([`crate::proof::ProofBundle`]).
+    pub parameters: Parameters,
     /// Our contracts, as predicted from the deployer's nonces, and EigenLayer's.
     pub contracts: Contracts,
     /// The kinds of ETH-side stake that count; none in a BTC-only network (R22), which is declared so and in no other way.
     pub assets: List<Asset, 16>,
     /// The terms of vaults, one version after the other; none when bitcoin does not count.
     pub vaults: List<VaultTerms, MAX_TERMS>,
-    /// The numbers of the protocol.
-    pub parameters: Parameters,
     /// Who orders blocks in epoch 0, one unit each (R6).
     pub seats: List<Seat, 256>,
 }
@@ -56,10 +57,10 @@ canonical!(Genesis {
     bitcoin_genesis,
     ethereum_start,
     bitcoin_start,
+    parameters,
     contracts,
     assets,
     vaults,
-    parameters,
     seats,
 });
 
@@ -256,7 +257,8 @@ pub struct Seat {
 }
 canonical!(Seat { operator, ed25519, peer });
 
-/// The numbers of the protocol. Each window is counted in its own chain's blocks.
+/// The numbers of the protocol. Each window is counted in its own chain's blocks. All are of fixed length: `node/web/src/proof.ts`
+/// finds by that what comes after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
     /// An epoch ends after this many of its heights,
@@ -368,6 +370,13 @@ impl Parameters {
     #[must_use]
     pub const fn bitcoin_window(&self) -> u64 {
         self.bitcoin_depth + self.max_age_blocks + self.trust_blocks + self.execution_blocks + self.bitcoin_depth
+    }
+
+    /// A committee's maximum age and the trust period: for so many blocks of either chain from its snapshot a verifier takes its
+    /// certificates (R5). The end of time where the numbers make no sense.
+    #[must_use]
+    pub const fn lifetime(&self) -> u64 {
+        self.max_age_blocks.saturating_add(self.trust_blocks)
     }
 
     /// For how many Ethereum blocks after its slot's snapshot evidence is accepted: execution must still fit

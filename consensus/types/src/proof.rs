@@ -5,10 +5,11 @@
 //! subtree with no row hashes to zero, one with a single row to that row's leaf, every other to its two halves:
 //! leaf = keccak256(0x00 | path | value hash), inner = keccak256(0x01 | left | right).
 
-use crate::block::Header;
-use crate::canonical::{List, canonical, canonical_enum};
+use crate::block::{HEADER_VERSION, Header, MAX_BLOCK};
+use crate::canonical::{Blob, Canonical, List, Malformed, Reader, canonical, canonical_enum, shown_struct};
 use crate::certificate::{Committee, QuorumCertificate, Worthless};
-use crate::ids::{ChainId, Hash};
+use crate::genesis::Genesis;
+use crate::ids::{ChainId, Domain, DomainKind, Hash};
 use crate::row::{Row, RowKey};
 use palisade_crypto::hash::keccak256_all;
 
@@ -67,6 +68,15 @@ pub enum BadProof {
     /// The header is not the certified block's.
     #[error("the header is not the certified block's")]
     WrongHeader,
+    /// The committee is not the one the reader knows, or not of this genesis.
+    #[error("the committee is not the one that was named")]
+    OtherCommittee,
+    /// The committee's maximum age and the trust period are over on the reader's own chain (R5).
+    #[error("this committee was to be trusted up to block {last}; a newer one is needed")]
+    TrustExpired {
+        /// The last block of the reader's chain at which it was.
+        last: u64,
+    },
     /// The certificate does not hold.
     #[error(transparent)]
     Certificate(#[from] Worthless),
@@ -100,7 +110,16 @@ impl RowProof {
     }
 }
 
+/// The longest key of a row, in bytes.
+const MAX_KEY: usize = 256;
+/// The longest row, in bytes: what a block could hold.
+const MAX_ROW: usize = MAX_BLOCK;
+/// The longest genesis, in bytes.
+const MAX_GENESIS: usize = 1 << 20;
+
 /// A row with everything that ties it to a committee.
+///
+/// Key and row are written with their length before them, so that a verifier need not know every kind of row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LightProof {
     /// Which row.
@@ -114,18 +133,48 @@ pub struct LightProof {
     /// Its certificate.
     pub certificate: QuorumCertificate,
 }
-canonical!(LightProof { key, row, proof, header, certificate });
+
+shown_struct!(LightProof { key, row, proof, header, certificate });
+
+impl Canonical for LightProof {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_framed::<_, MAX_KEY>(&self.key, out);
+        out.push(u8::from(self.row.is_some()));
+        if let Some(row) = &self.row {
+            write_framed::<_, MAX_ROW>(row, out);
+        }
+        self.proof.write(out);
+        self.header.write(out);
+        self.certificate.write(out);
+    }
+    fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            key: read_framed::<_, MAX_KEY>(input)?,
+            row: if bool::read(input)? { Some(read_framed::<_, MAX_ROW>(input)?) } else { None },
+            proof: Canonical::read(input)?,
+            header: Canonical::read(input)?,
+            certificate: Canonical::read(input)?,
+        })
+    }
+}
 
 impl LightProof {
-    /// Checks the whole way from `committee` to the row. The reader's own clock (R5) is his to check.
+    /// Checks the whole way from `committee` to the row: the certificate must be of the domain `ledger`
+    /// ([`crate::ids::DomainKind::Ledger`]), because a service may have its members sign any digest in its own. The reader's
+    /// clock (R5) is his to check. Whom the ledger convicted since the committee was drawn (R9) he cannot see, and counts: a certificate
+    /// without enough of the others waits for the next committee's.
     ///
     /// # Errors
     ///
     /// [`BadProof`] names the first link that does not hold.
-    pub fn verify(&self, chain: &ChainId, committee: &Committee) -> Result<(), BadProof> {
+    pub fn verify(&self, chain: &ChainId, ledger: &Domain, committee: &Committee) -> Result<(), BadProof> {
+        if self.certificate.domain != *ledger {
+            return Err(Worthless::OtherCommittee.into());
+        }
         self.certificate.verify(chain, committee, |_| false)?;
         let header = &self.header;
-        if header.chain != *chain
+        if header.version != HEADER_VERSION
+            || header.chain != *chain
             || header.epoch != committee.epoch
             || header.height.get() != self.certificate.slot
             || self.certificate.digest != header.id().into()
@@ -134,4 +183,75 @@ impl LightProof {
         }
         self.proof.proves(&header.state_root, &self.key, self.row.as_ref())
     }
+}
+
+/// How far a chain of the reader's own is (R5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The number of an Ethereum block.
+    Ethereum(u64),
+    /// The height of a Bitcoin block.
+    Bitcoin(u64),
+}
+
+/// A row for a reader who knows nothing but a committee's hash and how far his own Ethereum or Bitcoin is.
+///
+/// The hash names the chain, whose id is the hash of genesis, which says how long a committee may be trusted and where the
+/// registry is. A lifetime read from the ledger would not do: whoever got hold of old keys could certify another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofBundle {
+    /// What the chain id is the hash of.
+    pub genesis: Genesis,
+    /// What the reader knows the hash of.
+    pub committee: Committee,
+    /// The row.
+    pub proof: LightProof,
+}
+
+impl Canonical for ProofBundle {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_framed::<_, MAX_GENESIS>(&self.genesis, out);
+        self.committee.write(out);
+        self.proof.write(out);
+    }
+    fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            genesis: read_framed::<_, MAX_GENESIS>(input)?,
+            committee: Canonical::read(input)?,
+            proof: Canonical::read(input)?,
+        })
+    }
+}
+
+impl ProofBundle {
+    /// Checks the whole way from a committee's hash to the row.
+    ///
+    /// # Errors
+    ///
+    /// [`BadProof`] names the first link that does not hold.
+    pub fn verify(&self, committee: &Hash, now: Clock) -> Result<(), BadProof> {
+        let chain = self.genesis.chain_id();
+        if self.committee.hash(&chain) != *committee {
+            return Err(BadProof::OtherCommittee);
+        }
+        let (now, snapshot) = match now {
+            Clock::Ethereum(block) => (block, &self.committee.ethereum),
+            Clock::Bitcoin(height) => (height, &self.committee.bitcoin),
+        };
+        let last = snapshot.number.saturating_add(self.genesis.parameters.lifetime());
+        if now > last {
+            return Err(BadProof::TrustExpired { last });
+        }
+        self.proof.verify(&chain, &self.genesis.domain(DomainKind::Ledger), &self.committee)
+    }
+}
+
+/// A value with its length before it.
+fn write_framed<T: Canonical, const MAX: usize>(value: &T, out: &mut Vec<u8>) {
+    let bytes = Blob::<MAX>::try_from(value.to_bytes()).expect("nothing the ledger holds is longer");
+    bytes.write(out);
+}
+
+fn read_framed<T: Canonical, const MAX: usize>(input: &mut Reader<'_>) -> Result<T, Malformed> {
+    T::from_bytes(&Blob::<MAX>::read(input)?)
 }

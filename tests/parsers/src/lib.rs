@@ -18,6 +18,7 @@ mod files;
 mod headers;
 mod inclusion;
 mod possession;
+mod proof;
 #[cfg(feature = "node")]
 mod rpc;
 pub mod seeds;
@@ -55,6 +56,7 @@ pub const PARSERS: &[Parser] = &[
     Parser { name: "parameters", feed: vaults::parameters },
     Parser { name: "possession", feed: possession::proof },
     Parser { name: "canonical", feed: canonical::values },
+    Parser { name: "proof", feed: proof::bundle },
     #[cfg(feature = "node")]
     Parser { name: "engine", feed: wire::engine },
     #[cfg(feature = "node")]

@@ -57,6 +57,7 @@ pub fn of(name: &str) -> Result<Vec<Vec<u8>>> {
             let blank = (0..7).flat_map(|kind| [vec![kind; 400], [vec![kind], vec![0; 400]].concat()]);
             blank.chain(exposures()).collect()
         }
+        "proof" => crate::proof::seeds(),
         other => anyhow::bail!("{other} has no seeds"),
     })
 }
