@@ -32,6 +32,12 @@ struct RequestLabel {
     result: &'static str,
 }
 
+/// One column family of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FamilyLabel {
+    family: &'static str,
+}
+
 /// The node's own metrics; cheap to clone, all clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -77,6 +83,7 @@ pub struct Metrics {
     endpoints: Family<ChainLabel, Gauge>,
     endpoints_well: Family<ChainLabel, Gauge>,
     endpoint_contradictions: Family<ChainLabel, Gauge>,
+    store: Family<FamilyLabel, Gauge>,
     evidence_refused: Family<ReasonLabel, Counter>,
     rpc_requests: Family<RequestLabel, Counter>,
 }
@@ -117,6 +124,7 @@ impl Metrics {
             endpoints: Family::default(),
             endpoints_well: Family::default(),
             endpoint_contradictions: Family::default(),
+            store: Family::default(),
             evidence_refused: Family::default(),
             rpc_requests: Family::default(),
         };
@@ -156,6 +164,11 @@ impl Metrics {
         self.endpoint_contradictions.get_or_create(&label(chain)).set(signed(fare.contradictions));
     }
 
+    /// What a column family of the store takes.
+    pub fn stored(&self, family: &'static str, bytes: u64) {
+        self.store.get_or_create(&FamilyLabel { family }).set(signed(bytes));
+    }
+
     /// Evidence was refused for one of [`REASONS`].
     pub fn evidence_refused(&self, reason: &'static str) {
         self.evidence_refused.get_or_create(&ReasonLabel { reason }).inc();
@@ -184,6 +197,9 @@ impl Metrics {
             drop(self.suspended.get_or_create(&label(chain)));
             drop(self.follower_errors.get_or_create(&label(chain)));
             self.endpoints(chain, Endpoints::default());
+        }
+        for family in palisade_storage::schema::FAMILIES {
+            self.stored(family, 0);
         }
         for reason in REASONS {
             drop(self.evidence_refused.get_or_create(&ReasonLabel { reason }));
@@ -220,6 +236,8 @@ impl Metrics {
         registry.register("endpoints_well", "Those of them that answer", self.endpoints_well.clone());
         let help = "How often an endpoint contradicted enough others, or its chain's rules, since the start";
         registry.register("endpoint_contradictions", help, self.endpoint_contradictions.clone());
+        let help = "What a column family of the store takes on the disk and in memory, estimated";
+        registry.register_with_unit("store", help, Unit::Bytes, self.store.clone());
         let help = "From the proposal of a block to its commit";
         registry.register_with_unit("commit", help, Unit::Seconds, self.commit_seconds.clone());
         let help = "From the proposal of a block to its quorum certificate";
@@ -279,6 +297,7 @@ mod tests {
             "palisade_commit_seconds_count 0",
             "palisade_signer_refusals_total 0",
             "palisade_eots_slots_left 0",
+            "palisade_store_bytes{family=\"blocks\"} 0",
         ] {
             assert!(text.lines().any(|line| line == series), "{series} is missing in\n{text}");
         }

@@ -1058,6 +1058,9 @@ impl Actor {
         let open = ledger.cases().filter(|case| case.status() == CaseStatus::Convicted).count();
         metrics.cases_open.set(i64::try_from(open).unwrap_or(i64::MAX));
         metrics.cases_final.set(i64::try_from(ledger.cases().count() - open).unwrap_or(i64::MAX));
+        for (family, bytes) in self.store.sizes() {
+            metrics.stored(family, bytes);
+        }
         for chain in crate::core::CHAINS {
             metrics.anchor(chain, ledger.anchor(chain).number);
             metrics.suspended(chain, ledger.suspension(chain).is_some());

@@ -283,7 +283,8 @@ async fn what_is_not_there_is_named() {
     assert_eq!((status.digest, status.epoch, status.said.len()), (None, None, 0));
     // R6: nobody attests in an epoch without weight, so there is no proof to wait for.
     let key = text::hex_bytes(&RowKey::Epoch.to_bytes());
-    assert_eq!(code(&client.proof(key).await.unwrap_err()), 1305);
+    assert_eq!(code(&client.proof(key.clone()).await.unwrap_err()), 1305);
+    assert_eq!(code(&client.proof_bundle(key).await.unwrap_err()), 1305);
     assert_eq!(code(&client.proof("0xff".to_owned()).await.unwrap_err()), 1001);
     assert_eq!(code(&client.register_vault("0x00".to_owned()).await.unwrap_err()), 1001);
 }

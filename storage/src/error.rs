@@ -54,6 +54,12 @@ pub enum StoreError {
         /// The stored tip; `None` before [`crate::Store::begin`].
         tip: Option<Height>,
     },
+    /// No node ever ran here.
+    #[error("{} holds no store", dir.display())]
+    Nothing {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// There is a tip already: a ledger begins once.
     #[error("the store holds a ledger already")]
     Begun,

@@ -10,10 +10,10 @@ use rocksdb::{
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-/// A database and the lock on its directory; the lock goes with it.
+/// A database and the lock on its directory; the lock goes with it. Who reads beside another has none.
 pub(crate) struct Database {
     db: DB,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Database {
@@ -26,7 +26,28 @@ impl Database {
             families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, cache)));
         let db = DB::open_cf_descriptors(&options, dir.join("rocksdb"), families)
             .map_err(StoreError::disk("opening the database"))?;
-        Ok(Self { db, _lock: lock })
+        Ok(Self { db, _lock: Some(lock) })
+    }
+
+    /// Opens `<dir>/rocksdb` for reading, whoever has it open. `scratch` is for RocksDB's own log.
+    pub(crate) fn beside(
+        dir: &Path,
+        scratch: &Path,
+        families: &[&str],
+        write_buffers: usize,
+        cache: usize,
+    ) -> Result<Self, StoreError> {
+        let database = dir.join("rocksdb");
+        if !database.join("CURRENT").exists() {
+            return Err(StoreError::Nothing { dir: dir.to_owned() });
+        }
+        let mut options = options(write_buffers);
+        options.set_max_open_files(-1); // the owner may delete files of this moment
+        let families =
+            families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, cache)));
+        let db = DB::open_cf_descriptors_as_secondary(&options, database, scratch.to_owned(), families)
+            .map_err(StoreError::disk("opening the database beside its owner"))?;
+        Ok(Self { db, _lock: None })
     }
 
     /// RocksDB itself.

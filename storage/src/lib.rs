@@ -7,6 +7,7 @@
 //! which only the signer opens and which lives outside the data directory, so that restoring the data directory does not
 //! restore it.
 
+mod beside;
 mod error;
 mod files;
 pub mod schema;
@@ -14,6 +15,7 @@ mod signatures;
 mod snapshots;
 mod store;
 
+pub use beside::Beside;
 pub use error::StoreError;
 pub use signatures::{Cause, Incarnation, Merged, Origin, Place, Record, SignatureStore, Wait};
 pub use store::{Loaded, Store, Undecided};

@@ -76,7 +76,7 @@ pub(crate) const PENDING: &str = "pending";
 pub(crate) const HEADERS: &str = "headers";
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 /// Every column family of the node's database.
-pub(crate) const FAMILIES: [&str; 8] = [META, ROWS, BLOCKS, UNDECIDED, CERTIFICATES, PENDING, HEADERS, SNAPSHOTS];
+pub const FAMILIES: [&str; 8] = [META, ROWS, BLOCKS, UNDECIDED, CERTIFICATES, PENDING, HEADERS, SNAPSHOTS];
 
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
 pub(crate) const META_CHAIN: &[u8] = b"chain";

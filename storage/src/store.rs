@@ -21,7 +21,7 @@ use std::path::Path;
 
 /// The node's database. One writer at a time is the caller's promise; reading beside it is fine.
 pub struct Store {
-    database: Database,
+    pub(crate) database: Database,
 }
 
 /// What a ledger is rebuilt from.
@@ -53,12 +53,29 @@ impl Store {
     /// at once is [`StoreError::Disk`] or [`StoreError::Corrupt`].
     pub fn open(dir: &Path, chain: &ChainId) -> Result<Self, StoreError> {
         let store = Self { database: Database::open(dir, &FAMILIES, WRITE_BUFFERS, BLOCK_CACHE)? };
-        match store.read::<u32>(META, META_SCHEMA, "schema")? {
-            None => store.stamp(chain)?,
-            Some(found) if found > VERSION => return Err(StoreError::NewerSchema { found }),
-            Some(_) => store.check_chain(chain)?,
+        if store.get(META, META_SCHEMA)?.is_none() {
+            store.stamp(chain)?;
         }
+        store.check(chain)?;
         Ok(store)
+    }
+
+    /// Whether this is `chain`'s store, of a layout that is read here.
+    pub(crate) fn check(&self, chain: &ChainId) -> Result<(), StoreError> {
+        match self.read::<u32>(META, META_SCHEMA, "schema")? {
+            Some(found) if found > VERSION => Err(StoreError::NewerSchema { found }),
+            _ => self.check_chain(chain),
+        }
+    }
+
+    /// What each column family takes on the disk and in memory, bytes, estimated by RocksDB.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, u64); FAMILIES.len()] {
+        FAMILIES.map(|name| {
+            let size = |property: &str| self.db().property_int_value_cf(self.family(name), property).ok().flatten();
+            let (files, memory) = (size("rocksdb.total-sst-files-size"), size("rocksdb.cur-size-all-mem-tables"));
+            (name, files.unwrap_or(0) + memory.unwrap_or(0))
+        })
     }
 
     /// Writes the rows a ledger starts from, genesis's or a verified snapshot's, with their head. Once per store: blocks

@@ -10,6 +10,8 @@ mod evidence;
 mod genesis;
 mod init;
 mod join;
+mod ledger;
+mod proof;
 mod run;
 mod signer;
 mod status;
@@ -54,6 +56,12 @@ enum Action {
     /// Decide what only a person may decide about Bitcoin
     #[command(subcommand)]
     Bitcoin(bitcoin::Bitcoin),
+    /// Look at a node's ledger on the disk, copy it, replay it
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// Have a row of the ledger proven, and check such a proof without a node
+    #[command(subcommand)]
+    Proof(proof::Proof),
     /// Look at Ethereum with nothing but an endpoint
     #[command(subcommand)]
     Ethereum(Box<ethereum::Ethereum>),
@@ -120,6 +128,8 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Genesis(genesis) => genesis.act(),
         Action::Config(config) => config.act(),
         Action::Bitcoin(bitcoin) => wait(bitcoin.act()),
+        Action::Ledger(ledger) => ledger.act(),
+        Action::Proof(proof) => wait(proof.act()),
         Action::Ethereum(ethereum) => wait(ethereum.act()),
         Action::Signer(signer) => signer.act(),
         Action::Vault(vault) => wait(vault.act()),

@@ -35,7 +35,7 @@ use palisade_types::certificate::{Committee, QuorumCertificate};
 use palisade_types::chain::ChainKind;
 use palisade_types::evidence::Evidence;
 use palisade_types::ids::{CaseId, ChainId, OperatorId, VaultId};
-use palisade_types::proof::LightProof;
+use palisade_types::proof::{LightProof, ProofBundle};
 use palisade_types::row::RowKey;
 use palisade_types::units::{Epoch, Height};
 use palisade_types::vault::VaultRegistration;
@@ -47,7 +47,7 @@ use std::time::Duration;
 use subscribe::AttestationsServer;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch};
 use views::{
-    BitcoinCertificateView, BlockName, BlockView, CaseView, CertificateView, ChainView, CommitteeView,
+    BitcoinCertificateView, BlockName, BlockView, BundleView, CaseView, CertificateView, ChainView, CommitteeView,
     EtherCertificateView, EvidenceAccepted, OperatorView, PointView, PositionView, ProofView, RootView, RunView,
     SignerView, StatusView, VaultAccepted, VaultView,
 };
@@ -56,7 +56,7 @@ pub use errors::REASONS;
 pub use subscribe::MAX_NEWS;
 
 /// Every method, as metrics and the OpenRPC document name them.
-pub const METHODS: [&str; 20] = [
+pub const METHODS: [&str; 21] = [
     "palisade_status",
     "ledger_block",
     "ledger_certificate",
@@ -64,6 +64,7 @@ pub const METHODS: [&str; 20] = [
     "ledger_committee",
     "ledger_root",
     "ledger_proof",
+    "ledger_proof_bundle",
     "vault_register",
     "vault_list",
     "vault_get",
@@ -119,6 +120,10 @@ pub trait Palisade {
     /// A row under the newest block, with everything that ties it to a committee.
     #[method(name = "ledger_proof")]
     async fn proof(&self, key: String) -> Result<ProofView, ErrorObjectOwned>;
+
+    /// The same for a reader who knows only the committee's hash.
+    #[method(name = "ledger_proof_bundle")]
+    async fn proof_bundle(&self, key: String) -> Result<BundleView, ErrorObjectOwned>;
 
     /// Hands in a vault.
     #[method(name = "vault_register")]
@@ -299,21 +304,34 @@ impl Api {
         })
     }
 
-    async fn read_proof(&self, key: &str) -> Result<ProofView, Refusal> {
+    /// A row under the newest block, with the committee that certified it.
+    async fn light_proof(&self, key: &str) -> Result<(LightProof, Committee), Refusal> {
         let key = RowKey::from_bytes(&parse_hex_bytes(key)?)?;
-        let (height, row, proof, weighs) = self.read(move |core| row_with_proof(core, &key)).await?;
+        let (height, row, proof, committee) = self.read(move |core| row_with_proof(core, &key)).await?;
         let header = self.read_block(height)?.header;
-        if !weighs {
-            return Err(Refusal::NotCertified(height));
-        }
+        let committee = committee.ok_or(Refusal::NotCertified(height))?;
         let certificate = self.wait_for_certificate(height).await?;
-        let present = row.is_some();
-        let proof = LightProof { key, row, proof, header, certificate };
+        Ok((LightProof { key, row, proof, header, certificate }, committee))
+    }
+
+    async fn read_proof(&self, key: &str) -> Result<ProofView, Refusal> {
+        let (proof, _) = self.light_proof(key).await?;
         Ok(ProofView {
-            height: height.get(),
-            epoch: header.epoch.get(),
-            present,
+            height: proof.header.height.get(),
+            epoch: proof.header.epoch.get(),
+            present: proof.row.is_some(),
             proof: crate::text::hex_bytes(&proof.to_bytes()),
+        })
+    }
+
+    async fn read_proof_bundle(&self, key: &str) -> Result<BundleView, Refusal> {
+        let (proof, committee) = self.light_proof(key).await?;
+        let genesis = self.read(|core| core.ledger().genesis_of().clone()).await?;
+        Ok(BundleView {
+            height: proof.header.height.get(),
+            committee: committee.hash(&proof.header.chain).to_string(),
+            present: proof.row.is_some(),
+            bundle: crate::text::hex_bytes(&ProofBundle { genesis: (*genesis).clone(), committee, proof }.to_bytes()),
         })
     }
 
@@ -378,6 +396,10 @@ impl PalisadeServer for Api {
 
     async fn proof(&self, key: String) -> Result<ProofView, ErrorObjectOwned> {
         self.answer("ledger_proof", self.read_proof(&key)).await
+    }
+
+    async fn proof_bundle(&self, key: String) -> Result<BundleView, ErrorObjectOwned> {
+        self.answer("ledger_proof_bundle", self.read_proof_bundle(&key)).await
     }
 
     async fn register_vault(&self, registration: String) -> Result<VaultAccepted, ErrorObjectOwned> {
@@ -563,14 +585,14 @@ fn root(core: &Core, height: Option<Height>) -> Result<RootView, Refusal> {
     }
 }
 
-type ProvenRow = (Height, Option<palisade_types::Row>, palisade_types::proof::RowProof, bool);
+type ProvenRow = (Height, Option<palisade_types::Row>, palisade_types::proof::RowProof, Option<Committee>);
 
-/// The row with its proof under the newest block, and whether BLS certificates weigh in that block's epoch.
+/// The row with its proof under the newest block, and the committee whose BLS certificates weigh in that block's epoch.
 fn row_with_proof(core: &Core, key: &RowKey) -> ProvenRow {
     let ledger = core.ledger();
     let height = ledger.head().height;
-    let weighs = committee_at(core, height).is_some_and(|committee| committee.total_ether() > 0);
-    (height, ledger.row(key).cloned(), ledger.prove(key), weighs)
+    let committee = committee_at(core, height).filter(|committee| committee.total_ether() > 0);
+    (height, ledger.row(key).cloned(), ledger.prove(key), committee)
 }
 
 fn cases(core: &Core) -> Vec<CaseView> {

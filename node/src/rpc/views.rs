@@ -166,6 +166,19 @@ pub struct ProofView {
     pub proof: String,
 }
 
+/// `ledger_proof_bundle`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleView {
+    /// The certified block under whose root the row stands.
+    pub height: u64,
+    /// The hash of the committee whose certificate it is: what the reader must know from elsewhere.
+    pub committee: String,
+    /// Whether the row is there.
+    pub present: bool,
+    /// Canonical bytes of genesis, committee and light proof together.
+    pub bundle: String,
+}
+
 /// `ledger_block`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockView {
