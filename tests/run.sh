@@ -85,6 +85,8 @@ install_tools
 echo "== contracts: the artifacts are what the sources say, and forge's tests"
 PALISADE_TOOLS="$TOOLS/node_modules" "$CONTRACTS/build.sh" --check
 PALISADE_TOOLS="$TOOLS/node_modules" "$CONTRACTS/test.sh"
+echo "== the verifier of proofs in TypeScript"
+node/web/test.sh
 echo "== format"
 cargo fmt --all --check
 echo "== clippy"
