@@ -103,12 +103,7 @@ impl<'a> Draft<'a> {
         let mut tree = self.parent.tree().clone();
         let differs = |(key, row): &(RowKey, Option<Row>)| self.parent.settled(key) != row.as_ref();
         let rows: Vec<_> = self.changed.into_iter().filter(differs).collect();
-        for (key, row) in &rows {
-            match row {
-                Some(row) => tree.insert(&key.path(), &row.value_hash()),
-                None => tree.remove(&key.path()),
-            }
-        }
+        tree.update(rows.iter().map(|(key, row)| (key.path(), row.as_ref().map(Row::value_hash))).collect());
         (rows, tree)
     }
 }

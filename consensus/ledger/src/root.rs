@@ -13,6 +13,8 @@ pub struct Tree {
 
 type Path = [u8; 32];
 type Child = Option<Arc<Node>>;
+/// A path and what hangs there from now on.
+type Change = (Path, Option<Path>);
 
 /// A subtree with at least one row.
 #[derive(Debug)]
@@ -42,14 +44,11 @@ impl Tree {
         hash_of(&self.root)
     }
 
-    /// Puts a row's value in, in place of the one before.
-    pub(crate) fn insert(&mut self, path: &Path, value: &Path) {
-        self.root = Some(insert(&self.root, 0, path, value));
-    }
-
-    /// Takes a row out; nothing changes when there is none.
-    pub(crate) fn remove(&mut self, path: &Path) {
-        self.root = remove(&self.root, 0, path);
+    /// Puts rows' values in, in place of those before, and takes rows out where there is no value. Every path comes once. What lies
+    /// above several of them is hashed once.
+    pub(crate) fn update(&mut self, mut changes: Vec<Change>) {
+        changes.sort_unstable();
+        self.root = update(&self.root, &changes, 0);
     }
 
     /// Shows what hangs where `path`, a row's key's, ends.
@@ -105,46 +104,36 @@ pub(crate) fn subtree(rows: &[(Path, Path)], depth: usize) -> Hash {
     hash_of(&build(rows, depth))
 }
 
-/// `child` with one row more, or with another value of that row.
-fn insert(child: &Child, depth: usize, path: &Path, value: &Path) -> Arc<Node> {
-    let Some(node) = child else {
-        return leaf_node(path, value);
-    };
-    match &node.kind {
-        Kind::Leaf { path: other, .. } if other == path => leaf_node(path, value),
-        Kind::Leaf { path: other, .. } => {
-            // Two rows now: the old leaf goes one bit down, and the new one after it.
-            let mut halves = [None, None];
-            halves[usize::from(bit(other, depth))] = Some(node.clone());
-            insert_into(halves, depth, path, value)
-        }
-        Kind::Inner(halves) => insert_into(halves.clone(), depth, path, value),
+/// `child` with all of these rows changed: by path ascending, and agreeing in their first `depth` bits. A subtree left with a single
+/// row is that row's leaf again.
+fn update(child: &Child, changes: &[Change], depth: usize) -> Child {
+    if changes.is_empty() {
+        return child.clone();
     }
-}
-
-fn insert_into(mut halves: [Child; 2], depth: usize, path: &Path, value: &Path) -> Arc<Node> {
-    let side = usize::from(bit(path, depth));
-    halves[side] = Some(insert(&halves[side], depth + 1, path, value));
-    inner_node(halves)
-}
-
-/// `child` without one row. A subtree left with a single row is that row's leaf again.
-fn remove(child: &Child, depth: usize, path: &Path) -> Child {
-    let node = child.as_ref()?;
-    match &node.kind {
-        Kind::Leaf { path: other, .. } if other == path => None,
-        Kind::Leaf { .. } => Some(node.clone()),
-        Kind::Inner(halves) => {
-            let side = usize::from(bit(path, depth));
-            let mut halves = halves.clone();
-            halves[side] = remove(&halves[side], depth + 1, path);
-            match &halves {
+    match child.as_ref().map(|node| &node.kind) {
+        None => build(&put(changes, None), depth),
+        Some(Kind::Leaf { path, value }) => build(&put(changes, Some((*path, *value))), depth),
+        Some(Kind::Inner([left, right])) => {
+            let (to_left, to_right) = changes.split_at(changes.partition_point(|(path, _)| !bit(path, depth)));
+            match [update(left, to_left, depth + 1), update(right, to_right, depth + 1)] {
                 [None, None] => None,
-                [Some(only), None] | [None, Some(only)] if only.is_leaf() => Some(only.clone()),
-                _ => Some(inner_node(halves)),
+                [Some(only), None] | [None, Some(only)] if only.is_leaf() => Some(only),
+                halves => Some(inner_node(halves)),
             }
         }
     }
+}
+
+/// The rows that `changes` put in, with the only one that was there unless they speak of it.
+fn put(changes: &[Change], there: Option<(Path, Path)>) -> Vec<(Path, Path)> {
+    let mut rows: Vec<_> = changes.iter().filter_map(|(path, value)| Some((*path, (*value)?))).collect();
+    if let Some((path, value)) = there
+        && changes.binary_search_by_key(&path, |(changed, _)| *changed).is_err()
+    {
+        let at = rows.partition_point(|(before, _)| *before < path);
+        rows.insert(at, (path, value));
+    }
+    rows
 }
 
 impl Node {
@@ -195,17 +184,18 @@ mod tests {
     proptest! {
         #[test]
         fn the_tree_is_its_definition_whatever_the_order(
-            changes in prop::collection::vec((0_u16..600, prop::option::weighted(0.7, any::<u8>())), 0..80),
+            batches in prop::collection::vec(
+                prop::collection::btree_map(0_u16..600, prop::option::weighted(0.7, any::<u8>()), 0..40), 0..8),
         ) {
             let (mut tree, mut rows) = (Tree::default(), BTreeMap::new());
-            for (number, value) in changes {
-                let path = close_path(number);
-                if let Some(value) = value {
-                    tree.insert(&path, &[value; 32]);
-                    rows.insert(path, [value; 32]);
-                } else {
-                    tree.remove(&path);
-                    rows.remove(&path);
+            for changes in batches {
+                let change = |(number, value): (&u16, &Option<u8>)| (close_path(*number), value.map(|value| [value; 32]));
+                tree.update(changes.iter().map(change).rev().collect());
+                for (path, value) in changes.iter().map(change) {
+                    match value {
+                        Some(value) => rows.insert(path, value),
+                        None => rows.remove(&path),
+                    };
                 }
             }
             let rows: Vec<_> = rows.into_iter().collect();
@@ -245,14 +235,13 @@ mod tests {
     #[test]
     fn a_changed_clone_leaves_the_original_as_it_is() {
         let mut tree = Tree::default();
-        tree.insert(&[1; 32], &[1; 32]);
+        tree.update(vec![([1; 32], Some([1; 32]))]);
         let before = tree.root();
         let mut changed = tree.clone();
-        changed.insert(&[2; 32], &[2; 32]);
-        changed.remove(&[1; 32]);
+        changed.update(vec![([2; 32], Some([2; 32])), ([1; 32], None)]);
         assert_eq!(tree.root(), before);
         assert_eq!(changed.root(), leaf(&[2; 32], &[2; 32]));
-        changed.remove(&[2; 32]);
+        changed.update(vec![([2; 32], None), ([3; 32], None)]);
         assert_eq!(changed.root(), EMPTY);
     }
 }
