@@ -73,6 +73,9 @@ pub struct Config {
     /// How a node that is behind catches up.
     #[serde(default)]
     pub sync: Sync,
+    /// What is kept on the disk.
+    #[serde(default)]
+    pub store: Store,
     /// Whether this node presigns vaults.
     #[serde(default)]
     pub covenant: Covenant,
@@ -209,6 +212,26 @@ pub struct Sync {
     /// a node that was away for longer than faults can be proven, from a source that its operator trusts. Default: none.
     #[serde(deserialize_with = "from_optional_text")]
     pub checkpoint: Option<Checkpoint>,
+}
+
+/// `[store]`
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// Which blocks are kept: `all`, or `window`, those in which something that can still be slashed was said, and up to as many before
+    /// them. The ledger itself is always whole. Default: all, so that others can replay the history.
+    #[serde(deserialize_with = "from_text")]
+    pub keep: KeptBlocks,
+}
+
+/// Which blocks are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeptBlocks {
+    /// Every one.
+    #[default]
+    All,
+    /// Those of the last slashable window or two.
+    Window,
 }
 
 /// Where an empty ledger begins.
@@ -735,6 +758,17 @@ impl FromStr for Beginning {
     }
 }
 
+impl FromStr for KeptBlocks {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self::All),
+            "window" => Ok(Self::Window),
+            _ => Err("expected `all` or `window`"),
+        }
+    }
+}
+
 impl FromStr for Checkpoint {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
@@ -889,6 +923,8 @@ filter = "palisade=debug,info"
         assert_eq!(config.sync.from, Beginning::Snapshot);
         let Sync { from, checkpoint } = load(&file()).unwrap().0.sync;
         assert_eq!((from, checkpoint), (Beginning::Genesis, None));
+        let (config, _) = load(&file().replace("[engine]", "[store]\nkeep = \"window\"\n[engine]")).unwrap();
+        assert_eq!((config.store.keep, Store::default().keep), (KeptBlocks::Window, KeptBlocks::All));
     }
 
     #[test]
@@ -906,6 +942,7 @@ filter = "palisade=debug,info"
             ("/p2p/", "/tcp/", "key `p2p.peers`"),
             ("cookie = \".cookie\"", "user = \"me\"", "needs either `cookie`"),
             ("[engine]", "[sync]\nfrom = \"yesterday\"\n[engine]", "key `sync.from`: expected `genesis` or `snapshot`"),
+            ("[engine]", "[store]\nkeep = \"some\"\n[engine]", "key `store.keep`: expected `all` or `window`"),
             ("[engine]", "[sync]\ncheckpoint = \"12\"\n[engine]", "key `sync.checkpoint`: must be height:id"),
             ("[engine]", "[sync]\ncheckpoint = \"12:0x\"\n[engine]", "key `sync.checkpoint`: \"0x\" is no block's id"),
             ("\"json\"", "\"xml\"", "key `log.format`: expected `pretty` or `json`"),

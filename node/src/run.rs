@@ -7,7 +7,7 @@
 use crate::acceptance;
 use crate::boundary;
 use crate::checking;
-use crate::config::{self, Beginning, Config};
+use crate::config::{self, Beginning, Config, KeptBlocks};
 use crate::core::{Action, Core};
 use crate::covenant;
 use crate::covenant::protocol::Asked;
@@ -151,7 +151,8 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     tokio::spawn(executor::execute(ChainKind::Bitcoin, bitcoin.clone(), handle.clone()));
     tokio::spawn(headers::keep(bitcoin.clone(), store.clone()));
     tokio::spawn(elsewhere::serve(asks, bitcoin.clone(), handle.clone(), store.clone()));
-    tokio::spawn(snapshot::keep(boundaries, store.clone()));
+    let window = (config.store.keep == KeptBlocks::Window).then(|| genesis.parameters.ethereum_window());
+    tokio::spawn(snapshot::keep(boundaries, store.clone(), window));
     tokio::spawn(elsewhere::compare(agreeing.actor.network.clone(), bitcoin.clone()));
     let listen = config.engine.listen;
     tokio::spawn(doppelganger::listen(agreeing.actor.network.clone(), handle.clone(), config.operator, listen));

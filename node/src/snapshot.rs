@@ -12,11 +12,13 @@ use bytes::Bytes;
 use palisade_agreement::parts::whole_block;
 use palisade_ethereum::Ethereum;
 use palisade_ledger::snapshot::{Assembly, BadChunk, Chunk, chunks};
-use palisade_storage::{Store, StoreError};
+use palisade_storage::{NextBase, Store, StoreError};
 use palisade_types::block::Block;
 use palisade_types::canonical::Canonical;
+use palisade_types::chain::ChainKind;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::ids::Hash;
+use palisade_types::row::{Row, RowKey};
 use palisade_types::units::Height;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,17 +35,12 @@ pub const MAX_CHUNK: usize = 4 << 20;
 // ---- giving -------------------------------------------------------------------------------------------------------
 
 /// Keeps the state after each boundary block that it is told of, for as long as the core lives. One that came and went while the last one
-/// was being written is left out: others have it.
-pub async fn keep(mut boundaries: watch::Receiver<Option<FinalBlock>>, store: Arc<Store>) {
+/// was being written is left out: others have it. With a `window`, in Ethereum blocks, what came before a state that old is forgotten.
+pub async fn keep(mut boundaries: watch::Receiver<Option<FinalBlock>>, store: Arc<Store>, window: Option<u64>) {
     while boundaries.changed().await.is_ok() {
         let Some(boundary) = *boundaries.borrow_and_update() else { continue };
         let store = store.clone();
-        let kept = tokio::task::spawn_blocking(move || {
-            let Some(rows) = store.rows_after(&boundary)? else { return Ok(None) };
-            let chunks = chunks(rows);
-            store.keep_snapshot(boundary.height, &chunks)?;
-            Ok::<_, StoreError>(Some(chunks.len()))
-        });
+        let kept = tokio::task::spawn_blocking(move || keep_one(&store, boundary, window));
         match kept.await {
             Ok(Ok(Some(chunks))) => tracing::debug!(height = %boundary.height, chunks, "a snapshot is kept"),
             Ok(Ok(None)) => tracing::debug!(height = %boundary.height, "the ledger has gone on, no snapshot is kept"),
@@ -53,6 +50,40 @@ pub async fn keep(mut boundaries: watch::Receiver<Option<FinalBlock>>, store: Ar
             Err(_) => return,
         }
     }
+}
+
+/// Keeps the state after this block; gives in how many chunks, or `None` when the ledger has gone on.
+fn keep_one(store: &Store, boundary: FinalBlock, window: Option<u64>) -> Result<Option<usize>, StoreError> {
+    let Some(rows) = store.rows_after(&boundary)? else { return Ok(None) };
+    let ethereum = ethereum_of(&rows);
+    let chunks = chunks(rows);
+    store.keep_snapshot(boundary.height, &chunks)?;
+    if let Some(window) = window {
+        prune(store, NextBase { block: boundary, ethereum }, window)?;
+    }
+    Ok(Some(chunks.len()))
+}
+
+/// Forgets what came before the state that was chosen for it, once that is a whole window old: nothing that can still be slashed was said
+/// before it, and nobody who trusts a committee asks for it. Then, and at first, `newest` is chosen, so that between one and two windows are
+/// kept. An Ethereum that stands still keeps everything, and so does a block that our own followers have not confirmed (R7).
+fn prune(store: &Store, newest: NextBase, window: u64) -> Result<(), StoreError> {
+    if let Some(chosen) = store.next_base()? {
+        let is_old = chosen.ethereum.saturating_add(window) < newest.ethereum;
+        let is_confirmed = store.confirmed()?.is_some_and(|confirmed| confirmed.height >= chosen.block.height);
+        if !is_old || !is_confirmed {
+            return Ok(());
+        }
+        store.prune()?;
+        tracing::info!(height = %chosen.block.height, "the blocks before were pruned");
+    }
+    store.choose_base(&newest)
+}
+
+/// How far a state has taken Ethereum in.
+fn ethereum_of(rows: &[(RowKey, Row)]) -> u64 {
+    let anchor = rows.iter().find(|(key, _)| *key == RowKey::Anchor(ChainKind::Ethereum));
+    anchor.map_or(0, |(_, row)| if let Row::Anchor(point) = row { point.number } else { 0 })
 }
 
 /// The block whose state is kept; nothing when it is not.
@@ -198,12 +229,67 @@ fn told(peer: PeerId, lie: Lie) {
 mod tests {
     use super::*;
     use futures::executor::block_on;
+    use palisade_ledger::Ledger;
+    use palisade_ledger::fixture::{Run, network};
+    use palisade_storage::Loaded;
     use palisade_types::block::Header;
     use palisade_types::canonical::List;
     use palisade_types::ids::{BlockId, ChainId};
     use palisade_types::row::{Row, RowKey};
     use palisade_types::units::Epoch;
     use std::cell::RefCell;
+
+    /// Epochs in which Ethereum moves on, each of which is kept and may prune; none is confirmed when `confirmed` is false.
+    fn long_life(dir: &std::path::Path, window: Option<u64>, confirmed: bool) -> (Run, Store) {
+        let mut run = Run::joined(network(4, 7));
+        for epoch in 2..9 {
+            let ethereum = run.ledger.anchor(ChainKind::Ethereum).number + 20;
+            run.observe(ChainKind::Ethereum, ethereum, vec![]);
+            run.until_epoch(epoch);
+        }
+        let store = Store::open(dir, &run.network.chain).unwrap();
+        let mut ledger = Ledger::genesis(run.network.genesis.clone());
+        store.begin(ledger.head(), ledger.rows()).unwrap();
+        for block in &run.blocks {
+            let changes = ledger.preview(block).unwrap();
+            store.commit(block, b"certificate", &changes).unwrap();
+            ledger.apply(changes);
+            if confirmed {
+                store.put_confirmed(&ledger.head()).unwrap();
+            }
+            if block.header.next_committee != Hash::ZERO {
+                assert!(keep_one(&store, ledger.head(), window).unwrap().is_some());
+            }
+        }
+        (run, store)
+    }
+
+    #[test]
+    fn what_is_a_window_old_is_pruned_and_the_rest_makes_the_same_ledger() {
+        let dir = tempfile::tempdir().unwrap();
+        let (run, store) = long_life(dir.path(), Some(50), true);
+        let Loaded { head, rows } = store.first().unwrap().unwrap();
+        let mut ledger = Ledger::restore(run.network.genesis.clone(), head, rows).unwrap();
+        let begins = ledger.anchor(ChainKind::Ethereum).number;
+        let ends = run.ledger.anchor(ChainKind::Ethereum).number;
+        assert!(begins > 105 && begins + 50 < ends, "from {begins} to {ends}");
+        assert!(store.block(head.height.previous()).unwrap().is_none());
+        for block in run.blocks.iter().filter(|block| block.header.height > head.height) {
+            assert_eq!(&store.block(block.header.height).unwrap().unwrap().0, block);
+            ledger.apply(ledger.preview(block).unwrap());
+        }
+        assert_eq!((ledger.head(), ledger.root()), (run.ledger.head(), run.ledger.root()));
+    }
+
+    #[test]
+    fn nothing_is_pruned_that_is_younger_or_unconfirmed_or_wanted_whole() {
+        for (window, confirmed) in [(Some(50), false), (Some(1_000), true), (None, true)] {
+            let dir = tempfile::tempdir().unwrap();
+            let (run, store) = long_life(dir.path(), window, confirmed);
+            assert_eq!(store.base().unwrap(), None);
+            assert!(run.blocks.iter().all(|block| store.block(block.header.height).unwrap().is_some()));
+        }
+    }
 
     /// A state of several chunks, after a block that commits to it.
     fn state() -> (Block, Vec<Chunk>) {

@@ -18,4 +18,5 @@ mod store;
 pub use beside::Beside;
 pub use error::StoreError;
 pub use signatures::{Cause, Incarnation, Merged, Origin, Place, Record, SignatureStore, Wait};
+pub use snapshots::NextBase;
 pub use store::{Loaded, Store, Undecided};

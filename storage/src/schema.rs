@@ -8,18 +8,19 @@
 //! | `meta` | "chain" | chain id | the first open | for ever |
 //! | `meta` | "tip" | height, block id | `begin`, `commit` | replaced by each commit |
 //! | `meta` | "confirmed" | height, block id | `put_confirmed` | replaced when the own followers confirm more |
-//! | `meta` | "base" | height, block id | `begin_later` | for ever |
+//! | `meta` | "base" | height, block id: the first block that is kept, with the state after it | `begin_later`, `prune` | until pruned further |
+//! | `meta` | "next base" | height, block id, Ethereum block | `choose_base` | until `prune` |
 //! | `meta` | "snapshots" | heights of whole snapshots | `keep_snapshot` | replaced by each |
 //! | `rows` | row key | row | `begin`, `commit` | until a block removes the row |
-//! | `blocks` | height | block, engine's commit certificate | `commit` | for ever: a node serves history, and evidence must outlive the vault |
+//! | `blocks` | height | block, engine's commit certificate | `commit` | for ever: a node serves history; where `[store] keep = "window"`, until `prune` |
 //! | `undecided` | height, round, block id | opaque bytes of the proposal | `keep_undecided` (synced) | until a block of that height is committed |
-//! | `certificates` | 0, height | quorum certificate of the ledger's domain | `put_certificate` | for ever |
-//! | `certificates` | 1, height | Bitcoin certificate | `put_bitcoin_certificate` | for ever |
+//! | `certificates` | 0, height | quorum certificate of the ledger's domain | `put_certificate` | as long as its block |
+//! | `certificates` | 1, height | Bitcoin certificate | `put_bitcoin_certificate` | as long as its block |
 //! | `certificates` | 2, number | quorum certificate of a vault claim | `put_numbered_certificate` | until its epoch and the next are over |
 //! | `certificates` | 3, number | quorum certificate of an order | `put_numbered_certificate` | until its epoch and the next are over |
 //! | `pending` | hash | opaque bytes of a pool item | `keep_pending` | until `drop_pending` |
 //! | `headers` | Bitcoin height, u32 | opaque bytes of a header | `keep_headers` | until a fork replaces it |
-//! | `snapshots` | height, first path | a chunk of the state after that block | `begin_later`, `keep_snapshot` | the last [`KEPT_SNAPSHOTS`], and for ever the one that the store began with |
+//! | `snapshots` | height, first path | a chunk of the state after that block | `begin_later`, `keep_snapshot` | the last [`KEPT_SNAPSHOTS`], and those of "base" and "next base" |
 //!
 //! The guard's database ([`crate::SignatureStore`], `<signer>/records`), every write synced:
 //!
@@ -83,4 +84,5 @@ pub(crate) const META_CHAIN: &[u8] = b"chain";
 pub(crate) const META_TIP: &[u8] = b"tip";
 pub(crate) const META_CONFIRMED: &[u8] = b"confirmed";
 pub(crate) const META_BASE: &[u8] = b"base";
+pub(crate) const META_NEXT_BASE: &[u8] = b"next base";
 pub(crate) const META_SNAPSHOTS: &[u8] = b"snapshots";

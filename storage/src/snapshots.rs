@@ -1,10 +1,12 @@
-//! States that others may begin with: the rows after a few boundary blocks, in chunks that prove themselves. The one that this node began
-//! with itself stays for ever, because earlier states are made again from it.
+//! States that others may begin with: the rows after a few boundary blocks, in chunks that prove themselves. The one that this node's own
+//! blocks follow stays, because later states are made again from it; a node that prunes takes a later one for that.
 
 use crate::error::StoreError;
 use crate::files::failed;
-use crate::schema::{KEPT_SNAPSHOTS, META, META_BASE, META_SNAPSHOTS, META_TIP, ROWS, SNAPSHOTS};
-use crate::store::{Loaded, Store, decode};
+use crate::schema::{
+    BLOCKS, CERTIFICATES, KEPT_SNAPSHOTS, META, META_BASE, META_NEXT_BASE, META_SNAPSHOTS, META_TIP, ROWS, SNAPSHOTS,
+};
+use crate::store::{Loaded, Store, certificate_key, decode};
 use palisade_ledger::snapshot::Chunk;
 use palisade_types::block::Block;
 use palisade_types::canonical::{Canonical, List};
@@ -16,6 +18,15 @@ use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 /// The heights of whole snapshots, oldest first.
 type Kept = List<Height, KEPT_SNAPSHOTS>;
+
+/// The state with which the blocks will begin when they are pruned next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextBase {
+    /// After this block.
+    pub block: FinalBlock,
+    /// The Ethereum block up to which that state has taken Ethereum in: what must be a whole window ago before anything is forgotten.
+    pub ethereum: u64,
+}
 
 impl Store {
     /// Begins with the state after a later block than the first, as others gave it: the block with the engine's certificate, and the
@@ -102,12 +113,12 @@ impl Store {
             let kept = self.db().put_cf(family, place(height, &chunk.first), chunk.to_bytes());
             kept.map_err(failed("keeping a snapshot"))?;
         }
-        let base = self.base()?.map(|base| base.height);
+        let pinned = [self.base()?, self.next_base()?.map(|next| next.block)].map(|pin| pin.map(|block| block.height));
         let mut kept: Vec<_> = self.snapshots()?.into_iter().filter(|other| *other != height).collect();
         let mut batch = WriteBatch::default();
         while kept.len() >= KEPT_SNAPSHOTS {
             let oldest = kept.remove(0);
-            if Some(oldest) != base {
+            if !pinned.contains(&Some(oldest)) {
                 batch.delete_range_cf(family, oldest.to_bytes(), oldest.next().to_bytes());
             }
         }
@@ -124,6 +135,58 @@ impl Store {
     /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
     pub fn snapshots(&self) -> Result<Vec<Height>, StoreError> {
         Ok(self.read::<Kept>(META, META_SNAPSHOTS, "the list of snapshots")?.unwrap_or_default().into_vec())
+    }
+
+    /// The state with which the blocks will begin when they are pruned next.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn next_base(&self) -> Result<Option<NextBase>, StoreError> {
+        let next = self.read(META, META_NEXT_BASE, "the next first block")?;
+        Ok(next.map(|(block, ethereum)| NextBase { block, ethereum }))
+    }
+
+    /// Keeps the state after a block, which was kept just now, until the blocks before it are pruned.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn choose_base(&self, next: &NextBase) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(META), META_NEXT_BASE, (next.block, next.ethereum).to_bytes());
+        self.write(batch, "choosing the next first block")
+    }
+
+    /// Forgets every block before [`Self::next_base`], its certificates, and the states before it, in one synced batch; then has RocksDB
+    /// give the room back. `None` when nothing was chosen.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn prune(&self) -> Result<Option<FinalBlock>, StoreError> {
+        let Some(NextBase { block, .. }) = self.next_base()? else { return Ok(None) };
+        let height = block.height;
+        let mut batch = WriteBatch::default();
+        let ranges = [
+            (BLOCKS, Vec::new(), height.to_bytes()),
+            (CERTIFICATES, certificate_key(0, Height::new(0)), certificate_key(0, height)),
+            (CERTIFICATES, certificate_key(1, Height::new(0)), certificate_key(1, height)),
+            (SNAPSHOTS, Vec::new(), height.to_bytes()),
+        ];
+        for (family, from, to) in &ranges {
+            batch.delete_range_cf(self.family(family), from, to);
+        }
+        let kept: Vec<_> = self.snapshots()?.into_iter().filter(|kept| *kept >= height).collect();
+        let kept = Kept::try_from(kept).expect("no more than before");
+        batch.put_cf(self.family(META), META_SNAPSHOTS, kept.to_bytes());
+        batch.put_cf(self.family(META), META_BASE, block.to_bytes());
+        batch.delete_cf(self.family(META), META_NEXT_BASE);
+        self.write(batch, "pruning blocks")?;
+        for (family, from, to) in &ranges {
+            self.db().compact_range_cf(self.family(family), Some(from), Some(to));
+        }
+        Ok(Some(block))
     }
 
     /// The chunk of a kept state that begins at `first`, encoded.
@@ -191,6 +254,36 @@ mod tests {
         assert_eq!(store.rows_after(&head).unwrap().map(|rows| rows.len()), Some(9));
         let elsewhere = FinalBlock { height: Height::new(71), ..head };
         assert_eq!(store.rows_after(&elsewhere).unwrap(), None, "the tip is another");
+    }
+
+    #[test]
+    fn what_is_pruned_is_gone_and_what_follows_begins_with_the_chosen_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &CHAIN).unwrap();
+        let (first, states) = (block(10), chunks(rows(9)));
+        store.begin_later(&first, b"certificate", &states).unwrap();
+        assert_eq!(store.prune().unwrap(), None, "nothing is chosen");
+        let mut batch = WriteBatch::default();
+        for height in 11..=60 {
+            store.put_block(&mut batch, &block(height), b"certificate").unwrap();
+        }
+        store.write(batch, "writing blocks").unwrap();
+        store.keep_snapshot(Height::new(20), &states).unwrap();
+        let next = NextBase { block: FinalBlock { height: Height::new(20), id: block(20).id() }, ethereum: 7 };
+        store.choose_base(&next).unwrap();
+        for height in 30..=40 {
+            store.keep_snapshot(Height::new(height), &states).unwrap();
+        }
+        assert_eq!(store.next_base().unwrap(), Some(next));
+        assert_eq!(store.prune().unwrap(), Some(next.block));
+        drop(store);
+        let store = Store::open(dir.path(), &CHAIN).unwrap();
+        assert_eq!((store.base().unwrap(), store.next_base().unwrap()), (Some(next.block), None));
+        let there = |height| store.block(Height::new(height)).unwrap().is_some();
+        assert_eq!([10, 19, 20, 21, 60].map(there), [false, false, true, true, true]);
+        assert_eq!(store.first().unwrap(), Some(Loaded { head: next.block, rows: rows(9) }));
+        assert!(store.chunk(Height::new(10), &states[0].first).unwrap().is_none(), "the first beginning is gone");
+        assert_eq!(store.snapshots().unwrap().len(), KEPT_SNAPSHOTS);
     }
 
     #[test]

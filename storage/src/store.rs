@@ -464,7 +464,7 @@ impl std::fmt::Debug for Store {
     }
 }
 
-fn certificate_key(kind: u8, height: Height) -> Vec<u8> {
+pub(crate) fn certificate_key(kind: u8, height: Height) -> Vec<u8> {
     [kind.to_bytes(), height.to_bytes()].concat()
 }
 
