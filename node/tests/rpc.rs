@@ -13,6 +13,7 @@ use palisade_node::genesis_file::GenesisFile;
 use palisade_node::handle::{Command, CoreHandle};
 use palisade_node::keys::OperatorKeys;
 use palisade_node::metrics::Metrics;
+use palisade_node::rpc::forecast::Supposed;
 use palisade_node::rpc::views::{EtherCertificateView, ItemView};
 use palisade_node::rpc::{self, METHODS, PalisadeClient, Sources};
 use palisade_node::signer::{History, SignedLast};
@@ -272,6 +273,17 @@ async fn what_is_not_there_is_named() {
     assert_eq!(code(&client.case("0x01".to_owned()).await.unwrap_err()), 1002);
     assert_eq!(code(&client.vault(format!("{}:0", "00".repeat(32))).await.unwrap_err()), 1304);
     assert_eq!(code(&client.certificate(1).await.unwrap_err()), 1305);
+    let fault = |operator: OperatorId, domain: &str| {
+        client.simulate(Supposed::Guessed { operator: operator.to_string(), domain: domain.to_owned() })
+    };
+    assert_eq!(code(&fault(STRANGER, "ledger").await.unwrap_err()), 1101);
+    assert_eq!(code(&fault(GUILTY, "ledger").await.unwrap_err()), 1108);
+    assert_eq!(code(&fault(HONEST, "somewhere").await.unwrap_err()), 1306);
+    assert_eq!(code(&client.simulate(Supposed::Proven { evidence: "0x07".to_owned() }).await.unwrap_err()), 1001);
+    let root = client.root(None).await.unwrap();
+    let foreseen = fault(HONEST, "ledger").await.unwrap();
+    assert_eq!((foreseen.operator, foreseen.losses.len()), (HONEST.to_string(), 0));
+    assert_eq!(client.root(None).await.unwrap(), root);
     assert_eq!(code(&client.vault_claim(format!("{}:0", "00".repeat(32))).await.unwrap_err()), 1307);
     assert_eq!(code(&client.attestation_certificate("ledger".to_owned(), 1).await.unwrap_err()), 1305);
     assert_eq!(code(&client.attestation_certificate("vault-claim".to_owned(), 1).await.unwrap_err()), 1305);

@@ -73,7 +73,7 @@ pub(crate) fn judge_votes(state: State<'_>, pair: &VotePair) -> Result<(), Unpro
 
 /// Whether the domain is one of the network's own. A service's domain would take what is allocated to the
 /// service, and no service is registered here; Palisade.sol refuses the same.
-fn is_judged_here(state: State<'_>, domain: &Domain) -> bool {
+pub(crate) fn is_judged_here(state: State<'_>, domain: &Domain) -> bool {
     let own =
         [DomainKind::Ledger, DomainKind::Bitcoin, DomainKind::VaultClaim, DomainKind::Order, DomainKind::Succession];
     let (chain, palisade) = (state.ledger.chain(), state.ledger.genesis_of().contracts.palisade);
@@ -113,6 +113,11 @@ fn accusable(state: State<'_>, operator: &Operator) -> Operator {
     operators::accusable(operator, now, window)
 }
 
+/// Convicts without a proof, in a draft that is thrown away.
+pub(crate) fn accuse(draft: &mut Draft<'_>, operator: OperatorId, domain: Domain, exposed: Option<[u8; 32]>) -> CaseId {
+    open(draft, Accusation { operator, domain, slot: 0 }, None, exposed)
+}
+
 /// Who did it, where and when.
 struct Accusation {
     operator: OperatorId,
@@ -120,7 +125,7 @@ struct Accusation {
     slot: u64,
 }
 
-fn open(draft: &mut Draft<'_>, fact: Accusation, evidence: Option<Evidence>, exposed: Option<[u8; 32]>) {
+fn open(draft: &mut Draft<'_>, fact: Accusation, evidence: Option<Evidence>, exposed: Option<[u8; 32]>) -> CaseId {
     let id = CaseId::derive(&draft.parent.chain(), &fact.operator, &fact.domain);
     let orders = slashing::orders(draft.state(), &fact.operator, &fact.domain, exposed);
     let case = Case {
@@ -138,6 +143,7 @@ fn open(draft: &mut Draft<'_>, fact: Accusation, evidence: Option<Evidence>, exp
         exposure::mark(draft, ExposedProvider { secret });
     }
     draft.put(RowKey::Case(id), Row::Case(Box::new(case)));
+    id
 }
 
 /// The contract convicted by a pair of its own: the ledger follows, unless it was first.

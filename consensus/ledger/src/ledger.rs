@@ -2,10 +2,11 @@
 
 use crate::audit::Unsound;
 use crate::changes::{Changes, Draft};
+use crate::forecast::Forecast;
 use crate::invalid::Invalid;
 use crate::root::Tree;
 use crate::state::{Rows, State, UNCHANGED};
-use crate::{cases, claims, epochs, exposure, facts, finality, orders, randomness, run, suspension, vaults};
+use crate::{cases, claims, epochs, exposure, facts, finality, forecast, orders, randomness, run, suspension, vaults};
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
@@ -17,8 +18,8 @@ use palisade_types::price::Quote;
 use palisade_types::proof::RowProof;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::{
-    Block, BlockId, Canonical, Case, CaseId, ChainId, Claim, Claims, Epoch, Evidence, Genesis, Hash, Header, Height,
-    Item, List, MicroUsd, Numbered, NumberedKind, Numbers, Observation, Operator, OperatorId, Order, OrderId,
+    Block, BlockId, Canonical, Case, CaseId, ChainId, Claim, Claims, Domain, Epoch, Evidence, Genesis, Hash, Header,
+    Height, Item, List, MicroUsd, Numbered, NumberedKind, Numbers, Observation, Operator, OperatorId, Order, OrderId,
     ProvenFault, Row, RowKey, SchnorrKey, Suspended, Suspension, Unproven, Vault, VaultId, VaultRegistration,
 };
 use std::collections::BTreeMap;
@@ -223,6 +224,24 @@ impl Ledger {
     /// As [`Ledger::judge`].
     pub fn judge_votes(&self, pair: &VotePair) -> Result<(), Unproven> {
         cases::judge_votes(self.state(), pair)
+    }
+
+    /// What this evidence would cost, and what would be left.
+    ///
+    /// # Errors
+    ///
+    /// [`Unproven`], as [`Ledger::judge`]; of engine votes [`Unproven::WrongDomain`], because they cost no stake (R18).
+    pub fn foresee(&self, evidence: &Evidence) -> Result<Forecast, Unproven> {
+        forecast::of_evidence(&mut Draft::on(self), evidence)
+    }
+
+    /// What it would cost if `operator` signed twice in `domain`, one of the network's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Unproven::UnknownOperator`], [`Unproven::WrongDomain`], [`Unproven::AlreadyConvicted`].
+    pub fn foresee_fault(&self, operator: OperatorId, domain: Domain) -> Result<Forecast, Unproven> {
+        forecast::of_fault(&mut Draft::on(self), operator, domain)
     }
 
     /// Checks that the rows are a ledger: each fits its key, none is missing, the tree is theirs, and no sum is

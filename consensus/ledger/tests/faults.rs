@@ -482,3 +482,51 @@ fn an_anchor_is_what_every_honest_endpoint_shows() {
     assert_eq!(point(Ethereum, 7), point(Ethereum, 7));
     assert_ne!(point(Ethereum, 7).hash, point(Bitcoin, 7).hash);
 }
+
+#[test]
+fn a_forecast_is_what_then_happens_and_changes_nothing() {
+    let (run, ids) = joined(11);
+    let domains = *run.ledger.domains();
+    let operator = run.network.operators[1].id;
+    let proofs = [
+        (domains.ledger, run.network.pair(1, 12)),
+        (domains.bitcoin, run.network.eots_pair(1, 15, 10, 9)),
+        (domains.claim, run.network.pair_in(domains.claim, 1, 3)),
+    ];
+    for (domain, proof) in proofs {
+        let mut run = Run { network: run.network.clone(), ledger: run.ledger.clone(), blocks: Vec::new() };
+        let root = run.ledger.root();
+        let foreseen = run.ledger.foresee(&proof).unwrap();
+        let guessed = run.ledger.foresee_fault(operator, domain).unwrap();
+        assert_eq!((&guessed, foreseen.operator, foreseen.domain), (&foreseen, operator, domain));
+        assert_eq!(run.ledger.root(), root);
+        run.produce(vec![Item::Evidence(proof.clone())]);
+        let case = only_case(&run);
+        assert_eq!(foreseen.case, case.id);
+        let ordered = case.orders.iter().map(|order| (order.target, order.asked));
+        assert!(foreseen.losses.iter().map(|loss| (loss.target, loss.asked)).eq(ordered));
+        assert!(foreseen.losses.iter().all(|loss| loss.value.get() > 0));
+        assert!(foreseen.losses.iter().all(|loss| 0 < loss.asked && loss.asked <= loss.takes && loss.takes <= loss.of));
+        run.until_epoch(2);
+        let committee = run.ledger.committee();
+        assert_eq!((foreseen.after.members, foreseen.before.members), (2, 3));
+        assert_eq!(foreseen.after.ether, committee.total_ether());
+        assert_eq!(foreseen.before.ether * 2, foreseen.after.ether * 3, "everybody has the same stake");
+        assert_eq!(run.ledger.foresee(&proof), Err(Unproven::AlreadyConvicted));
+        assert_eq!(run.ledger.foresee_fault(operator, domain), Err(Unproven::AlreadyConvicted));
+    }
+    let on_bitcoin = run.ledger.foresee_fault(operator, domains.bitcoin).unwrap();
+    assert_eq!(on_bitcoin.losses.iter().map(|loss| loss.target).collect::<Vec<_>>(), [SlashTarget::Vault(ids[1])]);
+    assert_eq!(on_bitcoin.losses[0].of, 100_000_000);
+}
+
+#[test]
+fn nobody_is_foretold_a_fault_that_cannot_be() {
+    let (run, _) = joined(11);
+    let (operator, domains) = (run.network.operators[0].id, run.ledger.domains());
+    let stranger = palisade_types::OperatorId::new([0xee; 20]);
+    assert_eq!(run.ledger.foresee_fault(stranger, domains.ledger), Err(Unproven::UnknownOperator));
+    assert_eq!(run.ledger.foresee_fault(operator, Domain::ZERO), Err(Unproven::WrongDomain));
+    let votes = Evidence::Votes(run.network.vote_pair(0, 12, [b"one", b"two"]));
+    assert_eq!(run.ledger.foresee(&votes), Err(Unproven::WrongDomain));
+}

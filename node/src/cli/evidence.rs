@@ -2,10 +2,11 @@
 
 use super::{Node, node_error};
 use crate::rpc::PalisadeClient;
+use crate::rpc::forecast::{ForecastView, LossView, StrengthView, Supposed};
 use crate::rpc::orders::CaseOrderView;
 use crate::rpc::views::{CaseView, OrderView};
 use anyhow::{Context, bail};
-use palisade_types::CaseId;
+use palisade_types::{CaseId, OperatorId};
 use std::path::Path;
 
 /// The largest file that can be evidence: the node takes no larger request.
@@ -18,6 +19,20 @@ pub enum Evidence {
         /// Hex of its canonical bytes, or a file that holds such hex
         #[arg(value_name = "FILE|HEX")]
         evidence: String,
+        #[command(flatten)]
+        node: Node,
+    },
+    /// Tell who would lose what, and what would be left; nothing is handed in
+    Simulate {
+        /// Evidence: hex of its canonical bytes, or a file that holds such hex
+        #[arg(value_name = "FILE|HEX", required_unless_present = "operator")]
+        evidence: Option<String>,
+        /// Instead of evidence: who would sign twice
+        #[arg(long, value_name = "ID", conflicts_with = "evidence")]
+        operator: Option<OperatorId>,
+        /// Where he would: ledger, bitcoin, vault-claim or order
+        #[arg(long, default_value = "ledger", requires = "operator")]
+        domain: String,
         #[command(flatten)]
         node: Node,
     },
@@ -52,6 +67,14 @@ impl Evidence {
                     None => println!("taken; it opens no case"),
                 }
             }
+            Self::Simulate { evidence, operator, domain, node } => {
+                let fault = match (evidence, operator) {
+                    (Some(evidence), _) => Supposed::Proven { evidence: hex_of(&evidence)? },
+                    (None, Some(operator)) => Supposed::Guessed { operator: operator.to_string(), domain },
+                    (None, None) => bail!("say which evidence, or which operator"),
+                };
+                print_forecast(&node.client()?.simulate(fault).await.map_err(node_error)?);
+            }
             Self::Case { id, node } => print_case(&node.client()?.case(id.to_string()).await.map_err(node_error)?),
             Self::Orders { id, node } => {
                 let orders = node.client()?.orders(id.to_string()).await.map_err(node_error)?;
@@ -81,6 +104,21 @@ fn hex_of(text: &str) -> anyhow::Result<String> {
     let content = std::fs::read_to_string(text).with_context(|| text.to_owned())?.trim().to_owned();
     crate::text::parse_hex_bytes(&content).with_context(|| text.to_owned())?;
     Ok(content)
+}
+
+fn print_forecast(foreseen: &ForecastView) {
+    println!("case      {} would be opened", foreseen.case);
+    println!("operator  {}", foreseen.operator);
+    for LossView { source, target, takes, of, value, .. } in &foreseen.losses {
+        println!("loss      {source} {target}: {takes} of {of}, worth {value} micro-dollars");
+    }
+    if foreseen.losses.is_empty() {
+        println!("loss      none: nothing of his can be taken for it");
+    }
+    for (when, strength) in [("now", &foreseen.before), ("then", &foreseen.after)] {
+        let StrengthView { members, ether, bitcoin } = strength;
+        println!("{when:<10}{members} members; {ether} micro-dollars of ETH-side stake, {bitcoin} satoshis");
+    }
 }
 
 fn print_order(order: &CaseOrderView) {

@@ -8,6 +8,7 @@
 
 pub mod claims;
 pub mod errors;
+pub mod forecast;
 pub mod orders;
 mod origin;
 mod subscribe;
@@ -52,11 +53,13 @@ use views::{
     SignerView, StatusView, VaultAccepted, VaultView,
 };
 
+use forecast::{ForecastView, Supposed};
+
 pub use errors::REASONS;
 pub use subscribe::MAX_NEWS;
 
 /// Every method, as metrics and the OpenRPC document name them.
-pub const METHODS: [&str; 21] = [
+pub const METHODS: [&str; 22] = [
     "palisade_status",
     "ledger_block",
     "ledger_certificate",
@@ -74,6 +77,7 @@ pub const METHODS: [&str; 21] = [
     "attestation_subscribe",
     "attestation_unsubscribe",
     "evidence_submit",
+    "evidence_simulate",
     "evidence_case",
     "evidence_cases",
     "evidence_orders",
@@ -152,6 +156,10 @@ pub trait Palisade {
     /// Hands in evidence.
     #[method(name = "evidence_submit")]
     async fn submit_evidence(&self, evidence: String) -> Result<EvidenceAccepted, ErrorObjectOwned>;
+
+    /// What a fault would cost whom, and what would be left of the network's security. Nothing changes.
+    #[method(name = "evidence_simulate")]
+    async fn simulate(&self, fault: Supposed) -> Result<ForecastView, ErrorObjectOwned>;
 
     /// One case.
     #[method(name = "evidence_case")]
@@ -444,6 +452,14 @@ impl PalisadeServer for Api {
             taken
         };
         self.answer("evidence_submit", taken).await
+    }
+
+    async fn simulate(&self, fault: Supposed) -> Result<ForecastView, ErrorObjectOwned> {
+        let foreseen = async {
+            let _permit = self.submission()?;
+            self.read(move |core| fault.foresee(core.ledger())).await?
+        };
+        self.answer("evidence_simulate", foreseen).await
     }
 
     async fn case(&self, case: String) -> Result<CaseView, ErrorObjectOwned> {
