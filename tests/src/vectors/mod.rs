@@ -24,8 +24,10 @@ mod interchange;
 mod parameters;
 mod parsed;
 mod possession;
+mod proofs;
 mod relay;
 mod scripts;
+mod slashes;
 mod spends;
 mod spv;
 mod stakes;
@@ -283,6 +285,8 @@ const KINDS: &[Kind] = &[
     interchange::eip_3076,
     ethereum::receipts_alone,
     ethereum::fee_history,
+    proofs::bundles,
+    slashes::check,
     elsewhere::skipped,
 ];
 
