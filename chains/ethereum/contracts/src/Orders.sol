@@ -48,6 +48,8 @@ contract Orders {
 
     /// A service named the most that an order may take of its operator set at `adapter`, of 1e18.
     event ServiceRegistered(bytes32 indexed service, address indexed adapter, uint64 maximum);
+    /// A service registered: its domains and what its verdicts may take follow from these rules, for ever (R14).
+    event ServiceDeclared(bytes32 indexed service, uint64 indexed registration, bytes rules);
     /// A certified order is known here and may be executed from block `from` on.
     event Announced(uint64 indexed number, bytes32 indexed caseId, address indexed adapter, uint64 from, bytes order);
     /// What the target's views show of one asset immediately before and after. As in Palisade.sol, so that one reader serves.
@@ -78,6 +80,10 @@ contract Orders {
     error OverMaximum(uint64 wad, uint64 maximum);
     /// A maximum is in (0, 1e18], for ever.
     error WrongMaximum(uint64 maximum);
+    /// Rules have at most 1,024 bytes, and some.
+    error WrongRules(uint256 length);
+    /// A service without an operator set has nothing that rules could take.
+    error NoOperatorSet(bytes32 service);
     /// The operator set is registered, and what was registered stands.
     error AlreadyRegistered(bytes32 service, address adapter);
     /// The operator set is another service's.
@@ -110,9 +116,13 @@ contract Orders {
     /// @notice The most that one order may take of a service's operator set, of 1e18; zero where nothing is registered.
     mapping(bytes32 service => mapping(address adapter => uint64 wad)) public maximum;
 
+    /// @notice How often a service registered its rules: the number of the newest registration.
+    mapping(bytes32 service => uint64 count) public registrations;
+
     mapping(uint64 number => Announcement) private _announced;
     /// By H(case | operator | service | adapter): whatever number or epoch the order has.
     mapping(bytes32 target => bool) private _done;
+    mapping(bytes32 service => bool) private _hasSet;
     bool private transient _executing;
 
     /// @param adapters the network's own operator sets; their code may come later at these addresses.
@@ -139,10 +149,23 @@ contract Orders {
         _register(service, adapter, wad);
     }
 
+    /// @notice Registers the caller's rules, which no contract reads: every follower does. New code of a service is a new
+    /// registration, with domains of its own; what an earlier one says stands.
+    /// @param rules what `ServiceRules` of the node writes.
+    /// @return registration its number, from 1.
+    function declare(bytes calldata rules) external returns (uint64 registration) {
+        bytes32 service = bytes32(uint256(uint160(msg.sender)));
+        if (rules.length == 0 || rules.length > MAX_RULES) revert WrongRules(rules.length);
+        if (!_hasSet[service]) revert NoOperatorSet(service);
+        registration = ++registrations[service];
+        emit ServiceDeclared(service, registration, rules);
+    }
+
     function _register(bytes32 service, address adapter, uint64 wad) private {
         if (wad == 0 || wad > WAD) revert WrongMaximum(wad);
         if (maximum[service][adapter] != 0) revert AlreadyRegistered(service, adapter);
         maximum[service][adapter] = wad;
+        _hasSet[service] = true;
         emit ServiceRegistered(service, adapter, wad);
     }
 
@@ -263,6 +286,7 @@ contract Orders {
 
     uint256 private constant WAD = 1e18;
     uint256 private constant ORDER_LENGTH = 200;
+    uint256 private constant MAX_RULES = 1_024;
     /// @dev What passing the call costs besides the adapter's own gas.
     uint256 private constant CALL_GAS = 5_000;
 }

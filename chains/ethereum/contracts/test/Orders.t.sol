@@ -368,6 +368,29 @@ contract OrdersTest is Drawn {
         require(taken() == 40e18, "a tenth of what is allocated");
     }
 
+    function test_r14_every_registration_of_a_service_has_a_number_of_its_own() public {
+        address owner = address(0xB0B);
+        bytes32 service = bytes32(uint256(uint160(owner)));
+        vm.prank(owner);
+        vm.expectRevert(abi.encodeWithSelector(Orders.NoOperatorSet.selector, service));
+        orders.declare(hex"01");
+        EigenLayerAdapter set = adapterOf(service);
+        vm.prank(owner);
+        orders.register(address(set), 0.1e18);
+        for (uint256 i = 0; i < 2; ++i) {
+            uint256 wrong = i == 0 ? 0 : 1_025;
+            vm.prank(owner);
+            vm.expectRevert(abi.encodeWithSelector(Orders.WrongRules.selector, wrong));
+            orders.declare(new bytes(wrong));
+        }
+        for (uint64 number = 1; number <= 3; ++number) {
+            vm.prank(owner);
+            require(orders.declare(new bytes(1_024)) == number, "counted");
+            require(orders.registrations(service) == number, "shown");
+        }
+        require(orders.registrations(0) == 0, "the network has no rules to declare");
+    }
+
     function test_r11_there_is_no_contract_without_delay_or_without_a_maximum() public {
         vm.expectRevert(abi.encodeWithSelector(Orders.NoDelay.selector));
         new Orders(CHAIN, light, 0, new address[](0), MOST);
