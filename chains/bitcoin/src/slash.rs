@@ -87,7 +87,8 @@ pub fn exposed(evidence: &Evidence, chain: &ChainId, providers: &[SchnorrKey]) -
         | Evidence::Ancestor(_)
         | Evidence::Votes(_)
         | Evidence::Covenant(_)
-        | Evidence::ExposedProvider(_) => None,
+        | Evidence::ExposedProvider(_)
+        | Evidence::Verdict(_) => None,
     };
     found
         .filter(|secret| providers.contains(&SchnorrKey::new(secret.public().to_bytes())))

@@ -1,6 +1,7 @@
 //! What a log of Palisade.sol, or of an adapter, says, in Palisade's words. Pure and strict: the contract cannot be changed, so a log
 //! that does not read as it would write it is a lie of the endpoint.
 
+use crate::bindings::orders::Orders::{ServiceDeclared as Declared, ServiceRegistered};
 use crate::bindings::palisade::Palisade::{Convicted, KeysRegistered as Registered, Slashed};
 use crate::bindings::symbiotic_adapter::SymbioticAdapter::Vetoed;
 use alloy::primitives::{B256, U256};
@@ -11,13 +12,24 @@ use palisade_types::canonical::Blob;
 use palisade_types::chain::ChainError;
 use palisade_types::ids::{
     Address, BlsKey, CaseId, Domain, Ed25519Key, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
+    ServiceId,
 };
-use palisade_types::observation::{ConvictedOnChain, Fact, KeysRegistered, SlashedOnChain, VetoedOnChain};
+use palisade_types::observation::{
+    ConvictedOnChain, Fact, KeysRegistered, ServiceDeclared, ServiceSetSeen, SlashedOnChain, VetoedOnChain,
+};
 use palisade_types::operator::KeyRow;
+use palisade_types::service::{RegistrationId, ServiceSet};
+use palisade_types::units::Wad;
 
 /// The events that are facts. A failed slash is none: its order stays open.
-pub(crate) const EVENTS: [B256; 4] =
-    [Registered::SIGNATURE_HASH, Convicted::SIGNATURE_HASH, Slashed::SIGNATURE_HASH, Vetoed::SIGNATURE_HASH];
+pub(crate) const EVENTS: [B256; 6] = [
+    Registered::SIGNATURE_HASH,
+    Convicted::SIGNATURE_HASH,
+    Slashed::SIGNATURE_HASH,
+    Vetoed::SIGNATURE_HASH,
+    ServiceRegistered::SIGNATURE_HASH,
+    Declared::SIGNATURE_HASH,
+];
 
 /// Where a log stands; an endpoint that leaves this out speaks of a pending block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +55,8 @@ pub(crate) fn read(log: &Log) -> Result<Fact, ChainError> {
         Some(&Convicted::SIGNATURE_HASH) => convicted(log),
         Some(&Slashed::SIGNATURE_HASH) => slashed(log),
         Some(&Vetoed::SIGNATURE_HASH) => vetoed(log),
+        Some(&ServiceRegistered::SIGNATURE_HASH) => service_set(log),
+        Some(&Declared::SIGNATURE_HASH) => declared(log),
         _ => Err(lied("a log that was not asked for")),
     }
 }
@@ -108,6 +122,21 @@ fn vetoed(log: &Log) -> Result<Fact, ChainError> {
     }))
 }
 
+fn service_set(log: &Log) -> Result<Fact, ChainError> {
+    let event = decode::<ServiceRegistered>(log)?;
+    Ok(Fact::ServiceSet(ServiceSetSeen {
+        service: ServiceId::new(event.service.0),
+        set: ServiceSet { adapter: Address::new(event.adapter.into_array()), maximum: Wad::new(event.maximum) },
+    }))
+}
+
+fn declared(log: &Log) -> Result<Fact, ChainError> {
+    let event = decode::<Declared>(log)?;
+    let rules = Blob::try_from(event.rules.to_vec()).map_err(|_| lied("rules longer than Orders.sol takes"))?;
+    let id = RegistrationId { service: ServiceId::new(event.service.0), number: event.registration };
+    Ok(Fact::ServiceDeclared(Box::new(ServiceDeclared { id, rules })))
+}
+
 /// Amounts as the ledger counts them: EigenLayer's strategies hold less than 1e38 shares, and no token of worth has 2^128
 /// units, so all fit.
 pub(crate) fn shares(amount: U256) -> Result<u128, ChainError> {
@@ -167,6 +196,21 @@ mod tests {
         assert_eq!((keys.row.id, keys.row.from, keys.row.until), (3, 40, None));
         assert_eq!(keys.operator, OperatorId::new([1; 20]));
         assert_eq!(&keys.row.peer[..], &[6; 38]);
+    }
+
+    #[test]
+    fn r14_what_orders_sol_is_told_of_a_service_is_a_fact() {
+        let (service, adapter) = (B256::repeat_byte(7), primitives::Address::repeat_byte(8));
+        let set = ServiceRegistered { service, adapter, maximum: 5 };
+        let set_seen = ServiceSet { adapter: Address::new([8; 20]), maximum: Wad::new(5) };
+        let fact = read(&log(set.encode_log_data())).unwrap();
+        assert_eq!(fact, Fact::ServiceSet(ServiceSetSeen { service: ServiceId::new([7; 32]), set: set_seen }));
+        let told = |length| Declared { service, registration: 3, rules: vec![1; length].into() };
+        let Ok(Fact::ServiceDeclared(declared)) = read(&log(told(1_024).encode_log_data())) else {
+            panic!("no registration")
+        };
+        assert_eq!((declared.id.number, declared.rules.len()), (3, 1_024));
+        assert!(matches!(read(&log(told(1_025).encode_log_data())), Err(ChainError::Lied(_))));
     }
 
     #[test]

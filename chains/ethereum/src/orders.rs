@@ -135,7 +135,8 @@ impl Ethereum {
 async fn standing(endpoint: &Endpoint, case: &Case, id: &OrderId, newest: u64) -> Result<Standing, ChainError> {
     let contract = Orders::new(alloy_address(&endpoint.genesis().contracts.orders), endpoint.provider().await?);
     let (operator, adapter) = (alloy_address(&Address::from(case.operator)), alloy_address(&id.adapter));
-    let executed = contract.isExecuted(word(&id.case), operator, B256::ZERO, adapter).block(newest.into()).call().await;
+    let service = B256::from(*case.service().as_bytes());
+    let executed = contract.isExecuted(word(&id.case), operator, service, adapter).block(newest.into()).call().await;
     if executed.map_err(|error| view_failed("asking Orders.sol for a case", error))? {
         return Ok(Standing::Executed);
     }

@@ -52,7 +52,8 @@ struct OnChain {
 /// What an order is aimed at, and through which adapter.
 pub(crate) struct Aim {
     pub(crate) adapter: Address,
-    pub(crate) source: StakeSource,
+    /// What lies there; `None` for a service's own set.
+    pub(crate) source: Option<StakeSource>,
 }
 
 impl Ethereum {
@@ -63,14 +64,13 @@ impl Ethereum {
         if execution.case.needs_order() {
             let adapter = self.genesis.contracts.taking_orders(&target);
             let adapter = adapter.ok_or_else(|| refused("no adapter takes orders against this stake"))?;
-            let source = target.source().ok_or_else(|| refused("a vault is not on Ethereum"))?;
-            let aim = Aim { adapter, source };
+            let aim = Aim { adapter, source: target.source() };
             return self.first(async |endpoint: Endpoint| self.carry_order(&endpoint, execution, &aim).await).await;
         }
         let source = target.source().ok_or_else(|| refused("a vault is not on Ethereum"))?;
         let adapter = self.genesis.contracts.adapter_of(&source);
         let adapter = adapter.ok_or_else(|| refused("genesis has no adapter to where this stake lies"))?;
-        let aim = Aim { adapter, source };
+        let aim = Aim { adapter, source: Some(source) };
         self.first(async |endpoint: Endpoint| self.carry(&endpoint, execution, &aim).await).await
     }
 
@@ -185,9 +185,9 @@ async fn newest_time(provider: &impl Provider) -> Result<u64, ChainError> {
 /// slash is carried on, so that the slasher is asked, too.
 pub(crate) async fn standing(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<Standing, ChainError> {
     let vault = match aim.source {
-        StakeSource::EigenLayer(_) => return Ok(Standing::Open),
-        StakeSource::Symbiotic(vault) => vault,
-        StakeSource::Karak(_) => return standing_on_karak(endpoint, case, aim).await,
+        None | Some(StakeSource::EigenLayer(_)) => return Ok(Standing::Open),
+        Some(StakeSource::Symbiotic(vault)) => vault,
+        Some(StakeSource::Karak(_)) => return standing_on_karak(endpoint, case, aim).await,
     };
     let (provider, vault) = (endpoint.provider().await?, alloy_address(&vault));
     let adapter = SymbioticAdapter::new(alloy_address(&aim.adapter), provider);
@@ -264,7 +264,7 @@ pub(crate) async fn search(
 /// Whether a log of a loss is about what is aimed at. All of EigenLayer's strategies are taken from at once, and one without a loss
 /// has a log of its own.
 pub(crate) fn tells_of(log: &LogData, aim: &Aim) -> bool {
-    let (StakeSource::Symbiotic(vault) | StakeSource::Karak(vault)) = aim.source else { return true };
+    let Some(StakeSource::Symbiotic(vault) | StakeSource::Karak(vault)) = aim.source else { return true };
     Slashed::decode_log_data_validate(log).is_ok_and(|slashed| slashed.asset == alloy_address(&vault))
 }
 
@@ -393,7 +393,7 @@ async fn gas_floor(endpoint: &Endpoint, adapter: &Address) -> Result<u64, ChainE
 /// Calls the adapter as the contract would, without sending anything: a target that fails once more is not worth a
 /// transaction when the conviction stands already.
 async fn rehearse(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Result<(), ChainError> {
-    if let StakeSource::Symbiotic(vault) = aim.source {
+    if let Some(StakeSource::Symbiotic(vault)) = aim.source {
         return rehearse_at(endpoint, case, aim, alloy_address(&vault)).await;
     }
     let palisade = alloy_address(&endpoint.genesis().contracts.palisade);

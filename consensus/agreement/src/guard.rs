@@ -11,6 +11,8 @@
 //!   for want of a proof does not: nothing was contradicted.
 //! - Vault claims and orders have domains of their own, where a slot is a number and nothing builds on anything: one digest
 //!   each, in whatever order.
+//! - A service's domains are of the same kind, but for one thing: a module that hands in a second digest is refused and stops nothing
+//!   else, since what it contradicts is only itself (R14).
 //! - Where the records hold that something was signed and not what ([`UNNAMED`]), nothing is signed, and nothing that must be shown
 //!   to build on it either: they were imported or pruned.
 //! - Ballots never go back to a lower height, so that records of decided heights need not be kept.
@@ -68,6 +70,8 @@ pub enum Request<'a> {
     },
     /// BLS, the domain of vault claims or of orders: the ledger says this under its number.
     Numbered(&'a Numbered),
+    /// BLS, a domain of a service: what its module says stands in a slot (R14).
+    Service(&'a Statement),
     /// EOTS, the Bitcoin finality domain: this block stands at its checkpoint (R2).
     FinalityVote {
         /// What is to be signed.
@@ -122,6 +126,9 @@ pub enum Danger {
     /// Lower than what is signed already.
     #[error("a later slot is signed already")]
     Behind,
+    /// Another digest is signed in this slot of a service. Its module contradicts itself; nothing of the network's does.
+    #[error("another digest is signed in this slot of the service")]
+    Taken,
     /// Something is signed there, or in the slot that must be built on, and the records do not say what.
     #[error("something is signed in this slot, or in the one before it, that the records do not name")]
     Unnamed,
@@ -178,8 +185,9 @@ impl Guard {
             (Request::Numbered(numbered), Some(here)) if here != numbered.digest() => {
                 Verdict::NotSafe(Danger::Conflict)
             }
+            (Request::Service(statement), Some(here)) if here != statement.digest => Verdict::NotSafe(Danger::Taken),
             (_, Some(_)) => Verdict::Same,
-            (Request::Numbered(_), None) => Verdict::Safe,
+            (Request::Numbered(_) | Request::Service(_), None) => Verdict::Safe,
             (Request::Attestation { statement, header, ancestry }, None) => {
                 extends(statement.slot, header, *ancestry, known)
             }
@@ -201,6 +209,10 @@ impl Guard {
             }
             Request::Numbered(Numbered::Claim(claim)) => claim.number > 0,
             Request::Numbered(Numbered::Order(order)) => order.number > 0 && order.chain == self.domains.chain,
+            Request::Service(statement) => {
+                let Domains { ledger, bitcoin, claim, order, .. } = self.domains;
+                ![ledger, bitcoin, claim, order].contains(&statement.domain)
+            }
             Request::Ballot(ballot) => ballot.chain == self.domains.chain,
         }
     }
@@ -315,6 +327,25 @@ mod tests {
     fn attest(header: &Header, ancestry: Option<&Ancestry>, known: Known) -> Verdict {
         let statement = Statement { domain: DOMAINS.ledger, slot: header.height.get(), digest: header.id().into() };
         Guard::new(DOMAINS).check(&Request::Attestation { statement: &statement, header, ancestry }, &known)
+    }
+
+    #[test]
+    fn r14_a_module_that_contradicts_itself_is_refused_and_stops_nothing() {
+        let statement = Statement { domain: Domain::new([9; 32]), slot: 7, digest: Digest::new([1; 32]) };
+        let known = |here| Known { here, ..Known::default() };
+        let check = |statement: &Statement, known| Guard::new(DOMAINS).check(&Request::Service(statement), &known);
+        assert_eq!(check(&statement, known(None)), Verdict::Safe);
+        assert_eq!(check(&statement, known(Some(statement.digest))), Verdict::Same);
+        let taken = check(&statement, known(Some(Digest::new([2; 32]))));
+        assert_eq!(taken, Verdict::NotSafe(Danger::Taken));
+        assert!(!Danger::Taken.stops());
+        assert_eq!(check(&statement, known(Some(UNNAMED))), Verdict::NotSafe(Danger::Unnamed));
+        let stopped = Known { stopped: true, ..Known::default() };
+        assert_eq!(check(&statement, stopped), Verdict::NotSafe(Danger::Stopped));
+        for own in [DOMAINS.ledger, DOMAINS.bitcoin, DOMAINS.claim, DOMAINS.order] {
+            let reserved = Statement { domain: own, ..statement };
+            assert_eq!(check(&reserved, known(None)), Verdict::NotSafe(Danger::Misfit));
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub const MAX_BYTES: usize = 16 << 20;
 
 /// How many registrations behind one operator may wait,
 pub const MAX_REGISTRATIONS: usize = 64;
+/// how many verdicts of one service against one operator,
+pub const MAX_VERDICTS: usize = 16;
 /// and the most bytes of one source.
 pub const MAX_SOURCE_BYTES: usize = 4 << 20;
 
@@ -31,6 +33,10 @@ enum Source {
     Key(Hash),
     /// Registrations behind an operator.
     Registrations(OperatorId),
+    /// Verdicts against an operator in a service's domain.
+    Verdicts(OperatorId, Domain),
+    /// An operator who wants to leave jail.
+    Unjail(OperatorId),
     /// Promises of nonces under a key.
     Promises(OperatorId, SchnorrKey),
     /// What no stranger hands in.
@@ -47,6 +53,10 @@ impl Source {
             Item::Evidence(Evidence::Covenant(breach)) => Self::Key(Hash::new(*breach.member.as_bytes())),
             Item::Evidence(Evidence::ExposedKey(key)) => Self::Key(Hash::new(Tag::Item.hash(&[&key.to_bytes()]))),
             Item::Evidence(Evidence::ExposedProvider(key)) => Self::Key(Hash::new(Tag::Item.hash(&[&key.to_bytes()]))),
+            Item::Evidence(Evidence::Verdict(verdict)) => {
+                Self::Verdicts(verdict.verdict.operator, verdict.certificate.domain)
+            }
+            Item::Unjail(unjail) => Self::Unjail(unjail.operator),
             Item::Vault(registration) => Self::Registrations(registration.operator),
             Item::Randomness(promise) => Self::Promises(promise.operator, promise.key),
             _ => Self::Own,
@@ -56,6 +66,7 @@ impl Source {
     const fn most(self) -> usize {
         match self {
             Self::Registrations(_) => MAX_REGISTRATIONS,
+            Self::Verdicts(..) => MAX_VERDICTS,
             Self::Own => usize::MAX,
             _ => 1,
         }

@@ -3,10 +3,11 @@
 use crate::ledger::Ledger;
 use crate::root::Tree;
 use crate::state::{Rows, State};
+use crate::verdicts;
 use palisade_types::certificate::MAX_ENGINE_POWER;
 use palisade_types::chain::ChainKind;
 use palisade_types::slash::{OrderStatus, SlashTarget};
-use palisade_types::{BlockId, Case, CaseId, Epoch, Height, Numbers, Row, RowKey};
+use palisade_types::{BlockId, Case, CaseId, Epoch, Evidence, Height, Numbers, Row, RowKey};
 
 /// Why rows are not a ledger. The disk or our own code is wrong; the node halts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,9 +45,24 @@ pub(crate) fn check(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
         }
     }
     for order in state.all_orders() {
-        let case = state.case(&order.case).filter(|case| case.operator == order.operator && case.needs_order());
+        let is_its =
+            |case: &&Case| case.operator == order.operator && case.needs_order() && case.service() == order.service;
+        let case = state.case(&order.case).filter(is_its);
         if case.is_none() || !is_counted(state.order_numbers(), order.number, order.epoch) {
             return Err(Unsound::Contradicts(RowKey::Order(order.id())));
+        }
+    }
+    for registration in state.registrations() {
+        let service = state.service(&registration.id.service);
+        let own = |adapter| service.is_some_and(|service| service.maximum(adapter).is_some());
+        if registration.rules.check().is_err() || !registration.rules.sets.iter().all(own) {
+            return Err(Unsound::Contradicts(RowKey::Registration(registration.id)));
+        }
+    }
+    for docket in state.dockets() {
+        let case = state.case(&docket.case).map(|case| (case.operator, case.slot));
+        if case != Some((docket.verdict.operator, docket.verdict.slot)) {
+            return Err(Unsound::Contradicts(RowKey::Docket(docket.number)));
         }
     }
     for (slot, roll) in state.rolls() {
@@ -90,6 +106,13 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         (RowKey::Exposed(key), Row::Exposed(exposure)) => exposure.provider.key() == Some(*key),
         (RowKey::Claim(id), Row::Claim(claim)) => claim.vault == *id,
         (RowKey::Order(id), Row::Order(order)) => order.id() == *id,
+        (RowKey::Service(id), Row::Service(service)) => service.id == *id,
+        (RowKey::Registration(id), Row::Registration(registration)) => registration.id == *id,
+        (RowKey::Docket(number), Row::Docket(docket)) => docket.number == *number,
+        (RowKey::Duty(_), Row::Duty(duty)) => {
+            let whole = usize::from(duty.window).div_ceil(8) == duty.missed.len();
+            whole && duty.next < duty.window && duty.seen <= duty.window
+        }
         _ => false,
     }
 }
@@ -153,14 +176,22 @@ fn check_epoch(ledger: &Ledger) -> Result<(), Unsound> {
 
 /// A case names its convict, itself, and takes no more from a vault than the vault holds.
 fn case_holds(state: State<'_>, case: &Case) -> bool {
+    if let Some(Evidence::Verdict(verdict)) = &case.evidence {
+        return verdicts::case_holds(state, case, verdict);
+    }
     let named = CaseId::derive(&state.ledger.chain(), &case.operator, &case.domain) == case.id;
     let bounded = case.orders.iter().all(|order| match order.target {
         SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) | SlashTarget::Karak(_) => true,
+        SlashTarget::Service(_) => false,
         SlashTarget::Vault(id) => state.vault(&id).is_some_and(|vault| {
             let held = u128::from(vault.registration.amount.get());
             let taken = match order.status {
                 OrderStatus::Final(taken) => taken.amount,
-                OrderStatus::Ordered | OrderStatus::Escaped | OrderStatus::Vetoed | OrderStatus::Expired => 0,
+                OrderStatus::Ordered
+                | OrderStatus::Escaped
+                | OrderStatus::Vetoed
+                | OrderStatus::Expired
+                | OrderStatus::Waiting => 0,
             };
             vault.registration.operator == case.operator && order.asked.max(taken) <= held
         }),

@@ -4,7 +4,7 @@
 use crate::changes::Draft;
 use crate::invalid::Invalid;
 use crate::state::State;
-use crate::{exposure, operators, slashing};
+use crate::{duties, exposure, operators, slashing, verdicts};
 use palisade_types::chain::ChainKind;
 use palisade_types::evidence::{CovenantBreach, ExposedProvider, VotePair};
 use palisade_types::observation::{ConvictedOnChain, SlashedOnChain, VetoedOnChain};
@@ -19,12 +19,15 @@ use palisade_types::{
 pub(crate) fn convict(draft: &mut Draft<'_>, evidence: &Evidence) -> Result<(), Invalid> {
     if let Evidence::Votes(pair) = evidence {
         judge_votes(draft.state(), pair)?;
-        operators::jail(draft, &pair.operator);
+        duties::jail_for_votes(draft, &pair.operator);
         return Ok(());
     }
     if let Evidence::ExposedProvider(provider) = evidence {
         exposure::expose(draft, provider)?;
         return Ok(());
+    }
+    if let Evidence::Verdict(verdict) = evidence {
+        return verdicts::enter(draft, verdict);
     }
     let fault = judge(draft.state(), evidence)?;
     let fact = Accusation { operator: fault.operator(), domain: fault.domain(), slot: fault.slot() };
@@ -64,6 +67,9 @@ pub(crate) fn judge_votes(state: State<'_>, pair: &VotePair) -> Result<(), Unpro
     if !operators::is_eligible(operator) {
         return Err(Unproven::AlreadyConvicted);
     }
+    if state.duty(&pair.operator).is_some_and(|duty| pair.height <= duty.freed) {
+        return Err(Unproven::AlreadyConvicted); // he has been in jail for it
+    }
     check_time(state, state.epoch_of(pair.height))?;
     if pair.first.0 == pair.second.0 {
         return Err(Unproven::Compatible);
@@ -86,6 +92,7 @@ const fn slot_of(evidence: &Evidence) -> Option<u64> {
         Evidence::Pair(pair) => Some(pair.slot),
         Evidence::EotsPair(pair) => Some(pair.slot),
         Evidence::Ancestor(fault) => Some(fault.slot),
+        Evidence::Verdict(verdict) => Some(verdict.verdict.slot),
         Evidence::Votes(_) | Evidence::Covenant(_) | Evidence::ExposedKey(_) | Evidence::ExposedProvider(_) => None,
     }
 }
@@ -182,13 +189,21 @@ pub(crate) fn slashed(draft: &mut Draft<'_>, slashed: &SlashedOnChain) {
         return;
     };
     let (operator, domain) = (case.operator, case.domain);
-    let source = draft.parent.genesis_of().contracts.source_of(&slashed.adapter, slashed.asset);
-    let Some(source) = source.filter(|_| operator == slashed.operator) else {
-        return;
-    };
     let status = match slashed.before.checked_sub(slashed.afterwards) {
         None | Some(0) => OrderStatus::Escaped,
         Some(amount) => OrderStatus::Final(Taken { amount, transaction: slashed.transaction }),
+    };
+    if matches!(case.evidence, Some(Evidence::Verdict(_))) {
+        let mut case = case.clone();
+        if operator == slashed.operator {
+            verdicts::slashed(&mut case, slashed.adapter, slashed.asset, status);
+            draft.put(RowKey::Case(case.id), Row::Case(Box::new(case)));
+        }
+        return;
+    }
+    let source = draft.parent.genesis_of().contracts.source_of(&slashed.adapter, slashed.asset);
+    let Some(source) = source.filter(|_| operator == slashed.operator) else {
+        return;
     };
     settle(draft, &operator, &domain, source.target(), status);
 }

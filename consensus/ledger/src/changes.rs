@@ -60,6 +60,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) boundary_certified: bool,
     /// How many supplements it holds (R20).
     pub(crate) supplements: usize,
+    /// How many verdicts it holds.
+    pub(crate) verdicts: usize,
     changed: ChangedRows,
 }
 
@@ -72,6 +74,7 @@ impl<'a> Draft<'a> {
             height: head.height.next(),
             boundary_certified: false,
             supplements: 0,
+            verdicts: 0,
             changed: ChangedRows::new(),
         };
         draft.put(RowKey::Block(head.height), Row::Block(head.id));

@@ -61,7 +61,11 @@ const fn concerns_vaults(key: &RowKey) -> bool {
         | RowKey::Claims
         | RowKey::Order(_)
         | RowKey::Orders
-        | RowKey::Roll(_) => false,
+        | RowKey::Roll(_)
+        | RowKey::Service(_)
+        | RowKey::Registration(_)
+        | RowKey::Docket(_)
+        | RowKey::Duty(_) => false,
     }
 }
 

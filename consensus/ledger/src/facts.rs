@@ -4,7 +4,7 @@
 
 use crate::changes::Draft;
 use crate::invalid::Invalid;
-use crate::{cases, operators, suspension, vaults};
+use crate::{cases, operators, services, suspension, vaults};
 use palisade_types::chain::ChainKind;
 use palisade_types::observation::{Fact, Observation, StakeSeen};
 use palisade_types::price::{Price, PriceSeen};
@@ -50,6 +50,8 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
         Fact::VaultConfirmed(confirmed) => vaults::confirm(draft, confirmed),
         Fact::VaultSpent(spent) => vaults::spend(draft, spent),
         Fact::Price(seen) => price(draft, seen),
+        Fact::ServiceSet(seen) => services::set(draft, seen),
+        Fact::ServiceDeclared(declared) => services::declare(draft, declared),
         Fact::FeeRate(rate) => draft.put(RowKey::FeeRate, Row::FeeRate(*rate)),
         Fact::CovenantBreach(breach) => cases::breach(draft, breach),
         // Refused but where it leads a resumption, which has rewound already.
@@ -61,9 +63,14 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
 pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
     match fact {
         Fact::Rewound(_) => None,
-        Fact::Keys(_) | Fact::Stake(_) | Fact::Convicted(_) | Fact::Slashed(_) | Fact::Vetoed(_) | Fact::Price(_) => {
-            Some(ChainKind::Ethereum)
-        }
+        Fact::Keys(_)
+        | Fact::Stake(_)
+        | Fact::Convicted(_)
+        | Fact::Slashed(_)
+        | Fact::Vetoed(_)
+        | Fact::Price(_)
+        | Fact::ServiceSet(_)
+        | Fact::ServiceDeclared(_) => Some(ChainKind::Ethereum),
         Fact::VaultConfirmed(_) | Fact::VaultSpent(_) | Fact::FeeRate(_) | Fact::CovenantBreach(_) => {
             Some(ChainKind::Bitcoin)
         }

@@ -7,7 +7,7 @@
 
 use crate::changes::Draft;
 use crate::invalid::Invalid;
-use crate::{epochs, operators, run, weights};
+use crate::{duties, epochs, operators, run, weights};
 use palisade_types::certificate::{BitcoinCertificate, Committee, QuorumCertificate, Worthless};
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::{FinalBlock, Finality, Roll};
@@ -100,6 +100,7 @@ pub(crate) fn close(draft: &mut Draft<'_>) {
         {
             if !parent.is_convicted(&member.operator) {
                 operators::record(draft, &member.operator, roll.names(index));
+                duties::record(draft, &member.operator, roll.names(index));
             }
         }
     }

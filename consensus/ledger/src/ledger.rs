@@ -6,10 +6,14 @@ use crate::forecast::Forecast;
 use crate::invalid::Invalid;
 use crate::root::Tree;
 use crate::state::{Rows, State, UNCHANGED};
-use crate::{cases, claims, epochs, exposure, facts, finality, forecast, orders, randomness, run, suspension, vaults};
+use crate::{
+    cases, claims, duties, epochs, exposure, facts, finality, forecast, orders, randomness, run, suspension, vaults,
+    verdicts,
+};
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
+use palisade_types::duty::Duty;
 use palisade_types::epoch::{EpochState, FinalBlock, Finality, Roll};
 use palisade_types::evidence::{Domains, ExposedProvider, VotePair};
 use palisade_types::genesis::Asset;
@@ -17,10 +21,13 @@ use palisade_types::position::{Position, PositionId, StakeSource};
 use palisade_types::price::Quote;
 use palisade_types::proof::RowProof;
 use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::service::{Registration, RegistrationId, Service};
+use palisade_types::verdict::{CertifiedVerdict, Docket};
 use palisade_types::{
     Block, BlockId, Canonical, Case, CaseId, ChainId, Claim, Claims, Domain, Epoch, Evidence, Genesis, Hash, Header,
     Height, Item, List, MicroUsd, Numbered, NumberedKind, Numbers, Observation, Operator, OperatorId, Order, OrderId,
-    ProvenFault, Row, RowKey, SchnorrKey, Suspended, Suspension, Unproven, Vault, VaultId, VaultRegistration,
+    ProvenFault, Row, RowKey, SchnorrKey, ServiceId, Suspended, Suspension, Unproven, Vault, VaultId,
+    VaultRegistration,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -143,6 +150,7 @@ impl Ledger {
     fn close(&self, mut draft: Draft<'_>, items: &List<Item, MAX_ITEMS>) -> (Header, Changes) {
         finality::close(&mut draft);
         claims::close(&mut draft);
+        verdicts::close(&mut draft);
         orders::close(&mut draft);
         let next_committee = epochs::close(&mut draft);
         let epoch = self.epoch().epoch;
@@ -199,7 +207,8 @@ impl Ledger {
     }
 
     /// Judges evidence as the next block would: for the pool and for whoever hands it in. Pairs of engine votes
-    /// are [`Ledger::judge_votes`]'s, exposed providers [`Ledger::judge_provider`]'s.
+    /// are [`Ledger::judge_votes`]'s, exposed providers [`Ledger::judge_provider`]'s, verdicts
+    /// [`Ledger::judge_verdict`]'s.
     ///
     /// # Errors
     ///
@@ -215,6 +224,15 @@ impl Ledger {
     /// [`Unproven`], also when it is known already or no vault names the key.
     pub fn judge_provider(&self, provider: &ExposedProvider) -> Result<(), Unproven> {
         exposure::judge(self.state(), provider)
+    }
+
+    /// Judges a service's verdict by its rules; the answer names its case.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::judge`].
+    pub fn judge_verdict(&self, verdict: &CertifiedVerdict) -> Result<CaseId, Unproven> {
+        verdicts::judge(self.state(), verdict)
     }
 
     /// Judges a pair of engine votes, but for what the votes mean, which only `agreement` can read (R18).
@@ -476,6 +494,39 @@ impl Ledger {
         }
     }
 
+    /// One service.
+    #[must_use]
+    pub fn service(&self, id: &ServiceId) -> Option<&Service> {
+        self.state().service(id)
+    }
+
+    /// Every service that has an operator set, by account ascending.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.state().services()
+    }
+
+    /// One registration of a service (R14).
+    #[must_use]
+    pub fn registration(&self, id: &RegistrationId) -> Option<&Registration> {
+        self.state().registration(id)
+    }
+
+    /// Every registration that counts, by service and number ascending.
+    pub fn registrations(&self) -> impl Iterator<Item = &Registration> {
+        self.state().registrations()
+    }
+
+    /// Verdicts that wait, or that others are weighed by, as they came.
+    pub fn dockets(&self) -> impl Iterator<Item = &Docket> {
+        self.state().dockets()
+    }
+
+    /// What is known of an operator's last slots; `None` before the first.
+    #[must_use]
+    pub fn duty(&self, operator: &OperatorId) -> Option<&Duty> {
+        self.state().duty(operator)
+    }
+
     /// One case.
     #[must_use]
     pub fn case(&self, id: &CaseId) -> Option<&Case> {
@@ -561,6 +612,7 @@ impl Draft<'_> {
             Item::BitcoinFinal(certificate) => finality::bitcoin(self, certificate),
             Item::Suspended(suspended) => suspension::suspend(self, suspended),
             Item::Resumed(observation) => suspension::resume(self, observation),
+            Item::Unjail(unjail) => duties::unjail(self, unjail),
         }
     }
 }
@@ -579,6 +631,7 @@ const fn rank(item: &Item) -> u8 {
         Item::Randomness(_) => 4,
         Item::EtherFinal(_) => 5,
         Item::BitcoinFinal(_) => 6,
+        Item::Unjail(_) => 7,
     }
 }
 

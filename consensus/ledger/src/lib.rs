@@ -13,6 +13,7 @@ mod cases;
 mod changes;
 mod claims;
 mod committee;
+mod duties;
 mod epochs;
 mod exposure;
 mod facts;
@@ -26,11 +27,13 @@ pub mod protocols;
 mod randomness;
 mod root;
 mod run;
+mod services;
 mod slashing;
 pub mod snapshot;
 mod state;
 mod suspension;
 mod vaults;
+mod verdicts;
 mod weights;
 
 #[cfg(feature = "fixture")]

@@ -64,7 +64,7 @@ pub(crate) fn convict(draft: &mut Draft<'_>, id: &OperatorId) {
     });
 }
 
-/// Keeps an operator out of the next committees (R18).
+/// Keeps an operator out of the next committees (R18, R20).
 pub(crate) fn jail(draft: &mut Draft<'_>, id: &OperatorId) {
     let height = draft.height;
     change(draft, id, |operator| {

@@ -13,9 +13,10 @@
 
 use crate::changes::Draft;
 use crate::state::State;
+use crate::verdicts;
 use palisade_types::chain::ChainKind;
-use palisade_types::slash::{OrderStatus, SlashTarget};
-use palisade_types::{Address, Case, CaseId, Numbers, Order, OrderId, Row, RowKey, ServiceId};
+use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget};
+use palisade_types::{Address, Case, CaseId, Evidence, Numbers, Order, OrderId, Row, RowKey, Wad};
 use std::collections::BTreeSet;
 
 /// The most orders of one block. Every member signs every one; the next block goes on.
@@ -62,7 +63,8 @@ pub(crate) fn close(draft: &mut Draft<'_>) {
 fn due(state: State<'_>, case: &Case) -> Vec<Next> {
     let contracts = &state.ledger.genesis_of().contracts;
     let at = |target: &SlashTarget| contracts.taking_orders(target);
-    let open = case.orders.iter().filter(|order| order.status.is_open()).filter_map(|order| at(&order.target));
+    let is_due = |order: &&SlashOrder| order.status.is_open() && order.status != OrderStatus::Waiting;
+    let open = case.orders.iter().filter(is_due).filter_map(|order| at(&order.target));
     // What one strategy, or one of Karak's vaults, has lost or was spared, all have.
     let at_once = |target: &SlashTarget| !matches!(target, SlashTarget::Symbiotic(_));
     let done = |adapter: &Address| {
@@ -82,6 +84,11 @@ fn due(state: State<'_>, case: &Case) -> Vec<Next> {
 fn renewed(state: State<'_>, case: &Case, id: OrderId) -> Option<Next> {
     let now = state.anchor(ChainKind::Ethereum).number;
     let newest = state.order(&id);
+    if let Some(Evidence::Verdict(verdict)) = &case.evidence
+        && now > verdicts::deadline(state, &verdict.verdict)
+    {
+        return Some(Next::End(id)); // what its snapshot counted may have left
+    }
     if newest.is_some_and(|order| order.epoch == state.epoch().epoch && order.expiry >= now) {
         return None;
     }
@@ -96,6 +103,14 @@ fn draw(state: State<'_>, case: &Case, id: &OrderId) -> Option<Order> {
     let genesis = state.ledger.genesis_of();
     let (parameters, committee) = (&genesis.parameters, state.committee());
     let lasts = parameters.evidence_blocks() + parameters.execution_blocks;
+    let expiry = committee.ethereum.number.saturating_add(lasts);
+    let (wad, capture, expiry) = match &case.evidence {
+        Some(Evidence::Verdict(verdict)) => {
+            let verdict = &verdict.verdict;
+            (asked_of(case, &id.adapter)?, verdict.capture, expiry.min(verdicts::deadline(state, verdict)))
+        }
+        _ => (parameters.order_part, committee.ethereum.number, expiry),
+    };
     committee.has_weight().then(|| Order {
         number: 0,
         epoch: state.epoch().epoch,
@@ -104,12 +119,19 @@ fn draw(state: State<'_>, case: &Case, id: &OrderId) -> Option<Order> {
         evm_chain_id: genesis.evm_chain_id,
         case: case.id,
         operator: case.operator,
-        service: ServiceId::ZERO,
+        service: case.service(),
         adapter: id.adapter,
-        wad: parameters.order_part,
-        capture: committee.ethereum.number,
-        expiry: committee.ethereum.number.saturating_add(lasts),
+        wad,
+        capture,
+        expiry,
     })
+}
+
+/// The part of a service's set that a verdict's case asks for; `None` while it waits.
+fn asked_of(case: &Case, adapter: &Address) -> Option<Wad> {
+    let of_set = |target: &SlashTarget| matches!(target, SlashTarget::Service(target) if target.adapter == *adapter);
+    let order = case.orders.iter().find(|order| of_set(&order.target) && order.status != OrderStatus::Waiting)?;
+    u64::try_from(order.asked).ok().filter(|wad| *wad > 0).map(Wad::new)
 }
 
 /// Whether the delay can still be over before the order expires.

@@ -2,6 +2,7 @@
 
 use crate::canonical::{Canonical, List, canonical, canonical_enum};
 use crate::certificate::{BitcoinCertificate, QuorumCertificate};
+use crate::duty::Unjail;
 use crate::evidence::Evidence;
 use crate::ids::{BlockId, ChainId, Hash};
 use crate::observation::Observation;
@@ -68,10 +69,13 @@ pub enum Item {
     /// A suspended chain goes on from a new start anchor. `after` is the anchor that is gone; the first fact says from which
     /// older one everything is told anew ([`crate::observation::Fact::Rewound`]).
     Resumed(Observation),
+    /// An operator leaves jail.
+    Unjail(Unjail),
 }
 canonical_enum!(Item {
     0 => Observed(observation), 1 => Evidence(evidence), 2 => Vault(registration), 3 => Randomness(commitment),
     4 => EtherFinal(certificate), 5 => BitcoinFinal(certificate), 6 => Suspended(suspended), 7 => Resumed(observation),
+    8 => Unjail(unjail),
 });
 
 /// One block.

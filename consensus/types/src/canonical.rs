@@ -433,6 +433,36 @@ macro_rules! canonical_enum {
 }
 pub(crate) use canonical_enum;
 
+/// An enumeration of reasons without fields: one tag each on the wire, one sentence each for people.
+#[macro_export]
+macro_rules! canonical_refusal {
+    ($(#[$doc:meta])* pub enum $name:ident { $($(#[$variant_doc:meta])* $tag:literal => $variant:ident($said:literal),)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[error($said)] $variant,)*
+        }
+
+        impl $name {
+            /// Every one of them, by tag.
+            pub const ALL: [Self; [$($tag),*].len()] = [$(Self::$variant),*];
+        }
+
+        impl $crate::canonical::Canonical for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.push(match self { $(Self::$variant => $tag,)* });
+            }
+            fn read(input: &mut $crate::canonical::Reader<'_>) -> Result<Self, $crate::canonical::Malformed> {
+                match <u8 as $crate::canonical::Canonical>::read(input)? {
+                    $($tag => Ok(Self::$variant),)*
+                    tag => Err($crate::canonical::Malformed::UnknownTag { of: stringify!($name), tag }),
+                }
+            }
+        }
+    };
+}
+pub use canonical_refusal;
+
 #[cfg(test)]
 mod tests {
     use super::*;

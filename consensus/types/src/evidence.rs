@@ -12,6 +12,7 @@ use crate::proof::RowProof;
 use crate::randomness::Opening;
 use crate::row::{Row, RowKey};
 use crate::units::Height;
+use crate::verdict::CertifiedVerdict;
 use palisade_crypto::{bls, ed25519, eots};
 
 /// The largest engine vote that evidence may carry, in bytes.
@@ -36,10 +37,12 @@ pub enum Evidence {
     /// The secret key of a finality provider of whatever service: it accuses nobody here, but vaults that name it can be slashed
     /// by anybody (R29).
     ExposedProvider(ExposedProvider),
+    /// What a service's quorum says of an operator; it takes what he allocates to that service and nothing else.
+    Verdict(Box<CertifiedVerdict>),
 }
 canonical_enum!(Evidence {
     0 => Pair(pair), 1 => EotsPair(pair), 2 => Ancestor(fault), 3 => Votes(pair), 4 => Covenant(breach), 5 => ExposedKey(key),
-    6 => ExposedProvider(provider),
+    6 => ExposedProvider(provider), 7 => Verdict(verdict),
 });
 
 impl<T: crate::canonical::Canonical> crate::canonical::Canonical for Box<T> {
@@ -235,6 +238,15 @@ pub enum Unproven {
     /// This operator is convicted of this fault already (R25).
     #[error("already convicted of this fault")]
     AlreadyConvicted,
+    /// No such service or registration stands in the ledger.
+    #[error("no such registration of a service stands in the ledger")]
+    UnknownService,
+    /// The service's own rules do not allow this verdict.
+    #[error("the rules of the service do not allow this verdict")]
+    OverRules,
+    /// The service's quorum does not say it.
+    #[error("the service's quorum does not say this")]
+    NoQuorum,
 }
 
 impl Unproven {
@@ -246,8 +258,10 @@ impl Unproven {
             | Self::UnknownProvider
             | Self::NotCommitted
             | Self::Expired
-            | Self::AlreadyConvicted => true,
-            Self::Compatible | Self::WrongDomain | Self::BadSignature | Self::BadProof => false,
+            | Self::AlreadyConvicted
+            | Self::UnknownService
+            | Self::NoQuorum => true,
+            Self::Compatible | Self::WrongDomain | Self::BadSignature | Self::BadProof | Self::OverRules => false,
         }
     }
 }
@@ -321,6 +335,7 @@ impl Evidence {
             Self::Ancestor(fault) => Some(fault.operator),
             Self::Votes(pair) => Some(pair.operator),
             Self::ExposedKey(key) => Some(key.operator),
+            Self::Verdict(verdict) => Some(verdict.verdict.operator),
             Self::Covenant(_) | Self::ExposedProvider(_) => None,
         }
     }
@@ -335,13 +350,14 @@ impl Evidence {
             Self::Ancestor(fault) => Some(fault.domain),
             Self::Votes(_) | Self::Covenant(_) | Self::ExposedProvider(_) => None,
             Self::ExposedKey(key) => Some(key.domain),
+            Self::Verdict(verdict) => Some(verdict.certificate.domain),
         }
     }
 
     /// Checks the proof against the operator's own row: no old member list is needed (R12). Expiry and
     /// earlier convictions are the ledger's to judge. `committed` says whether a commitment (by its id) stands
-    /// in the ledger for this operator. Pairs of engine votes are not judged here but by `agreement`, exposed providers by the
-    /// ledger; a covenant's breach is a fact that an observation tells.
+    /// in the ledger for this operator. Pairs of engine votes are not judged here but by `agreement`, exposed providers and
+    /// verdicts by the ledger; a covenant's breach is a fact that an observation tells.
     ///
     /// # Errors
     ///
@@ -359,7 +375,9 @@ impl Evidence {
             Self::Pair(pair) => pair.prove(domains, operator),
             Self::EotsPair(pair) => pair.prove(domains, operator, committed),
             Self::Ancestor(fault) => fault.prove(domains, operator),
-            Self::Votes(_) | Self::Covenant(_) | Self::ExposedProvider(_) => Err(Unproven::WrongDomain),
+            Self::Votes(_) | Self::Covenant(_) | Self::ExposedProvider(_) | Self::Verdict(_) => {
+                Err(Unproven::WrongDomain)
+            }
             Self::ExposedKey(key) => key.prove(domains, operator),
         }
     }

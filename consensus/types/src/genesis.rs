@@ -149,7 +149,10 @@ impl Contracts {
     /// where this network has no stake.
     #[must_use]
     pub fn taking_orders(&self, target: &SlashTarget) -> Option<Address> {
-        self.adapter_of(&target.source()?)
+        match target {
+            SlashTarget::Service(target) => Some(target.adapter),
+            _ => self.adapter_of(&target.source()?),
+        }
     }
 }
 

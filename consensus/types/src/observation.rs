@@ -1,12 +1,13 @@
 //! Final facts of a chain, in Palisade's words. They are agreed because every voter's own node saw the same.
 
-use crate::canonical::{List, canonical, canonical_enum};
+use crate::canonical::{Blob, List, canonical, canonical_enum};
 use crate::chain::{ChainKind, ChainPoint};
 use crate::evidence::CovenantBreach;
-use crate::ids::{Address, CaseId, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature, VaultId};
+use crate::ids::{Address, CaseId, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature, ServiceId, VaultId};
 use crate::operator::KeyRow;
 use crate::position::{Position, PositionId};
 use crate::price::PriceSeen;
+use crate::service::{MAX_RULES, RegistrationId, ServiceSet};
 use crate::vault::Spend;
 
 /// The most facts one observation may hold. A follower with more stops at an earlier point (R32).
@@ -53,12 +54,17 @@ pub enum Fact {
     Vetoed(VetoedOnChain),
     /// What the feed of an asset says at the anchor, where the ledger holds otherwise (R23). After the positions, by asset ascending.
     Price(PriceSeen),
+    /// A service named one of its operator sets, with the most that an order may take there.
+    ServiceSet(ServiceSetSeen),
+    /// A service registered, with its rules (R14).
+    ServiceDeclared(Box<ServiceDeclared>),
 }
 canonical_enum!(Fact {
     0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(confirmed),
     5 => VaultSpent(spent), 6 => FeeRate(rate), 7 => CovenantBreach(breach),
     8 => Rewound(point), 9 => Vetoed(vetoed),
     10 => Price(seen),
+    15 => ServiceSet(seen), 16 => ServiceDeclared(declared),
 });
 
 /// New keys of an operator.
@@ -134,6 +140,27 @@ pub struct VetoedOnChain {
     pub transaction: Hash,
 }
 canonical!(VetoedOnChain { case, operator, adapter, asset, transaction });
+
+/// What Orders.sol was told of an operator set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceSetSeen {
+    /// By whom.
+    pub service: ServiceId,
+    /// The set.
+    pub set: ServiceSet,
+}
+canonical!(ServiceSetSeen { service, set });
+
+/// What Orders.sol was told of a service's rules. They are read by the ledger; bytes that are no rules are a registration that counts for
+/// nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceDeclared {
+    /// Which registration.
+    pub id: RegistrationId,
+    /// [`crate::service::ServiceRules`].
+    pub rules: Blob<MAX_RULES>,
+}
+canonical!(ServiceDeclared { id, rules });
 
 /// A vault's coins are locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ pub struct Operator {
     pub keys: List<KeyRow, MAX_KEY_ROWS>,
     /// The height of the block that convicted him first. His weight is out from that block's state on (R9).
     pub convicted: Option<Height>,
-    /// The height of the block that jailed him (a pair of engine votes, R18).
+    /// The height of the block that jailed him: for a pair of engine votes (R18), or for downtime (R20); `None` once he is out again.
     pub jailed: Option<Height>,
     /// Slots in which a certificate names him.
     pub attested: u64,

@@ -5,19 +5,22 @@ use crate::canonical::{Canonical, canonical, canonical_enum};
 use crate::certificate::Committee;
 use crate::chain::{ChainKind, ChainPoint};
 use crate::claim::{Claim, Claims};
+use crate::duty::Duty;
 use crate::epoch::{EpochState, Finality, Roll};
 use crate::evidence::Exposure;
-use crate::ids::{BlockId, CaseId, OperatorId, SchnorrKey, VaultId};
+use crate::ids::{BlockId, CaseId, OperatorId, SchnorrKey, ServiceId, VaultId};
 use crate::numbers::Numbers;
 use crate::operator::Operator;
 use crate::order::{Order, OrderId};
 use crate::position::{Position, PositionId, StakeSource};
 use crate::price::Quote;
 use crate::randomness::RandomnessCommitment;
+use crate::service::{Registration, RegistrationId, Service};
 use crate::slash::Case;
 use crate::suspension::Suspension;
 use crate::units::{Epoch, Height};
 use crate::vault::Vault;
+use crate::verdict::Docket;
 use palisade_crypto::hash::keccak256;
 
 /// Names a row.
@@ -63,6 +66,14 @@ pub enum RowKey {
     Price(StakeSource),
     /// Who is named by the certificates of a slot that supplements may still name more of (R20).
     Roll(Height),
+    /// A service's operator sets.
+    Service(ServiceId),
+    /// One of a service's registrations (R14).
+    Registration(RegistrationId),
+    /// A verdict, by the number in which it came, while it waits or others are weighed by it.
+    Docket(u64),
+    /// Which slots an operator missed lately, and since when he is in jail.
+    Duty(OperatorId),
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
@@ -71,6 +82,7 @@ canonical_enum!(RowKey {
     14 => Claim(id), 15 => Claims,
     16 => Order(id), 17 => Orders, 19 => Price(source),
     20 => Roll(height),
+    23 => Service(id), 24 => Registration(id), 25 => Docket(number), 26 => Duty(id),
 });
 
 /// Names a commitment.
@@ -128,6 +140,14 @@ pub enum Row {
     Price(Quote),
     /// See [`RowKey::Roll`].
     Roll(Roll),
+    /// See [`RowKey::Service`].
+    Service(Service),
+    /// See [`RowKey::Registration`].
+    Registration(Box<Registration>),
+    /// See [`RowKey::Docket`].
+    Docket(Box<Docket>),
+    /// See [`RowKey::Duty`].
+    Duty(Box<Duty>),
 }
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
@@ -136,6 +156,7 @@ canonical_enum!(Row {
     16 => Order(order), 17 => Orders(numbers),
     19 => Price(quote),
     20 => Roll(roll),
+    23 => Service(service), 24 => Registration(registration), 25 => Docket(docket), 26 => Duty(duty),
 });
 
 impl RowKey {

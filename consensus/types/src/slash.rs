@@ -2,7 +2,7 @@
 
 use crate::canonical::{List, canonical, canonical_enum};
 use crate::evidence::Evidence;
-use crate::ids::{Address, CaseId, Domain, Hash, OperatorId, VaultId};
+use crate::ids::{Address, CaseId, Domain, Hash, OperatorId, ServiceId, VaultId};
 use crate::position::StakeSource;
 use crate::units::Height;
 
@@ -21,8 +21,22 @@ pub enum SlashTarget {
     Symbiotic(Address),
     /// Through the Karak adapter, from one vault.
     Karak(Address),
+    /// From one operator set of a service.
+    Service(ServiceTarget),
 }
-canonical_enum!(SlashTarget { 0 => EigenLayer(strategy), 1 => Vault(id), 2 => Symbiotic(vault), 3 => Karak(vault) });
+canonical_enum!(SlashTarget {
+    0 => EigenLayer(strategy), 1 => Vault(id), 2 => Symbiotic(vault), 3 => Karak(vault), 8 => Service(target),
+});
+
+/// What a verdict takes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceTarget {
+    /// The contract that slashes the set.
+    pub adapter: Address,
+    /// Of which asset something was taken, once the chain shows it; before, nobody here knows what lies there.
+    pub asset: Option<Address>,
+}
+canonical!(ServiceTarget { adapter, asset });
 
 impl SlashTarget {
     /// The restaked stake it is aimed at; `None` for bitcoin.
@@ -32,7 +46,7 @@ impl SlashTarget {
             Self::EigenLayer(strategy) => Some(StakeSource::EigenLayer(*strategy)),
             Self::Symbiotic(vault) => Some(StakeSource::Symbiotic(*vault)),
             Self::Karak(vault) => Some(StakeSource::Karak(*vault)),
-            Self::Vault(_) => None,
+            Self::Vault(_) | Self::Service(_) => None,
         }
     }
 }
@@ -50,14 +64,16 @@ pub enum OrderStatus {
     Vetoed,
     /// The certified order's last block passed without a slash. When it can be, it is ordered again.
     Expired,
+    /// A verdict that waits for others of its cause, or for the throttle (R11).
+    Waiting,
 }
-canonical_enum!(OrderStatus { 0 => Ordered, 1 => Final(taken), 2 => Escaped, 3 => Vetoed, 4 => Expired });
+canonical_enum!(OrderStatus { 0 => Ordered, 1 => Final(taken), 2 => Escaped, 3 => Vetoed, 4 => Expired, 5 => Waiting });
 
 impl OrderStatus {
     /// Whether the chain may still show a loss, and somebody should see to it.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Ordered | Self::Expired)
+        matches!(self, Self::Ordered | Self::Expired | Self::Waiting)
     }
 }
 
@@ -76,7 +92,7 @@ canonical!(Taken { amount, transaction });
 pub struct SlashOrder {
     /// From where.
     pub target: SlashTarget,
-    /// How much is asked: shares of the strategy, smallest units of the collateral, or satoshis.
+    /// How much is asked: shares of the strategy, smallest units of the collateral, or satoshis; of a service's set the part, of 1e18.
     pub asked: u128,
     /// How far it has come.
     pub status: OrderStatus,
@@ -86,7 +102,7 @@ canonical!(SlashOrder { target, asked, status });
 /// One fault of one operator in one domain (R25). Later pairs belong to the same case and add nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// H(chain id | operator | domain).
+    /// H(chain id | operator | domain); of a verdict H(chain id | operator | domain | slot).
     pub id: CaseId,
     /// Who.
     pub operator: OperatorId,
@@ -116,7 +132,16 @@ impl Case {
     /// Whether no contract can check the fault, so that only certified orders take anything (R11).
     #[must_use]
     pub const fn needs_order(&self) -> bool {
-        matches!(self.evidence, Some(Evidence::Covenant(_)))
+        matches!(self.evidence, Some(Evidence::Covenant(_) | Evidence::Verdict(_)))
+    }
+
+    /// The service whose set the orders take from; zero for the network's own.
+    #[must_use]
+    pub fn service(&self) -> ServiceId {
+        match &self.evidence {
+            Some(Evidence::Verdict(verdict)) => verdict.verdict.registration.service,
+            _ => ServiceId::ZERO,
+        }
     }
 
     /// Final only when no order is open: nothing is called slashed before the chain shows it.
