@@ -79,6 +79,9 @@ pub struct Config {
     /// Whether this node presigns vaults.
     #[serde(default)]
     pub covenant: Covenant,
+    /// See [`Service`].
+    #[serde(default)]
+    pub service: Service,
     /// What is logged.
     #[serde(default)]
     pub log: Log,
@@ -260,6 +263,15 @@ pub struct Covenant {
     pub socket: Option<PathBuf>,
 }
 
+/// `[service]`: by default no module of a service reaches the signer.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Service {
+    /// Where local modules of services hand in what they want attested (R14): a socket in a folder of its own, which only this user
+    /// opens. Default: none.
+    pub socket: Option<PathBuf>,
+}
+
 /// `[log]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -392,7 +404,7 @@ impl Config {
         }
         let logins = self.bitcoin.iter_mut().map(|bitcoin| bitcoin.login.path_mut());
         let paths = [&mut self.genesis, &mut self.data_dir, &mut self.signer_dir, &mut self.incarnation];
-        let optional = [self.ethereum.sender_key.as_mut(), self.covenant.socket.as_mut()];
+        let optional = [self.ethereum.sender_key.as_mut(), self.covenant.socket.as_mut(), self.service.socket.as_mut()];
         for path in paths.into_iter().chain(optional.into_iter().flatten()).chain(logins) {
             *path = folder.join(&*path);
         }

@@ -13,6 +13,7 @@ mod fork;
 mod met;
 mod numbered;
 pub mod passage;
+pub mod services;
 
 use crate::handle::RegistrationRefused;
 use crate::message::{Message, Presigned};
@@ -32,6 +33,7 @@ use palisade_ledger::{Changes, Invalid, Ledger};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::{CertifiedOrder, ChainKind, ChainPoint, Execution};
+use palisade_types::duty::Unjail;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Evidence, Unproven, VotePair};
 use palisade_types::genesis::Genesis;
@@ -90,6 +92,10 @@ pub enum Action {
     BitcoinCertified(BitcoinCertificate),
     /// Keep a claim's or an order's certificate for whoever asks; it takes the place of an earlier one.
     NumberedCertified(NumberedKind, QuorumCertificate),
+    /// Keep the certificate of a service's slot for whoever asks; it takes the place of an earlier one.
+    ServiceCertified(QuorumCertificate),
+    /// Certificates of a service's domain below this slot are told no more.
+    ForgetService(Domain, u64),
     /// Certificates below this number are worth nothing any more.
     ForgetNumbered(NumberedKind, u64),
     /// Every block up to this one agrees with what our own followers saw: durable before it is relied on (R7).
@@ -294,6 +300,7 @@ pub struct Core {
     boundary_certificate: Option<QuorumCertificate>,
     bitcoin_certified: BTreeMap<u64, BitcoinCertificate>,
     book: numbered::Book,
+    desk: services::Desk,
     sessions: Sessions,
     early: BTreeMap<(u64, OperatorId), Vec<finality::Early>>,
     said: Vec<(u64, Message)>,
@@ -351,6 +358,7 @@ impl Core {
             boundary_certificate: None,
             bitcoin_certified: BTreeMap::new(),
             book: numbered::Book::of(&ledger),
+            desk: services::Desk::default(),
             sessions: Sessions::new(versions),
             early: BTreeMap::new(),
             said: Vec::new(),
@@ -363,6 +371,8 @@ impl Core {
             actions: Vec::new(),
             ledger,
         };
+        let registrations: Vec<_> = core.ledger.registrations().cloned().collect();
+        core.learn_services(&registrations);
         core.learn();
         core
     }
@@ -534,7 +544,9 @@ impl Core {
         }
         let run = self.ledger.finality().run;
         self.book.keep(height, changes.rows());
+        let registrations = Self::registrations_in(changes.rows());
         self.ledger.apply(changes);
+        self.learn_services(&registrations);
         self.tell_run(run);
         self.previews.clear();
         self.waiting.clear();
@@ -807,6 +819,12 @@ impl Core {
                 Err(_) => false,
             },
             Message::Presigned(presigned) => self.presigned(*presigned, false),
+            Message::Unjail(unjail) => {
+                let item = Item::Unjail(unjail);
+                let worthless = matches!(self.ledger.admits(&item), Err(Invalid::Refused(_)));
+                self.wait_in_pool(item);
+                !worthless
+            }
             Message::Randomness(commitment) => {
                 let item = Item::Randomness(commitment);
                 // What stands in a block already, or comes a little early, is honest: heads differ.
@@ -859,6 +877,8 @@ impl Core {
                 return Err(Unproven::AlreadyConvicted);
             }
             None
+        } else if let Evidence::Verdict(verdict) = &evidence {
+            Some(self.ledger.judge_verdict(verdict)?)
         } else {
             let fault = self.ledger.judge(&evidence)?;
             Some(CaseId::derive(&self.ledger.chain(), &fault.operator(), &fault.domain()))
@@ -943,6 +963,22 @@ impl Core {
         waits
     }
 
+    /// The block that put us into jail, when the time there is over.
+    #[must_use]
+    pub fn jailed(&self) -> Option<Height> {
+        let blocks = self.ledger.genesis_of().parameters.epoch_ethereum_blocks;
+        let since = self.ledger.duty(&self.own)?.jailed?.block;
+        let is_over = self.ledger.anchor(ChainKind::Ethereum).number >= since.saturating_add(blocks);
+        let operator = self.ledger.operator(&self.own).filter(|operator| operator.convicted.is_none() && is_over)?;
+        operator.jailed
+    }
+
+    /// The signer signed that we leave jail: it waits for a block, here and at everybody's.
+    pub fn unjailing(&mut self, unjail: Unjail) {
+        self.wait_in_pool(Item::Unjail(unjail));
+        self.actions.push(Action::Publish(Message::Unjail(unjail)));
+    }
+
     fn leave_pool(&mut self, item: &Item) {
         if self.pool.holds(item) {
             self.pool.remove(item);
@@ -984,7 +1020,10 @@ impl Core {
                 let vault = match (chain, slash.target) {
                     (
                         ChainKind::Ethereum,
-                        SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) | SlashTarget::Karak(_),
+                        SlashTarget::EigenLayer(_)
+                        | SlashTarget::Symbiotic(_)
+                        | SlashTarget::Karak(_)
+                        | SlashTarget::Service(_),
                     ) => None,
                     (ChainKind::Bitcoin, SlashTarget::Vault(id)) => self.ledger.vault(&id).cloned(),
                     _ => continue,

@@ -2,8 +2,12 @@
 
 use crate::core::Core;
 use crate::message::Message;
+use crate::service::protocol::Refusal;
 use palisade_agreement::batch::Checked;
+use palisade_types::attestation::Attestation;
+use palisade_types::duty::Unjail;
 use palisade_types::epoch::FinalBlock;
+use palisade_types::service::ServiceStatement;
 use palisade_types::{CaseId, ChainKind, ChainPoint, Evidence, Unproven, VaultId, VaultRegistration};
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +29,10 @@ pub enum Command {
     HearChecked(Vec<Checked>),
     /// The operator himself accepts a new start anchor of a suspended chain (R30). Nothing that strangers reach sends this.
     Accept(ChainKind, ChainPoint, oneshot::Sender<bool>),
+    /// A local module of a service asks for an attestation. Nothing that strangers reach sends this (R14).
+    AttestFor(Box<ServiceStatement>, oneshot::Sender<Result<Attestation, Refusal>>),
+    /// The operator wants to leave jail. As above.
+    Unjail(oneshot::Sender<Result<Unjail, Refusal>>),
     /// What Committee.sol says our chain must pass through (R13); `None` while it does not stand.
     PassesThrough(Option<FinalBlock>),
 }
@@ -125,6 +133,28 @@ impl CoreHandle {
         answer.await.map_err(|_| Stopped)
     }
 
+    /// Asks for an attestation in a service's domain.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the core no longer answers.
+    pub async fn attest_for(&self, statement: ServiceStatement) -> Result<Result<Attestation, Refusal>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::AttestFor(Box::new(statement), reply)).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Asks to leave jail.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the core no longer answers.
+    pub async fn unjail(&self) -> Result<Result<Unjail, Refusal>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Unjail(reply)).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
     /// Tells what Committee.sol says the chain must pass through.
     ///
     /// # Errors
@@ -148,6 +178,8 @@ impl std::fmt::Debug for Command {
             Self::HearOwn(_) => "HearOwn",
             Self::HearChecked(_) => "HearChecked",
             Self::Accept(..) => "Accept",
+            Self::AttestFor(..) => "AttestFor",
+            Self::Unjail(_) => "Unjail",
             Self::PassesThrough(_) => "PassesThrough",
         })
     }

@@ -26,7 +26,9 @@ pub mod covenant;
 pub mod identity;
 pub mod keys;
 pub mod keystore;
+pub mod service;
 pub mod signer;
+pub mod socket;
 
 pub mod acceptance;
 pub mod config;

@@ -4,6 +4,7 @@ use palisade_bitcoin::covenant::Answer;
 use palisade_types::attestation::{Attestation, FinalityVote};
 use palisade_types::canonical::{Canonical, Malformed, Reader};
 use palisade_types::certificate::QuorumCertificate;
+use palisade_types::duty::Unjail;
 use palisade_types::evidence::Evidence;
 use palisade_types::ids::Hash;
 use palisade_types::randomness::RandomnessCommitment;
@@ -27,8 +28,10 @@ pub enum Message {
     Presigned(Box<Presigned>),
     /// A promise of nonces that asks to be put into a block.
     Randomness(RandomnessCommitment),
-    /// A claim's or an order's certificate, for somebody who still asks for it by saying the same again.
+    /// A claim's, an order's or a service's certificate, for somebody who still asks for it by saying the same again.
     NumberedCertificate(Box<QuorumCertificate>),
+    /// An operator who asks to leave jail.
+    Unjail(Unjail),
 }
 
 /// One covenant member's answer to one registration.
@@ -75,6 +78,7 @@ impl Canonical for Message {
                 out.push(14);
                 certificate.write(out);
             }
+            Self::Unjail(unjail) => (20_u8, *unjail).write(out),
         }
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -86,6 +90,7 @@ impl Canonical for Message {
             4 => Self::Presigned(Canonical::read(input)?),
             5 => Self::Randomness(Canonical::read(input)?),
             14 => Self::NumberedCertificate(Canonical::read(input)?),
+            20 => Self::Unjail(Canonical::read(input)?),
             tag => return Err(Malformed::UnknownTag { of: "Message", tag }),
         })
     }

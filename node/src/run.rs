@@ -28,10 +28,12 @@ use crate::network::admission::{Admission, Standing};
 use crate::network::{self, Gossip, Network, Topic};
 use crate::pull;
 use crate::rpc;
+use crate::service;
 use crate::sessions;
 use crate::signer::{self, Signer};
 use crate::signing::{self, Signed, Task};
 use crate::snapshot;
+use crate::socket;
 use anyhow::{Context, bail};
 use libp2p::PeerId;
 use palisade_agreement::anchors::Wanted;
@@ -166,6 +168,12 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
             tokio::spawn(signing::presign(secret.clone(), bitcoin, presign, signed));
         }
         (None, None) => {}
+    }
+
+    if let Some(path) = &config.service.socket {
+        let listener = socket::listen(path).context("opening service.socket")?;
+        tracing::info!(socket = %path.display(), "modules of services are heard");
+        tokio::spawn(service::server::serve(listener, handle.clone()));
     }
 
     let (rpc_address, rpc_server) = rpc::start(
@@ -509,6 +517,7 @@ async fn open_signer(config: &Config, genesis: &Arc<Genesis>, ethereum: &Ethereu
         incarnation: config.incarnation.clone(),
         operator: config.operator,
         domains: genesis.domains(),
+        palisade: genesis.contracts.palisade,
         ethereum_head: ethereum.newest().await.context("asking Ethereum for its newest block")?,
         vote_pause: signer::VOTE_PAUSE,
     };
@@ -824,6 +833,7 @@ impl Actor {
             }
             Signed::Committed(commitment) => self.core.committed_randomness(commitment),
             Signed::Presigned(presigned) => drop(self.core.presigned(presigned, true)),
+            Signed::Unjailing(unjail) => self.core.unjailing(unjail),
             Signed::Learned(signed) => self.core.learned(signed),
             Signed::Doppelganger(doppelganger) => return Err(doppelganger.into()),
             Signed::Unattested(height) => {
@@ -876,6 +886,14 @@ impl Actor {
                 }
             }
             Command::Accept(chain, anchor, reply) => answer(reply, self.core.accept(chain, anchor)),
+            Command::AttestFor(statement, reply) => match self.core.attest_for(&statement) {
+                Ok(asked) => self.ask_when_heard(Task::Service(Box::new(asked), reply)),
+                Err(refused) => answer(reply, Err(refused.into())),
+            },
+            Command::Unjail(reply) => match self.core.jailed() {
+                Some(jailed) => self.ask_when_heard(Task::Unjail(jailed, reply)),
+                None => answer(reply, Err(service::protocol::Refusal::NotInJail)),
+            },
             Command::PassesThrough(boundary) => self.core.passes_through(boundary)?,
         }
         Ok(())
@@ -987,6 +1005,14 @@ impl Actor {
                     tracing::debug!(?kind, number = certificate.slot, "certified under its number");
                     self.kept_for_readers(self.store.put_numbered_certificate(kind, &certificate));
                     self.tell(certificate);
+                }
+                Action::ServiceCertified(certificate) => {
+                    tracing::debug!(domain = %certificate.domain, slot = certificate.slot, "certified for a service");
+                    self.kept_for_readers(self.store.put_service_certificate(&certificate));
+                    self.tell(certificate);
+                }
+                Action::ForgetService(domain, first) => {
+                    self.kept_for_readers(self.store.forget_service_certificates(&domain, first));
                 }
                 Action::ForgetNumbered(kind, first) => {
                     self.kept_for_readers(self.store.forget_numbered_certificates(kind, first));

@@ -1,21 +1,24 @@
 //! One task that asks the signer for what the core wants signed, one thing after the other and in order; and another
 //! that presigns vaults where this operator is a member of the covenant.
 
+use crate::core::services::AttestService;
 use crate::core::{Attest, AttestNumbered, Vote};
 use crate::covenant::protocol::Asked;
 use crate::message::Presigned;
+use crate::service::protocol::Refusal;
 use crate::signer::{Doppelganger, Meeting, Met, Refused, SignedLast, Signer};
 use palisade_bitcoin::Bitcoin;
 use palisade_bitcoin::covenant::Member;
 use palisade_bitcoin::registration;
 use palisade_crypto::eots;
 use palisade_types::attestation::{Attestation, FinalityVote};
+use palisade_types::duty::Unjail;
 use palisade_types::ids::Hash;
 use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::units::Height;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// What is to be signed.
 #[derive(Debug)]
@@ -24,6 +27,10 @@ pub enum Task {
     Attest(Box<Attest>),
     /// A claim about a vault, or an order.
     Numbered(Box<AttestNumbered>),
+    /// What a service's module wants said.
+    Service(Box<AttestService>, oneshot::Sender<Result<Attestation, Refusal>>),
+    /// The operator leaves the jail that this block put him into.
+    Unjail(Height, oneshot::Sender<Result<Unjail, Refusal>>),
     /// A checkpoint.
     Vote(Box<Vote>),
     /// A signature that was met: did we make it (R20)?
@@ -56,6 +63,8 @@ pub enum Signed {
     Doppelganger(Doppelganger),
     /// The covenant's member among us signed for a vault.
     Presigned(Presigned),
+    /// See [`Task::Unjail`].
+    Unjailing(Unjail),
     /// The guard refused something else.
     Refused,
     /// The signer's disk failed, or it is gone: the node stops.
@@ -71,6 +80,18 @@ pub async fn sign(signer: Signer, mut tasks: mpsc::UnboundedReceiver<Task>, sign
                 .attest_numbered(asked.numbered, asked.first, asked.epoch_start)
                 .await
                 .map_or_else(|refused| refusal("a claim or an order", &refused), Signed::Attested),
+            Task::Service(asked, reply) => {
+                let AttestService { statement, first, epoch_start } = *asked;
+                let answer = signer.attest_service(statement, first, epoch_start).await;
+                // A module that went away asks again.
+                let _ = reply.send(answer.map_err(Refusal::from));
+                answer.map_or_else(|refused| refusal("a service's statement", &refused), Signed::Attested)
+            }
+            Task::Unjail(jailed, reply) => {
+                let answer = signer.unjail(jailed).await;
+                let _ = reply.send(answer.map_err(Refusal::from));
+                answer.map_or_else(|refused| refusal("a word to leave jail", &refused), Signed::Unjailing)
+            }
             Task::Vote(vote) => voted(&signer, *vote).await,
             Task::Met(met) => match met_by(&signer, *met).await {
                 None => continue,

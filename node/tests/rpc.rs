@@ -139,6 +139,7 @@ fn run(mut core: Core) -> CoreHandle {
                     unreachable!("no RPC method hands in what anybody said")
                 }
                 Command::Accept(chain, anchor, reply) => drop(reply.send(core.accept(chain, anchor))),
+                Command::AttestFor(..) | Command::Unjail(_) => unreachable!("no RPC method asks for a signature (R14)"),
                 Command::PassesThrough(_) => unreachable!("no RPC method says which chain is the network's"),
             }
         }

@@ -18,6 +18,7 @@
 //! | `certificates` | 1, height | Bitcoin certificate | `put_bitcoin_certificate` | as long as its block |
 //! | `certificates` | 2, number | quorum certificate of a vault claim | `put_numbered_certificate` | until its epoch and the next are over |
 //! | `certificates` | 3, number | quorum certificate of an order | `put_numbered_certificate` | until its epoch and the next are over |
+//! | `certificates` | 4, domain, slot | quorum certificate of a service | `put_service_certificate` | until its epoch and the next are over |
 //! | `pending` | hash | opaque bytes of a pool item | `keep_pending` | until `drop_pending` |
 //! | `headers` | Bitcoin height, u32 | opaque bytes of a header | `keep_headers` | until a fork replaces it |
 //! | `snapshots` | height, first path | a chunk of the state after that block | `begin_later`, `keep_snapshot` | the last [`KEPT_SNAPSHOTS`], and those of "base" and "next base" |

@@ -12,7 +12,7 @@ use palisade_types::block::{Block, MAX_BLOCK};
 use palisade_types::canonical::{Canonical, Malformed, Reader};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::epoch::FinalBlock;
-use palisade_types::ids::{BlockId, ChainId, Hash};
+use palisade_types::ids::{BlockId, ChainId, Domain, Hash};
 use palisade_types::numbers::NumberedKind;
 use palisade_types::row::{Row, RowKey};
 use palisade_types::units::Height;
@@ -313,6 +313,37 @@ impl Store {
         forgotten.map_err(failed("forgetting certificates of numbers"))
     }
 
+    /// Keeps the certificate of a service's slot.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn put_service_certificate(&self, certificate: &QuorumCertificate) -> Result<(), StoreError> {
+        let key = service_key(&certificate.domain, certificate.slot);
+        let put = self.db().put_cf(self.family(CERTIFICATES), key, certificate.to_bytes());
+        put.map_err(failed("keeping a service's certificate"))
+    }
+
+    /// The certificate of a service's slot.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] or [`StoreError::Disk`].
+    pub fn service_certificate(&self, domain: &Domain, slot: u64) -> Result<Option<QuorumCertificate>, StoreError> {
+        self.read(CERTIFICATES, &service_key(domain, slot), "a service's certificate")
+    }
+
+    /// Forgets a domain's certificates below slot `first`.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub fn forget_service_certificates(&self, domain: &Domain, first: u64) -> Result<(), StoreError> {
+        let (start, end) = (service_key(domain, 0), service_key(domain, first));
+        let forgotten = self.db().delete_range_cf(self.family(CERTIFICATES), start, end);
+        forgotten.map_err(failed("forgetting a service's certificates"))
+    }
+
     /// Remembers up to which block our own followers agree (R7). Not synced by itself: the next commit's sync makes it
     /// durable too, since the log keeps the order.
     ///
@@ -475,6 +506,13 @@ fn numbered_key(kind: NumberedKind, number: u64) -> Vec<u8> {
     };
     certificate_key(of, Height::new(number))
 }
+
+fn service_key(domain: &Domain, slot: u64) -> Vec<u8> {
+    [&[SERVICE][..], domain.as_bytes(), &slot.to_be_bytes()].concat()
+}
+
+/// What the keys of services' certificates begin with; other kinds have other first bytes.
+const SERVICE: u8 = 4;
 
 pub(crate) fn decode<T: Canonical>(bytes: &[u8], what: &'static str) -> Result<T, StoreError> {
     T::from_bytes(bytes).map_err(StoreError::corrupt(what))

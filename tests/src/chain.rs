@@ -403,6 +403,7 @@ impl FakeChain {
             SlashTarget::EigenLayer(strategy) => self.history().slash_on_ethereum(execution, strategy),
             SlashTarget::Symbiotic(_) => Err(ChainError::Refused("no Symbiotic stands on this chain".to_owned())),
             SlashTarget::Karak(_) => Err(ChainError::Refused("no Karak stands on this chain".to_owned())),
+            SlashTarget::Service(_) => Err(ChainError::Refused("no service stands on this chain".to_owned())),
             SlashTarget::Vault(id) => self.history().slash_on_bitcoin(execution, id),
         }
     }

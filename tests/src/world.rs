@@ -695,6 +695,7 @@ impl Operator {
             Action::Publish(message) => self.publish(&message),
             Action::Certified(certificate) => self.disk.certify(&certificate),
             Action::BitcoinCertified(certificate) => self.disk.certify_bitcoin(&certificate),
+            Action::ServiceCertified(_) | Action::ForgetService(..) => {} // no module lives here
             Action::NumberedCertified(kind, certificate) => self.disk.certify_numbered(kind, &certificate),
             Action::ForgetNumbered(kind, first) => {
                 self.disk.numbered.retain(|(of, number), _| *of != kind || *number >= first);
@@ -798,6 +799,7 @@ impl Operator {
                     self.core.attested(attestation);
                 }
             }
+            Task::Service(..) | Task::Unjail(..) => unreachable!("no module of a service lives here"),
             Task::Vote(asked) => match self.signer.vote(&asked) {
                 Some(vote) => self.core.voted(vote),
                 None => self.core.unvoted(asked.checkpoint.height),
@@ -1063,7 +1065,7 @@ impl Node for Operator {
                 Some(Task::Numbered(asked)) => drop(self.signer.attest_numbered(&asked.numbered)),
                 Some(Task::Vote(asked)) => drop(self.signer.vote(&asked)),
                 Some(Task::Commit { first, count }) => drop(self.signer.commit(first, count)),
-                Some(Task::Met(_)) => {}
+                Some(Task::Met(_) | Task::Service(..) | Task::Unjail(..)) => {}
                 None => break,
             }
         }

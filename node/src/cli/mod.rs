@@ -13,6 +13,7 @@ mod join;
 mod ledger;
 mod proof;
 mod run;
+mod service;
 mod signer;
 mod status;
 mod vault;
@@ -68,6 +69,9 @@ enum Action {
     /// Decide what only a person may decide about a signer that stopped or waits
     #[command(subcommand)]
     Signer(signer::Signer),
+    /// Ask the signer as a local module of a service does
+    #[command(subcommand)]
+    Service(service::Service),
     /// Stake bitcoin, follow a vault's life, leave again; explain the transactions that make and take vaults apart
     #[command(subcommand)]
     Vault(Box<vault::Vault>),
@@ -125,6 +129,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Join(join) => wait(join.act()),
         Action::Status(status) => wait(status.act()),
         Action::Evidence(evidence) => wait(evidence.act()),
+        Action::Service(service) => wait(service.act()),
         Action::Genesis(genesis) => genesis.act(),
         Action::Config(config) => config.act(),
         Action::Bitcoin(bitcoin) => wait(bitcoin.act()),

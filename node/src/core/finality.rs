@@ -356,6 +356,9 @@ impl Core {
         if let Some(kind) = self.numbered_kind(&attestation.statement.domain) {
             return self.attested_numbered(kind, attestation);
         }
+        if self.service_domain(&attestation.statement.domain).is_some() {
+            return self.attested_for_service(attestation);
+        }
         let Statement { slot, digest, .. } = attestation.statement;
         let block = FinalBlock { height: Height::new(slot), id: BlockId::new(*digest.as_bytes()) };
         if self.signed.attested.is_none_or(|last| last.height < block.height) {
@@ -453,6 +456,7 @@ impl Core {
         let epoch = match self.numbered_kind(&domain) {
             Some(kind) if slot < self.ledger.numbers(kind).next => self.ledger.epoch_of_number(kind, slot)?,
             None if of_ledger => self.open_epoch(slot)?,
+            None if self.service_domain(&domain).is_some() => self.open_service_epoch(slot)?,
             Some(_) => self.ledger.epoch().epoch,
             None => return None,
         };
@@ -479,6 +483,7 @@ impl Core {
         let Statement { domain, slot, .. } = attestation.statement;
         let next = match self.numbered_kind(&domain) {
             Some(kind) => self.ledger.numbers(kind).next,
+            None if self.service_domain(&domain).is_some() => u64::MAX,
             None => self.ledger.head().height.get() + 1,
         };
         let operator = self.ledger.operator(&attestation.operator)?;
@@ -493,6 +498,9 @@ impl Core {
         let Statement { domain, slot, .. } = heard.attestation().statement;
         if let Some(kind) = self.numbered_kind(&domain) {
             return self.hear_numbered(kind, heard);
+        }
+        if self.service_domain(&domain).is_some() {
+            return self.hear_for_service(heard);
         }
         match self.is_early(slot) {
             false => self.count(heard),
@@ -661,6 +669,7 @@ impl Core {
         self.tally.forget_votes_below(first_open);
         self.forget_strayed();
         self.forget_numbered();
+        self.forget_for_services();
         let (certified, boundary) = (self.certified_height().min(self.ledger.head().height), self.boundary());
         self.recent.retain(|height, _| *height >= certified || Some(*height) == boundary);
         let final_bitcoin = self.ledger.finality().bitcoin.map_or(0, |block| block.height.get());
@@ -705,6 +714,7 @@ impl Core {
             }
         }
         self.say_numbered_again();
+        self.say_for_services_again();
     }
 
     /// Notices a block that stays without a quorum. Everybody says his own again until he knows a certificate, and then no more: who

@@ -158,6 +158,8 @@ impl Core {
         let now = self.own_tip(ChainKind::Ethereum);
         let shown = match self.ledger.case(&order.case).and_then(|case| case.evidence.as_ref()) {
             Some(Evidence::Covenant(breach)) => self.own_tip(ChainKind::Bitcoin) >= breach.height,
+            // The service's quorum said it, under its certificate in our ledger.
+            Some(Evidence::Verdict(_)) => true,
             _ => false,
         };
         (order.capture..=order.expiry).contains(&now) && shown
@@ -283,7 +285,10 @@ impl Core {
 
     /// Hears a certificate that we may have asked for. False when it is worthless.
     pub(super) fn hear_numbered_certificate(&mut self, certificate: QuorumCertificate) -> bool {
-        let Some(kind) = self.numbered_kind(&certificate.domain) else { return false };
+        let Some(kind) = self.numbered_kind(&certificate.domain) else {
+            let of_service = self.service_domain(&certificate.domain).is_some();
+            return of_service && self.hear_service_certificate(certificate);
+        };
         match self.take_numbered_certificate(&certificate) {
             Some(true) => {
                 self.certified_numbered((kind, certificate.slot), certificate);

@@ -189,10 +189,10 @@ pub struct Status {
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
     /// Nobody listens, or the connection broke.
-    #[error("the covenant process does not answer")]
+    #[error("nobody answers on the socket")]
     Away(#[source] io::Error),
     /// It took too long.
-    #[error("the covenant process takes too long")]
+    #[error("the answer takes too long")]
     Slow,
     /// A frame is longer than it may be.
     #[error("a frame of {0} bytes is too long")]
@@ -225,8 +225,25 @@ pub async fn ask(socket: &Path, question: &Question, patience: Duration) -> Resu
 ///
 /// [`Unanswered::Away`] and [`Unanswered::Slow`].
 pub async fn send(stream: &mut (impl AsyncWrite + Unpin), value: &impl Canonical) -> Result<(), Unanswered> {
+    send_within(stream, value, MAX_QUESTION).await
+}
+
+/// The same for a value that is short and no secret.
+///
+/// # Errors
+///
+/// As [`send`].
+pub async fn send_short(stream: &mut (impl AsyncWrite + Unpin), value: &impl Canonical) -> Result<(), Unanswered> {
+    send_within(stream, value, 0).await
+}
+
+async fn send_within(
+    stream: &mut (impl AsyncWrite + Unpin),
+    value: &impl Canonical,
+    length: usize,
+) -> Result<(), Unanswered> {
     // A question may be a passphrase: the buffer is wiped, and as long from the start as it gets.
-    let mut frame = Zeroizing::new(Vec::with_capacity(MAX_QUESTION + 5));
+    let mut frame = Zeroizing::new(Vec::with_capacity(length + 5));
     frame.extend_from_slice(&[0; 4]);
     frame.push(VERSION);
     value.write(&mut frame);

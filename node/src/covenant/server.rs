@@ -11,6 +11,7 @@ use crate::config;
 use crate::keys::{self, KeyError, Secret};
 use crate::keystore::{Keystore, KeystoreError, Passphrase};
 use crate::message::Presigned;
+use crate::socket::{self, SocketError, listen};
 use anyhow::Context;
 use palisade_bitcoin::bitcoin::network;
 use palisade_bitcoin::vault::Versions;
@@ -21,10 +22,8 @@ use palisade_types::genesis::Genesis;
 use palisade_types::ids::{ChainId, SchnorrKey, VaultId};
 use palisade_types::vault::VaultRegistration;
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::{UnixListener, UnixStream};
@@ -72,35 +71,9 @@ pub enum StartError {
         "devnet_plain_key: a plain key is not for Bitcoin's mainnet; make a keystore with `palisade covenant init`"
     )]
     PlainOnMainnet,
-    /// Others could reach the socket, or put another in its place.
-    #[error("{} must be a folder of ours that is closed to group and others (mode {mode:o})", path.display())]
-    OpenFolder {
-        /// The folder.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// Somebody listens there.
-    #[error("a process listens on {} already", path.display())]
-    Listened {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// What lies there is no socket, and is left alone.
-    #[error("{} is there and is no socket", path.display())]
-    NoSocket {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The system refuses.
-    #[error("cannot listen on {}", path.display())]
-    Listen {
-        /// The socket.
-        path: PathBuf,
-        /// What it said.
-        #[source]
-        source: io::Error,
-    },
+    /// The socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
 }
 
 /// Where the key comes from.
@@ -129,7 +102,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
         tracing::warn!("the key is a plain file: for devnets only");
         keeper.unlock(eots::SecretKey::from_bytes(secret).context("devnet_plain_key")?)?;
     }
-    let listener = listen(&config.socket)?;
+    let listener = listen(&config.socket).map_err(StartError::from)?;
     let unlocked = keeper.is_unlocked();
     tracing::info!(member = %public, %chain, socket = %config.socket.display(), unlocked, "the covenant's member listens");
     let server = Arc::new(Server {
@@ -192,30 +165,6 @@ pub fn public(config: &Config) -> Result<SchnorrKey, StartError> {
 
 fn is_member(genesis: &Genesis, key: &SchnorrKey) -> bool {
     genesis.vaults.iter().any(|terms| terms.covenant.contains(key))
-}
-
-/// Listens where only our own user can come: in a folder closed to others, on a socket closed to others.
-fn listen(socket: &Path) -> Result<UnixListener, StartError> {
-    let failed = |source| StartError::Listen { path: socket.to_owned(), source };
-    let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    let metadata = fs::metadata(folder).map_err(failed)?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 || metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(StartError::OpenFolder { path: folder.to_owned(), mode });
-    }
-    match fs::symlink_metadata(socket) {
-        Ok(found) if !found.file_type().is_socket() => return Err(StartError::NoSocket { path: socket.to_owned() }),
-        Ok(_) if std::os::unix::net::UnixStream::connect(socket).is_ok() => {
-            return Err(StartError::Listened { path: socket.to_owned() });
-        }
-        Ok(_) => fs::remove_file(socket).map_err(failed)?, // left by a process that was killed
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let listener = UnixListener::bind(socket).map_err(failed)?;
-    fs::set_permissions(socket, Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(listener)
 }
 
 /// What every connection shares.
@@ -298,8 +247,7 @@ impl Server {
 
     /// One connection: a question, an answer.
     async fn serve(&self, mut stream: UnixStream) {
-        let own = rustix::process::geteuid().as_raw();
-        if !stream.peer_cred().is_ok_and(|peer| peer.uid() == own) {
+        if !socket::is_ours(&stream) {
             tracing::warn!("somebody else than our own user came to the socket");
             return;
         }
@@ -512,6 +460,9 @@ pub fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     #[tokio::test]
     async fn the_socket_is_its_owners_alone() {
@@ -520,12 +471,12 @@ mod tests {
         let listener = listen(&socket).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(socket.parent().unwrap()), mode(&socket)), (0o700, 0o600));
-        assert!(matches!(listen(&socket), Err(StartError::Listened { .. })));
+        assert!(matches!(listen(&socket), Err(SocketError::Listened { .. })));
         drop(listener);
         assert!(socket.exists(), "what a killed process leaves");
         drop(listen(&socket).unwrap());
         fs::set_permissions(socket.parent().unwrap(), Permissions::from_mode(0o750)).unwrap();
-        assert!(matches!(listen(&socket), Err(StartError::OpenFolder { mode: 0o750, .. })));
+        assert!(matches!(listen(&socket), Err(SocketError::OpenFolder { mode: 0o750, .. })));
     }
 
     #[tokio::test]
@@ -533,9 +484,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("own/precious");
         keys::write_new(&path, b"precious").unwrap();
-        assert!(matches!(listen(&path), Err(StartError::NoSocket { .. })));
+        assert!(matches!(listen(&path), Err(SocketError::NoSocket { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         let long = dir.path().join("x".repeat(120));
-        assert!(matches!(listen(&long), Err(StartError::OpenFolder { .. } | StartError::Listen { .. })));
+        assert!(matches!(listen(&long), Err(SocketError::OpenFolder { .. } | SocketError::Listen { .. })));
     }
 }

@@ -20,7 +20,7 @@ pub enum Topic {
     Evidence,
     /// The covenant's sessions: vaults that ask for signatures, and the signatures.
     Covenant,
-    /// Promises of nonces on their way into a block.
+    /// Promises of nonces, and words of operators in jail, on their way into a block.
     Registrations,
 }
 
@@ -66,7 +66,7 @@ impl Topic {
             Message::Vote(_) => Self::Eots,
             Message::Evidence(_) => Self::Evidence,
             Message::Registration(_) | Message::Presigned(_) => Self::Covenant,
-            Message::Randomness(_) => Self::Registrations,
+            Message::Randomness(_) | Message::Unjail(_) => Self::Registrations,
         }
     }
 

@@ -8,13 +8,14 @@ use super::{broken, committee_at};
 use crate::core::Core;
 use crate::text::hex_bytes;
 use palisade_ethereum::light::{self, Certified};
+use palisade_ledger::Ledger;
 use palisade_types::attestation::Statement;
 use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{Committee, QuorumCertificate};
 use palisade_types::claim::Claim;
-use palisade_types::evidence::Domains;
 use palisade_types::ids::{Domain, OperatorId, VaultId};
 use palisade_types::numbers::NumberedKind;
+use palisade_types::service::{self, RegistrationId, ServiceDomain};
 use palisade_types::units::{Epoch, Height};
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +26,18 @@ pub(super) enum Kind {
     Ledger,
     /// Vault claims and orders; the slot is a number.
     Numbered(NumberedKind),
+    /// One of a service's; the slot has its epoch in its high bits.
+    Service(ServiceDomain),
 }
 
 impl Kind {
-    pub(super) const fn domain(self, domains: &Domains) -> Domain {
+    /// The domain, `None` when the service's would be one of the network's own (R14).
+    pub(super) fn domain(self, ledger: &Ledger) -> Option<Domain> {
+        let domains = ledger.domains();
         match self {
-            Self::Ledger => domains.ledger,
-            Self::Numbered(kind) => kind.domain(domains),
+            Self::Ledger => Some(domains.ledger),
+            Self::Numbered(kind) => Some(kind.domain(domains)),
+            Self::Service(named) => named.derive(&ledger.chain(), &ledger.genesis_of().contracts.palisade),
         }
     }
 
@@ -40,9 +46,18 @@ impl Kind {
             "ledger" => Ok(Self::Ledger),
             "vault-claim" => Ok(Self::Numbered(NumberedKind::Claim)),
             "order" => Ok(Self::Numbered(NumberedKind::Order)),
-            _ => Err(Refusal::UnknownDomain),
+            _ => service_domain(name).map(Self::Service).ok_or(Refusal::UnknownDomain),
         }
     }
+}
+
+/// Reads `service:ID:REGISTRATION:KIND`.
+fn service_domain(name: &str) -> Option<ServiceDomain> {
+    let mut parts = name.strip_prefix("service:")?.split(':');
+    let service = parts.next()?.parse().ok()?;
+    let registration = RegistrationId { service, number: parts.next()?.parse().ok()? };
+    let kind = parts.next()?.parse().ok()?;
+    parts.next().is_none().then_some(ServiceDomain { registration, kind })
 }
 
 /// `attestation_status`.
@@ -132,10 +147,10 @@ fn calldata(claim: &Claim, (certificate, committee): (&QuorumCertificate, &Commi
 impl Api {
     pub(super) async fn read_attestations(&self, kind: &str, slot: u64) -> Result<AttestationStatusView, Refusal> {
         let kind = Kind::named(kind)?;
-        let certified = self.kept_certificate(kind, slot)?.is_some();
+        let domain = self.read(move |core| kind.domain(core.ledger())).await?.ok_or(Refusal::UnknownDomain)?;
+        let certified = self.kept_certificate(kind, &domain, slot)?.is_some();
         self.read(move |core| {
             let (statement, epoch) = standing(core, kind, slot);
-            let domain = kind.domain(core.ledger().domains());
             let committee = epoch.and_then(|epoch| core.ledger().committee_of(epoch));
             let weight = |who: &OperatorId| committee?.seat(who).map(|(_, seat)| seat.ether);
             let said = core.said(&domain, slot).into_iter();
@@ -161,9 +176,10 @@ impl Api {
         let kind = Kind::named(kind)?;
         let missing = match kind {
             Kind::Ledger => Refusal::NotCertified(Height::new(slot)),
-            Kind::Numbered(_) => Refusal::NumberNotCertified(slot),
+            Kind::Numbered(_) | Kind::Service(_) => Refusal::NumberNotCertified(slot),
         };
-        let certificate = self.kept_certificate(kind, slot)?.ok_or(missing)?;
+        let domain = self.read(move |core| kind.domain(core.ledger())).await?.ok_or(Refusal::UnknownDomain)?;
+        let certificate = self.kept_certificate(kind, &domain, slot)?.ok_or(missing)?;
         let committee = self.read(move |core| {
             let (_, epoch) = standing(core, kind, slot);
             core.ledger().committee_of(epoch?).cloned()
@@ -171,10 +187,11 @@ impl Api {
         Ok(EtherCertificateView::of(&certificate, committee.await?.as_ref()))
     }
 
-    fn kept_certificate(&self, kind: Kind, slot: u64) -> Result<Option<QuorumCertificate>, Refusal> {
+    fn kept_certificate(&self, kind: Kind, domain: &Domain, slot: u64) -> Result<Option<QuorumCertificate>, Refusal> {
         let kept = match kind {
             Kind::Ledger => self.sources.store.certificate(Height::new(slot)),
             Kind::Numbered(kind) => self.sources.store.numbered_certificate(kind, slot),
+            Kind::Service(_) => self.sources.store.service_certificate(domain, slot),
         };
         kept.map_err(broken)
     }
@@ -202,6 +219,7 @@ fn standing(core: &Core, kind: Kind, slot: u64) -> (Option<Statement>, Option<Ep
                 |id: palisade_types::BlockId| Statement { domain: ledger.domains().ledger, slot, digest: id.into() };
             (id.map(statement), committee_at(core, height).map(|committee| committee.epoch))
         }
+        Kind::Service(_) => (None, Some(service::epoch_of(slot))),
         Kind::Numbered(kind) => {
             let numbered = ledger.numbered(kind).into_iter().find(|numbered| numbered.number() == slot);
             let epoch = numbered.map(|numbered| numbered.epoch()).or_else(|| ledger.epoch_of_number(kind, slot));

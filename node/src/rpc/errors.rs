@@ -13,6 +13,9 @@
 //! | 1107 | `expired` | the stake behind the fault can no longer be taken |
 //! | 1108 | `already_convicted` | the operator is convicted of this fault already (R25), or the secret known (R29) |
 //! | 1109 | `unknown_provider` | no vault names the finality provider whose secret it is |
+//! | 1110 | `unknown_service` | no such registration of a service stands in the ledger |
+//! | 1111 | `over_rules` | the service's own rules do not allow this verdict |
+//! | 1112 | `no_quorum` | the service's quorum does not say it |
 //! | 1201 | `registration_refused` | a term or signature of the vault does not hold |
 //! | 1301 | `unknown_height` | no such block is committed here |
 //! | 1302 | `unknown_epoch` | no committee of that epoch is known |
@@ -67,7 +70,7 @@ pub enum Refusal {
     #[error("no certificate for height {0} is known")]
     NotCertified(Height),
     /// A domain that is not there.
-    #[error("the domains are `ledger`, `vault-claim` and `order`")]
+    #[error("the domains are `ledger`, `vault-claim`, `order` and `service:ID:REGISTRATION:KIND`")]
     UnknownDomain,
     /// A vault that never counted.
     #[error("nothing was ever claimed of vault {0}")]
@@ -87,7 +90,7 @@ pub enum Refusal {
 }
 
 /// The names of all reasons, as metrics and `data.reason` have them.
-pub const REASONS: [&str; 22] = [
+pub const REASONS: [&str; 25] = [
     "malformed",
     "not_hex",
     "unknown_operator",
@@ -99,6 +102,9 @@ pub const REASONS: [&str; 22] = [
     "expired",
     "already_convicted",
     "unknown_provider",
+    "unknown_service",
+    "over_rules",
+    "no_quorum",
     "registration_refused",
     "unknown_height",
     "unknown_epoch",
@@ -156,6 +162,9 @@ const fn unproven_row(unproven: &Unproven) -> (i32, &'static str) {
         Unproven::Expired => (1107, "expired"),
         Unproven::AlreadyConvicted => (1108, "already_convicted"),
         Unproven::UnknownProvider => (1109, "unknown_provider"),
+        Unproven::UnknownService => (1110, "unknown_service"),
+        Unproven::OverRules => (1111, "over_rules"),
+        Unproven::NoQuorum => (1112, "no_quorum"),
     }
 }
 
@@ -196,6 +205,9 @@ mod tests {
             Unproven::Expired.into(),
             Unproven::AlreadyConvicted.into(),
             Unproven::UnknownProvider.into(),
+            Unproven::UnknownService.into(),
+            Unproven::OverRules.into(),
+            Unproven::NoQuorum.into(),
             RegistrationRefused { reason: "the amount is too small".to_owned() }.into(),
             Refusal::UnknownHeight(Height::new(9)),
             Refusal::UnknownEpoch(Epoch::new(9)),

@@ -620,7 +620,7 @@ fn cases(core: &Core) -> Vec<CaseView> {
 mod tests {
     use super::*;
     use crate::signer::{Cause, Wait};
-    use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget, Taken};
+    use palisade_types::slash::{OrderStatus, ServiceTarget, SlashOrder, SlashTarget, Taken};
     use palisade_types::{Address, Hash};
 
     #[test]
@@ -660,12 +660,14 @@ mod tests {
             OrderStatus::Escaped,
             OrderStatus::Vetoed,
             OrderStatus::Expired,
+            OrderStatus::Waiting,
         ];
         let targets = [
             SlashTarget::EigenLayer(Address::ZERO),
             SlashTarget::Vault(VaultId { txid: Hash::ZERO, output: 0 }),
             SlashTarget::Symbiotic(Address::ZERO),
             SlashTarget::Karak(Address::ZERO),
+            SlashTarget::Service(ServiceTarget { adapter: Address::ZERO, asset: None }),
         ];
         let view = |target, status| views::OrderView::from(&SlashOrder { target, asked: 1, status });
         assert_eq!(statuses.map(|status| view(targets[0], status).status), views::OrderView::STATUSES);

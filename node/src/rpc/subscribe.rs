@@ -3,6 +3,7 @@
 //! `attestation_certificate` and subscribes anew.
 
 use super::claims::Kind;
+use super::errors::Refusal;
 use super::views::EtherCertificateView;
 use super::{Api, METHODS};
 use crate::core::Core;
@@ -37,7 +38,7 @@ impl AttestationsServer for Api {
         let news = self.sources.certified.subscribe();
         let found = async {
             let kind = Kind::named(&kind)?;
-            self.read(move |core: &Core| kind.domain(core.ledger().domains())).await
+            self.read(move |core: &Core| kind.domain(core.ledger())).await?.ok_or(Refusal::UnknownDomain)
         };
         match self.answer(NAME, found).await {
             Ok(domain) => {

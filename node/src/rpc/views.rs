@@ -223,6 +223,8 @@ pub enum ItemView {
     Suspended { chain: String, gone: PointView },
     /// A suspended chain goes on from a new anchor.
     Resumed { chain: String, gone: PointView, anchor: PointView, facts: Vec<FactView> },
+    /// An operator leaves jail.
+    Unjail { operator: String, jailed: u64 },
 }
 
 /// One final fact.
@@ -242,6 +244,10 @@ pub enum FactView {
     Vetoed { case: String, operator: String, asset: String, transaction: String },
     /// What a price feed said: its answer with its decimals and when it was made; none of the three when it said nothing.
     Price { source: String, asset: String, answer: Option<String>, decimals: Option<u8>, updated: Option<u64> },
+    /// A service named an operator set, and the most that an order may take there.
+    ServiceSet { service: String, adapter: String, maximum: String },
+    /// A service registered, with its rules.
+    ServiceDeclared { service: String, registration: u64, rules: String },
     /// A vault counts.
     VaultConfirmed { id: String, height: u64 },
     /// A vault's output is gone.
@@ -550,9 +556,9 @@ pub struct CaseView {
 pub struct OrderView {
     /// One of [`OrderView::SOURCES`].
     pub source: String,
-    /// The strategy, or the vault.
+    /// The strategy, or the vault; of a service's set its adapter, and once the chain shows it the asset that was taken.
     pub target: String,
-    /// Shares, smallest units of a vault's collateral, or satoshis.
+    /// Shares, smallest units of a vault's collateral, or satoshis; of a service's set the part, of 1e18.
     pub asked: String,
     /// One of [`OrderView::STATUSES`].
     pub status: String,
@@ -621,6 +627,7 @@ impl From<&Item> for ItemView {
                 chain: chain_name(suspended.chain).to_owned(),
                 gone: PointView::of(suspended.chain, &suspended.anchor),
             },
+            Item::Unjail(unjail) => Self::Unjail { operator: unjail.operator.to_string(), jailed: unjail.jailed.get() },
             Item::Resumed(observation) => Self::Resumed {
                 chain: chain_name(observation.chain).to_owned(),
                 gone: PointView::of(observation.chain, &observation.after),
@@ -700,6 +707,16 @@ impl From<&Fact> for FactView {
                 }
             }
             Fact::FeeRate(rate) => Self::FeeRate { rate: *rate },
+            Fact::ServiceSet(seen) => Self::ServiceSet {
+                service: seen.service.to_string(),
+                adapter: seen.set.adapter.to_string(),
+                maximum: seen.set.maximum.to_string(),
+            },
+            Fact::ServiceDeclared(declared) => Self::ServiceDeclared {
+                service: declared.id.service.to_string(),
+                registration: declared.id.number,
+                rules: hex_bytes(&declared.rules),
+            },
             Fact::Rewound(point) => Self::Rewound { anchor: PointView::of(ChainKind::Bitcoin, point) },
             Fact::VaultSpent(spent) => {
                 let (spend, transaction) = match &spent.spend {
@@ -729,6 +746,7 @@ impl From<&Evidence> for EvidenceView {
             Evidence::Covenant(_) => "covenant",
             Evidence::ExposedKey(_) => "exposed_key",
             Evidence::ExposedProvider(_) => "exposed_provider",
+            Evidence::Verdict(_) => "verdict",
         };
         Self {
             evidence: kind.to_owned(),
@@ -985,15 +1003,16 @@ fn domain_kind(case: &Case, domains: &Domains) -> &'static str {
         domain if domain == domains.claim => "vault-claim",
         domain if domain == domains.order => "order",
         _ if matches!(case.evidence, Some(Evidence::Covenant(_))) => "covenant",
+        _ if matches!(case.evidence, Some(Evidence::Verdict(_))) => "service",
         _ => "other",
     }
 }
 
 impl OrderView {
-    /// Where stake can lie, `vault` for bitcoin.
-    pub const SOURCES: [&str; 4] = ["eigenlayer", "vault", "symbiotic", "karak"];
+    /// Where stake can lie, `vault` for bitcoin, `service` for a service's own set.
+    pub const SOURCES: [&str; 5] = ["eigenlayer", "vault", "symbiotic", "karak", "service"];
     /// How far an order can have come.
-    pub const STATUSES: [&str; 5] = ["ordered", "final", "escaped", "vetoed", "expired"];
+    pub const STATUSES: [&str; 6] = ["ordered", "final", "escaped", "vetoed", "expired", "waiting"];
 }
 
 impl From<&SlashOrder> for OrderView {
@@ -1004,18 +1023,21 @@ impl From<&SlashOrder> for OrderView {
             OrderStatus::Escaped => ("escaped", None),
             OrderStatus::Vetoed => ("vetoed", None),
             OrderStatus::Expired => ("expired", None),
+            OrderStatus::Waiting => ("waiting", None),
         };
         let (source, target) = match order.target {
             SlashTarget::Vault(id) => ("vault", id.to_string()),
             SlashTarget::EigenLayer(asset) => ("eigenlayer", asset.to_string()),
             SlashTarget::Symbiotic(asset) => ("symbiotic", asset.to_string()),
             SlashTarget::Karak(asset) => ("karak", asset.to_string()),
+            SlashTarget::Service(target) => ("service", target.asset.unwrap_or(target.adapter).to_string()),
         };
         let transaction = taken.map(|taken| match order.target {
             SlashTarget::Vault(_) => bitcoin_hash(&taken.transaction),
-            SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) | SlashTarget::Karak(_) => {
-                taken.transaction.to_string()
-            }
+            SlashTarget::EigenLayer(_)
+            | SlashTarget::Symbiotic(_)
+            | SlashTarget::Karak(_)
+            | SlashTarget::Service(_) => taken.transaction.to_string(),
         });
         Self {
             source: source.to_owned(),

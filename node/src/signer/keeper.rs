@@ -12,13 +12,15 @@ use palisade_storage::{Place, Record, SignatureStore, StoreError, Wait};
 use palisade_types::attestation::{Attestation, FinalityVote, Statement, UNNAMED};
 use palisade_types::block::Header;
 use palisade_types::canonical::Canonical;
+use palisade_types::duty::Unjail;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::Domains;
 use palisade_types::ids::{
-    BlockId, BlsSignature, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
+    Address, BlockId, BlsSignature, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
 };
 use palisade_types::numbers::Numbered;
 use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::service::ServiceStatement;
 use palisade_types::units::Height;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Keeper {
     operator: OperatorId,
     domains: Domains,
+    palisade: Address,
     keys: OperatorKeys,
     eots: eots::SecretKey,
     /// What the promises of this key are recorded under.
@@ -60,6 +63,7 @@ impl Keeper {
         Ok(Self {
             operator: config.operator,
             domains,
+            palisade: config.palisade,
             keys,
             eots,
             promises,
@@ -111,6 +115,27 @@ impl Keeper {
         self.judge(&Request::Numbered(numbered), &known, &record(&statement))?;
         let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
         Ok(Attestation { statement, operator: self.operator, signature: BlsSignature::new(signature.to_bytes()) })
+    }
+
+    pub(super) fn attest_service(
+        &mut self,
+        asked: &ServiceStatement,
+        first: Height,
+        epoch_start: u64,
+    ) -> Result<Attestation, Refused> {
+        let statement = asked.statement(&self.domains.chain, &self.palisade).ok_or(Refused::Reserved)?;
+        self.check_history(first, epoch_start)?;
+        let known = self.known(&statement, None)?;
+        self.judge(&Request::Service(&statement), &known, &record(&statement))?;
+        let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
+        Ok(Attestation { statement, operator: self.operator, signature: BlsSignature::new(signature.to_bytes()) })
+    }
+
+    pub(super) fn unjail(&mut self, jailed: Height) -> Result<Unjail, Refused> {
+        self.read(|_| Ok(()))?; // nothing is signed after a failure
+        let message = Unjail::message(&self.domains.chain, &self.operator, jailed);
+        let signature = Ed25519Signature::new(self.keys.ed25519.sign(&message).0);
+        Ok(Unjail { operator: self.operator, jailed, signature })
     }
 
     pub(super) fn finality_vote(

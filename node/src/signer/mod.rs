@@ -5,7 +5,8 @@
 //! same signature, also after a crash between record and publication. A record that could not be made durable ends
 //! signing for the life of the process, because nobody knows what is on the disk then.
 //!
-//! Domains are derived here and never given (R14): callers name blocks, not digests.
+//! Domains are derived here and never given (R14): callers name blocks, not digests. A service's module, which alone hands in digests, names
+//! its registration and the kind, and reaches no domain of the network's own that way.
 //!
 //! The directory holds `keys/` and `records/`. It lies outside the data directory, so that restoring that does not restore
 //! it; the copy of the incarnation lies outside both.
@@ -26,11 +27,15 @@ use palisade_crypto::eots;
 use palisade_storage::{SignatureStore, StoreError};
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::Header;
+use palisade_types::duty::Unjail;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::Domains;
-use palisade_types::ids::{BlockId, BlsKey, ChainId, Digest, Domain, Ed25519Signature, OperatorId, SchnorrKey};
+use palisade_types::ids::{
+    Address, BlockId, BlsKey, ChainId, Digest, Domain, Ed25519Signature, OperatorId, SchnorrKey,
+};
 use palisade_types::numbers::Numbered;
 use palisade_types::randomness::RandomnessCommitment;
+use palisade_types::service::ServiceStatement;
 use palisade_types::units::Height;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -59,6 +64,8 @@ pub struct Config {
     pub operator: OperatorId,
     /// The network.
     pub domains: Domains,
+    /// Its Palisade.sol, which services' domains are derived with (R14).
+    pub palisade: Address,
     /// The newest Ethereum block the operator's endpoints show now, final or not: what a guard that finds its history
     /// broken waits for (R15).
     pub ethereum_head: u64,
@@ -122,6 +129,9 @@ pub enum Refused {
     /// The range of nonces is empty, too long, or does not start at a checkpoint.
     #[error("this is no range of checkpoints that can be promised")]
     BadRange,
+    /// The domain is the network's own, and no service's (R14).
+    #[error("the domain is the network's own")]
+    Reserved,
     /// Another signs with these keys (R20): the node stops.
     #[error("another process signs with these keys")]
     Doubled,
@@ -202,6 +212,8 @@ struct Facts {
 enum Request {
     Attest(Box<(Header, Option<Ancestry>, u64)>, Reply<Attestation>),
     Numbered(Box<(Numbered, Height, u64)>, Reply<Attestation>),
+    Service(Box<(ServiceStatement, Height, u64)>, Reply<Attestation>),
+    Unjail(Height, Reply<Unjail>),
     FinalityVote(Box<(Height, BlockId, Option<Lineage>, u64)>, Reply<FinalityVote>),
     Ballot(Ballot, Reply<Ed25519Signature>),
     Commit((Height, u32), Reply<RandomnessCommitment>),
@@ -346,6 +358,31 @@ impl Signer {
         self.ask(|reply| Request::Numbered(Box::new((numbered, first, epoch_start)), reply)).await
     }
 
+    /// Attests what a local module of a service handed in. The domain is derived here, from the service, its registration and the kind
+    /// (R14); whether that registration stands is the core's to know. `first` and `epoch_start` as in [`Self::attest_numbered`], of the
+    /// slot's epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]: [`Danger::Taken`] for a second digest in the slot, which stops nothing else; on [`Refused::Failed`] the node stops.
+    pub async fn attest_service(
+        &self,
+        statement: ServiceStatement,
+        first: Height,
+        epoch_start: u64,
+    ) -> Result<Attestation, Refused> {
+        self.ask(|reply| Request::Service(Box::new((statement, first, epoch_start)), reply)).await
+    }
+
+    /// Signs that the operator leaves the jail that the block at `jailed` put him into. It says nothing that could contradict anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Failed`], [`Refused::Doubled`] or [`Refused::Gone`].
+    pub async fn unjail(&self, jailed: Height) -> Result<Unjail, Refused> {
+        self.ask(|reply| Request::Unjail(jailed, reply)).await
+    }
+
     /// Signs a checkpoint for Bitcoin finality, once it has its BLS certificate (R2); in a BTC-only network, once it is confirmed
     /// (R22). `lineage` shows that it is of one chain with the checkpoint voted for last and is needed once anything was
     /// voted for (R16). `epoch_start` as in [`Self::attest`].
@@ -457,6 +494,13 @@ fn serve(mut keeper: Keeper, mut requests: mpsc::Receiver<Request>) {
             Request::Numbered(request, reply) => {
                 let (numbered, first, epoch_start) = *request;
                 let _ = reply.send(keeper.attest_numbered(&numbered, first, epoch_start));
+            }
+            Request::Service(request, reply) => {
+                let (statement, first, epoch_start) = *request;
+                let _ = reply.send(keeper.attest_service(&statement, first, epoch_start));
+            }
+            Request::Unjail(jailed, reply) => {
+                let _ = reply.send(keeper.unjail(jailed));
             }
             Request::FinalityVote(request, reply) => {
                 let (checkpoint, block, lineage, epoch_start) = *request;

@@ -5,9 +5,11 @@ use palisade_agreement::ballot::Step;
 use palisade_crypto::{bls, ed25519};
 use palisade_storage::{Incarnation, Place, Record};
 use palisade_types::canonical::List;
-use palisade_types::ids::Hash;
+use palisade_types::duty::Unjail;
+use palisade_types::ids::{Hash, ServiceId};
 use palisade_types::proof::{RowProof, Terminal, leaf};
 use palisade_types::row::{Row, RowKey};
+use palisade_types::service::{RegistrationId, ServiceDomain, ServiceStatement, slot_of};
 use palisade_types::units::Epoch;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -53,6 +55,7 @@ impl Home {
             dir: self.signer(),
             incarnation: self.incarnation(),
             operator: OPERATOR,
+            palisade: Address::new([0x77; 20]),
             domains: DOMAINS,
             ethereum_head: HEAD,
             vote_pause: VOTE_PAUSE,
@@ -791,4 +794,70 @@ async fn a_signer_signs_nothing_below_what_was_pruned_and_knows_itself_there() {
     let (header, ancestry) = block(13, 12, last.id());
     signer.attest(header, Some(ancestry), 0).await.unwrap();
     signer.close().await;
+}
+
+/// What a module hands in, in slot 7 of epoch 1.
+fn handed_in(service: u8, registration: u64, kind: u16, digest: u8) -> ServiceStatement {
+    let registration = RegistrationId { service: ServiceId::new([service; 32]), number: registration };
+    let domain = ServiceDomain { registration, kind };
+    ServiceStatement { domain, slot: slot_of(Epoch::new(1), 7).unwrap(), digest: Digest::new([digest; 32]) }
+}
+
+#[tokio::test]
+async fn r14_a_services_domain_is_derived_from_its_registration_and_is_never_the_networks_own() {
+    let home = Home::new();
+    let signer = home.open();
+    let ask = |asked: ServiceStatement| signer.attest_service(asked, Height::new(1), 0);
+    let said = ask(handed_in(1, 1, 256, 1)).await.unwrap();
+    let palisade = home.config().palisade;
+    assert_eq!(said.statement.domain, Domain::of_service(&CHAIN, &palisade, &ServiceId::new([1; 32]), 1, 256));
+    let key = bls::PublicKey::from_bytes(signer.keys().bls.as_bytes()).unwrap();
+    let signature = bls::Signature::from_bytes(said.signature.as_bytes()).unwrap();
+    assert!(key.verify(&said.statement.bls_message(&CHAIN), &signature).is_ok());
+    // The same again is the same; another digest is refused, and stops nothing else.
+    assert_eq!(ask(handed_in(1, 1, 256, 1)).await, Ok(said));
+    assert_eq!(ask(handed_in(1, 1, 256, 2)).await, Err(Danger::Taken.into()));
+    let elsewhere = [handed_in(2, 1, 256, 2), handed_in(1, 2, 256, 2), handed_in(1, 1, 257, 2)];
+    for asked in elsewhere {
+        assert_ne!(
+            ask(asked).await.unwrap().statement.domain,
+            said.statement.domain,
+            "new code, another kind or service"
+        );
+    }
+    let reserved = [handed_in(1, 1, 255, 1), handed_in(1, 1, 4, 1), handed_in(0, 1, 256, 1), handed_in(1, 0, 256, 1)];
+    for asked in reserved {
+        assert_eq!(ask(asked).await, Err(Refused::Reserved));
+    }
+    let (header, _) = block(5, 4, named(1));
+    assert!(signer.attest(header, None, 0).await.is_ok(), "the network goes on");
+    assert_eq!(signer.recorded(said.statement.domain, said.statement.slot).await, Ok(Some(said.statement.digest)));
+    signer.close().await;
+    let again = home.open();
+    let other = again.attest_service(handed_in(1, 1, 256, 2), Height::new(1), 0).await;
+    assert_eq!(other, Err(Danger::Taken.into()), "also after a restart");
+}
+
+#[tokio::test]
+async fn r15_a_waiting_guard_signs_for_no_service_of_an_epoch_that_began_before_it_woke() {
+    let home = Home::new();
+    home.open().close().await;
+    let backup = home.back_up();
+    home.open().close().await;
+    home.restore(&backup);
+    let signer = home.open();
+    let ask = |start| signer.attest_service(handed_in(1, 1, 256, 1), Height::new(1), start);
+    assert!(matches!(ask(HEAD).await, Err(Refused::Waiting(_))));
+    assert!(ask(HEAD + 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn r20_the_word_to_leave_jail_is_signed_by_the_voting_key() {
+    let home = Home::new();
+    let signer = home.open();
+    let word = signer.unjail(Height::new(9)).await.unwrap();
+    let message = Unjail::message(&CHAIN, &OPERATOR, Height::new(9));
+    let key = ed25519::PublicKey::from_bytes(signer.keys().ed25519.as_bytes()).unwrap();
+    assert!(key.verify(&message, &ed25519::Signature(*word.signature.as_bytes())).is_ok());
+    assert_eq!((word.operator, word.jailed), (OPERATOR, Height::new(9)));
 }
