@@ -1,7 +1,7 @@
 //! One endpoint, and what it alone says. Whether that is believed is decided in `client`.
 
 use crate::bindings::palisade::Palisade::{self, Slashed};
-use crate::facts::{EVENTS, Place, lied, read};
+use crate::facts::{EVENTS, OF_SERVICES, Place, lied, read};
 use crate::health::Health;
 use crate::orders;
 use crate::readers::eigenlayer::{self, Generation};
@@ -19,7 +19,7 @@ use alloy::transports::http::reqwest::Url;
 use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 use palisade_types::chain::{ChainError, ChainPoint, Watch};
 use palisade_types::genesis::Genesis;
-use palisade_types::ids::{Address, Hash, OperatorId};
+use palisade_types::ids::{Address, Hash, OperatorId, ServiceId};
 use palisade_types::observation::{Fact, MAX_FACTS};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -255,7 +255,7 @@ impl Endpoint {
     }
 
     /// The facts that Palisade.sol, Orders.sol and the adapters logged from the first log not yet in `after` up to the last one in `upto`
-    /// (R32). Orders.sol only says what was taken, in the same words.
+    /// (R32). Orders.sol says what was taken, in the same words, and what services registered there.
     async fn happened(&self, after: &ChainPoint, upto: &ChainPoint) -> Result<Vec<Fact>, ChainError> {
         let contracts = &self.genesis().contracts;
         let symbiotic = contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
@@ -270,11 +270,21 @@ impl Endpoint {
             let place = Place::of(&log)?;
             let early = place.block == after.number && place.index < after.log;
             let late = place.block == upto.number && place.index >= upto.log;
-            if log.address() == told[1] && log.topic0() != Some(&Slashed::SIGNATURE_HASH) {
-                return Err(lied("a log that Orders.sol cannot write"));
+            let of_services = log.topic0().is_some_and(|event| OF_SERVICES.contains(event));
+            if log.address() == told[1] {
+                if !of_services && log.topic0() != Some(&Slashed::SIGNATURE_HASH) {
+                    return Err(lied("a log that Orders.sol cannot write"));
+                }
+            } else if of_services {
+                return Err(lied("a service's registration by another contract than Orders.sol"));
             }
-            if !early && !late {
-                facts.push(read(&log)?);
+            if early || late {
+                continue;
+            }
+            match read(&log)? {
+                // The network's own sets, which genesis knows.
+                Fact::ServiceSet(seen) if seen.service == ServiceId::ZERO => {}
+                fact => facts.push(fact),
             }
         }
         Ok(facts)

@@ -31,6 +31,9 @@ pub(crate) const EVENTS: [B256; 6] = [
     Declared::SIGNATURE_HASH,
 ];
 
+/// Those of them that only Orders.sol writes.
+pub(crate) const OF_SERVICES: [B256; 2] = [ServiceRegistered::SIGNATURE_HASH, Declared::SIGNATURE_HASH];
+
 /// Where a log stands; an endpoint that leaves this out speaks of a pending block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
