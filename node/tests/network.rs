@@ -6,14 +6,24 @@
 mod plain;
 
 use bytes::Bytes;
+use palisade_agreement::codec::WireCodec;
+use palisade_agreement::context::{Level, Palisade, Vote, Voter};
+use palisade_agreement::malachite::{
+    Codec, NilOrVal, Round, SignedConsensusMsg, SignedMessage, StreamMessage, VoteType,
+};
+use palisade_agreement::parts::{Part, Proposed, cut};
 use palisade_agreement::wire::wire;
 use palisade_node::network::admission::{Admission, Standing};
 use palisade_node::network::{
     Ask, AskError, Config, Gossip, Keypair, Multiaddr, Network, PeerId, Started, Topic, start,
 };
+use palisade_types::ids::{BlockId, Ed25519Signature, OperatorId};
+use palisade_types::units::Height;
 use plain::live::{Live, PATIENCE, agree};
 use plain::{CHAIN, FAST, Plain, committee, operator};
+use std::io::Read;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -203,4 +213,204 @@ async fn a_question_is_answered_by_the_peer_it_was_put_to() {
     let _zero = answering.await.unwrap();
     let nobody = one.started.network.ask(peer(3), Bytes::from_static(b"head?")).await;
     assert_eq!(nobody, Err(AskError::NotConnected));
+}
+
+// ---- bad input ------------------------------------------------------------------------------------------------------
+
+/// A vote that nobody signed.
+fn forged(of: OperatorId, height: u64) -> Bytes {
+    let vote = Vote {
+        kind: VoteType::Prevote,
+        height: Level(Height::new(height)),
+        round: Round::ZERO,
+        value: NilOrVal::Val(BlockId::new([9; 32])),
+        address: Voter(of),
+    };
+    let signed = SignedMessage::new(vote, Ed25519Signature::new([7; 64]));
+    WireCodec.encode(&SignedConsensusMsg::<Palisade>::Vote(signed)).unwrap()
+}
+
+/// The first part of a block that nobody proposed.
+fn stray(proposer: OperatorId, height: u64, nonce: u32) -> Bytes {
+    let of =
+        Proposed { height: Height::new(height), round: 0, proposer, block: BlockId::new([nonce.to_be_bytes()[3]; 32]) };
+    let part: StreamMessage<Part> = cut(of, &Bytes::from(vec![1; 200_000]), nonce).remove(0);
+    WireCodec.encode(&part).unwrap()
+}
+
+/// Four honest engines, and what a fifth member does to them.
+struct Besieged {
+    nodes: Vec<Live>,
+    carriers: Vec<Carrier>,
+    known: Vec<(PeerId, Multiaddr)>,
+    _dir: tempfile::TempDir,
+}
+
+/// Members of whom only the first four are honest, and run.
+const MEMBERS: usize = 10;
+
+impl Besieged {
+    async fn begin(name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let committee = committee(4);
+        let (mut nodes, mut carriers, mut known) = (Vec::new(), Vec::new(), Vec::new());
+        for index in 0..4 {
+            let mut live = Live::new(Plain::new(index, committee.clone(), FAST));
+            let config = Config { admission: admission(MEMBERS, MEMBERS), ..config(index, &[TCP], known.clone()) };
+            let carrier = carry(&mut live, name, config, dir.path()).await;
+            known.push((peer(index), address(&carrier.network, "/tcp/").await));
+            nodes.push(live);
+            carriers.push(carrier);
+        }
+        let mut besieged = Self { nodes, carriers, known, _dir: dir };
+        besieged.goes_on(10).await;
+        besieged
+    }
+
+    /// Everybody decides so many blocks more.
+    async fn goes_on(&mut self, blocks: usize) {
+        let from = self.nodes.iter().map(Live::height).max().unwrap();
+        for node in &mut self.nodes {
+            node.reaches(from + blocks).await;
+        }
+    }
+
+    /// Member `index`, connected to everybody, with lines to the honest ones.
+    async fn enters(&self, index: usize) -> Bare {
+        let friends = Admission::new(
+            (0..4)
+                .chain([index])
+                .map(|index| (peer(index), Standing { operator: Some(operator(index)), publishes: true })),
+        );
+        let hostile = bare(index, self.known.clone(), friends).await;
+        connected(&hostile.started.network, 4).await;
+        hostile
+    }
+
+    /// Whether everybody has sent `index` away.
+    fn is_away(&self, index: usize) -> bool {
+        self.carriers.iter().all(|carrier| !carrier.network.peers().contains_key(&peer(index)))
+    }
+
+    /// Member `index` says this until he is sent away; how long that took.
+    async fn attacked_by(&mut self, index: usize, topic: Topic, say: impl Fn(u64, u32) -> Bytes) -> Duration {
+        let hostile = self.enters(index).await;
+        let (began, mut said) = (Instant::now(), 0);
+        while !self.is_away(index) {
+            assert!(began.elapsed() < PATIENCE, "nobody sends him away after {said} messages");
+            let height = self.nodes[0].height() as u64 + 1;
+            for _ in 0..64 {
+                said += 1;
+                hostile.started.network.publish(topic, say(height, said)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let took = began.elapsed();
+        // He calls again, and is not let in.
+        self.goes_on(10).await;
+        assert!(self.is_away(index));
+        eprintln!("{topic:?}: sent away after {took:?} and {said} messages");
+        took
+    }
+
+    async fn end(mut self) {
+        agree(&self.nodes);
+        for node in &mut self.nodes {
+            node.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_who_sends_what_no_honest_member_sends_is_sent_away_and_the_others_go_on() {
+    let mut besieged = Besieged::begin("besieged").await;
+    let memory = resident();
+    besieged.attacked_by(4, Topic::Consensus, |_, _| Bytes::from_static(b"garbage")).await;
+    // In another's name.
+    besieged.attacked_by(5, Topic::Consensus, |height, _| forged(operator(0), height)).await;
+    besieged.attacked_by(6, Topic::Parts, |_, said| Bytes::from(vec![0xff; (said % 4_000) as usize])).await;
+    let grown = resident().saturating_sub(memory);
+    eprintln!("memory grew by {} kB, the attackers' own included", grown / 1_024);
+    assert!(grown < 64 << 20, "memory grew by {grown} bytes");
+    besieged.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r32_parts_without_a_proposal_and_votes_nobody_signed_hold_nobody_up() {
+    let mut besieged = Besieged::begin("strays").await;
+    let (hostile, liar) = (besieged.enters(4).await, besieged.enters(5).await);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (network, lies) = (hostile.started.network.clone(), liar.started.network.clone());
+    let height = besieged.nodes[0].height() as u64 + 1;
+    let saying = tokio::spawn(async move {
+        let mut stopped = std::pin::pin!(stopped);
+        for nonce in 0.. {
+            let ahead = height + u64::from(nonce / 50);
+            network.publish(Topic::Parts, stray(operator(4), ahead, nonce)).await;
+            for _ in 0..10 {
+                lies.publish(Topic::Consensus, forged(operator(5), ahead)).await;
+            }
+            if timeout(Duration::from_millis(2), &mut stopped).await.is_ok() {
+                return;
+            }
+        }
+    });
+    besieged.goes_on(20).await;
+    drop(stop);
+    saying.await.unwrap();
+    besieged.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_strangers_at_the_door_keep_nobody_out() {
+    let mut besieged = Besieged::begin("strangers").await;
+    let door = besieged.known[0].1.to_string();
+    let port: u16 = door.split('/').nth(4).unwrap().parse().unwrap();
+    let call = || std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut calls: Vec<_> = (0..200).map(|_| call()).collect();
+    for (index, stranger) in calls.iter_mut().enumerate() {
+        // Some say nothing, some what is no handshake; a line that is closed already is what we want.
+        if index % 2 == 0 {
+            let _ = std::io::Write::write_all(stranger, &[0x5a; 4_096]);
+        }
+    }
+    besieged.goes_on(20).await;
+    // Whoever sends no handshake is hung up on, silent or not.
+    tokio::task::spawn_blocking(move || {
+        for mut stranger in calls {
+            stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut rest = Vec::new();
+            if let Err(error) = stranger.read_to_end(&mut rest) {
+                assert!(error.kind() != std::io::ErrorKind::WouldBlock, "a stranger is still on the line");
+            }
+        }
+    })
+    .await
+    .unwrap();
+    // A member comes in.
+    let _late = besieged.enters(4).await;
+    besieged.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_a_member_of_another_network_is_sent_away() {
+    let mut besieged = Besieged::begin("elsewhere").await;
+    let (_wire, port) = wire();
+    let friends = admission(MEMBERS, MEMBERS);
+    let chain = palisade_types::ids::ChainId::new([8; 32]);
+    let config = Config { chain, admission: friends, ..config(4, &[TCP], besieged.known.clone()) };
+    let elsewhere = start(config, port).await.unwrap();
+    // He hangs up as they do, and calls again; the third time they do not let him in for a while.
+    let mut peers = elsewhere.network.peers_watch();
+    timeout(PATIENCE, peers.wait_for(|peers| !peers.is_empty())).await.unwrap().unwrap();
+    timeout(PATIENCE, peers.wait_for(|peers| peers.is_empty())).await.unwrap().unwrap();
+    besieged.goes_on(20).await;
+    besieged.end().await;
+}
+
+/// What this process holds in memory, in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
 }

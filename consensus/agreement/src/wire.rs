@@ -23,7 +23,7 @@ use crate::malachite::{
 use crate::parts::{MAX_PART, Part};
 use bytes::Bytes;
 use palisade_types::canonical::Malformed;
-use palisade_types::ids::ChainId;
+use palisade_types::ids::{ChainId, OperatorId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -132,6 +132,18 @@ impl Message {
             Topic::Consensus => WireCodec.decode(bytes).map(Self::Consensus),
             Topic::Liveness => WireCodec.decode(bytes).map(Self::Liveness),
             Topic::Parts => WireCodec.decode(bytes).map(Self::Part),
+        }
+    }
+
+    /// Whose vote or proposal it says it is. Nobody sends another's: what proves something of others is a certificate.
+    #[must_use]
+    pub fn author(&self) -> Option<OperatorId> {
+        match self {
+            Self::Consensus(SignedConsensusMsg::Vote(signed)) | Self::Liveness(LivenessMsg::Vote(signed)) => {
+                Some(signed.message.address.0)
+            }
+            Self::Consensus(SignedConsensusMsg::Proposal(signed)) => Some(signed.message.address.0),
+            Self::Liveness(_) | Self::Part(_) => None,
         }
     }
 

@@ -64,6 +64,11 @@ impl Admission {
         self.peers.keys()
     }
 
+    /// Everybody who publishes everything: the committee.
+    pub fn publishers(&self) -> impl Iterator<Item = &PeerId> {
+        self.peers.iter().filter(|(_, standing)| standing.publishes).map(|(peer, _)| peer)
+    }
+
     /// The operators behind `connected`.
     #[must_use]
     pub fn operators<'a>(&self, connected: impl IntoIterator<Item = &'a PeerId>) -> BTreeSet<OperatorId> {

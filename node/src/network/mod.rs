@@ -1,7 +1,7 @@
 //! The node's one network: a libp2p swarm that carries the engine's messages and the node's own.
 //!
-//! TCP with Noise and Yamux, and QUIC; gossip with validation before forwarding; direct requests for blocks, status
-//! and the node's own questions. Nobody connects whom the registry, genesis or our own config does not name
+//! TCP with Noise and Yamux, and QUIC; direct sends between members who are all connected, else gossip with validation before
+//! forwarding; direct requests for blocks, status and the node's own questions. Nobody connects whom the registry, genesis or our own config does not name
 //! ([`admission`]), and only the committee publishes more than promises of nonces. Every input has a bound in bytes, every queue a length, every
 //! call to a silent peer a back-off.
 //!
@@ -9,8 +9,11 @@
 //! handle for the node's own topics, with channels to read them from.
 
 pub mod admission;
+mod conduct;
 mod dialing;
 mod frames;
+mod lines;
+mod reach;
 mod swarm;
 mod topic;
 
@@ -217,7 +220,8 @@ enum Command {
 #[derive(Clone, Debug)]
 struct Ticket {
     from: PeerId,
-    id: libp2p::gossipsub::MessageId,
+    /// `None` on a line, where nothing is passed on.
+    id: Option<libp2p::gossipsub::MessageId>,
 }
 
 /// What becomes of a gossiped message.

@@ -1,12 +1,15 @@
 //! The one libp2p swarm: what is plugged together, and the loop that drives it.
 //!
-//! Gossip is validated before it is passed on: the engine's messages here (they must decode and come from the
-//! committee), the node's own by whoever takes them from the inbox. The loop never waits for a reader: what does not
-//! fit is dropped, and whatever matters is sent again.
+//! What is heard is validated, and before that never passed on: the engine's messages here (they must decode, come from the
+//! committee and be of whom they name), the node's own by whoever takes them from the inbox. The loop never waits for a reader: what does
+//! not fit is dropped, and whatever matters is sent again. Who does what no honest peer does is sent away ([`Conduct`]).
 
 use super::admission::Admission;
+use super::conduct::Conduct;
 use super::dialing::Dialing;
 use super::frames::Frames;
+use super::lines::{self, Lines};
+use super::reach::Reach;
 use super::topic::{ENVELOPE, Topic};
 use super::{Acceptance, Ask, AskError, Command, Config, Gossip, NotStarted, Ticket, Verdict};
 use bytes::Bytes;
@@ -18,7 +21,7 @@ use libp2p::gossipsub::{
     TopicScoreParams, ValidationMode,
 };
 use libp2p::identity::Keypair;
-use libp2p::request_response::{self, OutboundFailure, ProtocolSupport, ResponseChannel};
+use libp2p::request_response::{self, InboundFailure, OutboundFailure, ProtocolSupport, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, noise, ping, tcp, yamux};
@@ -53,6 +56,10 @@ const PING_TIME: Duration = Duration::from_secs(10);
 const CONNECTIONS_PER_PEER: u32 = 4;
 /// Direct messages taken from one peer between two ticks; more are dropped.
 const DIRECT_PER_TICK: u32 = 32;
+/// Messages taken from one peer between two ticks, on its line or by gossip; more are dropped, and on a line, where all are its own,
+/// a fault. A member of a committee that decides fifty blocks a second has some fifty to say, a neighbour in a mesh of 256 that decides
+/// one a second passes on some two hundred and fifty.
+const MESSAGES_PER_TICK: u32 = 2_048;
 /// How often peers are called that are due, and the counts of direct messages begin anew.
 const TICK: Duration = Duration::from_millis(250);
 /// Addresses that a peer may teach us for calling it back.
@@ -67,6 +74,7 @@ pub(super) struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     gossip: gossipsub::Behaviour,
+    lines: Lines,
     sync: request_response::Behaviour<Frames>,
     status: request_response::Behaviour<Frames>,
     ask: request_response::Behaviour<Frames>,
@@ -119,6 +127,7 @@ fn behaviour(key: &Keypair, protocol: String) -> Result<Behaviour, NotStarted> {
         identify: identify::Behaviour::new(identify::Config::new(protocol, key.public())),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING_TIME)),
         gossip: gossip(key)?,
+        lines: Lines::default(),
         sync: direct(SYNC, SYNC_REQUEST_LIMIT, SYNC_RESPONSE_LIMIT, 16),
         status: direct(STATUS, STATUS_LIMIT, 0, 4),
         ask: direct(ASK, ASK_LIMIT, ANSWER_LIMIT, 16),
@@ -182,6 +191,8 @@ pub(super) struct Driver {
     admission: Admission,
     admitted: watch::Receiver<Admission>,
     dialing: Dialing,
+    reach: Reach,
+    conduct: Conduct,
     /// What each peer taught us of its own addresses.
     learnt: BTreeMap<PeerId, BTreeSet<Multiaddr>>,
     inbound: wire::Inlet,
@@ -201,8 +212,10 @@ pub(super) struct Driver {
     next_question: u64,
     /// The node's own questions that are on their way.
     own_asked: BTreeMap<request_response::OutboundRequestId, oneshot::Sender<Result<Bytes, AskError>>>,
-    /// Direct messages of each peer since the last tick.
+    /// Direct requests of each peer since the last tick.
     direct: BTreeMap<PeerId, u32>,
+    /// Messages of each peer since the last tick.
+    messages: BTreeMap<PeerId, u32>,
 }
 
 /// Where the loop hands out.
@@ -231,6 +244,8 @@ impl Driver {
             admission: Admission::default(),
             admitted,
             dialing: Dialing::default(),
+            reach: Reach::default(),
+            conduct: Conduct::default(),
             learnt: BTreeMap::new(),
             inbound,
             inbox: outlets.inbox,
@@ -247,6 +262,7 @@ impl Driver {
             next_question: 0,
             own_asked: BTreeMap::new(),
             direct: BTreeMap::new(),
+            messages: BTreeMap::new(),
         };
         for (peer, address) in peers {
             driver.dialing.keep(peer, address);
@@ -282,7 +298,14 @@ impl Driver {
 
     fn tick(&mut self) {
         self.direct.clear();
-        for (peer, mut addresses) in self.dialing.due(Instant::now()) {
+        self.messages.clear();
+        let now = Instant::now();
+        for peer in self.conduct.released(now) {
+            if self.admission.standing(&peer).is_some() {
+                self.swarm.behaviour_mut().admission.allow_peer(peer);
+            }
+        }
+        for (peer, mut addresses) in self.dialing.due(now) {
             addresses.extend(self.learnt.get(&peer).into_iter().flatten().cloned());
             let call = DialOpts::peer_id(peer)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
@@ -311,6 +334,7 @@ impl Driver {
                 let _ = self.swarm.behaviour_mut().ask.send_response(channel, answer); // too late is too late
             }
             Command::Distrust(peer) => {
+                self.conduct.distrust(peer);
                 self.swarm.behaviour_mut().gossip.set_application_score(&peer, DISTRUSTED);
             }
             Command::Judge(ticket, acceptance) => {
@@ -353,9 +377,40 @@ impl Driver {
         if bytes.len() > topic.limit() {
             return tracing::error!(?topic, bytes = bytes.len(), "our own message is too long to publish");
         }
+        if topic.is_direct() && !self.needs_gossip() {
+            return self.send_to_all(topic, bytes);
+        }
         match self.swarm.behaviour_mut().gossip.publish(IdentTopic::new(topic.name()), bytes.to_vec()) {
             Ok(_) | Err(PublishError::Duplicate | PublishError::NoPeersSubscribedToTopic) => {}
             Err(error) => tracing::warn!(?topic, %error, "cannot publish"),
+        }
+    }
+
+    /// Whether a member may be there whom a line does not reach.
+    fn needs_gossip(&mut self) -> bool {
+        let own = *self.swarm.local_peer_id();
+        let lines = &self.swarm.behaviour().lines;
+        let is_cut_off = |peer: &&PeerId| **peer != own && !lines.is_open(peer) && !self.conduct.is_banned(peer);
+        let cut_off = self.admission.publishers().filter(is_cut_off).copied();
+        self.reach.needs_gossip(cut_off, Instant::now())
+    }
+
+    /// Sends directly to every peer, members and followers.
+    fn send_to_all(&mut self, topic: Topic, bytes: &Bytes) {
+        let frame = lines::frame(topic, bytes);
+        for peer in &self.connected {
+            if !self.swarm.behaviour_mut().lines.send(*peer, frame.clone()) {
+                tracing::debug!(%peer, ?topic, "a peer that reads too slowly, or has no line, misses a message");
+            }
+        }
+    }
+
+    /// A peer did what no honest one does.
+    fn fault(&mut self, peer: PeerId, what: &'static str) {
+        tracing::debug!(%peer, what, "a fault");
+        if self.conduct.fault(peer, Instant::now()) {
+            tracing::warn!(%peer, what, "a peer is sent away for a while");
+            self.swarm.behaviour_mut().admission.disallow_peer(peer);
         }
     }
 
@@ -368,9 +423,17 @@ impl Driver {
         for peer in gone {
             list.disallow_peer(peer);
         }
-        for peer in admission.peers().filter(|peer| **peer != own) {
+        for peer in admission.peers().filter(|peer| **peer != own && !self.conduct.is_banned(peer)) {
             list.allow_peer(*peer);
         }
+        let publishes =
+            |list: &Admission, peer: &PeerId| list.standing(peer).is_some_and(|standing| standing.publishes);
+        let now = Instant::now();
+        for member in admission.publishers().filter(|peer| !publishes(&self.admission, peer)) {
+            self.reach.heard(*member, now);
+        }
+        self.reach.retain(|peer| publishes(&admission, peer));
+        self.conduct.retain(|peer| admission.standing(peer).is_some());
         self.learnt.retain(|peer, _| admission.standing(peer).is_some());
         self.admission = admission;
         self.tell_peers();
@@ -393,6 +456,7 @@ impl Driver {
             SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. })) => {
                 if info.protocol_version != self.protocol {
                     tracing::warn!(peer = %peer_id, theirs = info.protocol_version, "a peer of another network");
+                    self.fault(peer_id, "another network");
                     let _ = self.swarm.disconnect_peer_id(peer_id);
                     return;
                 }
@@ -410,7 +474,8 @@ impl Driver {
                 propagation_source,
                 message_id,
                 message,
-            })) => self.gossip(Ticket { from: propagation_source, id: message_id }, message),
+            })) => self.gossip(Ticket { from: propagation_source, id: Some(message_id) }, message),
+            SwarmEvent::Behaviour(BehaviourEvent::Lines(event)) => self.line(event),
             SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.sync(event),
             SwarmEvent::Behaviour(BehaviourEvent::Status(event)) => self.status(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ask(event)) => self.ask(event),
@@ -457,17 +522,65 @@ impl Driver {
     }
 
     fn judge(&mut self, ticket: &Ticket, acceptance: MessageAcceptance) {
-        self.swarm.behaviour_mut().gossip.report_message_validation_result(&ticket.id, &ticket.from, acceptance);
+        if acceptance == MessageAcceptance::Reject {
+            self.fault(ticket.from, "a message that no honest peer sends or passes on");
+        }
+        if let Some(id) = &ticket.id {
+            self.swarm.behaviour_mut().gossip.report_message_validation_result(id, &ticket.from, acceptance);
+        }
+    }
+
+    fn line(&mut self, event: lines::Event) {
+        match event {
+            lines::Event::Open(peer, is_open) => {
+                tracing::debug!(%peer, is_open, "a line");
+                if !is_open {
+                    self.reach.heard(peer, Instant::now());
+                }
+            }
+            lines::Event::Garbled(peer) => self.fault(peer, "what is no frame"),
+            lines::Event::Heard(peer, topic, bytes) => {
+                if !self.within_budget(peer) {
+                    return self.spent(peer);
+                }
+                if !self.conduct.is_distrusted(&peer) {
+                    self.heard(topic, Ticket { from: peer, id: None }, peer, bytes);
+                }
+            }
+        }
+    }
+
+    /// Counts a message; false when the peer has sent too many since the last tick.
+    fn within_budget(&mut self, peer: PeerId) -> bool {
+        let count = self.messages.entry(peer).or_insert(0);
+        *count += 1;
+        *count <= MESSAGES_PER_TICK
+    }
+
+    /// Once a tick: what comes on a line is the peer's own.
+    fn spent(&mut self, peer: PeerId) {
+        if self.messages.get(&peer) == Some(&(MESSAGES_PER_TICK + 1)) {
+            self.fault(peer, "more messages than anybody has to say");
+        }
     }
 
     fn gossip(&mut self, ticket: Ticket, message: gossipsub::Message) {
         let known = Topic::named(message.topic.as_str()).zip(message.source);
-        let Some((topic, publisher)) = known.filter(|(topic, publisher)| self.admission.publishes(publisher, *topic))
-        else {
-            // Lists differ between nodes for a moment when an epoch turns, so this is nobody's fault.
+        let Some((topic, publisher)) = known.filter(|_| self.within_budget(ticket.from)) else {
             return self.judge(&ticket, MessageAcceptance::Ignore);
         };
-        let bytes = Bytes::from(message.data);
+        if self.admission.publishes(&publisher, topic) {
+            self.reach.heard(publisher, Instant::now());
+        }
+        self.heard(topic, ticket, publisher, Bytes::from(message.data));
+    }
+
+    /// A message that `publisher` made, however it came.
+    fn heard(&mut self, topic: Topic, ticket: Ticket, publisher: PeerId, bytes: Bytes) {
+        if !self.admission.publishes(&publisher, topic) {
+            // Lists differ between nodes for a moment when an epoch turns, so this is nobody's fault.
+            return self.judge(&ticket, MessageAcceptance::Ignore);
+        }
         if bytes.len() > topic.limit() {
             return self.judge(&ticket, MessageAcceptance::Reject);
         }
@@ -480,6 +593,11 @@ impl Driver {
     fn engine_gossip(&mut self, topic: wire::Topic, ticket: &Ticket, publisher: PeerId, bytes: Bytes) {
         match Message::decode(topic, bytes) {
             Ok(message) => {
+                let of = self.admission.standing(&publisher).and_then(|standing| standing.operator);
+                if message.author().is_some_and(|author| Some(author) != of) {
+                    tracing::warn!(from = %ticket.from, %publisher, "refused a vote in another's name");
+                    return self.judge(ticket, MessageAcceptance::Reject);
+                }
                 self.judge(ticket, MessageAcceptance::Accept);
                 if let Some((from, publisher)) = engine_peer(ticket.from).zip(engine_peer(publisher)) {
                     self.inbound.tell(Inbound::Gossip { from, publisher, message });
@@ -511,8 +629,10 @@ impl Driver {
     }
 
     fn status(&mut self, event: DirectEvent) {
-        let request_response::Event::Message { peer, message, .. } = event else {
-            return;
+        let (peer, message) = match event {
+            request_response::Event::Message { peer, message, .. } => (peer, message),
+            request_response::Event::InboundFailure { peer, error, .. } => return self.garbled(peer, &error),
+            _ => return,
         };
         let request_response::Message::Request { request, channel, .. } = message else {
             return;
@@ -547,7 +667,8 @@ impl Driver {
                     self.inbound.tell(Inbound::Unanswered(id, peer, reason(&error)));
                 }
             }
-            Event::InboundFailure { peer, request_id, .. } => {
+            Event::InboundFailure { peer, request_id, error, .. } => {
+                self.garbled(peer, &error);
                 let question = self.to_answer.iter().find(|(_, (id, _))| *id == request_id).map(|(id, _)| *id);
                 if let Some((id, peer)) = question.zip(engine_peer(peer)) {
                     self.to_answer.remove(&id);
@@ -577,7 +698,15 @@ impl Driver {
                     let _ = reply.send(Err(AskError::Unanswered(error.to_string())));
                 }
             }
-            Event::InboundFailure { .. } | Event::ResponseSent { .. } => {}
+            Event::InboundFailure { peer, error, .. } => self.garbled(peer, &error),
+            Event::ResponseSent { .. } => {}
+        }
+    }
+
+    /// A request that is no frame, or longer than agreed.
+    fn garbled(&mut self, peer: PeerId, error: &InboundFailure) {
+        if matches!(error, InboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData) {
+            self.fault(peer, "a request that is no frame");
         }
     }
 }

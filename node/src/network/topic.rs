@@ -58,6 +58,25 @@ impl Topic {
         Self::ALL.into_iter().find(|topic| topic.name() == name)
     }
 
+    /// Its place in [`Self::ALL`], which names it on a line.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The topic with that number.
+    #[must_use]
+    pub fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Whether members send it to each other directly. What the engine sends again goes by gossip, since something was lost;
+    /// the rest is rare, and every follower wants it.
+    #[must_use]
+    pub const fn is_direct(self) -> bool {
+        matches!(self, Self::Consensus | Self::Parts | Self::Attestations | Self::Eots)
+    }
+
     /// Where a message of the node's own belongs.
     #[must_use]
     pub const fn of(message: &Message) -> Self {
@@ -117,6 +136,7 @@ mod tests {
     fn every_topic_is_found_by_its_own_name_only() {
         for topic in Topic::ALL {
             assert_eq!(Topic::named(topic.name()), Some(topic));
+            assert_eq!(Topic::numbered(topic.number()), Some(topic));
         }
         assert_eq!(Topic::named("/palisade/consensus/2"), None);
     }
