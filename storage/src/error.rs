@@ -28,7 +28,16 @@ pub enum StoreError {
         /// Its schema.
         found: u32,
     },
-    /// What is on the disk is not what was written. Do not start, or stop; sync from peers or restore.
+    /// What is on the disk is not what was written, and RocksDB's checksums say so. Do not start, or stop.
+    #[error("the store is damaged, which was found while {doing}")]
+    Damaged {
+        /// What was being done.
+        doing: &'static str,
+        /// What RocksDB said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A value does not read as what was written. Do not start, or stop.
     #[error("the store is corrupt at {what}")]
     Corrupt {
         /// Which value.
@@ -37,7 +46,7 @@ pub enum StoreError {
         #[source]
         source: Malformed,
     },
-    /// RocksDB's own checks failed, or the disk did. Stop: what is on it is not known any more.
+    /// The disk failed. Stop: what is on it is not known any more.
     #[error("the disk failed while {doing}")]
     Disk {
         /// What was being done.
@@ -79,6 +88,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether what was written is not what is read: trying again does not help, another copy does.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Corrupt { .. })
+    }
+
     pub(crate) fn disk<E>(doing: &'static str) -> impl FnOnce(E) -> Self
     where
         E: std::error::Error + Send + Sync + 'static,

@@ -24,8 +24,7 @@ impl Database {
         let options = options(write_buffers);
         let families =
             families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, cache)));
-        let db = DB::open_cf_descriptors(&options, dir.join("rocksdb"), families)
-            .map_err(StoreError::disk("opening the database"))?;
+        let db = DB::open_cf_descriptors(&options, dir.join("rocksdb"), families).map_err(opened)?;
         Ok(Self { db, _lock: Some(lock) })
     }
 
@@ -66,8 +65,21 @@ pub(crate) fn synced() -> WriteOptions {
 /// What a failed read means: RocksDB names what its checksums refuse.
 pub(crate) fn failed(doing: &'static str) -> impl Fn(Error) -> StoreError {
     move |source| match source.kind() {
-        ErrorKind::Corruption => StoreError::Disk { doing: "checking what it wrote", source: Box::new(source) },
+        ErrorKind::Corruption => StoreError::Damaged { doing, source: Box::new(source) },
         _ => StoreError::Disk { doing, source: Box::new(source) },
+    }
+}
+
+/// What a database that does not open means: what the system did not refuse, RocksDB did not understand, and a file that its own
+/// records name is missing. A directory that cannot be written, or a full disk, is the disk's.
+fn opened(source: Error) -> StoreError {
+    let doing = "opening the database";
+    let is_missing = source.to_string().contains("No such file or directory");
+    match source.kind() {
+        ErrorKind::IOError | ErrorKind::Busy | ErrorKind::TimedOut if !is_missing => {
+            StoreError::Disk { doing, source: Box::new(source) }
+        }
+        _ => StoreError::Damaged { doing, source: Box::new(source) },
     }
 }
 
