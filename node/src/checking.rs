@@ -1,21 +1,27 @@
 //! Checks the signatures of attestations beside the core, those of one statement together.
 //!
-//! Nothing waits for company: whatever has come while the last batch was checked is the next one, so that a lone attestation
-//! is looked at when it comes, and many cost about as much as one. Both queues are bounded; what does not fit in, the core
-//! checks itself, at its own pace.
+//! A check costs about the same for one attestation as for all of a slot, so it waits for as many as the quorum lacks, but never for
+//! long; those that come after the quorum are needed by nobody in a hurry, and wait for each other longer. All bounds are in count and
+//! time; what does not fit in, the core checks itself, at its own pace.
 
 use crate::keys::random;
 use crate::network::Verdict;
 use palisade_agreement::batch::{self, Checked};
 use palisade_crypto::bls::PublicKey;
-use palisade_types::attestation::Attestation;
+use palisade_types::attestation::{Attestation, Statement};
 use palisade_types::ids::ChainId;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How many attestations may wait.
 pub const MAX_WAITING: usize = 512;
-/// How many are checked together.
+/// How many are checked together, or wait for it.
 pub const MAX_BATCH: usize = 256;
+/// For how long one waits for those that would make a quorum with it,
+const COMPANY: Duration = Duration::from_millis(10);
+/// and for how long one that no quorum lacks.
+const AFTERWARDS: Duration = Duration::from_millis(200);
 
 /// An attestation to be checked under a key.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub struct Asked {
     pub attestation: Attestation,
     /// Who is to have made it.
     pub key: PublicKey,
+    /// How many the quorum lacks of its kind; zero when it is there.
+    pub lacking: usize,
     /// What becomes of the message.
     pub verdict: Verdict,
 }
@@ -41,10 +49,22 @@ pub struct Told {
 
 /// Checks until the core is gone.
 pub async fn check(chain: ChainId, mut asked: mpsc::Receiver<Asked>, told: mpsc::Sender<Vec<Told>>) {
+    let mut waiting: BTreeMap<Statement, Waiting> = BTreeMap::new();
     loop {
-        let mut batch = Vec::new();
-        if asked.recv_many(&mut batch, MAX_BATCH).await == 0 {
-            return;
+        let deadline = waiting.values().map(|waiting| waiting.until).min();
+        tokio::select! {
+            one = asked.recv() => match one {
+                Some(one) => take(&mut waiting, one),
+                None => return,
+            },
+            () = sleep_until(deadline) => {}
+        }
+        while let Ok(one) = asked.try_recv() {
+            take(&mut waiting, one);
+        }
+        let batch: Vec<_> = due(&mut waiting, Instant::now());
+        if batch.is_empty() {
+            continue;
         }
         let Ok(answers) = tokio::task::spawn_blocking(move || answer(&chain, batch)).await else {
             tracing::error!("checking attestations failed: the core goes on checking them itself");
@@ -53,6 +73,37 @@ pub async fn check(chain: ChainId, mut asked: mpsc::Receiver<Asked>, told: mpsc:
         if told.send(answers).await.is_err() {
             return;
         }
+    }
+}
+
+/// Attestations of one statement.
+struct Waiting {
+    asked: Vec<Asked>,
+    /// So many make the quorum, as the last of them was told.
+    lacking: usize,
+    until: Instant,
+}
+
+fn take(waiting: &mut BTreeMap<Statement, Waiting>, one: Asked) {
+    let patience = if one.lacking == 0 { AFTERWARDS } else { COMPANY };
+    let until = Instant::now() + patience;
+    let all = waiting.entry(one.attestation.statement);
+    let all = all.or_insert(Waiting { asked: Vec::new(), lacking: one.lacking, until });
+    all.lacking = one.lacking;
+    all.asked.push(one);
+}
+
+/// Takes what is to be checked now: quorums, what has waited long enough, and everything when there is too much of it.
+fn due(waiting: &mut BTreeMap<Statement, Waiting>, now: Instant) -> Vec<Asked> {
+    let is_full = waiting.values().map(|one| one.asked.len()).sum::<usize>() >= MAX_BATCH;
+    let is_due = |one: &Waiting| is_full || one.until <= now || (one.lacking > 0 && one.asked.len() >= one.lacking);
+    waiting.extract_if(.., |_, one| is_due(one)).flat_map(|(_, one)| one.asked).collect()
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 

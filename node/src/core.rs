@@ -37,7 +37,7 @@ use palisade_types::duty::Unjail;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Evidence, Unproven, VotePair};
 use palisade_types::genesis::Genesis;
-use palisade_types::ids::{BlockId, CaseId, Domain, OperatorId, VaultId};
+use palisade_types::ids::{BlockId, BlsKey, CaseId, Domain, OperatorId, VaultId};
 use palisade_types::numbers::{Numbered, NumberedKind};
 use palisade_types::observation::{Fact, Observation};
 use palisade_types::order::OrderId;
@@ -309,6 +309,8 @@ pub struct Core {
     /// A block that had no quorum then.
     lacking: Option<(Height, Millis)>,
     promises: Promises,
+    /// The key that our signer attests with: what comes from him is not checked again.
+    signer_key: Option<BlsKey>,
     /// The head at which nonces were asked for that are not in the ledger yet.
     promising: Option<Height>,
     /// Whether a person was told that nonces run out.
@@ -366,6 +368,7 @@ impl Core {
             repeated: Millis::new(0),
             lacking: None,
             promises: Promises::default(),
+            signer_key: None,
             promising: None,
             told_low: false,
             actions: Vec::new(),
@@ -381,6 +384,13 @@ impl Core {
     #[must_use]
     pub const fn promising(mut self, promises: Promises) -> Self {
         self.promises = promises;
+        self
+    }
+
+    /// What [`Self::attested`] brings is signed with this key.
+    #[must_use]
+    pub const fn signing_with(mut self, key: BlsKey) -> Self {
+        self.signer_key = Some(key);
         self
     }
 
@@ -433,6 +443,7 @@ impl Core {
         items.extend(self.pool.items().cloned());
         items.extend(self.supplements());
         items.extend(self.ether_candidate());
+        self.vouch(&items);
         items.extend(self.bitcoin_candidates());
         let (block, changes, refused) = self.ledger.draft(items);
         for (item, why) in refused {
@@ -569,6 +580,7 @@ impl Core {
         if self.previews.contains_key(&id) {
             return Ok(());
         }
+        self.vouch(&block.items);
         let changes = self.ledger.preview(block)?;
         for item in &block.items {
             self.check_item(item)?;

@@ -60,7 +60,7 @@ use palisade_types::ids::{BlockId, Domain, OperatorId};
 use palisade_types::slash::CaseStatus;
 use palisade_types::units::{Height, Millis};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -92,7 +92,9 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     let versions = Versions::of(&genesis).context("genesis: terms of vaults")?;
     tracing::info!(operator = %config.operator, %chain, "starting");
 
-    let store = Arc::new(Store::open(&config.data_dir.join("ledger"), &chain).context("opening the ledger's store")?);
+    let opened = Store::open(&config.data_dir.join("ledger"), &chain);
+    let store =
+        Arc::new(opened.map_err(|error| stored(error, &config.data_dir)).context("opening the ledger's store")?);
     let ethereum = Arc::new(connect_ethereum(&config, &genesis).await?);
     let bitcoin = Arc::new(connect_bitcoin(&config, &genesis, &store).await?);
     let (engine_wire, port) = wire();
@@ -111,7 +113,7 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
     .await
     .context("starting the network")?;
     begin(&config, &store, &network.network, &ethereum).await?;
-    let ledger = load(&store, &genesis)?;
+    let ledger = load(&store, &genesis, &config.data_dir)?;
     let signer = open_signer(&config, &genesis, &ethereum).await?;
     let signed = signer.signed_last().await.context("reading the signer's records")?;
     let member_versions = versions.clone();
@@ -263,6 +265,7 @@ pub struct Agreeing {
 pub async fn connect(parts: Parts) -> anyhow::Result<(Agreeing, Sockets)> {
     let Parts { operator, engine: config, log, core, store, signer, network, wire } = parts;
     let chain = core.genesis().chain_id();
+    let core = core.signing_with(signer.keys().bls);
     let metrics = Metrics::new();
     let (votes, vote_requests) = VoteSigner::new(chain, 64);
     let (decided, decided_by_others) = watch::channel(Height::new(0));
@@ -429,23 +432,39 @@ async fn begin(config: &Config, store: &Store, network: &Network, ethereum: &Eth
 }
 
 /// The ledger as it was committed last, or genesis.
-fn load(store: &Store, genesis: &Arc<Genesis>) -> anyhow::Result<Ledger> {
-    let Some(loaded) = store.load().context("loading the ledger")? else {
+fn load(store: &Store, genesis: &Arc<Genesis>, data: &Path) -> anyhow::Result<Ledger> {
+    let Some(loaded) = store.load().map_err(|error| stored(error, data)).context("loading the ledger")? else {
         let ledger = Ledger::genesis(genesis.clone());
         store.begin(ledger.head(), ledger.rows()).context("storing the ledger of genesis")?;
         return Ok(ledger);
     };
     let head = loaded.head;
-    let ledger = Ledger::restore(genesis.clone(), head, loaded.rows).context("the stored ledger")?;
+    let ledger = Ledger::restore(genesis.clone(), head, loaded.rows);
+    let ledger = ledger.with_context(|| anew(data)).context("the stored ledger")?;
     let promised = match store.block(head.height)? {
         Some((block, _)) => block.header.state_root,
         None if head.height == Height::new(0) => Ledger::genesis(genesis.clone()).root(),
         None => bail!("the stored ledger has no block {}", head.height),
     };
     if promised != ledger.root() {
-        bail!("the stored ledger's root is not what block {} says: restore a backup or sync anew", head.height);
+        bail!("the stored ledger's root is not what block {} says: {}", head.height, anew(data));
     }
     Ok(ledger)
+}
+
+/// What a person does about a damaged store. The signer's directory is another, and stays.
+fn anew(data: &Path) -> String {
+    let data = data.display();
+    format!(
+        "move {data}/ledger and {data}/engine.wal away, never the signer's directory, and run again: it syncs from its peers"
+    )
+}
+
+/// A store's error, with what helps.
+fn stored(error: StoreError, data: &Path) -> anyhow::Error {
+    let is_damage = error.is_damage();
+    let error = anyhow::Error::from(error);
+    if is_damage { error.context(anew(data)) } else { error }
 }
 
 /// Gives the core back what it needs to attest, or to say again, what a restart interrupted: the head, and the boundary
@@ -924,7 +943,8 @@ impl Actor {
     /// Has the signature checked beside the core. The verdict comes back when there is nothing to check, or no room.
     fn check_beside(&self, attestation: Attestation, verdict: network::Verdict) -> Option<network::Verdict> {
         let Some(key) = self.core.key_for(&attestation) else { return Some(verdict) };
-        let asked = self.check.try_send(checking::Asked { attestation, key, verdict });
+        let lacking = self.core.lacking(&attestation.statement);
+        let asked = self.check.try_send(checking::Asked { attestation, key, lacking, verdict });
         asked.err().map(|refused| refused.into_inner().verdict)
     }
 

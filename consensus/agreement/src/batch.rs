@@ -1,7 +1,7 @@
 //! Attestations whose signatures are checked together.
 //!
 //! All honest attestations of a slot sign one message, so that any number of them costs about as much as one
-//! ([`bls::verify_same_message`]). Only [`check`] makes a [`Checked`], and the tally believes it for the key it was checked
+//! ([`bls::verify_same_message`]). Only [`check`], and [`made`] for our own, makes a [`Checked`], and the tally believes it for the key it was checked
 //! under, no other: the committee may have changed since.
 
 use palisade_crypto::bls;
@@ -35,6 +35,13 @@ impl Checked {
     pub const fn signature(&self) -> bls::Signature {
         self.signature
     }
+}
+
+/// What our own signer made a moment ago under his own `key`: nobody has to check it. `None` when it is no signature.
+#[must_use]
+pub fn made(attestation: Attestation, key: BlsKey) -> Option<Checked> {
+    let signature = bls::Signature::from_bytes(attestation.signature.as_bytes()).ok()?;
+    Some(Checked { attestation, key, signature })
 }
 
 /// An attestation as it comes.

@@ -148,6 +148,18 @@ impl Tally {
         })
     }
 
+    /// Whether every signature in a certificate was counted here under `committee`, the one of its slot, and they add up to the
+    /// certificate's own: then that holds.
+    #[must_use]
+    pub fn vouches(&self, committee: &Committee, certificate: &QuorumCertificate) -> bool {
+        let Some(slot) = self.attestations.get(&(certificate.domain, certificate.slot)) else { return false };
+        let named = committee.members.iter().enumerate().filter(|(index, _)| certificate.names(*index));
+        let counted = |operator: &OperatorId| slot.get(operator).filter(|(digest, _)| *digest == certificate.digest);
+        let signatures: Option<Vec<_>> = named.map(|(_, member)| counted(&member.operator).map(|one| one.1)).collect();
+        let sum = signatures.and_then(|signatures| bls::Signature::aggregate(&signatures).ok());
+        sum.is_some_and(|sum| sum.to_bytes() == *certificate.signature.as_bytes())
+    }
+
     /// The certificate of a checkpoint, once more than two thirds of the bitcoin that still counts have said it.
     #[must_use]
     pub fn bitcoin_certificate(

@@ -46,8 +46,7 @@ pub(crate) fn ether(draft: &mut Draft<'_>, certificate: &QuorumCertificate) -> R
     if is_late && !is_boundary {
         return Err(Invalid::Late("a certificate of a committee past its age, not of its hand-over"));
     }
-    let convicted = |operator: &OperatorId| parent.state().is_convicted(operator);
-    certificate.verify(&parent.chain(), committee, convicted)?;
+    parent.verify(certificate, committee)?;
     if is_late {
         check_late(draft, committee, certificate)?;
     }
@@ -78,7 +77,7 @@ fn supplement(draft: &mut Draft<'_>, certificate: &QuorumCertificate, roll: Roll
     if !(0..committee.members.len()).any(|index| certificate.names(index) && !roll.names(index)) {
         return Err(Invalid::Late("a certificate that names nobody new"));
     }
-    certificate.verify(&parent.chain(), committee, |operator| parent.state().is_convicted(operator))?;
+    parent.verify(certificate, committee)?;
     let both = roll.signers.iter().zip(certificate.signers.iter()).map(|(known, new)| known | new);
     let signers = both.collect::<Vec<_>>().try_into().expect("no longer than before");
     draft.supplements += 1;

@@ -10,8 +10,9 @@ use crate::{
     cases, claims, duties, epochs, exposure, facts, finality, forecast, orders, randomness, run, suspension, vaults,
     verdicts,
 };
+use palisade_crypto::hash::sha256;
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
-use palisade_types::certificate::Committee;
+use palisade_types::certificate::{Committee, QuorumCertificate, Worthless};
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
 use palisade_types::duty::Duty;
 use palisade_types::epoch::{EpochState, FinalBlock, Finality, Roll};
@@ -29,7 +30,7 @@ use palisade_types::{
     ProvenFault, Row, RowKey, SchnorrKey, ServiceId, Suspended, Suspension, Unproven, Vault, VaultId,
     VaultRegistration,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,6 +43,14 @@ pub struct Ledger {
     head: FinalBlock,
     rows: Rows,
     tree: Tree,
+    /// Certificates whose signatures the caller knows to hold, until the next block. They change how long a check takes, and
+    /// nothing else.
+    vouched: BTreeSet<Hash>,
+}
+
+/// Tells certificates apart by every byte.
+fn name(certificate: &QuorumCertificate) -> Hash {
+    Hash::new(sha256(&certificate.to_bytes()))
 }
 
 impl fmt::Debug for Ledger {
@@ -89,6 +98,22 @@ impl Ledger {
             genesis,
             head,
             rows,
+            vouched: BTreeSet::new(),
+        }
+    }
+
+    /// The caller has checked the signature of every single signer of `certificate`, and that they add up to its own: until
+    /// the next block it is not checked again.
+    pub fn vouch(&mut self, certificate: &QuorumCertificate) {
+        self.vouched.insert(name(certificate));
+    }
+
+    /// [`QuorumCertificate::verify`] in this state, but for a signature that somebody vouches for.
+    pub(crate) fn verify(&self, certificate: &QuorumCertificate, committee: &Committee) -> Result<(), Worthless> {
+        let convicted = |operator: &OperatorId| self.state().is_convicted(operator);
+        match self.vouched.contains(&name(certificate)) {
+            true => certificate.check_signers(&self.chain, committee, convicted),
+            false => certificate.verify(&self.chain, committee, convicted),
         }
     }
 
@@ -185,6 +210,7 @@ impl Ledger {
             };
         }
         (self.head, self.tree) = (head, tree);
+        self.vouched.clear();
     }
 
     /// Whether a block on this head could hold `item`: what a pool asks before it keeps something from outside.

@@ -224,6 +224,27 @@ impl QuorumCertificate {
         committee: &Committee,
         convicted: impl Fn(&OperatorId) -> bool,
     ) -> Result<(), Worthless> {
+        self.check_signers(chain, committee, convicted)?;
+        let ring = Keyring::of(committee);
+        let named = (0..committee.members.len()).filter(|index| self.names(*index));
+        let keys = named.map(|index| ring.key(index).copied()).collect::<Option<Vec<_>>>();
+        let keys = keys.ok_or(Worthless::BadSignature)?;
+        let signature = bls::Signature::from_bytes(self.signature.as_bytes()).map_err(|_| Worthless::BadSignature)?;
+        bls::verify_aggregate(&keys, &self.statement().bls_message(chain), &signature)
+            .map_err(|_| Worthless::BadSignature)
+    }
+
+    /// Everything of [`Self::verify`] but the signature: for who has checked that in another way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::verify`].
+    pub fn check_signers(
+        &self,
+        chain: &ChainId,
+        committee: &Committee,
+        convicted: impl Fn(&OperatorId) -> bool,
+    ) -> Result<(), Worthless> {
         if self.version != CERTIFICATE_VERSION || self.chain != *chain || self.committee != committee.hash(chain) {
             return Err(Worthless::OtherCommittee);
         }
@@ -245,13 +266,7 @@ impl QuorumCertificate {
         if signed * 3 <= total * 2 {
             return Err(Worthless::NoQuorum { signed, total });
         }
-        let ring = Keyring::of(committee);
-        let named = (0..count).filter(|index| self.names(*index));
-        let keys = named.map(|index| ring.key(index).copied()).collect::<Option<Vec<_>>>();
-        let keys = keys.ok_or(Worthless::BadSignature)?;
-        let signature = bls::Signature::from_bytes(self.signature.as_bytes()).map_err(|_| Worthless::BadSignature)?;
-        bls::verify_aggregate(&keys, &self.statement().bls_message(chain), &signature)
-            .map_err(|_| Worthless::BadSignature)
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use palisade_ledger::SUPPLEMENT_HEIGHTS;
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::canonical::List;
-use palisade_types::certificate::{BitcoinCertificate, MAX_MEMBERS, QuorumCertificate};
+use palisade_types::certificate::{BitcoinCertificate, MAX_MEMBERS, Member, QuorumCertificate};
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::{FinalBlock, Roll, Run};
 use palisade_types::ids::{BlockId, ChainId, Domain, OperatorId};
@@ -367,7 +367,8 @@ impl Core {
         self.asked = self.asked.max(block.height);
         self.asking = None;
         self.say(slot, Message::Attestation(attestation));
-        self.count(&Heard::Unchecked(attestation));
+        let made = self.signer_key.and_then(|key| batch::made(attestation, key));
+        self.count(&made.map_or(Heard::Unchecked(attestation), Heard::Checked));
         self.proceed();
     }
 
@@ -611,16 +612,56 @@ impl Core {
 
     /// The certificate the next block should hold: the boundary block's as soon as there is one, because it ends
     /// the epoch, else the newest; as the tally has it now, or as it was made, whichever the ledger admits.
-    pub(super) fn ether_candidate(&self) -> Option<Item> {
+    pub(super) fn ether_candidate(&mut self) -> Option<Item> {
         let boundary = self.boundary();
         let newest = self.certified.as_ref().map(|certificate| Height::new(certificate.slot));
         let newest = newest.filter(|height| boundary.is_none_or(|boundary| *height < boundary));
         boundary.into_iter().chain(newest).find_map(|height| {
             let made = [&self.boundary_certificate, &self.certified];
             let made = made.into_iter().flatten().filter(|made| made.slot == height.get()).cloned();
-            let mut candidates = self.certificate(height).into_iter().chain(made).map(Item::EtherFinal);
-            candidates.find(|item| self.ledger.admits(item).is_ok())
+            let candidates: Vec<_> = self.certificate(height).into_iter().chain(made).map(Item::EtherFinal).collect();
+            self.vouch(&candidates);
+            candidates.into_iter().find(|item| self.ledger.admits(item).is_ok())
         })
+    }
+
+    /// Spares the ledger the signatures of certificates whose single ones we have counted.
+    pub(super) fn vouch(&mut self, items: &[Item]) {
+        for item in items {
+            let Item::EtherFinal(certificate) = item else { continue };
+            if certificate.domain != self.ledger.domains().ledger {
+                continue;
+            }
+            let epoch = self.ledger.epoch_of(Height::new(certificate.slot));
+            if epoch
+                .and_then(|epoch| self.ledger.committee_of(epoch))
+                .is_some_and(|of| self.tally.vouches(of, certificate))
+            {
+                self.ledger.vouch(certificate);
+            }
+        }
+    }
+
+    /// How many further attestations of a block make its quorum at the least, our own not counted, which is to come; zero when it is
+    /// there, and for what is not a block of this epoch or the one before.
+    #[must_use]
+    pub fn lacking(&self, statement: &Statement) -> usize {
+        let epoch = self.open_epoch(statement.slot).filter(|_| statement.domain == self.ledger.domains().ledger);
+        let Some(committee) = epoch.and_then(|epoch| self.ledger.committee_of(epoch)) else { return 1 };
+        let counts = |member: &&Member| !self.convicted(&member.operator);
+        let total: u128 = committee.members.iter().filter(counts).map(|member| u128::from(member.ether)).sum();
+        let has_said =
+            |member: &&Member| member.operator == self.own || self.tally.said_by(statement, &member.operator);
+        let (said, mut silent): (Vec<&Member>, Vec<&Member>) =
+            committee.members.iter().filter(counts).partition(has_said);
+        let mut signed: u128 = said.iter().map(|member| u128::from(member.ether)).sum();
+        silent.sort_by_key(|member| std::cmp::Reverse(member.ether));
+        let short = silent.into_iter().take_while(|member| {
+            let is_short = signed * 3 <= total * 2;
+            signed += u128::from(member.ether);
+            is_short
+        });
+        short.count()
     }
 
     /// Certificates that name more signers of blocks whose roll is still open, of which nothing is booked yet (R20).
