@@ -147,7 +147,7 @@ async fn only_publishers_are_heard_and_only_what_is_accepted_goes_on() {
     // Until the mesh is there, what is said may find nobody: say it until it is heard.
     let heard = loop {
         zero.started.network.publish(Topic::Evidence, say("good")).await;
-        if let Ok(Some(gossip)) = timeout(std::time::Duration::from_millis(300), one.started.gossip.recv()).await {
+        if let Ok(Some(gossip)) = timeout(Duration::from_millis(300), one.started.gossip.recv()).await {
             break gossip;
         }
     };
@@ -155,7 +155,7 @@ async fn only_publishers_are_heard_and_only_what_is_accepted_goes_on() {
     assert!(two.started.gossip.try_recv().is_err(), "it is not passed on before it is judged");
     heard.verdict.give(true);
     let passed = loop {
-        if let Ok(Some(gossip)) = timeout(std::time::Duration::from_millis(300), two.started.gossip.recv()).await {
+        if let Ok(Some(gossip)) = timeout(Duration::from_millis(300), two.started.gossip.recv()).await {
             break gossip;
         }
         zero.started.network.publish(Topic::Evidence, say("good")).await;
