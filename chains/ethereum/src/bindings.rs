@@ -122,7 +122,7 @@ pub mod symbiotic_adapter {
     }
 }
 
-/// What of Symbiotic's core 1 is asked beside what our adapter asks of it.
+/// What of Symbiotic's cores is asked beside what our adapter asks of it.
 pub mod symbiotic {
     alloy::sol! {
         #[sol(rpc)]
@@ -143,6 +143,12 @@ pub mod symbiotic {
             function slashRequests(uint256 index) external view returns (
                 bytes32 subnetwork, address operator, uint256 amount, uint48 capture, uint48 vetoDeadline, bool completed
             );
+        }
+        /// Core 2's stake of one operator in one subnetwork.
+        #[sol(rpc)]
+        interface AppAdapter {
+            function vault() external view returns (address);
+            function slash(uint256 amount) external;
         }
     }
 }

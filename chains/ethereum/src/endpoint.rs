@@ -21,6 +21,7 @@ use palisade_types::chain::{ChainError, ChainPoint, Watch};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, Hash, OperatorId, ServiceId};
 use palisade_types::observation::{Fact, MAX_FACTS};
+use palisade_types::position::PositionId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -229,7 +230,8 @@ impl Endpoint {
             let removals = self.logs(eigenlayer::removals(&genesis.contracts), gap, MAX_LOGS).await?;
             changes = eigenlayer::Reader::new(provider, genesis, upto).changes(&operators, &removals, watch).await?;
         }
-        changes.extend(symbiotic::Reader::new(provider, genesis, upto).changes(&operators, watch).await?);
+        let listings = listings(watch, &facts);
+        changes.extend(symbiotic::Reader::new(provider, genesis, upto).changes(&operators, &listings, watch).await?);
         if let Some(contracts) = genesis.contracts.karak {
             let gap = after.number + 1..=upto.number;
             let updates = self.logs(karak::updates(&contracts), gap, MAX_LOGS).await?;
@@ -339,6 +341,15 @@ fn operators(watch: &Watch, facts: &[Fact]) -> BTreeSet<OperatorId> {
         _ => None,
     });
     watch.operators.keys().copied().chain(came).collect()
+}
+
+/// What operators whose positions are looked at have listed, before the gap and in it.
+fn listings(watch: &Watch, facts: &[Fact]) -> BTreeSet<PositionId> {
+    let came = facts.iter().filter_map(|fact| match fact {
+        Fact::Listed(listed) => Some(listed.id),
+        _ => None,
+    });
+    watch.listings.keys().copied().chain(came).collect()
 }
 
 pub(crate) fn check_order(filter: &Filter, from: u64, to: u64, logs: &[Log]) -> Result<(), ChainError> {

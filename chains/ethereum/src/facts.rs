@@ -3,8 +3,8 @@
 
 use crate::bindings::orders::Orders::{ServiceDeclared as Declared, ServiceRegistered};
 use crate::bindings::palisade::Palisade::{Convicted, KeysRegistered as Registered, Slashed};
-use crate::bindings::symbiotic_adapter::SymbioticAdapter::Vetoed;
-use alloy::primitives::{B256, U256};
+use crate::bindings::symbiotic_adapter::SymbioticAdapter::{Listed, Vetoed};
+use alloy::primitives::{self, B256, U256};
 use alloy::rpc::types::Log;
 use alloy::sol_types::SolEvent;
 use palisade_crypto::bls;
@@ -15,20 +15,22 @@ use palisade_types::ids::{
     ServiceId,
 };
 use palisade_types::observation::{
-    ConvictedOnChain, Fact, KeysRegistered, ServiceDeclared, ServiceSetSeen, SlashedOnChain, VetoedOnChain,
+    self, ConvictedOnChain, Fact, KeysRegistered, ServiceDeclared, ServiceSetSeen, SlashedOnChain, VetoedOnChain,
 };
 use palisade_types::operator::KeyRow;
+use palisade_types::position::{PositionId, StakeSource};
 use palisade_types::service::{RegistrationId, ServiceSet};
 use palisade_types::units::Wad;
 
 /// The events that are facts. A failed slash is none: its order stays open.
-pub(crate) const EVENTS: [B256; 6] = [
+pub(crate) const EVENTS: [B256; 7] = [
     Registered::SIGNATURE_HASH,
     Convicted::SIGNATURE_HASH,
     Slashed::SIGNATURE_HASH,
     Vetoed::SIGNATURE_HASH,
     ServiceRegistered::SIGNATURE_HASH,
     Declared::SIGNATURE_HASH,
+    Listed::SIGNATURE_HASH,
 ];
 
 /// Those of them that only Orders.sol writes.
@@ -60,6 +62,7 @@ pub(crate) fn read(log: &Log) -> Result<Fact, ChainError> {
         Some(&Vetoed::SIGNATURE_HASH) => vetoed(log),
         Some(&ServiceRegistered::SIGNATURE_HASH) => service_set(log),
         Some(&Declared::SIGNATURE_HASH) => declared(log),
+        Some(&Listed::SIGNATURE_HASH) => listed(log),
         _ => Err(lied("a log that was not asked for")),
     }
 }
@@ -140,6 +143,14 @@ fn declared(log: &Log) -> Result<Fact, ChainError> {
     Ok(Fact::ServiceDeclared(Box::new(ServiceDeclared { id, rules })))
 }
 
+/// Only Symbiotic's adapter says this.
+fn listed(log: &Log) -> Result<Fact, ChainError> {
+    let event = decode::<Listed>(log)?;
+    let source = |vault: primitives::Address| StakeSource::Symbiotic(Address::new(vault.into_array()));
+    let id = PositionId { operator: OperatorId::new(event.operator.into_array()), source: source(event.vault) };
+    Ok(Fact::Listed(observation::Listed { id, like: source(event.like) }))
+}
+
 /// Amounts as the ledger counts them: EigenLayer's strategies hold less than 1e38 shares, and no token of worth has 2^128
 /// units, so all fit.
 pub(crate) fn shares(amount: U256) -> Result<u128, ChainError> {
@@ -162,7 +173,7 @@ fn exact<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], ChainError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::{self, Bytes, LogData};
+    use alloy::primitives::{Bytes, LogData};
 
     fn event() -> Registered {
         let bls = bls::SecretKey::from_seed(&[7; 32]).public();

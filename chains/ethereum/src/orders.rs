@@ -21,7 +21,7 @@ use alloy::sol_types::{SolCall, SolEvent};
 use palisade_crypto::bls::BlsError;
 use palisade_types::canonical::Canonical;
 use palisade_types::chain::{CertifiedOrder, ChainError, Execution, Progress};
-use palisade_types::ids::{Address, CaseId, Hash};
+use palisade_types::ids::{Address, CaseId, Hash, OperatorId};
 use palisade_types::order::{Order, OrderId};
 use palisade_types::slash::Case;
 use std::collections::BTreeSet;
@@ -89,7 +89,7 @@ impl Ethereum {
             Standing::Announced(_, from) if waits || newest < from => Ok(Progress::Waiting),
             Standing::Announced(order, _) => {
                 let input = executeCall { order: order.to_bytes().into() }.abi_encode();
-                let spare_gas = gas_floor(endpoint, &adapter).await?;
+                let spare_gas = gas_floor(endpoint, &adapter, &case.operator).await?;
                 let draft = Draft { to: self.orders(), input: input.into(), spare_gas };
                 let hash = outbox.send(endpoint, account, Errand::Execution(id), draft).await?;
                 tracing::info!(number = order.number, case = %id.case, transaction = %hash, "executes an order");
@@ -199,8 +199,9 @@ fn outcome(receipt: &TransactionReceipt, id: &OrderId) -> Result<Progress, Chain
 }
 
 /// What the adapter may need, so that its call cannot starve.
-async fn gas_floor(endpoint: &Endpoint, adapter: &Address) -> Result<u64, ChainError> {
-    let floor = EigenLayerAdapter::new(alloy_address(adapter), endpoint.provider().await?).gasFloor().call().await;
+async fn gas_floor(endpoint: &Endpoint, adapter: &Address, operator: &OperatorId) -> Result<u64, ChainError> {
+    let adapter = EigenLayerAdapter::new(alloy_address(adapter), endpoint.provider().await?);
+    let floor = adapter.gasFloor(alloy_address(&Address::from(*operator))).call().await;
     let floor = floor.map_err(|error| view_failed("asking the adapter for its gas", error))?;
     u64::try_from(floor).map_err(|_| refused("the adapter needs more gas than there is"))
 }

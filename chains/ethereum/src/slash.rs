@@ -29,7 +29,7 @@ use palisade_types::canonical::Canonical;
 use palisade_types::chain::{ChainError, Execution, Progress};
 use palisade_types::evidence::{AncestorFault, Evidence, Unproven};
 use palisade_types::genesis::Genesis;
-use palisade_types::ids::{Address, BlsSignature, CaseId, ChainId, DomainKind, Hash};
+use palisade_types::ids::{Address, BlsSignature, CaseId, ChainId, DomainKind, Hash, OperatorId};
 use palisade_types::operator::Operator;
 use palisade_types::position::StakeSource;
 use palisade_types::slash::Case;
@@ -101,7 +101,7 @@ impl Ethereum {
             Some(Fate::Replaced) | None => {}
         }
         let input = evidence(&self.genesis, case, kind, &execution.operator, seen.convicted)?;
-        let spare_gas = gas_floors(endpoint).await?;
+        let spare_gas = gas_floors(endpoint, &case.operator).await?;
         if seen.convicted {
             rehearse(endpoint, case, aim).await?;
         }
@@ -191,8 +191,8 @@ pub(crate) async fn standing(endpoint: &Endpoint, case: &Case, aim: &Aim) -> Res
     };
     let (provider, vault) = (endpoint.provider().await?, alloy_address(&vault));
     let adapter = SymbioticAdapter::new(alloy_address(&aim.adapter), provider);
-    let place = U256::from(place_of(endpoint, aim, vault).await?);
     let (operator, id) = (alloy_address(&Address::from(case.operator)), B256::from(*case.id.as_bytes()));
+    let place = U256::from(place_of(endpoint, aim, operator, vault).await?);
     let seen = adapter.progressOf(operator, id, case.needs_order(), place).call().await;
     let seen = seen.map_err(|error| view_failed("asking the Symbiotic adapter for a case", error))?;
     let progress = seen.progress;
@@ -217,9 +217,15 @@ const SYMBIOTIC_REQUESTED: u8 = 1;
 const SYMBIOTIC_TAKEN: u8 = 2;
 const SYMBIOTIC_VETOED: u8 = 3;
 
-/// Where the Symbiotic adapter lists a vault.
-async fn place_of(endpoint: &Endpoint, aim: &Aim, vault: primitives::Address) -> Result<usize, ChainError> {
-    let vaults = SymbioticAdapter::new(alloy_address(&aim.adapter), endpoint.provider().await?).vaults().call().await;
+/// Where the Symbiotic adapter lists a vault among those of an operator.
+async fn place_of(
+    endpoint: &Endpoint,
+    aim: &Aim,
+    operator: primitives::Address,
+    vault: primitives::Address,
+) -> Result<usize, ChainError> {
+    let adapter = SymbioticAdapter::new(alloy_address(&aim.adapter), endpoint.provider().await?);
+    let vaults = adapter.vaultsOf(operator).call().await;
     let vaults = vaults.map_err(|error| view_failed("asking the Symbiotic adapter for its vaults", error))?;
     let place = vaults.iter().position(|known| known.vault == vault);
     place.ok_or_else(|| refused("the Symbiotic adapter does not know the vault"))
@@ -368,24 +374,25 @@ fn signature_sum(first: &BlsSignature, second: &BlsSignature) -> Result<Bytes, C
 }
 
 /// What all adapters may need, one after the other, so that none of their calls can starve.
-async fn gas_floors(endpoint: &Endpoint) -> Result<u64, ChainError> {
+async fn gas_floors(endpoint: &Endpoint, operator: &OperatorId) -> Result<u64, ChainError> {
     let contracts = &endpoint.genesis().contracts;
     let symbiotic = contracts.symbiotic.map(|symbiotic| symbiotic.adapter);
     let mut floors: u64 = 0;
     let karak = contracts.karak.map(|karak| karak.adapter);
     for adapter in std::iter::once(contracts.eigenlayer_adapter).chain(symbiotic).chain(karak) {
-        floors = floors.saturating_add(gas_floor(endpoint, &adapter).await?);
+        floors = floors.saturating_add(gas_floor(endpoint, &adapter, operator).await?);
     }
     Ok(floors)
 }
 
-async fn gas_floor(endpoint: &Endpoint, adapter: &Address) -> Result<u64, ChainError> {
+async fn gas_floor(endpoint: &Endpoint, adapter: &Address, operator: &OperatorId) -> Result<u64, ChainError> {
     let provider = endpoint.provider().await?;
     let code = provider.get_code_at(alloy_address(adapter)).await;
     if code.map_err(|error| unavailable("asking for the adapter's code", error))?.is_empty() {
         return Ok(0); // the pair still convicts
     }
-    let floor = EigenLayerAdapter::new(alloy_address(adapter), provider).gasFloor().call().await;
+    let operator = alloy_address(&Address::from(*operator));
+    let floor = EigenLayerAdapter::new(alloy_address(adapter), provider).gasFloor(operator).call().await;
     let floor = floor.map_err(|error| view_failed("asking the adapter for its gas", error))?;
     u64::try_from(floor).map_err(|_| refused("the adapter needs more gas than there is"))
 }
@@ -416,8 +423,8 @@ async fn rehearse_at(
 ) -> Result<(), ChainError> {
     let own = alloy_address(&aim.adapter);
     let adapter = SymbioticAdapter::new(own, endpoint.provider().await?);
-    let place = U256::from(place_of(endpoint, aim, vault).await?);
     let (operator, id) = (alloy_address(&Address::from(case.operator)), B256::from(*case.id.as_bytes()));
+    let place = U256::from(place_of(endpoint, aim, operator, vault).await?);
     let whole = U256::from(Wad::ONE.get()); // R26
     match adapter.take(place, operator, id, whole, false).from(own).call().await {
         // Nothing can be done, and so nothing would be taken.

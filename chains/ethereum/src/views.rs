@@ -179,7 +179,7 @@ fn is_hurried(error: &TransportError) -> bool {
 }
 
 /// The contract's own refusal, in whatever words the endpoint tells it; nothing when it is the endpoint's.
-fn refused(error: &ErrorPayload) -> Option<Missing> {
+pub(crate) fn refused(error: &ErrorPayload) -> Option<Missing> {
     const OF_THE_EVM: [&str; 6] =
         ["revert", "invalid opcode", "out of gas", "invalid jump", "stack underflow", "EVM error"];
     if !OF_THE_EVM.iter().any(|words| error.message.contains(words)) {

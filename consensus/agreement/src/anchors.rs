@@ -69,6 +69,10 @@ impl Known {
             source.write(&mut bytes);
             quote.write(&mut bytes);
         }
+        for (id, like) in &watch.listings {
+            id.write(&mut bytes);
+            like.write(&mut bytes);
+        }
         for point in &watch.older {
             point.write(&mut bytes);
         }

@@ -95,6 +95,7 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         | (RowKey::Orders, Row::Orders(_)) => true,
         (RowKey::Price(_), Row::Price(quote)) => quote.price.get() > 0,
         (RowKey::Roll(slot), Row::Roll(roll)) => *slot < roll.until,
+        (RowKey::Listing(id), Row::Listing(like)) => id.source != *like && id.source.protocol() == like.protocol(),
         (RowKey::Position(id), Row::Position(position)) => position.is_of(&id.source),
         (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,
         (RowKey::Operator(id), Row::Operator(operator)) => operator.id == *id,

@@ -65,7 +65,8 @@ const fn concerns_vaults(key: &RowKey) -> bool {
         | RowKey::Service(_)
         | RowKey::Registration(_)
         | RowKey::Docket(_)
-        | RowKey::Duty(_) => false,
+        | RowKey::Duty(_)
+        | RowKey::Listing(_) => false,
     }
 }
 

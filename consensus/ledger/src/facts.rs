@@ -6,7 +6,8 @@ use crate::changes::Draft;
 use crate::invalid::Invalid;
 use crate::{cases, operators, services, suspension, vaults};
 use palisade_types::chain::ChainKind;
-use palisade_types::observation::{Fact, Observation, StakeSeen};
+use palisade_types::observation::{Fact, Listed, Observation, StakeSeen};
+use palisade_types::position::MAX_LISTED;
 use palisade_types::price::{Price, PriceSeen};
 use palisade_types::{Row, RowKey};
 
@@ -44,6 +45,7 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
     match fact {
         Fact::Keys(keys) => operators::register(draft, keys),
         Fact::Stake(seen) => stake(draft, seen),
+        Fact::Listed(listed) => list(draft, listed),
         Fact::Convicted(convicted) => cases::follow(draft, convicted),
         Fact::Slashed(slashed) => cases::slashed(draft, slashed),
         Fact::Vetoed(vetoed) => cases::vetoed(draft, vetoed),
@@ -65,6 +67,7 @@ pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
         Fact::Rewound(_) => None,
         Fact::Keys(_)
         | Fact::Stake(_)
+        | Fact::Listed(_)
         | Fact::Convicted(_)
         | Fact::Slashed(_)
         | Fact::Vetoed(_)
@@ -77,10 +80,25 @@ pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
     }
 }
 
+/// A vault that an operator listed for himself beside genesis' own. The contract has looked at it and counted his listings; it
+/// may be that his keys are refused and come later, so he need not be known. A listing is for ever, as the contract's is.
+fn list(draft: &mut Draft<'_>, listed: &Listed) {
+    let (assets, state) = (&draft.parent.genesis_of().assets, draft.state());
+    let is_asset = |source| assets.iter().any(|asset| asset.source == source);
+    let follows = is_asset(listed.like) && listed.like.protocol() == listed.id.source.protocol();
+    let operator = listed.id.operator;
+    let has = state.listings_from(operator).take_while(|(id, _)| id.operator == operator);
+    let is_new = state.row(&RowKey::Listing(listed.id)).is_none() && !is_asset(listed.id.source);
+    if follows && is_new && has.count() < MAX_LISTED {
+        draft.put(RowKey::Listing(listed.id), Row::Listing(listed.like));
+    }
+}
+
 /// A position as the protocol's views show it. Only listed collateral of known operators gets a row (R8).
 fn stake(draft: &mut Draft<'_>, seen: &StakeSeen) {
     let assets = &draft.parent.genesis_of().assets;
-    let listed = assets.iter().any(|asset| asset.source == seen.id.source);
+    let listed = assets.iter().any(|asset| asset.source == seen.id.source)
+        || draft.state().row(&RowKey::Listing(seen.id)).is_some();
     if listed && seen.position.is_of(&seen.id.source) && draft.state().operator(&seen.id.operator).is_some() {
         draft.put(RowKey::Position(seen.id), Row::Position(seen.position));
     }

@@ -569,6 +569,11 @@ impl Ledger {
         self.state().commitments(operator)
     }
 
+    /// Stake that operators listed beside genesis' assets, with the asset that each follows, by operator ascending.
+    pub fn listings(&self) -> impl Iterator<Item = (&PositionId, &StakeSource)> {
+        self.state().listings_from(OperatorId::ZERO)
+    }
+
     /// What is held of each price feed that was asked, by asset ascending.
     pub fn quotes(&self) -> impl Iterator<Item = (&StakeSource, &Quote)> {
         let assets = self.genesis_of().assets.iter();
@@ -596,10 +601,11 @@ impl Ledger {
         let operators = self.operators().map(|operator| (operator.id, operator.clone()));
         let older = self.suspension(chain).map(|_| suspension::older(self.state(), chain));
         let (mut positions, mut open, mut fee_rate) = (BTreeMap::new(), BTreeMap::new(), 0);
-        let mut prices = BTreeMap::new();
+        let (mut prices, mut listings) = (BTreeMap::new(), BTreeMap::new());
         match chain {
             ChainKind::Ethereum => {
                 positions.extend(self.positions().map(|(id, seen)| (*id, *seen)));
+                listings.extend(self.listings().map(|(id, like)| (*id, *like)));
                 prices.extend(self.quotes().map(|(source, quote)| (*source, *quote)));
             }
             ChainKind::Bitcoin => {
@@ -610,7 +616,7 @@ impl Ledger {
             }
         }
         let older = older.unwrap_or_default();
-        Watch { operators: operators.collect(), positions, vaults: open, older, fee_rate, prices }
+        Watch { operators: operators.collect(), positions, vaults: open, older, fee_rate, prices, listings }
     }
 
     pub(crate) const fn state(&self) -> State<'_> {

@@ -6,7 +6,7 @@ use crate::vaults;
 use palisade_crypto::eots;
 use palisade_types::chain::ChainKind;
 use palisade_types::genesis::Asset;
-use palisade_types::position::{Moment, PositionId, mul_div};
+use palisade_types::position::{Moment, mul_div};
 use palisade_types::slash::{MAX_ORDERS, OrderStatus, SlashOrder, SlashTarget};
 use palisade_types::{Domain, DomainKind, List, OperatorId, SchnorrKey, Vault, Wad};
 
@@ -28,21 +28,21 @@ pub(crate) fn orders(
     } else {
         on_ethereum(state, operator, |asset| Some(asset.equivocation))
     };
-    orders.try_into().expect("an operator has at most 16 assets, and 256 vaults")
+    orders.try_into().expect("an operator has at most 16 assets and lists 4 more, or has 256 vaults")
 }
 
-/// One order per asset with something to take: a fixed part (R11) of what is slashable now, rounded down in the
+/// One order per asset, and per vault listed beside it, with something to take: a fixed part (R11) of what is slashable now, rounded down in the
 /// operator's favour. Shares that wait in EigenLayer's queue are taken too, though the views do not count them,
 /// so an order may ask for nothing and yet take.
 fn on_ethereum(state: State<'_>, operator: &OperatorId, part: impl Fn(&Asset) -> Option<Wad>) -> Vec<SlashOrder> {
     let now = now(state);
     let assets = &state.ledger.genesis_of().assets;
-    let orders = assets.iter().filter_map(|asset| {
-        let part = u128::from(part(asset)?.get());
-        let id = PositionId { operator: *operator, source: asset.source };
-        let position = state.position(&id).filter(|seen| seen.is_takeable(&now))?;
-        Some(SlashOrder {
-            target: asset.source.target(),
+    let parts = assets.iter().filter_map(|asset| Some((asset, u128::from(part(asset)?.get()))));
+    let orders = parts.flat_map(|(asset, part)| {
+        let takeable = state.sources(operator, asset).filter_map(move |id| Some((id, state.position(&id)?)));
+        let takeable = takeable.filter(move |(_, position)| position.is_takeable(&now));
+        takeable.map(move |(id, position)| SlashOrder {
+            target: id.source.target(),
             asked: mul_div(position.slashable_at(&now), part, Wad::ONE.get().into()),
             status: OrderStatus::Ordered,
         })

@@ -198,6 +198,23 @@ impl<'a> State<'a> {
         })
     }
 
+    /// Listed stake of `first` and every operator after him, with the asset of genesis that each follows.
+    pub(crate) fn listings_from(self, first: OperatorId) -> impl Iterator<Item = (&'a PositionId, &'a StakeSource)> {
+        let first = PositionId { operator: first, source: StakeSource::EigenLayer(Address::ZERO) };
+        self.rows_from(RowKey::Listing(first)).map_while(|(key, row)| match (key, row) {
+            (RowKey::Listing(id), Row::Listing(like)) => Some((id, like)),
+            _ => None,
+        })
+    }
+
+    /// Where an operator's stake of one asset of genesis may lie: there, and where he listed more of it.
+    pub(crate) fn sources(self, operator: &OperatorId, asset: &Asset) -> impl Iterator<Item = PositionId> + 'a {
+        let (operator, asset) = (*operator, asset.source);
+        let own = self.listings_from(operator).take_while(move |(id, _)| id.operator == operator);
+        let following = own.filter(move |(_, like)| **like == asset).map(|(id, _)| *id);
+        std::iter::once(PositionId { operator, source: asset }).chain(following)
+    }
+
     /// What the feed of an asset said, as far as it was believed; nothing before the first observation of it.
     pub(crate) fn quote(self, source: &StakeSource) -> Option<&'a Quote> {
         match self.row(&RowKey::Price(*source)) {

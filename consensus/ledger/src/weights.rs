@@ -86,12 +86,13 @@ impl<'a> Ether<'a> {
         })
     }
 
-    /// What an equivocation takes of one asset before any cap, micro-dollars.
+    /// What an equivocation takes of one asset, wherever it lies, before any cap, micro-dollars.
     fn value(&self, operator: &OperatorId, asset: &Asset) -> u64 {
-        let wad = u128::from(Wad::ONE.get());
-        let id = PositionId { operator: *operator, source: asset.source };
-        let lost = mul_div(self.slashable(&id), u128::from(asset.equivocation.get()), wad);
-        worth(lost, self.state.price(asset), wad)
+        let (wad, price) = (u128::from(Wad::ONE.get()), self.state.price(asset));
+        self.state.sources(operator, asset).fold(0, |sum: u64, id| {
+            let lost = mul_div(self.slashable(&id), u128::from(asset.equivocation.get()), wad);
+            sum.saturating_add(worth(lost, price, wad))
+        })
     }
 
     fn slashable(&self, id: &PositionId) -> u128 {

@@ -4,13 +4,13 @@
 
 use palisade_ledger::fixture::{BOND, Network, Run, SHARES, network_with};
 use palisade_types::chain::ChainKind::Ethereum;
-use palisade_types::genesis::{Asset, SymbioticContracts};
-use palisade_types::observation::{SlashedOnChain, StakeSeen, VetoedOnChain};
+use palisade_types::genesis::{Asset, Caps, SymbioticContracts};
+use palisade_types::observation::{Listed, SlashedOnChain, StakeSeen, VetoedOnChain};
 use palisade_types::position::{Capture, Position, PositionId, StakeSource, SymbioticStake};
 use palisade_types::price::Price;
 use palisade_types::slash::{CaseStatus, OrderStatus, SlashOrder, SlashTarget, Taken};
 use palisade_types::units::{MicroUsd, Wad};
-use palisade_types::{Address, Case, Fact, Hash, Item};
+use palisade_types::{Address, Case, Fact, Hash, Item, Row, RowKey};
 
 const ADAPTER: Address = Address::new([0xc1; 20]);
 const VAULT: Address = Address::new([0xc4; 20]);
@@ -22,9 +22,14 @@ const WHOLE: u64 = 2 * BOND;
 
 /// A network whose operators have stake on EigenLayer, and may have some in one vault of Symbiotic.
 fn network(operators: usize, seed: u64) -> Network {
+    capped(operators, seed, Caps::ANY)
+}
+
+/// One in which what is like that vault weighs no more than `cap`.
+fn capped(operators: usize, seed: u64, cap: MicroUsd) -> Network {
     network_with(operators, seed, |genesis| {
         let eigenlayer = genesis.assets[0];
-        let vault = Asset { source: SOURCE, equivocation: Wad::ONE, ..eigenlayer };
+        let vault = Asset { source: SOURCE, equivocation: Wad::ONE, cap, ..eigenlayer };
         genesis.assets = vec![eigenlayer, vault].try_into().unwrap();
         genesis.parameters.window_seconds = WINDOW;
         genesis.contracts.symbiotic = Some(SymbioticContracts {
@@ -117,6 +122,98 @@ fn r08_only_listed_vaults_get_a_row_and_only_in_their_own_terms() {
     run.observe(Ethereum, 105, facts);
     assert_eq!(run.ledger.positions().count(), 1);
     assert!(run.ledger.positions().all(|(id, position)| position.is_of(&id.source)));
+}
+
+/// A vault that came after genesis, made for one operator.
+const LATER: StakeSource = StakeSource::Symbiotic(Address::new([0xc6; 20]));
+
+fn listed(network: &Network, index: usize, source: StakeSource, like: StakeSource) -> Fact {
+    Fact::Listed(Listed { id: PositionId { operator: network.operators[index].id, source }, like })
+}
+
+fn seen_at(network: &Network, index: usize, source: StakeSource, stake: SymbioticStake) -> Fact {
+    let id = PositionId { operator: network.operators[index].id, source };
+    Fact::Stake(StakeSeen { id, position: Position::Symbiotic(stake) })
+}
+
+#[test]
+fn r08_a_listed_vault_weighs_for_its_operator_as_the_asset_it_follows() {
+    let network = network(3, 71);
+    let mut run = Run::new(network);
+    let mut facts = run.network.joining_facts();
+    facts.push(listed(&run.network, 0, LATER, SOURCE));
+    let later = captured(snapshot(), SHARES / 2);
+    // The second has stake there, too, and did not list it; the third listed what genesis does not know.
+    facts.push(listed(&run.network, 2, LATER, LATER));
+    for index in 0..3 {
+        facts.push(seen_at(&run.network, index, LATER, later));
+    }
+    facts.push(seen(&run.network, 0, captured(snapshot(), SHARES)));
+    run.observe(Ethereum, 105, facts);
+    run.until_epoch(1);
+    assert_eq!([0, 1, 2].map(|index| weight(&run, index)), [BOND + WHOLE + WHOLE / 2, BOND, BOND]);
+    let id = PositionId { operator: run.network.operators[0].id, source: LATER };
+    assert_eq!(run.ledger.listings().map(|(id, like)| (*id, *like)).collect::<Vec<_>>(), [(id, SOURCE)]);
+    assert_eq!(run.ledger.watch(Ethereum).listings.into_iter().collect::<Vec<_>>(), [(id, SOURCE)]);
+    assert_eq!(run.ledger.row(&RowKey::Listing(id)), Some(&Row::Listing(SOURCE)));
+
+    // An equivocation asks for both, and what was taken of each is booked by itself.
+    let pair = run.network.pair(0, 1);
+    run.produce(vec![Item::Evidence(pair)]);
+    let asked = |run: &Run, target: StakeSource| {
+        *only_case(run).orders.iter().find(|order| order.target == target.target()).unwrap()
+    };
+    assert_eq!((asked(&run, SOURCE).asked, asked(&run, LATER).asked), (SHARES, SHARES / 2));
+    let (case, operator, transaction) = (only_case(&run).id, only_case(&run).operator, Hash::new([8; 32]));
+    let (asset, before) = (*LATER.asset(), SHARES / 2);
+    let fact =
+        Fact::Slashed(SlashedOnChain { case, operator, adapter: ADAPTER, asset, before, afterwards: 0, transaction });
+    run.observe(Ethereum, run.ledger.anchor(Ethereum).number + 1, vec![fact]);
+    assert_eq!(asked(&run, LATER).status, OrderStatus::Final(Taken { amount: SHARES / 2, transaction }));
+    assert_eq!(asked(&run, SOURCE).status, OrderStatus::Ordered);
+}
+
+#[test]
+fn r23_listed_vaults_share_the_cap_of_the_asset_they_follow() {
+    let mut run = Run::new(capped(2, 72, MicroUsd::new(WHOLE)));
+    let mut facts = run.network.joining_facts();
+    facts.push(listed(&run.network, 0, LATER, SOURCE));
+    facts.push(seen_at(&run.network, 0, LATER, captured(snapshot(), SHARES)));
+    facts.push(seen(&run.network, 0, captured(snapshot(), SHARES)));
+    facts.push(seen(&run.network, 1, captured(snapshot(), SHARES)));
+    run.observe(Ethereum, 105, facts);
+    run.until_epoch(1);
+    // Genesis' vault cannot lose to both what each could lose there, and what is left is a third over the cap.
+    assert_eq!([0, 1].map(|index| weight(&run, index) - BOND), [WHOLE * 3 / 4, WHOLE / 4]);
+}
+
+#[test]
+fn r08_one_vault_that_several_listed_is_lost_once() {
+    let mut run = Run::new(network(3, 73));
+    let mut facts = run.network.joining_facts();
+    for index in 0..3 {
+        facts.push(listed(&run.network, index, LATER, SOURCE));
+        facts.push(seen_at(&run.network, index, LATER, captured(snapshot(), SHARES)));
+    }
+    run.observe(Ethereum, 105, facts);
+    run.until_epoch(1);
+    assert_eq!([0, 1, 2].map(|index| weight(&run, index) - BOND), [WHOLE / 3; 3]);
+}
+
+#[test]
+fn r24_a_listing_stays_and_there_are_few() {
+    let mut run = Run::new(network(1, 74));
+    let mut facts = run.network.joining_facts();
+    let eigenlayer = run.network.genesis.assets[0].source;
+    let of = |byte: u8| StakeSource::Symbiotic(Address::new([byte; 20]));
+    for fact in [(SOURCE, SOURCE), (of(9), eigenlayer), (of(9), of(8)), (eigenlayer, eigenlayer)] {
+        facts.push(listed(&run.network, 0, fact.0, fact.1)); // none of these is a listing
+    }
+    facts.extend((1..=6).map(|byte| listed(&run.network, 0, of(byte), SOURCE)));
+    run.observe(Ethereum, 105, facts);
+    let sources: Vec<_> = run.ledger.listings().map(|(id, _)| id.source).collect();
+    assert_eq!(sources, [1, 2, 3, 4].map(of), "as many as the contract lets him");
+    assert_eq!(palisade_types::position::MAX_LISTED, 4);
 }
 
 fn only_case(run: &Run) -> &Case {

@@ -65,6 +65,8 @@ pub struct Watch {
     pub fee_rate: u64,
     /// What the ledger holds of each price feed (Ethereum).
     pub prices: BTreeMap<StakeSource, Quote>,
+    /// What operators listed beside genesis' assets, with the asset that each follows (Ethereum).
+    pub listings: BTreeMap<PositionId, StakeSource>,
 }
 
 impl Watch {
@@ -80,6 +82,7 @@ impl Watch {
             older: Vec::new(),
             fee_rate: self.fee_rate,
             prices: BTreeMap::new(),
+            listings: BTreeMap::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::chain::{ChainKind, ChainPoint};
 use crate::evidence::CovenantBreach;
 use crate::ids::{Address, CaseId, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature, ServiceId, VaultId};
 use crate::operator::KeyRow;
-use crate::position::{Position, PositionId};
+use crate::position::{Position, PositionId, StakeSource};
 use crate::price::PriceSeen;
 use crate::service::{MAX_RULES, RegistrationId, ServiceSet};
 use crate::vault::Spend;
@@ -58,13 +58,15 @@ pub enum Fact {
     ServiceSet(ServiceSetSeen),
     /// A service registered, with its rules (R14).
     ServiceDeclared(Box<ServiceDeclared>),
+    /// An operator named a vault that came after genesis: what he has there can be slashed from now on.
+    Listed(Listed),
 }
 canonical_enum!(Fact {
     0 => Keys(keys), 1 => Stake(stake), 2 => Convicted(convicted), 3 => Slashed(slashed), 4 => VaultConfirmed(confirmed),
     5 => VaultSpent(spent), 6 => FeeRate(rate), 7 => CovenantBreach(breach),
     8 => Rewound(point), 9 => Vetoed(vetoed),
     10 => Price(seen),
-    15 => ServiceSet(seen), 16 => ServiceDeclared(declared),
+    13 => Listed(listed), 15 => ServiceSet(seen), 16 => ServiceDeclared(declared),
 });
 
 /// New keys of an operator.
@@ -161,6 +163,16 @@ pub struct ServiceDeclared {
     pub rules: Blob<MAX_RULES>,
 }
 canonical!(ServiceDeclared { id, rules });
+
+/// Stake outside genesis' list that follows one of its assets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose, and where it lies.
+    pub id: PositionId,
+    /// The asset of genesis of the same collateral, with whose price it weighs and within whose cap.
+    pub like: StakeSource,
+}
+canonical!(Listed { id, like });
 
 /// A vault's coins are locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,12 +8,15 @@ use crate::units::Wad;
 /// How many moments the Symbiotic adapter remembers at which stake can be captured; its contract has the same number.
 pub const MAX_CAPTURES: usize = 4;
 
+/// The most vaults that one operator may list beside genesis' own; the contract has the same number.
+pub const MAX_LISTED: usize = 4;
+
 /// Where a stake lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StakeSource {
     /// EigenLayer, the network's own operator set; the strategy that holds the asset.
     EigenLayer(Address),
-    /// Symbiotic, the network's own subnetwork 0; the vault that holds the collateral.
+    /// Symbiotic, the network's own subnetwork 0; the vault that holds the collateral, of core 2 the AppAdapter.
     Symbiotic(Address),
     /// Karak, the network's own service; the vault that holds the asset.
     Karak(Address),
@@ -202,6 +205,9 @@ impl Magnitudes {
 /// Symbiotic slashes what an operator had at a moment of the past, the capture, for one epoch of the vault after it. The
 /// adapter remembers such moments and takes the one with the most: so that is what counts here, and what the operator had or has
 /// besides does not.
+///
+/// Core 2's AppAdapter guarantees what was there at a moment for a duration after it, so that it is told in the same terms: its epoch is
+/// that duration less the last second, its pool what can be taken of it now, and nobody can veto.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SymbioticStake {
     /// The adapter's captures, newest first; those it has not are zero.

@@ -74,6 +74,8 @@ pub enum RowKey {
     Docket(u64),
     /// Which slots an operator missed lately, and since when he is in jail.
     Duty(OperatorId),
+    /// Stake that its operator listed beside genesis' assets.
+    Listing(PositionId),
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
@@ -83,6 +85,7 @@ canonical_enum!(RowKey {
     16 => Order(id), 17 => Orders, 19 => Price(source),
     20 => Roll(height),
     23 => Service(id), 24 => Registration(id), 25 => Docket(number), 26 => Duty(id),
+    30 => Listing(id),
 });
 
 /// Names a commitment.
@@ -148,6 +151,8 @@ pub enum Row {
     Docket(Box<Docket>),
     /// See [`RowKey::Duty`].
     Duty(Box<Duty>),
+    /// See [`RowKey::Listing`]; the asset of genesis that it follows.
+    Listing(StakeSource),
 }
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
@@ -157,6 +162,7 @@ canonical_enum!(Row {
     19 => Price(quote),
     20 => Roll(roll),
     23 => Service(service), 24 => Registration(registration), 25 => Docket(docket), 26 => Duty(duty),
+    30 => Listing(like),
 });
 
 impl RowKey {

@@ -188,7 +188,7 @@ pub async fn deploy_adapter(
         palisade_: palisade,
         orders_: orders,
         service_: B256::ZERO,
-        vaultFactory: core.vault_factory,
+        vaultFactory_: core.vault_factory,
         networkRegistry: core.network_registry,
         middlewareService: core.middleware_service,
         sources: vaults.iter().map(|(vault, resolver)| Source { vault: *vault, resolver: *resolver }).collect(),
@@ -207,6 +207,21 @@ pub async fn deploy_adapter(
 /// The chain refuses the transaction.
 pub async fn note(endpoint: &str, account: &PrivateKeySigner, adapter: Address) -> anyhow::Result<()> {
     send_one(endpoint, account, "note", adapter, &SymbioticAdapter::noteCall {}).await
+}
+
+/// The operator lists a vault, or an AppAdapter of core 2, that came after the adapter; it follows `like`, one of the adapter's own.
+///
+/// # Errors
+///
+/// The adapter refuses it.
+pub async fn list(
+    endpoint: &str,
+    operator: &PrivateKeySigner,
+    adapter: Address,
+    vault: Address,
+    like: Address,
+) -> anyhow::Result<()> {
+    send_one(endpoint, operator, "list", adapter, &SymbioticAdapter::listCall { vault, like }).await
 }
 
 /// The moments that the adapter remembered at a block, newest first.

@@ -14,10 +14,11 @@ mod sender;
 #[path = "../../../chains/ethereum/tests/world/mod.rs"]
 mod world;
 
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, U256, aliases::U48};
 use alloy::providers::Provider;
 use alloy::signers::local::PrivateKeySigner;
-use alloy::sol_types::{SolConstructor, SolValue};
+use alloy::sol_types::{SolCall, SolConstructor, SolValue};
+use bindings::{DevToken, SymbioticApp, SymbioticVaultV2};
 use contracts::{Orders, Palisade};
 use council::Council;
 use palisade_ethereum::inspect::{Failed, Question, Standing, inspect};
@@ -321,6 +322,107 @@ async fn r26_a_vault_for_one_operator_in_our_network_counts_and_is_slashed() {
     assert_eq!((slashed.asset, slashed.before, slashed.afterwards), (id(net.vaults[0]), ether(9).to(), 0));
 }
 
+/// As it is in production: the network stands, then the vault is made for one operator in it, then he lists it.
+#[tokio::test]
+async fn r08_a_vault_made_for_the_network_after_it_is_listed_counted_and_slashed() {
+    let members = [Member::new(1), Member::new(4)];
+    let [one, other] = [&members[0], &members[1]].map(|member| member.signer().address());
+    let mut net = Net::new(&[shared(None)], &members).await;
+    net.register(&members).await;
+    net.divide(0, &[(one, ether(3)), (other, ether(1))], ether(4), ether(4)).await;
+    let later = net.make(only_in(one, net.adapter)).await;
+    net.divide(later, &[], ether(9), U256::ZERO).await;
+    net.opt_in(&members).await;
+    net.note().await;
+    let (mut watch, mut anchor) = (Watch::default(), net.genesis.ethereum_start);
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 2, "what nobody listed counts for nothing");
+    // Nobody lists for another, and it must be like what it follows.
+    let list = async |who: usize, vault: Address, like: Address| {
+        symbiotic::list(&net.world.endpoint, &members[who].signer(), net.adapter, vault, like).await
+    };
+    let (vault, like) = (net.vaults[later], net.vaults[0]);
+    assert!(list(1, vault, like).await.is_err(), "it is not his");
+    assert!(list(0, like, like).await.is_err(), "it is genesis' own");
+    assert!(list(0, net.core.token, like).await.is_err(), "it is no vault");
+    list(0, vault, like).await.unwrap();
+    assert!(list(0, vault, like).await.is_err(), "it is listed");
+    // It counts by captures from then on: its network had no limit before.
+    net.pass(EPOCH / 4 + 1).await;
+    net.note().await;
+    let facts = net.observe(&mut anchor, &watch).await;
+    let told: Vec<_> = facts.iter().filter(|fact| matches!(fact, Fact::Listed(_))).collect();
+    let [Fact::Listed(listed)] = told[..] else { panic!("{facts:?}") };
+    assert_eq!((listed.id.operator, *listed.id.source.asset()), (members[0].id(), id(vault)));
+    assert_eq!(listed.like, StakeSource::Symbiotic(id(like)));
+    applied(&mut watch, &facts);
+    net.check(&watch, &anchor).await;
+    let seen = stake(&watch, &net, later, one);
+    assert_eq!((seen.captures[0].stake, seen.captures[1].stake, seen.pool), (ether(9).to(), 0, ether(9).to()));
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 0);
+
+    let (ethereum, before) = (net.world.connect().await, net.active().await);
+    let [order, shared] = [later, 0].map(|at| net.order(&members[0], &watch, at));
+    let Progress::Sent(sent) = ethereum.execute(&order).await.unwrap() else { panic!("nothing was sent") };
+    assert_eq!(net.executed(&ethereum, &order).await, sent);
+    println!("gas of the pair, a shared vault and a listed one: {}", net.gas(sent).await);
+    assert_eq!(net.executed(&ethereum, &shared).await, sent, "one transaction takes both");
+    assert_eq!(net.active().await, [before[0] - ether(3), U256::ZERO]);
+    let slashed = slashes(&net.observe(&mut anchor, &watch).await);
+    let of: Vec<_> = slashed.iter().map(|loss| (loss.asset, loss.before, loss.afterwards)).collect();
+    assert_eq!(of, [(id(like), ether(3).to(), 0), (id(vault), ether(9).to(), 0)]);
+}
+
+/// Core 2, by a double of its vault and its AppAdapter beside the real core 1, whose factory is told that it made the vault.
+#[tokio::test]
+async fn r04_r24_an_app_of_core_2_is_listed_counted_by_captures_and_slashed() {
+    let members = [Member::new(1)];
+    let one = members[0].signer().address();
+    let mut net = Net::new(&[shared(None)], &members).await;
+    net.register(&members).await;
+    net.divide(0, &[(one, ether(1))], ether(4), ether(4)).await;
+    net.opt_in(&members).await;
+    let (vault, app) = net.app(one, ether(30)).await;
+    let signer = members[0].signer();
+    symbiotic::list(&net.world.endpoint, &signer, net.adapter, app, net.vaults[0]).await.unwrap();
+    let at = net.vaults.len();
+    net.vaults.push(app);
+    net.note().await;
+    let (mut watch, mut anchor) = (Watch::default(), net.genesis.ethereum_start);
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 2);
+    let first = stake(&watch, &net, at, one);
+    assert_eq!((first.captures[0].stake, first.pool, first.veto_duration), (ether(30).to(), ether(30).to(), 0));
+    assert_eq!(first.epoch_duration, EPOCH, "its duration less the last second");
+
+    // A slash that its vault refuses, or that would cost more than the adapter gives, counts for nothing; then it does again.
+    net.sweep(vault, net.core.token).await;
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 1);
+    assert_eq!(stake(&watch, &net, at, one), SymbioticStake::NOTHING);
+    net.sweep(vault, Address::ZERO).await;
+    assert_eq!(net.stakes(&mut anchor, &mut watch).await, 1);
+    assert_eq!(stake(&watch, &net, at, one), first);
+
+    // It is asked back: by the newest capture nothing counts, by the one before all, and that is taken.
+    net.ask_back(app, ether(30)).await;
+    net.pass(EPOCH / 4 + 1).await;
+    net.note().await;
+    assert!(net.stakes(&mut anchor, &mut watch).await > 0);
+    let later = stake(&watch, &net, at, one);
+    assert_eq!((later.captures, later.pool), (first.captures, ether(30).to()), "of the newest nothing");
+    let ethereum = net.world.connect().await;
+    let order = net.order(&members[0], &watch, at);
+    let Progress::Sent(sent) = ethereum.execute(&order).await.unwrap() else { panic!("nothing was sent") };
+    assert_eq!(net.executed(&ethereum, &order).await, sent);
+    println!("gas of the pair, a shared vault and an AppAdapter: {}", net.gas(sent).await);
+    assert_eq!(symbiotic::burned(&net.world.provider, &net.core).await.unwrap(), ether(34));
+    let facts = net.observe(&mut anchor, &watch).await;
+    let slashed = slashes(&facts);
+    let of: Vec<_> = slashed.iter().map(|loss| (loss.asset, loss.before, loss.afterwards)).collect();
+    assert_eq!(of, [(id(net.vaults[0]), ether(4).to(), 0), (id(app), ether(30).to(), 0)]);
+    applied(&mut watch, &facts);
+    assert_eq!(stake(&watch, &net, at, one), SymbioticStake::NOTHING);
+    assert_eq!(ethereum.execute(&order).await.unwrap(), Progress::Executed(sent), "once");
+}
+
 /// A capture counts for its vault's own epoch, and captures come a quarter of the longest epoch apart.
 #[tokio::test]
 async fn r04_a_vault_with_a_short_epoch_beside_a_long_one_counts_while_a_capture_leaves_it_and_never_longer() {
@@ -511,6 +613,54 @@ impl Net {
         let genesis = Arc::new(genesis);
         world.genesis = Arc::clone(&genesis);
         Self { world, core, curator, adapter, vaults, kinds, genesis }
+    }
+
+    /// Makes one more vault, after the network; its place.
+    async fn make(&mut self, kind: Kind) -> usize {
+        let vault = symbiotic::create_vault(&self.world.endpoint, &self.core, &self.curator, &kind).await.unwrap();
+        self.vaults.push(vault);
+        self.kinds.push(kind);
+        self.vaults.len() - 1
+    }
+
+    /// A double of core 2's vault, which the factory knows as its own, with an AppAdapter that holds `amount` for an operator.
+    async fn app(&self, operator: Address, amount: U256) -> (Address, Address) {
+        let sender = sender::Sender::new(&self.world.endpoint, &self.curator).unwrap();
+        let mut plan = sender.plan().await.unwrap();
+        let arguments = SymbioticVaultV2::constructorCall { asset_: self.core.token };
+        let vault = plan.create("a vault", [&SymbioticVaultV2::BYTECODE[..], &arguments.abi_encode()].concat());
+        let arguments = SymbioticApp::constructorCall {
+            vault_: vault,
+            middlewares: self.core.middleware_service,
+            subnetwork_: B256::from(U256::from_be_slice(self.adapter.as_slice()) << 96),
+            operator_: operator,
+            duration_: U48::from(EPOCH + 1),
+            burner_: BURNER,
+        };
+        let app = plan.create("an app", [&SymbioticApp::BYTECODE[..], &arguments.abi_encode()].concat());
+        plan.call("add", vault, &SymbioticVaultV2::addCall { adapter: app });
+        plan.call("mint", self.core.token, &DevToken::mintCall { to: app, value: amount });
+        plan.call("allocate", app, &SymbioticApp::allocateCall {});
+        sender.send(plan).await.unwrap();
+        vouch(&self.world, self.core.vault_factory, vault, true).await;
+        (vault, app)
+    }
+
+    /// What a slash calls first of all; it takes no such call, but from the zero address.
+    async fn sweep(&self, vault: Address, swept: Address) {
+        let call = SymbioticVaultV2::setSweepCall { swept, sweep: Bytes::from_static(&[1, 2, 3, 4]) };
+        self.call(vault, &call).await;
+    }
+
+    async fn ask_back(&self, app: Address, amount: U256) {
+        self.call(app, &SymbioticApp::requestDeallocateCall { amount }).await;
+    }
+
+    async fn call(&self, to: Address, call: &impl SolCall) {
+        let sender = sender::Sender::new(&self.world.endpoint, &self.curator).unwrap();
+        let mut plan = sender.plan().await.unwrap();
+        plan.call("call", to, call);
+        sender.send(plan).await.unwrap();
     }
 
     /// Registers, opts in, divides: thirty in shared vaults, twenty of what all share; with a capture, as the ledger knows it.
@@ -785,7 +935,11 @@ const fn alone(operator: Address) -> Kind {
 
 /// In the network that is made for it.
 const fn only(operator: Address) -> Kind {
-    Kind { division: Division::OperatorNetworkSpecific { operator, network: Address::ZERO }, ..shared(None) }
+    only_in(operator, Address::ZERO)
+}
+
+const fn only_in(operator: Address, network: Address) -> Kind {
+    Kind { division: Division::OperatorNetworkSpecific { operator, network }, ..shared(None) }
 }
 
 /// anvil's first account: deployer, curator, staker, and who may veto.
@@ -799,6 +953,23 @@ fn id(address: Address) -> ids::Address {
 
 fn ether(amount: u64) -> U256 {
     U256::from(amount) * U256::from(1_000_000_000_000_000_000_u64)
+}
+
+/// Doubles of core 2, and the token.
+#[allow(clippy::too_many_arguments)]
+mod bindings {
+    alloy::sol! {
+        SymbioticVaultV2,
+        "../../chains/ethereum/contracts/test/artifacts/SymbioticVaultV2.json"
+    }
+    alloy::sol! {
+        SymbioticApp,
+        "../../chains/ethereum/contracts/test/artifacts/SymbioticApp.json"
+    }
+    alloy::sol! {
+        DevToken,
+        "../../chains/ethereum/contracts/artifacts/DevToken.json"
+    }
 }
 
 /// Who deploys what genesis predicts; nothing else.

@@ -256,6 +256,8 @@ pub enum FactView {
     FeeRate { rate: u64 },
     /// A covenant member signed a spend that nobody registered.
     CovenantBreach { vault: String, member: String, height: u64, transaction: String },
+    /// An operator listed a vault beside genesis' assets, which follows one of them.
+    Listed { operator: String, source: String, asset: String, like: String },
     /// What was taken in after this anchor is forgotten.
     Rewound { anchor: PointView },
 }
@@ -706,6 +708,12 @@ impl From<&Fact> for FactView {
                     updated: round.map(|round| round.updated),
                 }
             }
+            Fact::Listed(listed) => Self::Listed {
+                operator: listed.id.operator.to_string(),
+                source: listed.id.source.protocol().to_owned(),
+                asset: listed.id.source.asset().to_string(),
+                like: listed.like.asset().to_string(),
+            },
             Fact::FeeRate(rate) => Self::FeeRate { rate: *rate },
             Fact::ServiceSet(seen) => Self::ServiceSet {
                 service: seen.service.to_string(),

@@ -224,7 +224,7 @@ contract EigenLayerAdapter is IAdapter, IOrderTarget, IAVSRegistrar {
     }
 
     /// @inheritdoc IAdapter
-    function gasFloor() external view override(IAdapter, IOrderTarget) returns (uint256) {
+    function gasFloor(address) external view override(IAdapter, IOrderTarget) returns (uint256) {
         return BASE_GAS + STRATEGY_GAS * _strategies.length;
     }
 

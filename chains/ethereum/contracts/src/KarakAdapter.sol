@@ -363,7 +363,7 @@ contract KarakAdapter is IAdapter, IOrderTarget, IKarakHooks {
     // ---- Views
 
     /// @inheritdoc IAdapter
-    function gasFloor() external view override(IAdapter, IOrderTarget) returns (uint256) {
+    function gasFloor(address) external view override(IAdapter, IOrderTarget) returns (uint256) {
         return BASE_GAS + VAULT_GAS * _vaults.length;
     }
 

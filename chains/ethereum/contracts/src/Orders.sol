@@ -201,7 +201,7 @@ contract Orders {
         _checkDue(told, keccak256(order));
         _checkNotDone(told);
         IOrderTarget target = IOrderTarget(told.adapter);
-        uint256 needed = target.gasFloor();
+        uint256 needed = target.gasFloor(told.operator);
         // The inner call gets 63 of every 64 parts; whatever the target catches inside must not starve (R24).
         if (gasleft() - gasleft() / 64 < needed + CALL_GAS) revert TooLittleGas(told.adapter, needed);
         (Loss[] memory losses, bool pending) =

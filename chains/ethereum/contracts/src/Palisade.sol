@@ -457,7 +457,7 @@ contract Palisade {
             emit SlashFailed(id, operator, address(adapter), abi.encodeWithSelector(AdapterMissing.selector));
             return false;
         }
-        uint256 needed = adapter.gasFloor();
+        uint256 needed = adapter.gasFloor(operator);
         // The inner call gets 63 of every 64 parts; without this check the guilty could starve it (R24).
         if (gasleft() - gasleft() / 64 < needed + CALL_GAS) revert TooLittleGas(address(adapter), needed);
         try adapter.slash(operator, id) returns (Loss[] memory losses, bool pending) {

@@ -3,14 +3,19 @@ pragma solidity 0.8.37;
 
 import {IAdapter, Loss} from "./interfaces/IAdapter.sol";
 import {IOrderTarget} from "./interfaces/IOrderTarget.sol";
+import {IPalisade} from "./interfaces/IPalisade.sol";
 import {
+    IAppAdapter,
     IDelegator,
     IFactory,
     IInstantSlasher,
     INetworkMiddlewareService,
     INetworkRegistry,
     ISlasher,
+    IToken,
+    IUniversalDelegator,
     IVault,
+    IVaultV2,
     IVetoSlasher
 } from "./interfaces/ISymbiotic.sol";
 
@@ -27,6 +32,16 @@ import {
 /// Verdicts go in capture order (R26) because the core takes nothing by a moment before the newest one it took by: whatever
 /// comes later looks only at what is left since then, and the last second always is. For the same reason one request at a
 /// time waits for an operator at a vault, a case's or an order's: the others are pending behind it.
+///
+/// The vaults that genesis prices are given at the construction. Those that come later, among them all that are made for this
+/// very network, are listed by the operator whose stake they hold (`list`): each follows one of genesis' vaults of the same
+/// collateral, with its price and within its cap. Only his own account lists for him, and only a few, so that nobody can make
+/// his slash longer than a transaction or fill his places with dust; a listing is for ever, so that nothing leaves by it.
+/// Nothing is asked of a listed vault that was not asked of genesis' own: its epoch holds what the epoch of the one it follows
+/// holds, which every node has checked against the window (R4).
+///
+/// Core 2 keeps an operator's stake in an AppAdapter, one for each subnetwork. It is slashed at once, by no capture and without
+/// a veto, and is guaranteed for a duration from any moment on; so it is listed, counted and taken as a vault of one operator.
 contract SymbioticAdapter is IAdapter, IOrderTarget {
     /// @notice A vault to be slashed, and who may veto it there: zero for nobody, and for every instant slasher.
     struct Source {
@@ -34,21 +49,34 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
         address resolver;
     }
 
-    /// @dev What does not change about a vault.
+    /// @dev How a vault is slashed.
+    enum Kind {
+        Instant,
+        Veto,
+        /// An AppAdapter of core 2.
+        App
+    }
+
+    /// @dev What does not change about a vault: two slots.
     struct Vault {
+        /// The vault; of core 2 the AppAdapter.
         address vault;
-        address slasher;
+        /// For how long what there was at a moment can be taken from then on.
         uint48 epochDuration;
         /// Zero where slashes are instant.
         uint48 vetoDuration;
-        bool isVeto;
+        /// None in core 2.
+        address slasher;
+        Kind kind;
+        /// When this contract took of it last, which only core 2's views do not tell.
+        uint48 slashedAt;
     }
 
     /// @notice What can be seen of a vault, and of some operators' stake in it.
     struct Seen {
-        /// The kind of its slasher, 0 or 1 where it is known.
+        /// The kind of its slasher, 0 or 1 where it is known; 2 for an AppAdapter of core 2.
         uint64 slasher;
-        /// The kind of its delegator, 0 to 3 where it is known.
+        /// The kind of its delegator, 0 to 3 where it is known; 4 for core 2's.
         uint64 delegator;
         /// Whether nobody can own what is slashed.
         bool hasSink;
@@ -91,6 +119,8 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
     event VaultFailed(bytes32 indexed caseId, address indexed operator, address indexed vault, bytes reason);
     /// From now on what an operator has at this moment can be slashed for one epoch of its vault.
     event Noted(uint48 capture);
+    /// From now on `operator` can lose his stake in `vault`, which weighs what the same collateral in `like` weighs. For ever.
+    event Listed(address indexed operator, address indexed vault, address indexed like);
 
     /// The caller is not the contract that this function is for.
     error WrongCaller(address caller);
@@ -102,7 +132,7 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
     error WrongVaults();
     /// It is none of the factory's.
     error NotVault(address vault);
-    /// Only versions 1 and 2 are known.
+    /// Only versions 1 and 2 are known, and of version 3 the AppAdapters.
     error WrongVersion(address vault, uint64 version);
     /// Only delegators 0 to 3 are known.
     error WrongDelegator(address vault, uint64 kind);
@@ -118,8 +148,27 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
     error LossNotSeen(address vault);
     /// Less gas is left than a vault may need.
     error TooLittleGas(address vault);
+    /// Only registered operators list vaults.
+    error Unregistered(address operator);
+    /// The operator has as many as there may be.
+    error TooManyListed(address operator);
+    /// It is slashed already.
+    error AlreadyListed(address vault);
+    /// Not one of those that were given at the construction.
+    error UnknownVault(address like);
+    /// It holds something else than the vault it shall follow.
+    error OtherCollateral(address vault, address collateral);
+    /// It is another operator's.
+    error OtherOperator(address vault, address operator);
+    /// It is another network's, or another subnetwork's.
+    error OtherNetwork(address vault, bytes32 subnetwork);
+    /// What is in it can be taken for a shorter time than in the vault it shall follow (R4).
+    error ShortEpoch(address vault, uint256 duration, uint256 needed);
 
+    /// @notice The most vaults of one slash, with those that the operator listed.
     uint256 public constant MAX_VAULTS = 8;
+    /// @notice The most of them that he may have listed.
+    uint256 public constant MAX_LISTED = 4;
     uint96 public constant SUBNETWORK_ID = 0;
     /// @notice How many captures are remembered.
     uint256 public constant NOTES = 4;
@@ -130,11 +179,15 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
     address public immutable orders;
     /// @inheritdoc IOrderTarget
     bytes32 public immutable service;
+    /// @notice Symbiotic's own: says what it made.
+    address public immutable vaultFactory;
     /// @notice The least time between two captures, so that those remembered cover the longest epoch.
     uint48 public immutable noteInterval;
     /// @dev `NOTES` times 48 bits, the newest lowest.
     uint256 private _notes;
     Vault[] private _vaults;
+    /// @dev In the order in which he listed them; none is ever taken away.
+    mapping(address operator => Vault[]) private _listed;
     /// @dev By `_key`: a case and the orders of a case take apart from each other.
     mapping(bytes32 key => mapping(address vault => Progress)) private _progress;
     /// @dev Whose request came last: a share is asked for once at a time.
@@ -146,7 +199,7 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
         address palisade_,
         address orders_,
         bytes32 service_,
-        address vaultFactory,
+        address vaultFactory_,
         address networkRegistry,
         address middlewareService,
         Source[] memory sources
@@ -155,38 +208,123 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
         palisade = palisade_;
         orders = orders_;
         service = service_;
+        vaultFactory = vaultFactory_;
         INetworkRegistry(networkRegistry).registerNetwork();
         INetworkMiddlewareService(middlewareService).setMiddleware(address(this));
         uint48 longest;
         for (uint256 i = 0; i < sources.length; ++i) {
             if (i > 0 && sources[i - 1].vault >= sources[i].vault) revert WrongVaults();
-            if (!IFactory(vaultFactory).isEntity(sources[i].vault)) revert NotVault(sources[i].vault);
-            uint48 epochDuration = _add(sources[i]);
-            if (epochDuration > longest) longest = epochDuration;
+            if (!IFactory(vaultFactory_).isEntity(sources[i].vault)) revert NotVault(sources[i].vault);
+            Vault memory vault = _accept(sources[i].vault, address(0));
+            address resolver = sources[i].resolver;
+            if (vault.kind != Kind.Veto && resolver != address(0)) revert ResolverWithoutVeto(vault.vault);
+            if (resolver != address(0)) IVetoSlasher(vault.slasher).setResolver(SUBNETWORK_ID, resolver, "");
+            if (vault.epochDuration > longest) longest = vault.epochDuration;
+            _vaults.push(vault);
         }
         noteInterval = longest / uint48(NOTES) + 1;
     }
 
-    function _add(Source memory source) private returns (uint48 epochDuration) {
-        IVault vault = IVault(source.vault);
+    /// @dev Looks whether a vault of core 1 is of the kinds that are known, and lets it back this network.
+    /// @param operator whose vault it is to be, where its delegator names one; zero for anybody's.
+    function _accept(address vault_, address operator) private returns (Vault memory) {
+        IVault vault = IVault(vault_);
         uint64 version = vault.version();
-        if (version != 1 && version != 2) revert WrongVersion(source.vault, version);
-        if (!isSink(vault.burner())) revert NoSink(source.vault, vault.burner());
+        if (version != 1 && version != 2) revert WrongVersion(vault_, version);
+        _checkSink(vault_, vault.burner());
         IDelegator delegator = IDelegator(vault.delegator());
         uint64 kind = delegator.TYPE();
-        if (kind > 3) revert WrongDelegator(source.vault, kind);
+        if (kind > 3) revert WrongDelegator(vault_, kind);
+        if (operator != address(0) && kind > 1) {
+            _checkOperator(vault_, delegator.operator(), operator);
+            if (kind == 3) _checkNetwork(vault_, bytes32(uint256(uint160(delegator.network())) << 96));
+        }
         address slasher = vault.slasher();
-        if (slasher == address(0)) revert WrongSlasher(source.vault, type(uint64).max);
+        if (slasher == address(0)) revert WrongSlasher(vault_, type(uint64).max);
         kind = ISlasher(slasher).TYPE();
-        if (kind > 1) revert WrongSlasher(source.vault, kind);
-        bool isVeto = kind == 1;
-        if (!isVeto && source.resolver != address(0)) revert ResolverWithoutVeto(source.vault);
-        if (source.resolver != address(0)) IVetoSlasher(slasher).setResolver(SUBNETWORK_ID, source.resolver, "");
+        if (kind > 1) revert WrongSlasher(vault_, kind);
         // How much of it counts is for the vault's curator to say.
-        delegator.setMaxNetworkLimit(SUBNETWORK_ID, type(uint256).max);
-        epochDuration = vault.epochDuration();
-        uint48 vetoDuration = isVeto ? IVetoSlasher(slasher).vetoDuration() : 0;
-        _vaults.push(Vault(source.vault, slasher, epochDuration, vetoDuration, isVeto));
+        if (delegator.maxNetworkLimit(subnetwork()) != type(uint256).max) {
+            delegator.setMaxNetworkLimit(SUBNETWORK_ID, type(uint256).max);
+        }
+        uint48 vetoDuration = kind == 1 ? IVetoSlasher(slasher).vetoDuration() : 0;
+        return Vault(vault_, vault.epochDuration(), vetoDuration, slasher, kind == 1 ? Kind.Veto : Kind.Instant, 0);
+    }
+
+    /// @dev The same of an AppAdapter of core 2. The delegator of a vault of the factory's takes only what core 2's own
+    /// factories of adapters made, and the kind of adapter that holds another vault's shares has no stake of the past.
+    function _acceptApp(address app_, address operator) private view returns (Vault memory) {
+        IAppAdapter app = IAppAdapter(app_);
+        IVaultV2 vault = IVaultV2(app.vault());
+        if (!IFactory(vaultFactory).isEntity(address(vault))) revert NotVault(app_);
+        uint64 version = vault.version();
+        if (version != APP_VERSION) revert WrongVersion(app_, version);
+        if (IUniversalDelegator(vault.delegator()).adapterToIndex(app_) == 0) revert NotVault(app_);
+        _checkCollateral(app_, app.asset(), vault.asset());
+        app.stakeAt(uint48(block.timestamp));
+        _checkSink(app_, app.burner());
+        _checkOperator(app_, app.operator(), operator);
+        _checkNetwork(app_, app.subnetwork());
+        // The last second of the duration is one second less from now.
+        return Vault(app_, app.duration() - 1, 0, address(0), Kind.App, 0);
+    }
+
+    function _checkSink(address vault, address burner) private view {
+        if (!isSink(burner)) revert NoSink(vault, burner);
+    }
+
+    function _checkOperator(address vault, address found, address expected) private pure {
+        if (found != expected) revert OtherOperator(vault, found);
+    }
+
+    function _checkNetwork(address vault, bytes32 found) private view {
+        if (found != subnetwork()) revert OtherNetwork(vault, found);
+    }
+
+    function _checkCollateral(address vault, address found, address expected) private pure {
+        if (found != expected) revert OtherCollateral(vault, found);
+    }
+
+    // ---- Listing
+
+    /// @notice From now on the caller can lose his stake in a vault of core 1, or in an AppAdapter of core 2, that was not given
+    /// at the construction. Every registered operator may list some, for himself and for ever.
+    /// @dev At a listed vault nobody can veto: this network names no resolver there.
+    /// @param like the vault of the same collateral, of those given at the construction, by whose price and within whose cap the
+    /// stake weighs.
+    function list(address vault, address like) external {
+        if (IPalisade(palisade).openKeyId(msg.sender) == 0) revert Unregistered(msg.sender);
+        Vault[] memory all = vaultsOf(msg.sender);
+        if (all.length == MAX_VAULTS || all.length == _vaults.length + MAX_LISTED) revert TooManyListed(msg.sender);
+        uint256 needed = type(uint256).max;
+        for (uint256 i = 0; i < all.length; ++i) {
+            if (all[i].vault == vault) revert AlreadyListed(vault);
+            if (all[i].vault == like && i < _vaults.length) needed = _lasting(all[i]);
+        }
+        if (needed == type(uint256).max) revert UnknownVault(like);
+        bool isApp = !IFactory(vaultFactory).isEntity(vault);
+        Vault memory accepted = isApp ? _acceptApp(vault, msg.sender) : _accept(vault, msg.sender);
+        address collateral = isApp ? IAppAdapter(vault).asset() : IVault(vault).collateral();
+        _checkCollateral(vault, collateral, IVault(like).collateral());
+        uint256 lasts = _lasting(accepted);
+        if (lasts < needed) revert ShortEpoch(vault, lasts, needed);
+        _listed[msg.sender].push(accepted);
+        emit Listed(msg.sender, vault, like);
+    }
+
+    /// @dev For how long after a capture a slash can be asked for.
+    function _lasting(Vault memory vault) private pure returns (uint256) {
+        return vault.epochDuration < vault.vetoDuration ? 0 : vault.epochDuration - vault.vetoDuration;
+    }
+
+    /// @dev First those given at the construction, then those that the operator listed.
+    function _at(address operator, uint256 place) private view returns (Vault memory) {
+        uint256 count = _vaults.length;
+        return place < count ? _vaults[place] : _listed[operator][place - count];
+    }
+
+    function _count(address operator) private view returns (uint256) {
+        return _vaults.length + _listed[operator].length;
     }
 
     /// @notice Whether nobody can own what lies at this address: there is no code, and it is a number so small that to find a
@@ -218,10 +356,11 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
 
     /// @notice A vault as it is now, and what of some operators' stake in it each remembered moment leaves to slash, by the
     /// vault's own slasher.
-    /// @dev Reverts where the vault is none of those that core 1 makes. Nothing is left yet by the moment of this very block: the
+    /// @dev Reverts where the vault is none that the core makes, of either version. Nothing is left yet by the moment of this very block: the
     /// core takes only what was there before it. What can be lost counts only what later epochs can take, too: what left in
     /// the epoch before does not count.
     function look(address vault, address[] calldata operators) external view returns (Seen memory seen) {
+        if (!IFactory(vaultFactory).isEntity(vault)) return _lookAtApp(vault, operators);
         IVault vault_ = IVault(vault);
         ISlasher slasher = ISlasher(vault_.slasher());
         (seen.slasher, seen.delegator) = (slasher.TYPE(), IDelegator(vault_.delegator()).TYPE());
@@ -236,6 +375,35 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
                 seen.left[i][j] = slasher.slashableStake(subnetwork(), operators[i], seen.captures[j], "");
             }
         }
+    }
+
+    /// @dev What an AppAdapter's operator had at a remembered moment stays there for its duration. What was slashed since then
+    /// is told by no view: then only what is guaranteed from now on counts.
+    function _lookAtApp(address app_, address[] calldata operators) private view returns (Seen memory seen) {
+        IAppAdapter app = IAppAdapter(app_);
+        address operator = app.operator();
+        (seen.slasher, seen.delegator) = (APP_SLASHER, APP_DELEGATOR);
+        seen.hasSink = isSink(app.burner());
+        seen.epochDuration = app.duration() - 1;
+        seen.pool = app.slashable();
+        seen.captures = notes();
+        seen.left = new uint256[NOTES][](operators.length);
+        uint48 slashedAt = _slashedAt(operator, app_);
+        for (uint256 i = 0; i < operators.length; ++i) {
+            if (operators[i] != operator || app.subnetwork() != subnetwork()) continue;
+            for (uint256 j = 0; j < NOTES && seen.captures[j] != 0; ++j) {
+                uint256 left = seen.captures[j] > slashedAt ? app.stakeAt(seen.captures[j]) : app.stake();
+                seen.left[i][j] = left < seen.pool ? left : seen.pool;
+            }
+        }
+    }
+
+    function _slashedAt(address operator, address app) private view returns (uint48) {
+        Vault[] storage listed = _listed[operator];
+        for (uint256 i = 0; i < listed.length; ++i) {
+            if (listed[i].vault == app) return listed[i].slashedAt;
+        }
+        return 0;
     }
 
     // ---- Slasher
@@ -280,14 +448,14 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
         private
         returns (Loss[] memory losses, bool pending, bool ended)
     {
-        uint256 count = _vaults.length;
-        losses = new Loss[](count);
+        Vault[] memory all = vaultsOf(operator);
+        losses = new Loss[](all.length);
         uint256 found;
         uint256 empty; // bit i: nothing can be taken of vault i
         bool failed;
         bytes memory failure; // empty where a vault ran out of gas
-        for (uint256 i = 0; i < count; ++i) {
-            address vault = _vaults[i].vault;
+        for (uint256 i = 0; i < all.length; ++i) {
+            address vault = all[i].vault;
             // The inner call gets 63 of every 64 parts of what is left.
             if (gasleft() - gasleft() / 64 < VAULT_GAS) revert TooLittleGas(vault);
             try this.take{gas: VAULT_GAS}(i, operator, caseId, wad, ordered) returns (
@@ -312,8 +480,8 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
         pending = pending || failed;
         if (found > 0 && !pending) {
             // Nobody asks here again, and everybody shall know it.
-            for (uint256 i = 0; i < count; ++i) {
-                if (empty >> i & 1 == 1) losses[found++].asset = _vaults[i].vault;
+            for (uint256 i = 0; i < all.length; ++i) {
+                if (empty >> i & 1 == 1) losses[found++].asset = all[i].vault;
             }
         }
         assembly ("memory-safe") {
@@ -331,20 +499,26 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
         returns (Loss memory loss, Standing standing)
     {
         if (msg.sender != address(this)) revert WrongCaller(msg.sender);
-        Vault memory vault = _vaults[place];
+        Vault memory vault = _at(operator, place);
         bytes32 key = _key(caseId, ordered);
         Progress storage progress = _progress[key][vault.vault];
         if (progress.standing == Standing.Taken || progress.standing == Standing.Vetoed) return (loss, Standing.Taken);
         if (progress.standing == Standing.Open) {
+            if (vault.kind == Kind.App) return _slashApp(_listed[operator][place - _vaults.length], progress, wad);
             // What another asked for is counted as his. Should that be vetoed, this one has its turn.
             if (_isBehind(vault, operator, key)) return (loss, Standing.Requested);
             (uint48 capture, uint256 amount) = _best(vault, operator);
             if (amount == 0) return (loss, Standing.Open);
-            amount = (amount * wad + WAD - 1) / WAD; // rounded up, so that something is taken wherever something is
-            if (!vault.isVeto) return (_slash(vault, progress, operator, capture, amount), Standing.Taken);
+            amount = _part(amount, wad);
+            if (vault.kind == Kind.Instant) return (_slash(vault, progress, operator, capture, amount), Standing.Taken);
             _request(vault, key, operator, caseId, capture, amount);
         }
         return _follow(vault, progress, operator, caseId);
+    }
+
+    /// @dev Rounded up, so that something is taken wherever something is.
+    function _part(uint256 amount, uint256 wad) private pure returns (uint256) {
+        return (amount * wad + WAD - 1) / WAD;
     }
 
     /// @dev Under what a case's progress is kept, and that of its orders. They are apart, or a quorum could order a little for
@@ -355,6 +529,7 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
 
     /// @dev Whether another's request is in the way: it waits, in time to be executed.
     function _isBehind(Vault memory vault, address operator, bytes32 key) private view returns (bool) {
+        if (vault.kind != Kind.Veto) return false;
         bytes32 waiting = _waiting[operator][vault.vault];
         return waiting != 0 && waiting != key && _isWaiting(vault, _progress[waiting][vault.vault]);
     }
@@ -379,6 +554,26 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
         progress.standing = Standing.Taken;
         IInstantSlasher(vault.slasher).slash(subnetwork(), operator, amount, capture, "");
         return _loss(vault, before, amount);
+    }
+
+    /// @dev Takes from an AppAdapter. What it took is what came to its sink: its own figures move by more than that in a slash,
+    /// when its vault sweeps what waits to leave.
+    function _slashApp(Vault storage listed, Progress storage progress, uint256 wad)
+        private
+        returns (Loss memory loss, Standing standing)
+    {
+        IAppAdapter app = IAppAdapter(listed.vault);
+        uint256 amount = _part(app.slashable(), wad);
+        if (amount == 0) return (loss, Standing.Open);
+        (IToken token, address burner) = (IToken(app.asset()), app.burner());
+        uint256 burned = token.balanceOf(burner);
+        progress.standing = Standing.Taken;
+        listed.slashedAt = uint48(block.timestamp);
+        app.slash(amount);
+        uint256 lost = token.balanceOf(burner) - burned;
+        if (lost == 0) revert LossNotSeen(address(app));
+        loss = Loss({asset: address(app), before: amount, afterwards: lost < amount ? amount - lost : 0});
+        return (loss, Standing.Taken);
     }
 
     function _request(
@@ -447,20 +642,28 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
         view
         returns (Progress memory progress, bool behind)
     {
-        Vault memory vault = _vaults[place];
+        Vault memory vault = _at(operator, place);
         bytes32 key = _key(caseId, ordered);
         progress = _progress[key][vault.vault];
         behind = progress.standing == Standing.Open && _isBehind(vault, operator, key);
     }
 
     /// @inheritdoc IAdapter
-    function gasFloor() external view override(IAdapter, IOrderTarget) returns (uint256) {
-        return BASE_GAS + (VAULT_GAS + VAULT_GAS / 32) * _vaults.length;
+    function gasFloor(address operator) external view override(IAdapter, IOrderTarget) returns (uint256) {
+        return BASE_GAS + (VAULT_GAS + VAULT_GAS / 32) * _count(operator);
     }
 
-    /// @notice The vaults, ascending.
+    /// @notice The vaults that were given at the construction, ascending.
     function vaults() external view returns (Vault[] memory) {
         return _vaults;
+    }
+
+    /// @notice The vaults in which an operator can lose his stake, by place: those of all, then those that he listed.
+    function vaultsOf(address operator) public view returns (Vault[] memory all) {
+        all = new Vault[](_count(operator));
+        for (uint256 i = 0; i < all.length; ++i) {
+            all[i] = _at(operator, i);
+        }
     }
 
     /// @notice The subnetwork whose stake counts.
@@ -469,6 +672,10 @@ contract SymbioticAdapter is IAdapter, IOrderTarget {
     }
 
     uint256 private constant WAD = 1e18;
+    uint64 private constant APP_VERSION = 3;
+    /// @dev What `look` calls an AppAdapter's ways: core 2 has no slashers, and its delegator is of type 4.
+    uint64 private constant APP_SLASHER = 2;
+    uint64 private constant APP_DELEGATOR = 4;
     uint256 private constant BASE_GAS = 100_000;
     // Twice what core 1 takes, with a hook of the vault's delegator and one of its burner that use all they may.
     uint256 private constant VAULT_GAS = 1_500_000;

@@ -355,7 +355,7 @@ abstract contract KarakAdapterTest is KarakWorld {
         staked();
         part(CASE, MOST);
         vm.warp(block.timestamp + VETO);
-        uint256 floor = karak.gasFloor();
+        uint256 floor = karak.gasFloor(OPERATOR);
         uint256 gas_ = 50_000 + uint256(some) % floor;
         vm.prank(ORDERS);
         try karak.slashPart{gas: gas_}(OPERATOR, CASE, MOST, 1_000) returns (Loss[] memory losses, bool pending) {

@@ -273,7 +273,7 @@ contract OrdersTest is Drawn {
     function test_r24_with_too_little_gas_nothing_is_tried() public {
         bytes memory order = announce(drawn(5));
         vm.roll(block.number + DELAY);
-        vm.expectRevert(abi.encodeWithSelector(Orders.TooLittleGas.selector, address(adapter), adapter.gasFloor()));
+        vm.expectRevert(abi.encodeWithSelector(Orders.TooLittleGas.selector, address(adapter), adapter.gasFloor(operator(0))));
         orders.execute{gas: 600_000}(order);
         orders.execute{gas: 1_000_000}(order);
     }
@@ -283,7 +283,7 @@ contract OrdersTest is Drawn {
         bytes memory order = announce(drawn(5));
         vm.roll(block.number + DELAY);
         uint256 gas_ = 50_000 + uint256(some) % 1_000_000;
-        uint256 floor = adapter.gasFloor();
+        uint256 floor = adapter.gasFloor(operator(0));
         try orders.execute{gas: gas_}(order) {
             require(gas_ > floor && taken() == 100e18, "taken");
             require(orders.isExecuted(CASE, operator(0), 0, address(adapter)), "done");
@@ -588,7 +588,7 @@ contract Moody is IOrderTarget {
         (losses[0].before, losses[0].afterwards) = (10, mood == Mood.Idle ? 10 : 9);
     }
 
-    function gasFloor() external pure returns (uint256) {
+    function gasFloor(address) external pure returns (uint256) {
         return 100_000;
     }
 

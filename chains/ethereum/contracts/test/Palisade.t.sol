@@ -387,7 +387,7 @@ contract PalisadeTest is World {
 
     function test_r24_too_little_gas_is_named() public {
         Palisade.Pair memory pair = pairOf(7, A, B);
-        vm.expectRevert(abi.encodeWithSelector(Palisade.TooLittleGas.selector, address(adapter), adapter.gasFloor()));
+        vm.expectRevert(abi.encodeWithSelector(Palisade.TooLittleGas.selector, address(adapter), adapter.gasFloor(OPERATOR)));
         palisade.slash{gas: 700_000}(pair);
     }
 
@@ -486,7 +486,7 @@ contract Liar {
         uint256 afterwards;
     }
 
-    function gasFloor() external pure returns (uint256) {
+    function gasFloor(address) external pure returns (uint256) {
         return 10_000;
     }
 
@@ -510,7 +510,7 @@ contract Switchable {
         on = on_;
     }
 
-    function gasFloor() external pure returns (uint256) {
+    function gasFloor(address) external pure returns (uint256) {
         return 100_000;
     }
 
@@ -531,7 +531,7 @@ contract Reentrant {
         (palisade, pair) = (palisade_, pair_);
     }
 
-    function gasFloor() external pure returns (uint256) {
+    function gasFloor(address) external pure returns (uint256) {
         return 100_000;
     }
 

@@ -299,7 +299,7 @@ contract SymbioticAdapterTest {
     /// @dev At the edge: a vault gets all its gas, or nothing happens.
     function test_r24_with_too_little_gas_nothing_is_tried() public {
         both();
-        uint256 floor = adapter.gasFloor();
+        uint256 floor = adapter.gasFloor(OPERATOR);
         require(floor > 3_000_000, "two vaults");
         vm.prank(ORDERS);
         try adapter.slashPart{gas: 1_500_000}(OPERATOR, "case", 0.5e18, 1_000) {
@@ -315,12 +315,12 @@ contract SymbioticAdapterTest {
     /// @dev Whatever gas somebody sends: both vaults are served, or nothing happens. The guilty starves neither.
     function testFuzz_r24_no_gas_serves_one_vault_and_starves_the_other(uint32 some) public {
         (FakeSymbiotic instant, FakeSymbiotic veto) = both();
-        uint256 gas_ = 100_000 + uint256(some) % adapter.gasFloor();
+        uint256 gas_ = 100_000 + uint256(some) % adapter.gasFloor(OPERATOR);
         vm.prank(ORDERS);
         try adapter.slashPart{gas: gas_}(OPERATOR, "case", 0.5e18, 1_000) returns (Loss[] memory losses, bool) {
             require(losses.length == 1 && instant.gone() == 150 && veto.requests() == 1, "both");
         } catch {
-            require(gas_ < adapter.gasFloor() && instant.gone() == 0 && veto.requests() == 0, "nothing");
+            require(gas_ < adapter.gasFloor(OPERATOR) && instant.gone() == 0 && veto.requests() == 0, "nothing");
         }
     }
 
@@ -337,8 +337,13 @@ contract FakeSymbiotic {
     uint64 public immutable TYPE;
     address public immutable burner;
     address public immutable delegator;
-    uint48 public constant epochDuration = 4_000;
+    uint48 public epochDuration = 4_000;
     uint48 public constant vetoDuration = 100;
+    address public collateral = address(0xC011);
+    /// Who may slash for a network, and what is none of the factory's: this contract is all of the core.
+    mapping(address network => address) public middleware;
+    mapping(address => bool) private foreign;
+    address private resolver;
     uint256 public totalStake = 1_000;
     uint48 public slashedBy;
     address private immutable owner = msg.sender;
@@ -360,6 +365,18 @@ contract FakeSymbiotic {
     constructor(uint64 version_, uint64 delegatorKind, uint64 slasherKind, address burner_) {
         (version, TYPE, burner) = (version_, slasherKind, burner_);
         delegator = address(new FakeDelegator(delegatorKind));
+    }
+
+    function setEpoch(uint48 duration) external {
+        epochDuration = duration;
+    }
+
+    function setCollateral(address token) external {
+        collateral = token;
+    }
+
+    function setForeign(address account) external {
+        foreign[account] = true;
     }
 
     function setLeft(uint48 moment, uint256 amount) external {
@@ -389,19 +406,35 @@ contract FakeSymbiotic {
         most = amount;
     }
 
+    function activeStake() external view returns (uint256) {
+        return totalStake;
+    }
+
+    function currentEpoch() external pure returns (uint256) {
+        return 0;
+    }
+
+    function withdrawals(uint256) external pure returns (uint256) {
+        return 0;
+    }
+
     function slasher() external view returns (address) {
         return address(this);
     }
 
-    function isEntity(address) external pure returns (bool) {
-        return true;
+    function isEntity(address account) external view returns (bool) {
+        return !foreign[account];
     }
 
     function registerNetwork() external {}
 
-    function setMiddleware(address) external {}
+    function setMiddleware(address middleware_) external {
+        middleware[msg.sender] = middleware_;
+    }
 
-    function setResolver(uint96, address, bytes calldata) external {}
+    function setResolver(uint96, address resolver_, bytes calldata) external {
+        resolver = resolver_;
+    }
 
     function slashableStake(bytes32, address, uint48 moment, bytes calldata) external view returns (uint256) {
         return moment < slashedBy ? 0 : left[moment] + (stake > gone ? stake - gone : 0);
@@ -446,16 +479,27 @@ contract FakeSymbiotic {
     }
 
     function resolverAt(bytes32, uint48, bytes calldata) external view returns (address) {
-        return owner;
+        return resolver;
     }
 }
 
 contract FakeDelegator {
     uint64 public immutable TYPE;
+    address public operator;
+    address public network;
+    mapping(bytes32 subnetwork => uint256) public maxNetworkLimit;
 
     constructor(uint64 kind) {
         TYPE = kind;
     }
 
-    function setMaxNetworkLimit(uint96, uint256) external {}
+    function setPair(address operator_, address network_) external {
+        (operator, network) = (operator_, network_);
+    }
+
+    function setMaxNetworkLimit(uint96 identifier, uint256 amount) external {
+        bytes32 subnetwork = bytes32(uint256(uint160(msg.sender)) << 96 | identifier);
+        require(maxNetworkLimit[subnetwork] != amount, "as it is");
+        maxNetworkLimit[subnetwork] = amount;
+    }
 }

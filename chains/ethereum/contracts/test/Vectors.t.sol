@@ -22,7 +22,7 @@ contract Taker {
 
     uint256 public slashes;
 
-    function gasFloor() external pure returns (uint256) {
+    function gasFloor(address) external pure returns (uint256) {
         return 60_000;
     }
 

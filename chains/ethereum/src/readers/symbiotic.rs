@@ -1,40 +1,55 @@
-//! Symbiotic, core version 1: what of an operator's stake in a vault the network's own subnetwork may take.
+//! Symbiotic: what of an operator's stake in a vault the network's own subnetwork may take.
 //!
 //! Everything is asked of the vault's own slasher, which counts opt-ins, limits and shares of all four kinds of delegators, and
 //! what was slashed before, at each moment that the adapter remembers ([`crate::bindings::symbiotic_adapter`]): through the
-//! adapter's one view, at the anchor. A vault that is not of the versions and kinds we know counts for nothing, and says why; the
+//! adapter's one view, at the anchor. Genesis' vaults are looked at for every operator, those that an operator listed for him.
+//!
+//! Of core 2 that is an AppAdapter, whose duration is an epoch and whose stake of a moment is a capture. A slash of it runs through
+//! its vault's delegator, which can refuse, so that one that would be refused at the anchor counts for nothing.
+//!
+//! A vault that is not of the versions and kinds we know counts for nothing, and says why; the
 //! others go on.
 
-use crate::bindings::symbiotic::{Factory, MiddlewareService, Vault};
+use crate::bindings::symbiotic::{AppAdapter, Factory, MiddlewareService, Vault};
 use crate::bindings::symbiotic_adapter::SymbioticAdapter::{self, Seen};
 use crate::endpoint::{alloy_address, require_code, state_at, view_failed, wrong};
 use crate::facts::shares;
+use crate::views;
 use alloy::contract;
 use alloy::eips::BlockId;
 use alloy::primitives;
 use alloy::providers::RootProvider;
 use alloy::transports::RpcError;
+use futures::{StreamExt, TryStreamExt};
 use palisade_types::chain::{ChainError, ChainPoint, Watch};
 use palisade_types::genesis::{Asset, Genesis, SymbioticContracts};
 use palisade_types::ids::{Address, OperatorId};
 use palisade_types::observation::StakeSeen;
 use palisade_types::position::{Capture, MAX_CAPTURES, Position, PositionId, StakeSource, SymbioticStake};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Operators per view call. Each is asked about at [`MAX_CAPTURES`] moments, at about 60,000 gas, of the 50 million that nodes
 /// grant a call.
 const BATCH: usize = 50;
-/// Vault versions of core 1: plain, and with a token for its shares. Version 3 has another core.
+/// How many listed vaults are looked at at once.
+const AT_ONCE: usize = 8;
+/// Vault versions of core 1: plain, and with a token for its shares.
 const VERSIONS: std::ops::RangeInclusive<u64> = 1..=2;
+/// The version of core 2's vaults.
+const APP_VERSION: u64 = 3;
 /// Kinds of delegators: network restake, full restake, operator specific, operator and network specific.
 const DELEGATORS: std::ops::RangeInclusive<u64> = 0..=3;
 /// Kinds of slashers: instant and veto.
 const SLASHERS: std::ops::RangeInclusive<u64> = 0..=1;
+/// What the adapter calls the slasher and the delegator of core 2.
+const APP: (u64, u64) = (2, 4);
+/// What the adapter gives one vault's slash.
+const SLASH_GAS: u64 = 1_500_000;
 
 /// Why a vault counts for nothing at present.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
-    #[error("it is of version {0}; we know 1 and 2")]
+    #[error("it is of version {0}; we know 1 and 2, and AppAdapters of 3")]
     Version(u64),
     #[error("its delegator is of kind {0}; we know 0 to 3")]
     Delegator(u64),
@@ -44,6 +59,8 @@ pub(crate) enum Unreadable {
     NoSink,
     #[error("its views revert")]
     Reverts,
+    #[error("a slash of it is refused: {0}")]
+    Refuses(String),
 }
 
 /// Looks whether our adapter is Symbiotic's network and middleware, and genesis' vaults are its own (R17).
@@ -128,25 +145,36 @@ impl<'a> Reader<'a> {
         Self { provider, genesis, state: state_at(upto) }
     }
 
-    /// Every position of `operators` that is not as `watch` has it, with what it has.
+    /// Every position of `operators` that is not as `watch` has it, with what it has: in genesis' vaults, and in those of
+    /// `listings` that are theirs.
     pub(crate) async fn changes(
         &self,
         operators: &BTreeSet<OperatorId>,
+        listings: &BTreeSet<PositionId>,
         watch: &Watch,
     ) -> Result<Vec<(Position, StakeSeen)>, ChainError> {
         let Some(contracts) = &self.genesis.contracts.symbiotic else { return Ok(Vec::new()) };
         let all: Vec<OperatorId> = operators.iter().copied().collect();
-        let mut changes = Vec::new();
+        let mut asked: Vec<(Address, Vec<OperatorId>)> = Vec::new();
         for vault in vaults(self.genesis) {
-            let source = StakeSource::Symbiotic(vault);
-            for batch in all.chunks(BATCH) {
-                for (operator, stake) in batch.iter().zip(self.stakes(contracts, &vault, batch).await?) {
-                    let id = PositionId { operator: *operator, source };
-                    let known = watch.positions.get(&id).copied().unwrap_or(Position::nothing(&source));
-                    let position = Position::Symbiotic(stake);
-                    if position != known {
-                        changes.push((known, StakeSeen { id, position }));
-                    }
+            asked.extend(all.chunks(BATCH).map(|batch| (vault, batch.to_vec())));
+        }
+        for (vault, owners) in listed(operators, listings) {
+            asked.extend(owners.chunks(BATCH).map(|batch| (vault, batch.to_vec())));
+        }
+        let look = async |(vault, batch): (Address, Vec<OperatorId>)| {
+            let stakes = self.stakes(contracts, &vault, &batch).await?;
+            Ok::<_, ChainError>((StakeSource::Symbiotic(vault), batch, stakes))
+        };
+        let seen: Vec<_> = futures::stream::iter(asked.into_iter().map(look)).buffered(AT_ONCE).try_collect().await?;
+        let mut changes = Vec::new();
+        for (source, batch, stakes) in seen {
+            for (operator, stake) in batch.into_iter().zip(stakes) {
+                let id = PositionId { operator, source };
+                let known = watch.positions.get(&id).copied().unwrap_or(Position::nothing(&source));
+                let position = Position::Symbiotic(stake);
+                if position != known {
+                    changes.push((known, StakeSeen { id, position }));
                 }
             }
         }
@@ -163,7 +191,7 @@ impl<'a> Reader<'a> {
         match self.look(contracts, vault, operators).await? {
             Ok(seen) => stakes_of(&seen, operators.len()),
             Err(reason) => {
-                tracing::error!(%vault, %reason, "a Symbiotic vault of genesis counts for nothing");
+                tracing::error!(%vault, %reason, "a Symbiotic vault counts for nothing");
                 Ok(vec![SymbioticStake::NOTHING; operators.len()])
             }
         }
@@ -175,25 +203,72 @@ impl<'a> Reader<'a> {
         vault: &Address,
         operators: &[OperatorId],
     ) -> Result<Result<Seen, Unreadable>, ChainError> {
-        let version = Vault::new(alloy_address(vault), self.provider).version().block(self.state).call().await;
-        let version = match unless_reverted("asking a Symbiotic vault for its version", version)? {
-            Some(version) if VERSIONS.contains(&version) => version,
-            Some(other) => return Ok(Err(Unreadable::Version(other))),
-            None => return Ok(Err(Unreadable::Reverts)),
-        };
         let accounts: Vec<primitives::Address> =
             operators.iter().map(|id| alloy_address(&Address::from(*id))).collect();
-        let adapter = SymbioticAdapter::new(alloy_address(&contracts.adapter), self.provider);
-        let seen = adapter.look(alloy_address(vault), accounts).block(self.state).call().await;
-        let seen = unless_reverted("looking at a Symbiotic vault", seen)?;
-        tracing::trace!(%vault, version, "looked at a Symbiotic vault");
-        Ok(seen.ok_or(Unreadable::Reverts).and_then(known))
+        let (own, vault) = (alloy_address(&contracts.adapter), alloy_address(vault));
+        let seen = SymbioticAdapter::new(own, self.provider).look(vault, accounts).block(self.state).call().await;
+        let Some(seen) = unless_reverted("looking at a Symbiotic vault", seen)? else {
+            return Ok(Err(Unreadable::Reverts));
+        };
+        let is_app = (seen.slasher, seen.delegator) == APP;
+        let versioned = if is_app { self.vault_of(vault).await? } else { Some(vault) };
+        let version = match versioned {
+            Some(vault) => Vault::new(vault, self.provider).version().block(self.state).call().await,
+            None => return Ok(Err(Unreadable::Reverts)),
+        };
+        match unless_reverted("asking a Symbiotic vault for its version", version)? {
+            Some(APP_VERSION) if is_app => {}
+            Some(version) if !is_app && VERSIONS.contains(&version) => {}
+            Some(other) => return Ok(Err(Unreadable::Version(other))),
+            None => return Ok(Err(Unreadable::Reverts)),
+        }
+        let refusal = if is_app && !seen.pool.is_zero() { self.refusal(own, vault).await? } else { None };
+        Ok(refusal.map_or_else(|| known(seen), Err))
     }
+
+    /// The vault that an AppAdapter is of.
+    async fn vault_of(&self, app: primitives::Address) -> Result<Option<primitives::Address>, ChainError> {
+        let vault = AppAdapter::new(app, self.provider).vault().block(self.state).call().await;
+        unless_reverted("asking an AppAdapter for its vault", vault)
+    }
+
+    /// Why a slash of an AppAdapter by our own, of the least it could take, would be refused at the anchor: it sweeps its vault
+    /// first, whose curator chooses what that runs through. `None` where it would go through.
+    async fn refusal(
+        &self,
+        own: primitives::Address,
+        app: primitives::Address,
+    ) -> Result<Option<Unreadable>, ChainError> {
+        let app = AppAdapter::new(app, self.provider);
+        let slash = app.slash(primitives::U256::ONE).from(own).gas(SLASH_GAS).block(self.state).call().await;
+        match slash {
+            Ok(_) => Ok(None),
+            Err(error) => match &error {
+                contract::Error::TransportError(RpcError::ErrorResp(said)) => views::refused(said)
+                    .map(|why| Some(Unreadable::Refuses(why.to_string())))
+                    .ok_or_else(|| view_failed("trying a slash of an AppAdapter", error)),
+                _ => Err(view_failed("trying a slash of an AppAdapter", error)),
+            },
+        }
+    }
+}
+
+/// Who of `operators` listed each vault, by vault ascending.
+fn listed(operators: &BTreeSet<OperatorId>, listings: &BTreeSet<PositionId>) -> BTreeMap<Address, Vec<OperatorId>> {
+    let mut vaults: BTreeMap<Address, Vec<OperatorId>> = BTreeMap::new();
+    for id in listings.iter().filter(|id| operators.contains(&id.operator)) {
+        if let StakeSource::Symbiotic(vault) = id.source {
+            vaults.entry(vault).or_default().push(id.operator);
+        }
+    }
+    vaults
 }
 
 /// Refuses what is of kinds that we do not know.
 fn known(seen: Seen) -> Result<Seen, Unreadable> {
     match seen {
+        seen if (seen.slasher, seen.delegator) == APP && seen.hasSink => Ok(seen),
+        seen if (seen.slasher, seen.delegator) == APP => Err(Unreadable::NoSink),
         seen if !DELEGATORS.contains(&seen.delegator) => Err(Unreadable::Delegator(seen.delegator)),
         seen if !SLASHERS.contains(&seen.slasher) => Err(Unreadable::Slasher(seen.slasher)),
         seen if !seen.hasSink => Err(Unreadable::NoSink),

@@ -453,6 +453,9 @@ pub(crate) fn applied(watch: &mut Watch, facts: &[Fact]) {
             Fact::Stake(stake) => {
                 watch.positions.insert(stake.id, stake.position);
             }
+            Fact::Listed(listed) => {
+                watch.listings.insert(listed.id, listed.like);
+            }
             _ => {}
         }
     }

@@ -21,6 +21,6 @@ interface IAdapter {
     /// @return pending whether more may come of another call: the judge calls the case done only when not.
     function slash(address operator, bytes32 caseId) external returns (Loss[] memory losses, bool pending);
 
-    /// @notice The gas that `slash` needs at most; with less the judge does not try (R24).
-    function gasFloor() external view returns (uint256);
+    /// @notice The gas that `slash` of this operator needs at most; with less the judge does not try (R24).
+    function gasFloor(address operator) external view returns (uint256);
 }

@@ -17,8 +17,8 @@ interface IOrderTarget {
         external
         returns (Loss[] memory losses, bool pending);
 
-    /// @notice The gas that `slashPart` needs at most; with less Orders.sol does not try (R24).
-    function gasFloor() external view returns (uint256);
+    /// @notice The gas that `slashPart` of this operator needs at most; with less Orders.sol does not try (R24).
+    function gasFloor(address operator) external view returns (uint256);
 
     /// @notice Whose set it is: an account as 32 bytes, or zero for the network itself.
     function service() external view returns (bytes32);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-/// @title The registry, as the light client sees it
+/// @title The registry, as our other contracts see it
 interface IPalisade {
     /// @notice The hash of genesis.
     function chainId() external view returns (bytes32);
@@ -11,6 +11,9 @@ interface IPalisade {
 
     /// @notice The Ethereum block of the newest conviction; 0 while nobody is convicted.
     function lastConvictionBlock() external view returns (uint48);
+
+    /// @notice The id of the operator's open row; 0 if it never registered.
+    function openKeyId(address operator) external view returns (uint32);
 
     /// @notice An order of the network itself names this operator. Only Orders.sol may call.
     function convictOrdered(address operator) external;
