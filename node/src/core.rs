@@ -893,7 +893,7 @@ impl Core {
             Some(self.ledger.judge_verdict(verdict)?)
         } else {
             let fault = self.ledger.judge(&evidence)?;
-            Some(CaseId::derive(&self.ledger.chain(), &fault.operator(), &fault.domain()))
+            Some(self.ledger.case_id(&fault.operator(), &fault.domain()))
         };
         let item = Item::Evidence(evidence.clone());
         if !self.pool.holds(&item) && self.wait_in_pool(item) {

@@ -5,12 +5,14 @@
 //! everything else is `0x`-hex or a number.
 
 use crate::text::{bitcoin_hash, hex_bytes, parse_bitcoin_hash, parse_hex_bytes};
-use palisade_types::canonical::{Blob, List, Malformed};
+use palisade_types::block::Header;
+use palisade_types::canonical::{Blob, Canonical, List, Malformed};
 use palisade_types::chain::ChainPoint;
 use palisade_types::genesis::{
-    Asset, Caps, Contracts, Genesis, KarakContracts, Parameters, Seat, SymbioticContracts, Unsafe, VaultTerms,
+    Asset, Caps, Continues, Contracts, Genesis, KarakContracts, Parameters, Seat, SymbioticContracts, Unsafe,
+    VaultTerms,
 };
-use palisade_types::ids::{Address, Ed25519Key, Hash, OperatorId, SchnorrKey};
+use palisade_types::ids::{Address, ChainId, Ed25519Key, Hash, OperatorId, SchnorrKey};
 use palisade_types::position::StakeSource;
 use palisade_types::price::{Feed, Price};
 use palisade_types::units::{BasisPoints, MicroUsd, Sats, Wad};
@@ -94,6 +96,19 @@ pub struct GenesisFile {
     pub parameters: ParametersFile,
     /// Seats of epoch 0, by operator ascending.
     pub seats: Vec<SeatFile>,
+    /// What it goes on from (R21); absent in a network that begins with nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<ContinuesFile>,
+}
+
+/// See [`Continues`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContinuesFile {
+    /// The header of the last ether-final block before, canonical bytes.
+    pub block: String,
+    /// The chain ids before, the first of them first.
+    pub line: Vec<String>,
 }
 
 /// See [`ChainPoint`].
@@ -327,6 +342,7 @@ impl From<&Genesis> for GenesisFile {
             vaults: genesis.vaults.iter().map(VaultTermsFile::from).collect(),
             parameters: ParametersFile::from(&genesis.parameters),
             seats: genesis.seats.iter().map(SeatFile::from).collect(),
+            continues: genesis.continues.as_ref().map(ContinuesFile::from),
         }
     }
 }
@@ -443,6 +459,7 @@ impl TryFrom<GenesisFile> for Genesis {
             vaults: bounded("vaults", vaults)?,
             parameters: file.parameters.parse()?,
             seats: bounded("seats", seats)?,
+            continues: file.continues.map(ContinuesFile::parse).transpose()?,
         })
     }
 }
@@ -598,6 +615,26 @@ impl ParametersFile {
     }
 }
 
+impl From<&Continues> for ContinuesFile {
+    fn from(continues: &Continues) -> Self {
+        Self {
+            block: hex_bytes(&continues.block.to_bytes()),
+            line: continues.line.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl ContinuesFile {
+    fn parse(self) -> Result<Continues, BadGenesis> {
+        let block = parse_hex_bytes(&self.block).map_err(|error| value("continues.block", error))?;
+        let line = self.line.iter().map(|chain| parse::<ChainId>("continues.line", chain));
+        Ok(Continues {
+            block: Header::from_bytes(&block).map_err(|error| value("continues.block", error))?,
+            line: bounded("continues.line", line.collect::<Result<Vec<_>, _>>()?)?,
+        })
+    }
+}
+
 impl SeatFile {
     fn parse(&self) -> Result<Seat, BadGenesis> {
         Ok(Seat {
@@ -632,6 +669,7 @@ fn bounded<T, const MAX: usize>(key: &'static str, entries: Vec<T>) -> Result<Li
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use palisade_types::{BlockId, Epoch, Height};
 
     /// A genesis that [`Genesis::check`] takes, with devnet.md's numbers.
     pub(crate) fn sample() -> Genesis {
@@ -734,7 +772,31 @@ pub(crate) mod tests {
             }]
             .try_into()
             .unwrap(),
+            continues: None,
         }
+    }
+
+    #[test]
+    fn r21_a_successors_file_names_the_block_and_the_line_it_goes_on_from() {
+        let before = sample();
+        let block = Header {
+            version: 1,
+            chain: before.chain_id(),
+            height: Height::new(9),
+            epoch: Epoch::new(2),
+            parent: BlockId::ZERO,
+            items_root: Hash::ZERO,
+            state_root: Hash::new([7; 32]),
+            next_committee: Hash::ZERO,
+        };
+        let line = vec![before.chain_id()].try_into().unwrap();
+        let genesis = Genesis { continues: Some(Continues { block, line }), ..before.clone() };
+        let text = to_json(&genesis);
+        let back: Genesis = serde_json::from_str::<GenesisFile>(&text).unwrap().try_into().unwrap();
+        assert_eq!((back.chain_id(), back.founder()), (genesis.chain_id(), before.chain_id()));
+        assert_eq!(Genesis::from_bytes(&genesis.to_bytes()).unwrap(), genesis);
+        assert_ne!(genesis.chain_id(), before.chain_id());
+        assert_eq!((back.first_height(), before.first_height()), (Height::new(11), Height::new(1)));
     }
 
     #[test]

@@ -153,8 +153,8 @@ struct Exposed {
 impl Exposed {
     fn known(core: &Core, office: Epoch) -> Self {
         let ledger = core.ledger();
-        let chain = ledger.chain();
         let keys = ledger.cases().filter_map(|case| {
+            let (chain, _) = ledger.genesis_of().origin(&case.domain)?;
             let operator = ledger.operator(&case.operator)?;
             let eots: Vec<_> = operator.keys.iter().map(|row| row.eots).collect();
             let secret = palisade_bitcoin::slash::exposed(case.evidence.as_ref()?, &chain, &eots).ok()?;

@@ -7,8 +7,7 @@ use palisade_crypto::seed::NoKey;
 use palisade_crypto::{bls, ed25519, eots};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{
-    BlsKey, BlsSignature, ChainId, Domain, DomainKind, Ed25519Key, Ed25519Signature, Hash, OperatorId, SchnorrKey,
-    SchnorrSignature,
+    BlsKey, BlsSignature, ChainId, Domain, Ed25519Key, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
 };
 use palisade_types::possession;
 use rand::RngCore;
@@ -259,8 +258,8 @@ impl OperatorKeys {
     /// The proofs of possession with which `operator` registers these keys in a network (R12).
     #[must_use]
     pub fn possession(&self, genesis: &Genesis, operator: &OperatorId) -> Possession {
-        let (chain, palisade) = (genesis.chain_id(), genesis.contracts.palisade);
-        let bitcoin = genesis.domain(DomainKind::Bitcoin);
+        let (chain, palisade) = (genesis.founder(), genesis.contracts.palisade);
+        let bitcoin = genesis.domains().keys;
         let keys = self.public(&chain, &bitcoin);
         let bls = possession::bls_message(&chain, &palisade, operator, &keys.bls).expect("our own key is a key");
         let ed25519 = possession::ed25519_message(&chain, &palisade, operator, &keys.ed25519);

@@ -11,6 +11,7 @@ pub mod message;
 pub mod run;
 pub mod sessions;
 pub mod signing;
+pub mod succession;
 
 pub mod boundary;
 pub mod decided;

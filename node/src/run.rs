@@ -399,7 +399,7 @@ pub(crate) async fn stop_asked() {
     }
 }
 
-async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Ethereum> {
+pub(crate) async fn connect_ethereum(config: &Config, genesis: &Arc<Genesis>) -> anyhow::Result<Ethereum> {
     let account = config
         .ethereum
         .sender_key
@@ -434,6 +434,11 @@ async fn begin(config: &Config, store: &Store, network: &Network, ethereum: &Eth
 /// The ledger as it was committed last, or genesis.
 fn load(store: &Store, genesis: &Arc<Genesis>, data: &Path) -> anyhow::Result<Ledger> {
     let Some(loaded) = store.load().map_err(|error| stored(error, data)).context("loading the ledger")? else {
+        if genesis.continues.is_some() {
+            bail!(
+                "a successor begins with the state before it: palisade succession begin, or [sync] from = \"snapshot\""
+            );
+        }
         let ledger = Ledger::genesis(genesis.clone());
         store.begin(ledger.head(), ledger.rows()).context("storing the ledger of genesis")?;
         return Ok(ledger);

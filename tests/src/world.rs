@@ -1264,7 +1264,7 @@ impl Signer {
     fn ballot(&mut self, ballot: &Ballot) -> Result<Ed25519Signature, Danger> {
         let newest = self.ballots.last_key_value().map(|((height, ..), digest)| (height.get(), *digest));
         let here = self.ballots.get(&ballot.slot()).copied();
-        let known = Known { stopped: self.stopped.is_some(), here, beside: None, newest };
+        let known = Known { stopped: self.stopped.is_some(), here, beside: None, succeeded: false, newest };
         self.judge(&Request::Ballot(ballot), &known)?;
         self.ballots.insert(ballot.slot(), ballot_digest(ballot));
         Ok(Ed25519Signature::new(self.keys.ed25519.sign(&ballot.preimage()).0))
@@ -1309,6 +1309,7 @@ impl Signer {
     fn known(&self, statement: &Statement, beside: Domain) -> Known {
         let (domain, slot) = (statement.domain, statement.slot);
         Known {
+            succeeded: false,
             stopped: self.stopped.is_some(),
             here: self.statements.get(&(domain, slot)).copied(),
             beside: self.statements.get(&(beside, slot)).copied(),

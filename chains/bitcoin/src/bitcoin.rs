@@ -18,7 +18,7 @@ use palisade_types::evidence::{CovenantBreach, ExposedKey, ExposedProvider};
 use palisade_types::observation::{Fact, MAX_FACTS, VaultConfirmed, VaultSpent};
 use palisade_types::slash::SlashTarget;
 use palisade_types::vault::{Inclusion, Vault, VaultStatus};
-use palisade_types::{ChainId, Domain, DomainKind, Evidence, Genesis, Hash, Operator, VaultId};
+use palisade_types::{Domain, DomainKind, Evidence, Genesis, Hash, Operator, VaultId};
 use tokio::sync::Mutex;
 
 use crate::breach;
@@ -60,7 +60,7 @@ pub struct Bitcoin {
     depth: u32,
     network: Network,
     start: u32,
-    chain: ChainId,
+    genesis: Arc<Genesis>,
     domain: Domain,
     versions: Versions,
     blocks: StdMutex<VecDeque<Arc<Block>>>,
@@ -118,7 +118,7 @@ impl Bitcoin {
                 .map_err(|_| ChainError::Refused("Bitcoin's depth is beyond 2^32".to_owned()))?,
             network: network(&genesis.bitcoin_genesis)?,
             start: narrow(genesis.bitcoin_start.number)?,
-            chain: genesis.chain_id(),
+            genesis: genesis.clone(),
             domain: genesis.domain(DomainKind::Bitcoin),
             versions,
             blocks: StdMutex::default(),
@@ -576,7 +576,9 @@ impl Bitcoin {
         }
         let evidence =
             execution.case.evidence.as_ref().ok_or_else(|| refused("the case holds no evidence".to_owned()))?;
-        let secret = slash::exposed(evidence, &self.chain, &vault.registration.providers)
+        let origin = self.genesis.origin(&execution.case.domain);
+        let chain = origin.map_or_else(|| self.genesis.chain_id(), |(chain, _)| chain); // of a network before (R21)
+        let secret = slash::exposed(evidence, &chain, &vault.registration.providers)
             .map_err(|error| refused(error.to_string()))?;
         let presigned =
             Presigned::held(&vault.registration, &self.versions).map_err(|error| refused(error.to_string()))?;

@@ -45,10 +45,10 @@ impl Versions {
     ///
     /// As [`Self::new`].
     pub fn of(genesis: &Genesis) -> Result<Self, RulesError> {
-        Self::new(genesis.chain_id(), &genesis.vaults)
+        Self::new(genesis.founder(), &genesis.vaults)
     }
 
-    /// The network: what its covenant endorses is worth nothing elsewhere.
+    /// The network, of a successor the first of its line (R21): what its covenant endorses is worth nothing elsewhere.
     pub fn chain(&self) -> &ChainId {
         &self.chain
     }

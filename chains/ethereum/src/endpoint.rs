@@ -134,12 +134,12 @@ impl Endpoint {
     async fn check_palisade(&self) -> Result<(), ChainError> {
         let (genesis, provider) = (self.genesis(), &self.0.provider);
         let address = genesis.contracts.palisade;
-        let expected = format!("Palisade.sol of {} at {address}", genesis.chain_id());
+        let expected = format!("Palisade.sol of {} at {address}", genesis.founder());
         require_code(provider, &address, &expected).await?;
         let contract = Palisade::new(alloy_address(&address), provider);
         let chain = contract.chainId().call().await;
         let chain = chain.map_err(|error| view_failed("asking Palisade.sol for its chain id", error))?;
-        if chain.0 != *genesis.chain_id().as_bytes() {
+        if chain.0 != *genesis.founder().as_bytes() {
             return Err(wrong(&expected, &format!("a contract of {chain}")));
         }
         let window = contract.evidenceWindowBlocks().call().await;

@@ -231,7 +231,7 @@ pub(crate) async fn check(endpoint: &Endpoint) -> Result<(), ChainError> {
     let (chain, committee) = (chain.map_err(failed)?, committee.map_err(failed)?);
     let delay = contract.delayBlocks().call().await.map_err(failed)?;
     let parameters = &genesis.parameters;
-    let bound = chain.0 == *genesis.chain_id().as_bytes()
+    let bound = chain.0 == *genesis.founder().as_bytes()
         && committee == alloy_address(&genesis.contracts.committee)
         && delay == parameters.order_delay_blocks;
     if !bound {

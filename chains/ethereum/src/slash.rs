@@ -114,7 +114,8 @@ impl Ethereum {
 
 /// The kind of the network's own domain that a case is of, if Palisade.sol judges there.
 fn judged(genesis: &Genesis, case: &Case) -> Result<DomainKind, ChainError> {
-    let kind = JUDGED.into_iter().find(|kind| genesis.domain(*kind) == case.domain);
+    // The contract is bound to the first network of a line (R21); in its domains it judges for ever.
+    let kind = JUDGED.into_iter().find(|kind| genesis.origin(&case.domain) == Some((genesis.founder(), *kind)));
     kind.ok_or_else(|| refused("Palisade.sol judges nothing of this domain"))
 }
 
@@ -323,7 +324,7 @@ fn evidence(
         digestB: B256::ZERO,
         signatureSum: Bytes::new(),
     };
-    let chain = genesis.chain_id();
+    let chain = genesis.origin(&case.domain).map_or_else(|| genesis.chain_id(), |(chain, _)| chain);
     match &case.evidence {
         _ if convicted => {
             let row = operator.keys.first().ok_or_else(|| refused("the convict has no key"))?;

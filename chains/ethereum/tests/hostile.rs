@@ -416,5 +416,6 @@ fn genesis() -> Arc<Genesis> {
             ..Parameters::from_bytes(&zeros).expect("twenty numbers of eight bytes")
         },
         seats: List::new(),
+        continues: None,
     })
 }

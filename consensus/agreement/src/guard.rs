@@ -15,6 +15,8 @@
 //!   else, since what it contradicts is only itself (R14).
 //! - Where the records hold that something was signed and not what ([`UNNAMED`]), nothing is signed, and nothing that must be shown
 //!   to build on it either: they were imported or pruned.
+//! - A succession (R21) is attested from a block that is not below the one attested last and whose chain holds that. It is the
+//!   last thing that is signed under this chain id, in whatever domain: whoever names the network's successor has left it.
 //! - Ballots never go back to a lower height, so that records of decided heights need not be kept.
 //!
 //! Whether the records are all there ever were is not known here (R15); the signer asks that first.
@@ -68,6 +70,17 @@ pub enum Request<'a> {
         /// Needed once anything was attested.
         ancestry: Option<&'a Ancestry>,
     },
+    /// BLS, the domain of successions: this is the first block of the network that goes on from here (R21).
+    Succession {
+        /// What is to be signed; the slot counts successions.
+        statement: &'a Statement,
+        /// The successor's first header.
+        first: &'a Header,
+        /// The block it goes on from, which is ether-final.
+        last: &'a Header,
+        /// Needed unless that is the block attested last, or nothing was.
+        ancestry: Option<&'a Ancestry>,
+    },
     /// BLS, the domain of vault claims or of orders: the ledger says this under its number.
     Numbered(&'a Numbered),
     /// BLS, a domain of a service: what its module says stands in a slot (R14).
@@ -93,7 +106,10 @@ pub struct Known {
     /// What the other finality domain holds at the same height; always `None` for ballots. Both say which block stands
     /// there, so that two answers are a contradiction even though no pair proves it.
     pub beside: Option<Digest>,
-    /// The newest place signed in this domain and what was signed there; for ballots the highest height.
+    /// Whether a succession was attested: the network has ended for us (R21).
+    pub succeeded: bool,
+    /// The newest place signed in this domain and what was signed there; for ballots the highest height, for a succession the
+    /// newest in the ledger's domain.
     pub newest: Option<(u64, Digest)>,
 }
 
@@ -129,6 +145,9 @@ pub enum Danger {
     /// Another digest is signed in this slot of a service. Its module contradicts itself; nothing of the network's does.
     #[error("another digest is signed in this slot of the service")]
     Taken,
+    /// A successor was named (R21): under this chain id nothing is signed any more, for ever.
+    #[error("the network has been succeeded: nothing is signed in it any more")]
+    Succeeded,
     /// Something is signed there, or in the slot that must be built on, and the records do not say what.
     #[error("something is signed in this slot, or in the one before it, that the records do not name")]
     Unnamed,
@@ -170,6 +189,9 @@ impl Guard {
         if !self.fits(request) {
             return Verdict::NotSafe(Danger::Misfit);
         }
+        if known.succeeded && !matches!(request, Request::Succession { .. }) {
+            return Verdict::NotSafe(Danger::Succeeded);
+        }
         if [known.here, known.beside].contains(&Some(UNNAMED)) {
             return Verdict::NotSafe(Danger::Unnamed);
         }
@@ -182,11 +204,16 @@ impl Guard {
             {
                 Verdict::NotSafe(Danger::Conflict)
             }
+            (Request::Succession { statement, .. }, Some(here)) if here != statement.digest => {
+                Verdict::NotSafe(Danger::Conflict)
+            }
             (Request::Numbered(numbered), Some(here)) if here != numbered.digest() => {
                 Verdict::NotSafe(Danger::Conflict)
             }
             (Request::Service(statement), Some(here)) if here != statement.digest => Verdict::NotSafe(Danger::Taken),
             (_, Some(_)) => Verdict::Same,
+            (Request::Succession { .. }, None) if known.succeeded => Verdict::NotSafe(Danger::Conflict),
+            (Request::Succession { last, ancestry, .. }, None) => ends(last, *ancestry, known),
             (Request::Numbered(_) | Request::Service(_), None) => Verdict::Safe,
             (Request::Attestation { statement, header, ancestry }, None) => {
                 extends(statement.slot, header, *ancestry, known)
@@ -207,11 +234,19 @@ impl Guard {
             Request::FinalityVote { statement, .. } => {
                 statement.domain == self.domains.bitcoin && statement.slot.checked_rem(self.domains.interval) == Some(0)
             }
+            Request::Succession { statement, first, last, .. } => {
+                statement.domain == self.domains.succession
+                    && statement.slot > 0
+                    && statement.digest == first.id().into()
+                    && first.chain != self.domains.chain
+                    && last.chain == self.domains.chain
+                    && (first.parent, first.height) == (last.id(), last.height.next())
+            }
             Request::Numbered(Numbered::Claim(claim)) => claim.number > 0,
-            Request::Numbered(Numbered::Order(order)) => order.number > 0 && order.chain == self.domains.chain,
+            Request::Numbered(Numbered::Order(order)) => order.number > 0 && order.chain == self.domains.founder,
             Request::Service(statement) => {
-                let Domains { ledger, bitcoin, claim, order, .. } = self.domains;
-                ![ledger, bitcoin, claim, order].contains(&statement.domain)
+                let Domains { ledger, bitcoin, claim, order, succession, .. } = self.domains;
+                ![ledger, bitcoin, claim, order, succession].contains(&statement.domain)
             }
             Request::Ballot(ballot) => ballot.chain == self.domains.chain,
         }
@@ -273,6 +308,17 @@ fn extends(slot: u64, header: &Header, ancestry: Option<&Ancestry>, known: &Know
     if attested == ancestry.named.into() { Verdict::Safe } else { Verdict::NotSafe(Danger::Fork) }
 }
 
+/// A network ends with a block that we attested last, or that builds on it: what we attested is never left out.
+fn ends(last: &Header, ancestry: Option<&Ancestry>, known: &Known) -> Verdict {
+    match known.newest {
+        Some((newest, attested)) if newest == last.height.get() && attested == last.id().into() => Verdict::Safe,
+        Some((newest, attested)) if newest == last.height.get() && attested != UNNAMED => {
+            Verdict::NotSafe(Danger::Fork)
+        }
+        _ => extends(last.height.get(), last, ancestry, known),
+    }
+}
+
 fn holds(ancestry: &Ancestry, header: &Header) -> bool {
     names(header, ancestry.height, ancestry.named, Some(&ancestry.proof))
 }
@@ -302,6 +348,9 @@ mod tests {
         bitcoin: Domain::new([3; 32]),
         claim: Domain::new([4; 32]),
         order: Domain::new([5; 32]),
+        succession: Domain::new([6; 32]),
+        founder: ChainId::new([1; 32]),
+        keys: Domain::new([3; 32]),
         interval: 5,
     };
     const A: BlockId = BlockId::new([0xa; 32]);
@@ -346,6 +395,56 @@ mod tests {
             let reserved = Statement { domain: own, ..statement };
             assert_eq!(check(&reserved, known(None)), Verdict::NotSafe(Danger::Misfit));
         }
+    }
+
+    #[test]
+    fn r21_a_succession_leaves_out_nothing_that_was_attested_and_is_the_last_signature() {
+        let (last, proof) = header(9, 7, A);
+        let (_, other) = header(9, 7, B);
+        let first = Header { chain: ChainId::new([8; 32]), height: Height::new(10), parent: last.id(), ..last };
+        let ask = |first: &Header, ancestry: Option<&Ancestry>, known: Known| {
+            let statement = Statement { domain: DOMAINS.succession, slot: 1, digest: first.id().into() };
+            let request = Request::Succession { statement: &statement, first, last: &last, ancestry };
+            Guard::new(DOMAINS).check(&request, &known)
+        };
+        let newest = |slot, digest: Digest| Known { newest: Some((slot, digest)), ..Known::default() };
+        let refused = |danger| Verdict::NotSafe(danger);
+        assert_eq!(ask(&first, None, Known::default()), Verdict::Safe, "nothing was attested");
+        assert_eq!(ask(&first, None, newest(9, last.id().into())), Verdict::Safe);
+        assert_eq!(ask(&first, Some(&proof), newest(7, A.into())), Verdict::Safe);
+        assert_eq!(ask(&first, None, newest(9, B.into())), refused(Danger::Fork));
+        assert_eq!(ask(&first, Some(&proof), newest(7, B.into())), refused(Danger::Fork));
+        assert_eq!(ask(&first, None, newest(7, A.into())), refused(Danger::Unproven));
+        assert_eq!(ask(&first, Some(&other), newest(7, B.into())), refused(Danger::Unproven), "of another state");
+        assert_eq!(ask(&first, None, newest(10, A.into())), refused(Danger::Behind), "it would be left out");
+        assert_eq!(ask(&first, None, newest(9, UNNAMED)), refused(Danger::Unnamed));
+        let strays = [
+            Header { chain: CHAIN, ..first },
+            Header { parent: A, ..first },
+            Header { height: Height::new(11), ..first },
+        ];
+        for stray in strays {
+            assert_eq!(ask(&stray, None, Known::default()), refused(Danger::Misfit));
+        }
+        let done = Known { here: Some(first.id().into()), succeeded: true, ..newest(9, last.id().into()) };
+        assert_eq!(ask(&first, None, done), Verdict::Same);
+        let second = Header { items_root: Hash::new([1; 32]), ..first };
+        assert_eq!(ask(&second, None, done), refused(Danger::Conflict));
+        assert_eq!(ask(&second, None, Known { here: None, ..done }), refused(Danger::Conflict), "in another slot");
+        // The old network goes on without us.
+        let (next, ancestry) = header(10, 9, last.id());
+        assert_eq!(attest(&next, Some(&ancestry), Known { here: None, ..done }), refused(Danger::Succeeded));
+        let ballot = Ballot {
+            chain: CHAIN,
+            operator: OperatorId::ZERO,
+            height: Height::new(10),
+            round: 0,
+            step: Step::Prevote,
+            block: None,
+            valid_round: None,
+        };
+        let known = Known { succeeded: true, ..Known::default() };
+        assert_eq!(Guard::new(DOMAINS).check(&Request::Ballot(&ballot), &known), refused(Danger::Succeeded));
     }
 
     #[test]

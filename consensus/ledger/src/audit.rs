@@ -1,5 +1,6 @@
 //! Checks that rows are a ledger: what every other room relies on.
 
+use crate::cases;
 use crate::ledger::Ledger;
 use crate::root::Tree;
 use crate::state::{Rows, State};
@@ -7,7 +8,7 @@ use crate::verdicts;
 use palisade_types::certificate::MAX_ENGINE_POWER;
 use palisade_types::chain::ChainKind;
 use palisade_types::slash::{OrderStatus, SlashTarget};
-use palisade_types::{BlockId, Case, CaseId, Epoch, Evidence, Height, Numbers, Row, RowKey};
+use palisade_types::{BlockId, Case, Epoch, Evidence, Height, Numbers, Row, RowKey};
 
 /// Why rows are not a ledger. The disk or our own code is wrong; the node halts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +104,9 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         (RowKey::Randomness(id), Row::Randomness(promise)) => {
             (promise.operator, promise.commitment.first) == (id.operator, id.first)
         }
+        (RowKey::Earlier(id), Row::Earlier(promise)) => {
+            (promise.operator, promise.commitment.first) == (id.promise.operator, id.promise.first)
+        }
         (RowKey::Case(id), Row::Case(case)) => case.id == *id,
         (RowKey::Exposed(key), Row::Exposed(exposure)) => exposure.provider.key() == Some(*key),
         (RowKey::Claim(id), Row::Claim(claim)) => claim.vault == *id,
@@ -131,7 +135,7 @@ fn check_blocks(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
     if let Some((key @ RowKey::Block(_), _)) = rows.range(beyond..).next() {
         return Err(Unsound::Contradicts(*key));
     }
-    let chain = BlockId::new(*ledger.chain().as_bytes());
+    let chain = BlockId::new(*ledger.genesis_of().founder().as_bytes());
     let first = ledger.block_id(Height::new(0));
     if first == Some(chain) { Ok(()) } else { Err(Unsound::Contradicts(RowKey::Block(Height::new(0)))) }
 }
@@ -180,7 +184,7 @@ fn case_holds(state: State<'_>, case: &Case) -> bool {
     if let Some(Evidence::Verdict(verdict)) = &case.evidence {
         return verdicts::case_holds(state, case, verdict);
     }
-    let named = CaseId::derive(&state.ledger.chain(), &case.operator, &case.domain) == case.id;
+    let named = cases::id(state, &case.operator, &case.domain) == case.id;
     let bounded = case.orders.iter().all(|order| match order.target {
         SlashTarget::EigenLayer(_) | SlashTarget::Symbiotic(_) | SlashTarget::Karak(_) => true,
         SlashTarget::Service(_) => false,

@@ -9,9 +9,11 @@ use palisade_types::chain::ChainKind;
 use palisade_types::evidence::{CovenantBreach, ExposedProvider, VotePair};
 use palisade_types::observation::{ConvictedOnChain, SlashedOnChain, VetoedOnChain};
 use palisade_types::position::PositionId;
+use palisade_types::randomness::RandomnessCommitment;
 use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget, Taken};
 use palisade_types::{
-    Case, CaseId, Domain, DomainKind, Epoch, Evidence, Height, Operator, OperatorId, ProvenFault, Row, RowKey, Unproven,
+    Case, CaseId, ChainId, Domain, DomainKind, Epoch, Evidence, Genesis, Height, Operator, OperatorId, ProvenFault,
+    Row, RowKey, Unproven,
 };
 
 /// Takes evidence in: a proven fault opens its case and convicts, a pair of engine votes only jails (R18), a provider's secret
@@ -43,14 +45,15 @@ pub(crate) fn judge(state: State<'_>, evidence: &Evidence) -> Result<ProvenFault
     if !is_judged_here(state, &domain) {
         return Err(Unproven::WrongDomain);
     }
-    let case = CaseId::derive(&state.ledger.chain(), &operator.id, &domain);
-    if state.case(&case).is_some() {
+    if state.case(&id(state, &operator.id, &domain)).is_some() {
         return Err(Unproven::AlreadyConvicted);
     }
     check_time(state, capture(state, &domain, slot_of(evidence)))?;
     let accused = accusable(state, operator);
-    let committed = |id: &_| state.commitments(&operator.id).any(|promise| promise.commitment.id() == *id);
-    let domains = state.ledger.domains();
+    let genesis = state.ledger.genesis_of();
+    let (chain, _) = genesis.origin(&domain).ok_or(Unproven::WrongDomain)?;
+    let committed = |id: &_| promised(state, &chain, &operator.id).iter().any(|promise| promise.commitment.id() == *id);
+    let domains = &genesis.domains_under(chain);
     match evidence.prove(domains, &accused, committed) {
         // A key whose row ended longer ago than W convicts nobody any more (R12).
         Err(Unproven::BadSignature) if accused.keys.len() < operator.keys.len() => {
@@ -77,13 +80,32 @@ pub(crate) fn judge_votes(state: State<'_>, pair: &VotePair) -> Result<(), Unpro
     if pair.signed_by(&accusable(state, operator)) { Ok(()) } else { Err(Unproven::BadSignature) }
 }
 
-/// Whether the domain is one of the network's own. A service's domain would take what is allocated to the
-/// service, and no service is registered here; Palisade.sol refuses the same.
+/// Whether the domain is one of the network's own, or of one before it (R21). A service's domain would take what is allocated
+/// to the service, and no service is registered here; Palisade.sol refuses the same.
 pub(crate) fn is_judged_here(state: State<'_>, domain: &Domain) -> bool {
-    let own =
-        [DomainKind::Ledger, DomainKind::Bitcoin, DomainKind::VaultClaim, DomainKind::Order, DomainKind::Succession];
-    let (chain, palisade) = (state.ledger.chain(), state.ledger.genesis_of().contracts.palisade);
-    own.iter().any(|kind| Domain::own(&chain, &palisade, *kind) == *domain)
+    let origin = state.ledger.genesis_of().origin(domain);
+    origin.is_some_and(|(_, kind)| kind != DomainKind::Covenant)
+}
+
+/// What an operator promised in a network of the line.
+fn promised<'a>(state: State<'a>, chain: &ChainId, operator: &OperatorId) -> Vec<&'a RandomnessCommitment> {
+    if *chain == state.ledger.chain() {
+        state.commitments(operator).collect()
+    } else {
+        state.earlier_commitments(chain, operator).collect()
+    }
+}
+
+/// The case of a fault: under the chain id of the network in whose domain it was committed (R21, R25).
+pub(crate) fn id(state: State<'_>, operator: &OperatorId, domain: &Domain) -> CaseId {
+    let chain = state.ledger.genesis_of().origin(domain).map_or_else(|| state.ledger.chain(), |(chain, _)| chain);
+    CaseId::derive(&chain, operator, domain)
+}
+
+/// The Bitcoin finality domain of every network of the line.
+pub(crate) fn finality_domains(genesis: &Genesis) -> Vec<Domain> {
+    let networks = genesis.before().iter().copied().chain([genesis.chain_id()]);
+    networks.map(|chain| genesis.domains_under(chain).bitcoin).collect()
 }
 
 /// The slot that evidence speaks of; an exposed key speaks of none.
@@ -99,9 +121,8 @@ const fn slot_of(evidence: &Evidence) -> Option<u64> {
 
 /// The epoch whose snapshot the fault is charged to (R26): the slot's, where a slot is a height.
 fn capture(state: State<'_>, domain: &Domain, slot: Option<u64>) -> Option<Epoch> {
-    let domains = state.ledger.domains();
-    let is_height = *domain == domains.ledger || *domain == domains.bitcoin;
-    let slot = slot.filter(|_| is_height)?;
+    let (_, kind) = state.ledger.genesis_of().origin(domain)?;
+    let slot = slot.filter(|_| matches!(kind, DomainKind::Ledger | DomainKind::Bitcoin))?;
     state.epoch_of(Height::new(slot))
 }
 
@@ -133,7 +154,7 @@ struct Accusation {
 }
 
 fn open(draft: &mut Draft<'_>, fact: Accusation, evidence: Option<Evidence>, exposed: Option<[u8; 32]>) -> CaseId {
-    let id = CaseId::derive(&draft.parent.chain(), &fact.operator, &fact.domain);
+    let id = id(draft.parent.state(), &fact.operator, &fact.domain);
     let orders = slashing::orders(draft.state(), &fact.operator, &fact.domain, exposed);
     let case = Case {
         id,
@@ -156,7 +177,7 @@ fn open(draft: &mut Draft<'_>, fact: Accusation, evidence: Option<Evidence>, exp
 /// The contract convicted by a pair of its own: the ledger follows, unless it was first.
 pub(crate) fn follow(draft: &mut Draft<'_>, convicted: &ConvictedOnChain) {
     let (operator, domain, slot) = (convicted.operator, convicted.domain, convicted.slot);
-    let id = CaseId::derive(&draft.parent.chain(), &operator, &domain);
+    let id = id(draft.parent.state(), &operator, &domain);
     let known = draft.state().operator(&operator).is_some();
     if id == convicted.case && known && draft.state().case(&id).is_none() {
         let fact = Accusation { operator, domain, slot };
@@ -228,7 +249,7 @@ pub(crate) fn settle(
     target: SlashTarget,
     status: OrderStatus,
 ) {
-    let id = CaseId::derive(&draft.parent.chain(), operator, domain);
+    let id = id(draft.parent.state(), operator, domain);
     let Some(mut case) = draft.state().case(&id).cloned() else {
         return;
     };
@@ -242,7 +263,7 @@ pub(crate) fn settle(
 
 /// The chain took back what it had shown of one order: it is to be carried out again (R30).
 pub(crate) fn reopen(draft: &mut Draft<'_>, operator: &OperatorId, domain: &Domain, target: SlashTarget) {
-    let id = CaseId::derive(&draft.parent.chain(), operator, domain);
+    let id = id(draft.parent.state(), operator, domain);
     let Some(mut case) = draft.state().case(&id).cloned() else {
         return;
     };

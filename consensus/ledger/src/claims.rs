@@ -66,7 +66,8 @@ const fn concerns_vaults(key: &RowKey) -> bool {
         | RowKey::Registration(_)
         | RowKey::Docket(_)
         | RowKey::Duty(_)
-        | RowKey::Listing(_) => false,
+        | RowKey::Listing(_)
+        | RowKey::Earlier(_) => false,
     }
 }
 

@@ -122,6 +122,7 @@ fn genesis(seeds: &[[u8; 32]], seed: u64) -> Genesis {
         vaults: vec![terms(seeds, seed)].try_into().expect("one version"),
         parameters: parameters(),
         seats: seats.collect::<Vec<_>>().try_into().expect("no more than 256"),
+        continues: None,
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Ledger {
     chain: ChainId,
     domains: Domains,
     head: FinalBlock,
-    rows: Rows,
+    pub(crate) rows: Rows,
     tree: Tree,
     /// Certificates whose signatures the caller knows to hold, until the next block. They change how long a check takes, and
     /// nothing else.
@@ -65,9 +65,15 @@ impl fmt::Debug for Ledger {
 
 /// How it starts, and how it goes on.
 impl Ledger {
-    /// The state before the first block. Its head stands at height 0 under the chain id's bytes.
+    /// The state before the first block. Its head stands at height 0 under the chain id's bytes. A successor begins with
+    /// another's state instead: [`Ledger::succeed`].
+    ///
+    /// # Panics
+    ///
+    /// With the genesis of a successor: our own bug, whoever starts one has that state.
     #[must_use]
     pub fn genesis(genesis: Arc<Genesis>) -> Self {
+        assert!(genesis.continues.is_none(), "a successor begins with the state before it");
         let chain = genesis.chain_id();
         let head = FinalBlock { height: Height::new(0), id: BlockId::new(*chain.as_bytes()) };
         let rows = epochs::genesis_rows(&genesis);
@@ -89,7 +95,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    fn assemble(genesis: Arc<Genesis>, head: FinalBlock, rows: Rows) -> Self {
+    pub(crate) fn assemble(genesis: Arc<Genesis>, head: FinalBlock, rows: Rows) -> Self {
         let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
         Self {
             chain: genesis.chain_id(),
@@ -468,6 +474,12 @@ impl Ledger {
     #[must_use]
     pub fn claim_numbers(&self) -> Claims {
         self.state().claims()
+    }
+
+    /// The case of a fault of an operator in a domain, of this network or of one before it (R21, R25).
+    #[must_use]
+    pub fn case_id(&self, operator: &OperatorId, domain: &Domain) -> CaseId {
+        cases::id(self.state(), operator, domain)
     }
 
     /// The newest order for a case at an adapter.

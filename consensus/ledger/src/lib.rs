@@ -31,6 +31,7 @@ mod services;
 mod slashing;
 pub mod snapshot;
 mod state;
+pub mod succession;
 mod suspension;
 mod vaults;
 mod verdicts;

@@ -42,7 +42,7 @@ fn is_unique(draft: &Draft<'_>, new: &KeyRow) -> bool {
 
 /// The contract checked the BLS proof; here the key is only read. The other two proofs are checked in full.
 fn proves_possession(draft: &Draft<'_>, keys: &KeysRegistered) -> bool {
-    let chain = draft.parent.chain();
+    let chain = draft.parent.domains().founder; // the contract asks for proofs under its own (R21)
     let palisade = draft.parent.genesis_of().contracts.palisade;
     let (operator, row) = (&keys.operator, &keys.row);
     let votes = ed25519::PublicKey::from_bytes(row.ed25519.as_bytes()).is_ok_and(|key| {

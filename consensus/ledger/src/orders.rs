@@ -114,7 +114,7 @@ fn draw(state: State<'_>, case: &Case, id: &OrderId) -> Option<Order> {
     committee.has_weight().then(|| Order {
         number: 0,
         epoch: state.epoch().epoch,
-        chain: state.ledger.chain(),
+        chain: state.ledger.domains().founder,
         contract: genesis.contracts.orders,
         evm_chain_id: genesis.evm_chain_id,
         case: case.id,

@@ -17,7 +17,8 @@ use palisade_types::{Epoch, Height};
 pub(crate) fn first_open(state: State<'_>) -> Height {
     let epoch = state.epoch();
     let before = epoch.epoch.get().checked_sub(1).map(Epoch::new);
-    before.and_then(|before| state.first_of(before)).unwrap_or(epoch.first)
+    let first = before.and_then(|before| state.first_of(before)).unwrap_or(epoch.first);
+    first.max(state.ledger.genesis_of().first_height()) // those of a network before are its own (R21)
 }
 
 /// The committee whose votes count in the slot of a decided block (R3).

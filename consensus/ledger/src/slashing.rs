@@ -20,9 +20,10 @@ pub(crate) fn orders(
     exposed: Option<[u8; 32]>,
 ) -> List<SlashOrder, MAX_ORDERS> {
     let genesis = state.ledger.genesis_of();
-    let orders = if *domain == state.ledger.domains().bitcoin {
+    let kind = genesis.origin(domain).map(|(_, kind)| kind);
+    let orders = if kind == Some(DomainKind::Bitcoin) {
         on_bitcoin(state, operator, exposed)
-    } else if *domain == genesis.domain(DomainKind::Covenant) {
+    } else if kind == Some(DomainKind::Covenant) {
         let takes_orders = |asset: &Asset| genesis.contracts.taking_orders(&asset.source.target());
         on_ethereum(state, operator, |asset| takes_orders(asset).map(|_| genesis.parameters.order_part))
     } else {

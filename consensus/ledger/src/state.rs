@@ -8,10 +8,10 @@ use palisade_types::genesis::Asset;
 use palisade_types::position::{Position, PositionId, StakeSource};
 use palisade_types::price::{Price, Quote};
 use palisade_types::randomness::RandomnessCommitment;
-use palisade_types::row::RandomnessId;
+use palisade_types::row::{EarlierId, RandomnessId};
 use palisade_types::{
-    Address, BlockId, Case, CaseId, Epoch, Hash, Height, MicroUsd, Operator, OperatorId, Row, RowKey, SchnorrKey,
-    Suspension, Vault, VaultId,
+    Address, BlockId, Case, CaseId, ChainId, Epoch, Hash, Height, MicroUsd, Operator, OperatorId, Row, RowKey,
+    SchnorrKey, Suspension, Vault, VaultId,
 };
 use std::collections::BTreeMap;
 
@@ -257,6 +257,22 @@ impl<'a> State<'a> {
         let first = RandomnessId { operator, key: SchnorrKey::ZERO, first: Height::new(0) };
         self.rows_from(RowKey::Randomness(first)).map_while(move |(_, row)| match row {
             Row::Randomness(commitment) if commitment.operator == operator => Some(commitment),
+            _ => None,
+        })
+    }
+
+    /// What he promised in a network before this one (R21).
+    pub(crate) fn earlier_commitments(
+        self,
+        chain: &ChainId,
+        operator: &OperatorId,
+    ) -> impl Iterator<Item = &'a RandomnessCommitment> + use<'a> {
+        let (chain, operator) = (*chain, *operator);
+        let promise = RandomnessId { operator, key: SchnorrKey::ZERO, first: Height::new(0) };
+        self.rows_from(RowKey::Earlier(EarlierId { chain, promise })).map_while(move |(key, row)| match (key, row) {
+            (RowKey::Earlier(id), Row::Earlier(commitment)) if id.chain == chain && commitment.operator == operator => {
+                Some(commitment)
+            }
             _ => None,
         })
     }

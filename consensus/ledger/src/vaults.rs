@@ -363,17 +363,20 @@ fn hopeless_from(state: State<'_>, vault: &Vault) -> Option<u64> {
 }
 
 fn settle(draft: &mut Draft<'_>, vault: &Vault, status: OrderStatus) {
-    let domain = draft.parent.domains().bitcoin;
-    cases::settle(draft, &vault.registration.operator, &domain, SlashTarget::Vault(vault.id), status);
+    for domain in cases::finality_domains(draft.parent.genesis_of()) {
+        cases::settle(draft, &vault.registration.operator, &domain, SlashTarget::Vault(vault.id), status);
+    }
 }
 
 /// Bitcoin took back what came after its block at `anchor`: what was taken from vaults that have changed since is to be
 /// taken again (R30).
 pub(crate) fn rewind(draft: &mut Draft<'_>, anchor: u64) {
     let changed: Vec<Vault> = draft.state().vaults().filter(|vault| vault.since > anchor).cloned().collect();
-    let domain = draft.parent.domains().bitcoin;
+    let domains = cases::finality_domains(draft.parent.genesis_of());
     for vault in changed {
-        cases::reopen(draft, &vault.registration.operator, &domain, SlashTarget::Vault(vault.id));
+        for domain in &domains {
+            cases::reopen(draft, &vault.registration.operator, domain, SlashTarget::Vault(vault.id));
+        }
         draft.put(RowKey::Vault(vault.id), Row::Vault(Box::new(vault.rewound(anchor))));
     }
 }

@@ -279,6 +279,12 @@ pub struct Domains {
     pub claim: Domain,
     /// Its domain of orders.
     pub order: Domain,
+    /// Its domain of successions (R21).
+    pub succession: Domain,
+    /// The chain id that the contracts and the keys are bound to: its own, but for a successor (R21).
+    pub founder: ChainId,
+    /// The Bitcoin finality domain of that one: finality keys are derived for it, and stay what vaults name.
+    pub keys: Domain,
     /// R2's N.
     pub interval: u64,
 }

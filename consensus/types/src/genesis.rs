@@ -1,6 +1,7 @@
 //! Genesis: everything a network agrees on before its first block. Its hash is the chain id (R17).
 
-use crate::canonical::{Blob, Canonical, List, canonical};
+use crate::block::Header;
+use crate::canonical::{Blob, Canonical, List, Malformed, Reader, canonical, shown_struct};
 use crate::chain::ChainPoint;
 use crate::evidence::Domains;
 use crate::ids::{Address, ChainId, Domain, DomainKind, Ed25519Key, Hash, OperatorId, SchnorrKey};
@@ -8,7 +9,7 @@ use crate::operator::MAX_PEER_ID;
 use crate::position::{Moment, StakeSource};
 use crate::price::{MAX_DECIMALS, Price};
 use crate::slash::SlashTarget;
-use crate::units::{BasisPoints, MicroUsd, Sats, Wad};
+use crate::units::{BasisPoints, Height, MicroUsd, Sats, Wad};
 use crate::vault::MAX_COVENANT;
 use palisade_crypto::hash::Tag;
 
@@ -48,10 +49,70 @@ pub struct Genesis {
     pub assets: List<Asset, 16>,
     /// The terms of vaults, one version after the other; none when bitcoin does not count.
     pub vaults: List<VaultTerms, MAX_TERMS>,
-    /// Who orders blocks in epoch 0, one unit each (R6).
+    /// Who orders blocks in epoch 0, one unit each (R6). Of a successor: which members of the committee before go on; the others
+    /// are jailed there.
     pub seats: List<Seat, 256>,
+    /// The network that this one goes on from (R21); `None` when it begins with nothing.
+    pub continues: Option<Continues>,
 }
-canonical!(Genesis {
+
+/// As [`canonical!`] would, but that a network which begins with nothing says nothing of it: its chain id is what it was before
+/// there were successions.
+impl Canonical for Genesis {
+    fn write(&self, out: &mut Vec<u8>) {
+        (self.random, self.evm_chain_id).write(out);
+        (self.bitcoin_genesis, self.ethereum_start).write(out);
+        (self.bitcoin_start, self.parameters).write(out);
+        self.contracts.write(out);
+        self.assets.write(out);
+        self.vaults.write(out);
+        self.seats.write(out);
+        if let Some(continues) = &self.continues {
+            continues.write(out);
+        }
+    }
+    fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let (random, evm_chain_id) = Canonical::read(input)?;
+        let (bitcoin_genesis, ethereum_start) = Canonical::read(input)?;
+        let (bitcoin_start, parameters) = Canonical::read(input)?;
+        Ok(Self {
+            random,
+            evm_chain_id,
+            bitcoin_genesis,
+            ethereum_start,
+            bitcoin_start,
+            parameters,
+            contracts: Canonical::read(input)?,
+            assets: Canonical::read(input)?,
+            vaults: Canonical::read(input)?,
+            seats: Canonical::read(input)?,
+            continues: if input.is_empty() { None } else { Some(Canonical::read(input)?) },
+        })
+    }
+}
+
+/// How many networks may go on from one another.
+pub const MAX_LINE: usize = 16;
+
+/// What a successor goes on from (R21).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continues {
+    /// The last ether-final block of the network before: the successor begins with the state after it.
+    pub block: Header,
+    /// The chain ids of all networks before this one, the first of them first. To that one the contracts are bound, and the
+    /// keys in their registry.
+    pub line: List<ChainId, MAX_LINE>,
+}
+canonical!(Continues { block, line });
+
+impl Continues {
+    /// Which succession of the line it is, from 1: the slot in which the committee before certifies it.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        u64::try_from(self.line.len()).expect("at most 16")
+    }
+}
+shown_struct!(Genesis {
     random,
     evm_chain_id,
     bitcoin_genesis,
@@ -62,6 +123,7 @@ canonical!(Genesis {
     assets,
     vaults,
     seats,
+    continues,
 });
 
 /// Addresses on Ethereum.
@@ -397,6 +459,24 @@ impl Genesis {
         ChainId::new(Tag::Genesis.hash(&[&self.to_bytes()]))
     }
 
+    /// The chain id that the contracts are bound to, and the keys of their registry (R12): the first of the line (R21).
+    #[must_use]
+    pub fn founder(&self) -> ChainId {
+        self.before().first().copied().unwrap_or_else(|| self.chain_id())
+    }
+
+    /// The networks before this one, the first of them first (R21).
+    #[must_use]
+    pub fn before(&self) -> &[ChainId] {
+        self.continues.as_ref().map_or(&[], |continues| &continues.line)
+    }
+
+    /// The first height at which this network decides blocks: 1, but for a successor.
+    #[must_use]
+    pub fn first_height(&self) -> Height {
+        self.continues.as_ref().map_or(Height::new(1), |continues| continues.block.height.next().next())
+    }
+
     /// One of the network's own domains.
     #[must_use]
     pub fn domain(&self, kind: DomainKind) -> Domain {
@@ -406,20 +486,56 @@ impl Genesis {
     /// What evidence is judged by.
     #[must_use]
     pub fn domains(&self) -> Domains {
+        self.domains_under(self.chain_id())
+    }
+
+    /// What evidence of a network of the line is judged by.
+    #[must_use]
+    pub fn domains_under(&self, chain: ChainId) -> Domains {
+        let own = |kind| Domain::own(&chain, &self.contracts.palisade, kind);
+        let founder = self.founder();
         Domains {
-            chain: self.chain_id(),
-            ledger: self.domain(DomainKind::Ledger),
-            bitcoin: self.domain(DomainKind::Bitcoin),
-            claim: self.domain(DomainKind::VaultClaim),
-            order: self.domain(DomainKind::Order),
+            chain,
+            ledger: own(DomainKind::Ledger),
+            bitcoin: own(DomainKind::Bitcoin),
+            claim: own(DomainKind::VaultClaim),
+            order: own(DomainKind::Order),
+            succession: own(DomainKind::Succession),
+            founder,
+            keys: Domain::own(&founder, &self.contracts.palisade, DomainKind::Bitcoin),
             interval: self.parameters.checkpoint_interval,
         }
+    }
+
+    /// Which network of the line a domain is of (R21), and what it is for there; `None` for a service's.
+    #[must_use]
+    pub fn origin(&self, domain: &Domain) -> Option<(ChainId, DomainKind)> {
+        let networks = [self.chain_id()].into_iter().chain(self.before().iter().rev().copied());
+        let mut all = networks.flat_map(|chain| DomainKind::ALL.map(|kind| (chain, kind)));
+        all.find(|(chain, kind)| Domain::own(chain, &self.contracts.palisade, *kind) == *domain)
     }
 
     /// Whether bitcoin alone stands behind the network (R22): no ETH-side stake is listed, and vaults are.
     #[must_use]
     pub fn is_bitcoin_only(&self) -> bool {
         self.assets.is_empty() && !self.vaults.is_empty()
+    }
+
+    fn check_line(&self, continues: &Continues) -> Result<(), Unsafe> {
+        let line = &continues.line;
+        if self.is_bitcoin_only() {
+            return Err(Unsafe::Senseless("a succession where no ETH-side stake could certify it"));
+        }
+        if line.last() != Some(&continues.block.chain) {
+            return Err(Unsafe::Senseless("a block of another network than the last of its line"));
+        }
+        if (1..line.len()).any(|at| line[..at].contains(&line[at])) {
+            return Err(Unsafe::Senseless("a line that names a network twice"));
+        }
+        if continues.block.height.get() == 0 || continues.block.height.get() > u64::MAX / 2 {
+            return Err(Unsafe::Senseless("a succession from a height that is no block's"));
+        }
+        Ok(())
     }
 
     /// Checks R4's inequalities and that every number makes sense. Every node does this before anything else.
@@ -442,6 +558,9 @@ impl Genesis {
         }
         if self.seats.is_empty() || self.seats.windows(2).any(|pair| pair[0].operator >= pair[1].operator) {
             return Err(Unsafe::Senseless("a list of seats that is empty or not ascending"));
+        }
+        if let Some(continues) = &self.continues {
+            self.check_line(continues)?;
         }
         if self.assets.iter().any(|asset| asset.equivocation > Wad::ONE)
             || self.assets.windows(2).any(|pair| pair[0].source >= pair[1].source)

@@ -173,6 +173,10 @@ pub enum DomainKind {
 }
 
 impl DomainKind {
+    /// All that are the network's own.
+    pub const ALL: [Self; 6] =
+        [Self::Ledger, Self::Bitcoin, Self::VaultClaim, Self::Order, Self::Succession, Self::Covenant];
+
     /// The number that is hashed.
     #[must_use]
     pub const fn number(self) -> u16 {

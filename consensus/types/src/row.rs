@@ -8,7 +8,7 @@ use crate::claim::{Claim, Claims};
 use crate::duty::Duty;
 use crate::epoch::{EpochState, Finality, Roll};
 use crate::evidence::Exposure;
-use crate::ids::{BlockId, CaseId, OperatorId, SchnorrKey, ServiceId, VaultId};
+use crate::ids::{BlockId, CaseId, ChainId, OperatorId, SchnorrKey, ServiceId, VaultId};
 use crate::numbers::Numbers;
 use crate::operator::Operator;
 use crate::order::{Order, OrderId};
@@ -66,6 +66,8 @@ pub enum RowKey {
     Price(StakeSource),
     /// Who is named by the certificates of a slot that supplements may still name more of (R20).
     Roll(Height),
+    /// An operator's nonces of a network before this one (R21): evidence of that one needs them.
+    Earlier(EarlierId),
     /// A service's operator sets.
     Service(ServiceId),
     /// One of a service's registrations (R14).
@@ -83,10 +85,20 @@ canonical_enum!(RowKey {
     13 => Suspension(chain),
     14 => Claim(id), 15 => Claims,
     16 => Order(id), 17 => Orders, 19 => Price(source),
-    20 => Roll(height),
+    20 => Roll(height), 21 => Earlier(id),
     23 => Service(id), 24 => Registration(id), 25 => Docket(number), 26 => Duty(id),
     30 => Listing(id),
 });
+
+/// Names a commitment of a network before this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EarlierId {
+    /// Of which network.
+    pub chain: ChainId,
+    /// Which.
+    pub promise: RandomnessId,
+}
+canonical!(EarlierId { chain, promise });
 
 /// Names a commitment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,6 +155,8 @@ pub enum Row {
     Price(Quote),
     /// See [`RowKey::Roll`].
     Roll(Roll),
+    /// See [`RowKey::Earlier`].
+    Earlier(RandomnessCommitment),
     /// See [`RowKey::Service`].
     Service(Service),
     /// See [`RowKey::Registration`].
@@ -160,7 +174,7 @@ canonical_enum!(Row {
     11 => FeeRate(rate), 12 => Exposed(exposure), 13 => Suspension(suspension), 14 => Claim(claim), 15 => Claims(claims),
     16 => Order(order), 17 => Orders(numbers),
     19 => Price(quote),
-    20 => Roll(roll),
+    20 => Roll(roll), 21 => Earlier(commitment),
     23 => Service(service), 24 => Registration(registration), 25 => Docket(docket), 26 => Duty(duty),
     30 => Listing(like),
 });

@@ -207,6 +207,9 @@ mod tests {
             bitcoin: Domain::new([3; 32]),
             claim: Domain::new([4; 32]),
             order: Domain::new([5; 32]),
+            succession: Domain::new([6; 32]),
+            founder: ChainId::new([1; 32]),
+            keys: Domain::new([3; 32]),
             interval: 5,
         };
         let signer = Signer { id: OperatorId::new([4; 20]), keys: OperatorKeys::generate(), domains };

@@ -67,6 +67,7 @@ pub fn genesis(day: Day) -> Result<Genesis, Malformed> {
         vaults: vec![vault_terms(covenant)?].try_into()?,
         parameters: if day.bitcoin_only { parameters_of_bitcoin() } else { parameters() },
         seats: seats.try_into()?,
+        continues: None,
     })
 }
 

@@ -101,6 +101,8 @@ enum Scenario {
     SlashOrder,
     /// An engine key votes twice: its operator is jailed and loses nothing (R18). Jails somebody
     EquivocationVote,
+    /// Two of four engines are gone for good: their operators name a successor by hand. Convicts somebody, and ends the network
+    Succession,
     /// An attestation key signs twice: EigenLayer takes the agreed part of its stake. Convicts somebody
     #[command(visible_alias = "equivocation-attestation")]
     SlashPair,
@@ -209,6 +211,7 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::VaultExpansion => println!("{}\n", scenario::vault_expansion(devnet).await?),
         Scenario::VaultExpiry => println!("{}\n", scenario::vault_expiry(devnet).await?),
         Scenario::SlashOrder => println!("{}\n", scenario::slash_order(devnet).await?),
+        Scenario::Succession => println!("{}\n", scenario::succession(devnet).await?),
         Scenario::SlashPair => println!("{}\n", scenario::slash_pair(devnet).await?),
         Scenario::Deallocation => println!("{}\n", scenario::deallocation(devnet).await?),
         Scenario::WithdrawalQueue => println!("{}\n", scenario::withdrawal_queue(devnet).await?),

@@ -16,6 +16,7 @@ mod run;
 mod service;
 mod signer;
 mod status;
+mod succession;
 mod vault;
 
 use crate::core::passage::OtherChain;
@@ -72,6 +73,9 @@ enum Action {
     /// Ask the signer as a local module of a service does
     #[command(subcommand)]
     Service(service::Service),
+    /// Name the network that goes on from this one, and begin it
+    #[command(subcommand)]
+    Succession(succession::Succession),
     /// Stake bitcoin, follow a vault's life, leave again; explain the transactions that make and take vaults apart
     #[command(subcommand)]
     Vault(Box<vault::Vault>),
@@ -137,6 +141,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Proof(proof) => wait(proof.act()),
         Action::Ethereum(ethereum) => wait(ethereum.act()),
         Action::Signer(signer) => signer.act(),
+        Action::Succession(succession) => wait(succession.act()),
         Action::Vault(vault) => wait(vault.act()),
         Action::Covenant(covenant) => wait(covenant.act()),
     }

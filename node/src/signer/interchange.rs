@@ -287,7 +287,7 @@ impl From<crate::keys::KeyError> for ImportError {
 /// [`ImportError::Open`].
 pub fn export(dir: &Path, domains: &Domains) -> Result<Interchange, ImportError> {
     let store = SignatureStore::open(&dir.join(RECORDS))?;
-    let keys = OperatorKeys::read(&dir.join(KEYS))?.public(&domains.chain, &domains.bitcoin);
+    let keys = OperatorKeys::read(&dir.join(KEYS))?.public(&domains.founder, &domains.keys);
     Ok(Interchange::of(&store, &keys, domains)?)
 }
 
@@ -299,7 +299,7 @@ pub fn export(dir: &Path, domains: &Domains) -> Result<Interchange, ImportError>
 /// [`ImportError`].
 pub fn import(dir: &Path, domains: &Domains, interchange: &Interchange) -> Result<Imported, ImportError> {
     let mut store = SignatureStore::open(&dir.join(RECORDS))?;
-    let keys = OperatorKeys::read(&dir.join(KEYS))?.public(&domains.chain, &domains.bitcoin);
+    let keys = OperatorKeys::read(&dir.join(KEYS))?.public(&domains.founder, &domains.keys);
     let names = [keys.bls.to_string(), keys.eots.to_string(), keys.ed25519.to_string()];
     interchange.read(&names, &domains.chain)?;
     let wait = Wait { cause: Cause::Imported, wake_up: Wait::NOT_WOKEN, silent: true, released: None };

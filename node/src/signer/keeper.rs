@@ -56,7 +56,7 @@ impl Keeper {
         if let History::Waiting(wait) = history {
             tracing::warn!(cause = %wait.cause, wake_up = wait.wake_up, "the guard's history is not unbroken: it attests in epochs that start above this Ethereum block");
         }
-        let eots = keys.eots(&domains.chain, &domains.bitcoin);
+        let eots = keys.eots(&domains.founder, &domains.keys); // what vaults name stays for the whole line (R21)
         let key = SchnorrKey::new(eots.public().to_bytes());
         let promises = promises_of(&domains.bitcoin, &key);
         let nonces = Nonces::new(eots.clone(), domains, store.commitments(&promises)?);
@@ -80,7 +80,7 @@ impl Keeper {
     }
 
     pub(super) fn public(&self) -> PublicKeys {
-        self.keys.public(&self.domains.chain, &self.domains.bitcoin)
+        self.keys.public(&self.domains.founder, &self.domains.keys)
     }
 
     pub(super) const fn history(&self) -> History {
@@ -131,6 +131,24 @@ impl Keeper {
         Ok(Attestation { statement, operator: self.operator, signature: BlsSignature::new(signature.to_bytes()) })
     }
 
+    /// Attests the first block of the network that goes on from `last` (R21). It is the last signature under this chain id: the
+    /// record that refuses all others is on the disk before it can be seen.
+    pub(super) fn attest_succession(
+        &mut self,
+        count: u64,
+        first: &Header,
+        last: &Header,
+        ancestry: Option<&Ancestry>,
+        epoch_start: u64,
+    ) -> Result<Attestation, Refused> {
+        let statement = Statement { domain: self.domains.succession, slot: count, digest: first.id().into() };
+        self.check_history(last.height, epoch_start)?;
+        let known = self.known(&statement, None)?;
+        self.judge(&Request::Succession { statement: &statement, first, last, ancestry }, &known, &record(&statement))?;
+        let signature = self.keys.bls.sign(&statement.bls_message(&self.domains.chain));
+        Ok(Attestation { statement, operator: self.operator, signature: BlsSignature::new(signature.to_bytes()) })
+    }
+
     pub(super) fn unjail(&mut self, jailed: Height) -> Result<Unjail, Refused> {
         self.read(|_| Ok(()))?; // nothing is signed after a failure
         let message = Unjail::message(&self.domains.chain, &self.operator, jailed);
@@ -169,11 +187,13 @@ impl Keeper {
         self.end_pause()?;
         let (height, round, step) = ballot.slot();
         let place = Place::Ballot { chain: ballot.chain, height, round, step: step.to_bytes()[0] };
+        let succession = self.domains.succession;
         let known = self.read(|store| {
             Ok(Known {
                 stopped: store.stopped(&ballot.chain)?.is_some(),
                 here: store.find(&place)?,
                 beside: None,
+                succeeded: store.newest(&succession)?.is_some(),
                 newest: store.newest_ballot(&ballot.chain)?.map(|(height, digest)| (height.get(), digest)),
             })
         })?;
@@ -186,6 +206,10 @@ impl Keeper {
         let (Domains { chain, bitcoin, .. }, promises) = (self.domains, self.promises);
         if self.read(|store| store.stopped(&chain))?.is_some() {
             return Err(Danger::Stopped.into());
+        }
+        let succession = self.domains.succession;
+        if self.read(|store| store.newest(&succession))?.is_some() {
+            return Err(Danger::Succeeded.into());
         }
         let commitment = self.nonces.promise(first, count)?;
         self.write(|store| store.keep_commitment(&promises, &commitment))?;
@@ -270,13 +294,15 @@ impl Keeper {
 
     /// What the records hold around a statement; `beside` is the other finality domain, for statements of finality.
     fn known(&mut self, statement: &Statement, beside: Option<Domain>) -> Result<Known, Refused> {
-        let (chain, slot, domain) = (self.domains.chain, statement.slot, statement.domain);
+        let Domains { chain, ledger, succession, .. } = self.domains;
+        let (slot, domain) = (statement.slot, statement.domain);
         self.read(|store| {
             Ok(Known {
                 stopped: store.stopped(&chain)?.is_some(),
                 here: store.find(&Place::Slot { domain, slot })?,
                 beside: beside.map(|domain| store.find(&Place::Slot { domain, slot })).transpose()?.flatten(),
-                newest: store.newest(&domain)?,
+                succeeded: store.newest(&succession)?.is_some(),
+                newest: store.newest(if domain == succession { &ledger } else { &domain })?,
             })
         })
     }

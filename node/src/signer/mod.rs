@@ -291,6 +291,38 @@ pub fn resume(dir: &Path, chain: &ChainId) -> Result<Option<String>, StoreError>
     Ok(reason)
 }
 
+/// Attests the first block of the network that goes on from `last` (R21), by hand: the signer must not be running. `ancestry`
+/// shows what the chain of `last` holds at a height, for the block attested last (R16); `epoch_start` as in [`Signer::attest`].
+/// The guard signs nothing more under this chain id afterwards, for ever.
+///
+/// # Errors
+///
+/// [`ByHand`]; a signer that runs is locked.
+pub fn attest_succession(
+    config: &Config,
+    count: u64,
+    first: &Header,
+    last: &Header,
+    ancestry: impl FnOnce(Height) -> Option<Ancestry>,
+    epoch_start: u64,
+) -> Result<Attestation, ByHand> {
+    let mut keeper = Keeper::open(config)?;
+    let attested = keeper.signed_last()?.attested;
+    let ancestry = attested.and_then(|block| ancestry(block.height));
+    Ok(keeper.attest_succession(count, first, last, ancestry.as_ref(), epoch_start)?)
+}
+
+/// Why nothing was signed by hand.
+#[derive(Debug, thiserror::Error)]
+pub enum ByHand {
+    /// The signer does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It refuses.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
 impl Signer {
     /// Reads the keys, opens the records, judges their history and starts the thread. It blocks on the disk.
     ///

@@ -23,6 +23,9 @@ const DOMAINS: Domains = Domains {
     bitcoin: Domain::new([3; 32]),
     claim: Domain::new([4; 32]),
     order: Domain::new([5; 32]),
+    succession: Domain::new([6; 32]),
+    founder: ChainId::new([1; 32]),
+    keys: Domain::new([3; 32]),
     interval: 5,
 };
 const OPERATOR: OperatorId = OperatorId::new([4; 20]);
@@ -116,6 +119,41 @@ fn block(height: u64, below: u64, named: BlockId) -> (Header, Ancestry) {
 fn checkpoint(height: u64, below: u64, named: BlockId) -> (BlockId, Option<Lineage>) {
     let (header, Ancestry { height: last, named, proof }) = block(height, below, named);
     (header.id(), Some(Lineage { header, checkpoint: None, last, named, proof: Some(proof) }))
+}
+
+/// The first block of a network that goes on from `last`.
+fn successor(last: &Header, byte: u8) -> Header {
+    let state_root = Hash::new([byte; 32]);
+    Header { chain: ChainId::new([9; 32]), height: last.height.next(), parent: last.id(), state_root, ..*last }
+}
+
+#[tokio::test]
+async fn r21_after_a_succession_nothing_is_signed_in_the_old_network_whatever_is_restarted() {
+    let home = Home::new();
+    let (last, _) = block(7, 6, named(6));
+    let signer = home.open();
+    signer.attest(last, None, 0).await.unwrap();
+    signer.close().await;
+    let (ours, other) = (successor(&last, 1), successor(&last, 2));
+    let name = |first: &Header, last: &Header| attest_succession(&home.config(), 1, first, last, |_| None, 0);
+    // Not from a block that leaves out what was attested.
+    let (below, _) = block(6, 5, named(5));
+    assert!(matches!(name(&successor(&below, 1), &below), Err(ByHand::Refused(Refused::NotSafe(Danger::Behind)))));
+    let attestation = name(&ours, &last).unwrap();
+    assert_eq!((attestation.statement.domain, attestation.statement.slot), (DOMAINS.succession, 1));
+    assert_eq!(name(&ours, &last).unwrap(), attestation, "the same again");
+    for _ in 0..2 {
+        let signer = home.open();
+        assert_attested(&signer, &attestation);
+        let (next, ancestry) = block(8, 7, last.id());
+        let refused = |result| matches!(result, Err(Refused::NotSafe(Danger::Succeeded)));
+        assert!(refused(signer.attest(next, Some(ancestry), 0).await.map(drop)));
+        assert!(refused(signer.sign_ballot(ballot(9, None)).await.map(drop)));
+        assert!(refused(signer.commit_randomness(Height::new(10), 5).await.map(drop)));
+        signer.close().await;
+    }
+    // Nor is another successor named: that would be a pair.
+    assert!(matches!(name(&other, &last), Err(ByHand::Refused(Refused::NotSafe(Danger::Conflict)))));
 }
 
 fn named(byte: u8) -> BlockId {

@@ -90,6 +90,9 @@ impl Validators {
             bitcoin: Domain::new([2; 32]),
             claim: DOMAIN,
             order: Domain::new([4; 32]),
+            succession: Domain::new([5; 32]),
+            founder: self.chain,
+            keys: Domain::new([3; 32]),
             interval: 5,
         };
         let place = Place::Slot { domain: DOMAIN, slot };

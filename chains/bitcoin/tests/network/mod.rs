@@ -67,5 +67,6 @@ pub async fn genesis(bitcoind: &crate::bitcoind::Bitcoind, people: &People, star
             caps: palisade_types::genesis::Caps::NONE,
         },
         seats: List::new(),
+        continues: None,
     }
 }

@@ -299,6 +299,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             caps: Caps::NONE,
         },
         seats: List::new(),
+        continues: None,
     }
 }
 

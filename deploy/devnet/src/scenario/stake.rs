@@ -232,12 +232,17 @@ impl<'a> Stake<'a> {
     pub(super) async fn accuse(&mut self) -> anyhow::Result<String> {
         let [pair, _] = self.scene.equivocate(&self.owner).await?;
         let accepted = self.teller.client()?.submit_evidence(hex_of(&pair)).await?;
-        let genesis = &self.scene.genesis;
-        let domain = genesis.domain(DomainKind::Ledger);
-        let case = CaseId::derive(&genesis.chain_id(), &self.owner.id()?, &domain).to_string();
+        let case = self.case()?;
         ensure!(accepted.case.as_deref() == Some(&case), "evidence opened {:?} instead of {case}", accepted.case);
         self.done("his attestation key signed twice, and the pair is accepted over JSON-RPC", "two signature checks");
         Ok(case)
+    }
+
+    /// The case of his attestation key.
+    pub(super) fn case(&self) -> anyhow::Result<String> {
+        let genesis = &self.scene.genesis;
+        let domain = genesis.domain(DomainKind::Ledger);
+        Ok(CaseId::derive(&genesis.chain_id(), &self.owner.id()?, &domain).to_string())
     }
 
     /// Waits until the case is final in every ledger; all must hold the same orders.
