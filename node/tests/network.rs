@@ -284,6 +284,10 @@ impl Besieged {
         );
         let hostile = bare(index, self.known.clone(), friends).await;
         connected(&hostile.started.network, 4).await;
+        for carrier in &self.carriers {
+            let mut peers = carrier.network.peers_watch();
+            timeout(PATIENCE, peers.wait_for(|peers| peers.contains_key(&peer(index)))).await.unwrap().unwrap();
+        }
         hostile
     }
 
