@@ -99,7 +99,7 @@ async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
 
 /// What `scenario` plays that the main job has no time for; one devnet can play all that convict nobody, and one that does.
 /// `tests/run.sh` chooses from the same list, some with every commit.
-const OTHERS: [&str; 25] = [
+const OTHERS: [&str; 26] = [
     "vault-life",
     "vault-expansion",
     "vault-expiry",
@@ -125,6 +125,7 @@ const OTHERS: [&str; 25] = [
     "partial-slash",
     "veto-executed",
     "veto-vetoed",
+    "succession",
 ];
 
 /// Names with commas between them, or `all`; without it the first only.
@@ -169,6 +170,7 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
             "doppelganger" => scenario::doppelganger(devnet).await,
             "restored-backup" => scenario::restored_backup(devnet).await,
             "committee-change" => scenario::committee_change(devnet).await,
+            "succession" => scenario::succession(devnet).await,
             "equivocation-vote" => scenario::equivocation_vote(devnet).await,
             "vault-unbonding-race" => scenario::vault_unbonding_race(devnet).await,
             "slash-order" => scenario::slash_order(devnet).await,

@@ -52,7 +52,9 @@ pub async fn succession(devnet: &Devnet) -> anyhow::Result<Report> {
     stake.scene.operators.clone_from(&left);
     let successor = genesis_file::read(&folder.join("genesis.json"))?;
     for operator in &left {
-        operator.start()?;
+        operator.start()?; // one alone decides nothing
+    }
+    for operator in &left {
         devnet.await_final_above(operator, last.head.height + ONWARD, READY_DEADLINE).await?;
         let status = operator.client()?.status().await?;
         let (chain, expected) = (status.chain_id, successor.chain_id().to_string());
