@@ -8,6 +8,7 @@
 //! [`Core::commit`] → confirmed by our own followers (R7) → attested (BLS) → certificate → finality votes (EOTS). In a
 //! BTC-only network confirmation is followed by the votes at once (R22).
 
+mod contradiction;
 mod finality;
 mod fork;
 mod met;
@@ -33,6 +34,7 @@ use palisade_ledger::{Changes, Invalid, Ledger};
 use palisade_types::block::{Block, Header, Item};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
 use palisade_types::chain::{CertifiedOrder, ChainKind, ChainPoint, Execution};
+use palisade_types::contradiction::Company;
 use palisade_types::duty::Unjail;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::evidence::{Evidence, Unproven, VotePair};
@@ -296,6 +298,8 @@ pub struct Core {
     resuming: Millis,
     voted: Height,
     passage: Passage,
+    /// Certificates of our blocks of this epoch and the one before, by slot.
+    certificates: BTreeMap<u64, QuorumCertificate>,
     certified: Option<QuorumCertificate>,
     boundary_certificate: Option<QuorumCertificate>,
     bitcoin_certified: BTreeMap<u64, BitcoinCertificate>,
@@ -356,6 +360,7 @@ impl Core {
             resuming: Millis::new(0),
             voted: Height::new(0),
             passage: Passage::default(),
+            certificates: BTreeMap::new(),
             certified: None,
             boundary_certificate: None,
             bitcoin_certified: BTreeMap::new(),
@@ -478,6 +483,7 @@ impl Core {
     /// A block that comes by sync is decided already: its observations are compared before we attest (R7).
     pub fn check(&mut self, block: &Arc<Block>, decided: bool) -> Option<Verdict> {
         let id = block.id();
+        self.look_for_contradictions(block);
         if self.leads_elsewhere(block) {
             return Some(Verdict::Invalid);
         }
@@ -563,6 +569,9 @@ impl Core {
         self.waiting.clear();
         for item in &block.items {
             self.leave_pool(item);
+            if let Item::EtherFinal(certificate) = item {
+                self.keep_certificate(certificate);
+            }
         }
         self.keep_recent(block.header);
         self.meet_in(&block.items);
@@ -818,6 +827,7 @@ impl Core {
             Message::Attestation(attestation) => self.hear_attestation(&Heard::Unchecked(attestation)),
             Message::Vote(vote) => self.hear_vote(vote),
             Message::NumberedCertificate(certificate) => self.hear_numbered_certificate(*certificate),
+            Message::Certificate(certificate) => self.hear_certificate(*certificate),
             Message::Evidence(evidence) => match self.submit_evidence(*evidence) {
                 Ok(_) => true,
                 Err(unproven) => unproven.depends_on_head(),
@@ -870,15 +880,16 @@ impl Core {
         let _ = self.submit_evidence(evidence);
     }
 
-    /// Takes evidence from anybody: judged at once, it waits for a block and is told to every operator.
+    /// Takes evidence from anybody: judged at once, it waits for a block and is told to every operator. The answer names the cases
+    /// that it opens.
     ///
     /// # Errors
     ///
     /// [`Unproven`]; nothing has changed then.
-    pub fn submit_evidence(&mut self, evidence: Evidence) -> Result<Option<CaseId>, Unproven> {
-        let case = if let Evidence::ExposedProvider(provider) = &evidence {
+    pub fn submit_evidence(&mut self, evidence: Evidence) -> Result<Vec<CaseId>, Unproven> {
+        let cases = if let Evidence::ExposedProvider(provider) = &evidence {
             self.ledger.judge_provider(provider)?;
-            None
+            Vec::new()
         } else if let Evidence::Votes(pair) = &evidence {
             let operator = self.ledger.operator(&pair.operator).ok_or(Unproven::UnknownOperator)?;
             contradiction(&self.ledger.chain(), pair).ok_or(Unproven::Compatible)?;
@@ -888,18 +899,21 @@ impl Core {
             if operator.jailed.is_some() {
                 return Err(Unproven::AlreadyConvicted);
             }
-            None
+            Vec::new()
         } else if let Evidence::Verdict(verdict) = &evidence {
-            Some(self.ledger.judge_verdict(verdict)?)
+            vec![self.ledger.judge_verdict(verdict)?]
+        } else if let Evidence::Certificates(pair) = &evidence {
+            let convicts = self.ledger.judge_certificates(pair)?;
+            convicts.iter().map(|convict| self.ledger.case_id(convict, &pair.first.domain)).collect()
         } else {
             let fault = self.ledger.judge(&evidence)?;
-            Some(self.ledger.case_id(&fault.operator(), &fault.domain()))
+            vec![self.ledger.case_id(&fault.operator(), &fault.domain())]
         };
         let item = Item::Evidence(evidence.clone());
         if !self.pool.holds(&item) && self.wait_in_pool(item) {
             self.actions.push(Action::Publish(Message::Evidence(Box::new(evidence))));
         }
-        Ok(case)
+        Ok(cases)
     }
 
     /// Takes what transactions on a chain gave away (R29). As a rule the case whose slash it was stands already.
@@ -1045,7 +1059,8 @@ impl Core {
                 };
                 if slash.status.is_open() {
                     let certified = self.order_for(case, &slash.target).map(Box::new);
-                    open.push(Execution { case: case.clone(), order, operator, vault, certified });
+                    let company = self.company_of(case);
+                    open.push(Execution { case: case.clone(), order, operator, vault, certified, company });
                 }
             }
         }
@@ -1056,6 +1071,12 @@ impl Core {
     fn order_for(&self, case: &Case, target: &SlashTarget) -> Option<CertifiedOrder> {
         let adapter = case.needs_order().then(|| self.ledger.genesis_of().contracts.taking_orders(target))??;
         self.certified_order(&OrderId { case: case.id, adapter })
+    }
+
+    /// Who signed with the convict of two certificates.
+    fn company_of(&self, case: &Case) -> Option<Company> {
+        let Some(Evidence::Certificates(pair)) = &case.evidence else { return None };
+        pair.company(self.ledger.committee_of(pair.epoch)?, &case.operator)
     }
 
     /// How many operators go before us for this case.

@@ -20,7 +20,7 @@ pub enum Command {
     Read(Box<dyn FnOnce(&Core) + Send>),
     /// Takes evidence into the pool when it proves something the ledger does not know yet. The answer is the case;
     /// a pair of engine votes opens none, it jails (R18).
-    SubmitEvidence(Box<Evidence>, oneshot::Sender<Result<Option<CaseId>, Unproven>>),
+    SubmitEvidence(Box<Evidence>, oneshot::Sender<Result<Vec<CaseId>, Unproven>>),
     /// Takes a registration to be presigned by the covenant and put into a block.
     RegisterVault(Box<VaultRegistration>, oneshot::Sender<Result<VaultId, RegistrationRefused>>),
     /// What a peer says that this operator said (R20).
@@ -84,7 +84,7 @@ impl CoreHandle {
     /// # Errors
     ///
     /// [`Stopped`] when the core no longer answers.
-    pub async fn submit_evidence(&self, evidence: Evidence) -> Result<Result<Option<CaseId>, Unproven>, Stopped> {
+    pub async fn submit_evidence(&self, evidence: Evidence) -> Result<Result<Vec<CaseId>, Unproven>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::SubmitEvidence(Box::new(evidence), reply)).await?;
         answer.await.map_err(|_| Stopped)

@@ -30,6 +30,8 @@ pub enum Message {
     Randomness(RandomnessCommitment),
     /// A claim's, an order's or a service's certificate, for somebody who still asks for it by saying the same again.
     NumberedCertificate(Box<QuorumCertificate>),
+    /// A block's certificate, for whoever may be on another chain.
+    Certificate(Box<QuorumCertificate>),
     /// An operator who asks to leave jail.
     Unjail(Unjail),
 }
@@ -79,6 +81,10 @@ impl Canonical for Message {
                 certificate.write(out);
             }
             Self::Unjail(unjail) => (20_u8, *unjail).write(out),
+            Self::Certificate(certificate) => {
+                out.push(23);
+                certificate.write(out);
+            }
         }
     }
     fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -91,6 +97,7 @@ impl Canonical for Message {
             5 => Self::Randomness(Canonical::read(input)?),
             14 => Self::NumberedCertificate(Canonical::read(input)?),
             20 => Self::Unjail(Canonical::read(input)?),
+            23 => Self::Certificate(Canonical::read(input)?),
             tag => return Err(Malformed::UnknownTag { of: "Message", tag }),
         })
     }

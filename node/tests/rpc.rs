@@ -283,7 +283,8 @@ async fn what_is_not_there_is_named() {
     assert_eq!(code(&client.simulate(Supposed::Proven { evidence: "0x07".to_owned() }).await.unwrap_err()), 1001);
     let root = client.root(None).await.unwrap();
     let foreseen = fault(HONEST, "ledger").await.unwrap();
-    assert_eq!((foreseen.operator, foreseen.losses.len()), (HONEST.to_string(), 0));
+    let [convict] = &foreseen.convicts[..] else { panic!("one") };
+    assert_eq!((&convict.operator, convict.losses.len()), (&HONEST.to_string(), 0));
     assert_eq!(client.root(None).await.unwrap(), root);
     assert_eq!(code(&client.vault_claim(format!("{}:0", "00".repeat(32))).await.unwrap_err()), 1307);
     assert_eq!(code(&client.attestation_certificate("ledger".to_owned(), 1).await.unwrap_err()), 1305);

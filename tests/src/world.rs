@@ -590,6 +590,8 @@ pub struct Operator {
     copied: bool,
     /// Whether gossip loses every attestation.
     mute: bool,
+    /// He answers nobody who asks what others attested.
+    pub closed: bool,
     /// How often he asked others for the attestations of a slot.
     pub pulled: usize,
     now: Millis,
@@ -638,6 +640,7 @@ impl Operator {
             registration,
             copied: plan.ahead.is_some(),
             mute: plan.mute,
+            closed: false,
             pulled: 0,
             now: Millis::new(0),
             polled: Millis::new(0),
@@ -713,7 +716,9 @@ impl Operator {
     fn asked_or_answered(&mut self, message: &[u8]) -> bool {
         match message.split_first() {
             Some((&ASKED, question)) => {
-                if let Ok(Question::Attested(domain, slot)) = Question::from_bytes(question) {
+                if let Ok(Question::Attested(domain, slot)) = Question::from_bytes(question)
+                    && !self.closed
+                {
                     let known = self.core.attestations(&domain, slot).to_bytes();
                     self.out.push([&[ANSWERED][..], &known].concat());
                 }

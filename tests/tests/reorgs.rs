@@ -263,7 +263,7 @@ impl World {
         let order = case.orders.iter().position(|order| order.target == SlashTarget::Vault(*id)).unwrap();
         let operator = self.run.ledger.operator(&case.operator).unwrap().clone();
         let vault = Some(self.vault(id).clone());
-        self.chain.execute(&Execution { case, order, operator, vault, certified: None }).await.unwrap()
+        self.chain.execute(&Execution { case, order, operator, vault, certified: None, company: None }).await.unwrap()
     }
 
     fn order(&self) -> Option<OrderStatus> {

@@ -226,6 +226,59 @@ fn r01_a_fork_by_amnesia_convicts_who_made_it_though_nobody_signed_twice_in_a_sl
     assert_eq!(proven.collect::<BTreeSet<_>>(), guilty, "{}", world.describe());
 }
 
+/// Two of four sign for both sides of a fork, slot by slot, and no single attestation of theirs is gossiped: each honest operator
+/// holds what he counted, and after it the certificates that the other side tells.
+#[test]
+fn r01_two_certificates_of_a_fork_convict_who_signed_both_though_nobody_hears_a_pair() {
+    let mut world = World::seeded(9).mute().with(Role::Twin, 2).begin();
+    assert!(world.run_until(240, |world| world.ether_final_of([0, 1, 2, 3]) >= Height::new(8)), "{}", world.describe());
+    let (twins, honest) = (world.villains().to_vec(), world.honest().filter(|place| *place < 4).collect::<Vec<_>>());
+    let ([one, other], guilty) = ([honest[0], honest[1]], world.names(&twins));
+    world.sim.crash(other);
+    for (second, first) in (4..).zip(&twins) {
+        world.copy(*first, second);
+    }
+    let fork = world.sim.node(one).ledger().head().height;
+    let until = Height::new(fork.get() + 3);
+    assert!(world.run_until(120, |world| world.ether_final_of([one]) >= until), "{}", world.describe());
+    twins.iter().for_each(|twin| world.sim.crash(*twin));
+    for second in 4..6 {
+        world.sim.cut(one, second);
+        world.sim.restart(second);
+    }
+    world.sim.cut(one, other);
+    world.sim.restart(other);
+    let until = Height::new(world.sim.node(one).ledger().head().height.get() + 3);
+    assert!(world.run_until(240, |world| world.ether_final_of([other]) >= until), "{}", world.describe());
+    let certified = world.ether_final_of([one]);
+    let block = |place: usize| world.sim.node(place).ledger().block_id(certified);
+    assert!(block(one) != block(other), "two chains are certified\n{}", world.describe());
+    let is_innocent = |world: &World| world.sim.nodes().all(|one| one.ledger().cases().count() == 0);
+    assert!(is_innocent(&world), "nobody can know it yet");
+    // Nobody is asked any more for what he counted.
+    (0..world.sim.len()).for_each(|place| world.sim.node_mut(place).closed = true);
+    world.sim.heal();
+    let convicts = |ledger: &palisade_ledger::Ledger| {
+        let convicted = ledger.operators().filter(|operator| operator.convicted.is_some());
+        convicted.map(|operator| operator.id).collect::<BTreeSet<_>>()
+    };
+    let done = |world: &World| convicts(world.sim.node(other).ledger()) == guilty;
+    assert!(world.run_until(120, done), "{}", world.describe());
+    for case in world.sim.node(other).ledger().cases() {
+        assert!(matches!(case.evidence, Some(Evidence::Certificates(_))), "{}", world.describe());
+        assert!(case.slot > fork.get() && case.slot <= certified.get());
+    }
+    // The other honest one, whose chain ended, holds it too, and can hand it to anybody.
+    let held = world.sim.node(one).disk.evidence().any(|evidence| match evidence {
+        Evidence::Certificates(pair) => {
+            let judged = world.sim.node(one).ledger().judge_certificates(pair);
+            judged.is_ok_and(|convicts| convicts.into_iter().collect::<BTreeSet<_>>() == guilty)
+        }
+        _ => false,
+    });
+    assert!(held, "{}", world.describe());
+}
+
 #[test]
 fn r29_a_key_that_a_slash_nobody_ordered_gives_away_convicts_its_owner_in_every_ledger() {
     let mut world = World::seeded(5).begin();

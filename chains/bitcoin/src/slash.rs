@@ -88,7 +88,8 @@ pub fn exposed(evidence: &Evidence, chain: &ChainId, providers: &[SchnorrKey]) -
         | Evidence::Votes(_)
         | Evidence::Covenant(_)
         | Evidence::ExposedProvider(_)
-        | Evidence::Verdict(_) => None,
+        | Evidence::Verdict(_)
+        | Evidence::Certificates(_) => None,
     };
     found
         .filter(|secret| providers.contains(&SchnorrKey::new(secret.public().to_bytes())))

@@ -217,7 +217,7 @@ impl Regtest {
         };
         let convict =
             Operator { id: operator, keys: List::new(), convicted: None, jailed: None, attested: 0, missed: 0 };
-        Execution { case, order: 0, operator: convict, vault: Some(vault.clone()), certified: None }
+        Execution { case, order: 0, operator: convict, vault: Some(vault.clone()), certified: None, company: None }
     }
 }
 

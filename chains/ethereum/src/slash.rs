@@ -10,7 +10,8 @@ use crate::bindings::committee::Committee::CommitteeErrors;
 use crate::bindings::karak_adapter::KarakAdapter::{self, KarakAdapterErrors};
 use crate::bindings::orders::Orders::OrdersErrors;
 use crate::bindings::palisade::Palisade::{
-    self, Ancestor, Pair, PalisadeErrors, SlashFailed, SlashPending, Slashed, slashAncestorCall, slashCall,
+    self, Ancestor, Pair, PalisadeErrors, SlashFailed, SlashPending, Slashed, slashAmongCall, slashAncestorAmongCall,
+    slashAncestorCall, slashCall,
 };
 use crate::bindings::symbiotic::{Vault, VetoSlasher};
 use crate::bindings::symbiotic_adapter::SymbioticAdapter::{self, SymbioticAdapterErrors};
@@ -26,7 +27,9 @@ use alloy::rpc::types::{Filter, TransactionReceipt};
 use alloy::sol_types::{SolCall, SolEvent, SolInterface};
 use palisade_crypto::bls;
 use palisade_types::canonical::Canonical;
+use palisade_types::certificate::QuorumCertificate;
 use palisade_types::chain::{ChainError, Execution, Progress};
+use palisade_types::contradiction::{CertificatePair, Company};
 use palisade_types::evidence::{AncestorFault, Evidence, Unproven};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{Address, BlsSignature, CaseId, ChainId, DomainKind, Hash, OperatorId};
@@ -100,7 +103,7 @@ impl Ethereum {
             Some(Fate::Included(receipt)) => return outcome(&receipt, &case.id, aim),
             Some(Fate::Replaced) | None => {}
         }
-        let input = evidence(&self.genesis, case, kind, &execution.operator, seen.convicted)?;
+        let input = evidence(&self.genesis, execution, kind, seen.convicted)?;
         let spare_gas = gas_floors(endpoint, &case.operator).await?;
         if seen.convicted {
             rehearse(endpoint, case, aim).await?;
@@ -309,11 +312,11 @@ fn outcome(receipt: &TransactionReceipt, case: &CaseId, aim: &Aim) -> Result<Pro
 /// other kinds of evidence lead to a retry too, with nothing but a key of the convict.
 fn evidence(
     genesis: &Genesis,
-    case: &Case,
+    execution: &Execution,
     kind: DomainKind,
-    operator: &Operator,
     convicted: bool,
 ) -> Result<Vec<u8>, ChainError> {
+    let Execution { case, operator, company, .. } = execution;
     let told = Pair {
         keyId: 0,
         serviceId: B256::ZERO,
@@ -345,8 +348,36 @@ fn evidence(
         Some(Evidence::Ancestor(fault)) => {
             Ok(slashAncestorCall { fault: ancestor(&chain, fault, operator)? }.abi_encode())
         }
+        Some(Evidence::Certificates(pair)) => {
+            let company = company.as_ref().ok_or_else(|| refused("nobody knows who signed with the convict"))?;
+            among(pair, company, told)
+        }
         _ => Err(refused("Palisade.sol judges attestations only, and has not convicted yet")),
     }
+}
+
+/// Two certificates give no signature of the convict's alone away, so that the contract is told who signed with him.
+fn among(pair: &CertificatePair, company: &Company, told: Pair) -> Result<Vec<u8>, ChainError> {
+    let digest = |certificate: &QuorumCertificate| B256::from(*certificate.digest.as_bytes());
+    let sum = signature_sum(&pair.first.signature, &pair.second.signature)?;
+    let (with_first, with_second) = (company.first.clone(), company.second.clone());
+    let Some(later) = &pair.later else {
+        let (a, b) = (digest(&pair.first), digest(&pair.second));
+        let pair =
+            Pair { keyId: company.key, slot: pair.first.slot, digestA: a, digestB: b, signatureSum: sum, ..told };
+        return Ok(slashAmongCall { pair, withFirst: with_first, withSecond: with_second }.abi_encode());
+    };
+    let fault = Ancestor {
+        keyId: company.key,
+        laterKeyId: company.key,
+        slot: pair.first.slot,
+        digest: digest(&pair.first),
+        header: later.header.to_bytes().into(),
+        named: B256::from(*later.named.as_bytes()),
+        siblings: later.proof.siblings.iter().map(|hash| B256::from(*hash.as_bytes())).collect(),
+        signatureSum: sum,
+    };
+    Ok(slashAncestorAmongCall { fault, withFirst: with_first, withSecond: with_second }.abi_encode())
 }
 
 fn ancestor(chain: &ChainId, fault: &AncestorFault, operator: &Operator) -> Result<Ancestor, ChainError> {

@@ -19,6 +19,8 @@ pub const MAX_BYTES: usize = 16 << 20;
 pub const MAX_REGISTRATIONS: usize = 64;
 /// how many verdicts of one service against one operator,
 pub const MAX_VERDICTS: usize = 16;
+/// how many pairs of certificates of one domain, each of which convicts somebody,
+pub const MAX_CERTIFICATES: usize = 4;
 /// and the most bytes of one source.
 pub const MAX_SOURCE_BYTES: usize = 4 << 20;
 
@@ -35,6 +37,8 @@ enum Source {
     Registrations(OperatorId),
     /// Verdicts against an operator in a service's domain.
     Verdicts(OperatorId, Domain),
+    /// Contradicting certificates of a domain.
+    Certificates(Domain),
     /// An operator who wants to leave jail.
     Unjail(OperatorId),
     /// Promises of nonces under a key.
@@ -56,6 +60,7 @@ impl Source {
             Item::Evidence(Evidence::Verdict(verdict)) => {
                 Self::Verdicts(verdict.verdict.operator, verdict.certificate.domain)
             }
+            Item::Evidence(Evidence::Certificates(pair)) => Self::Certificates(pair.first.domain),
             Item::Unjail(unjail) => Self::Unjail(unjail.operator),
             Item::Vault(registration) => Self::Registrations(registration.operator),
             Item::Randomness(promise) => Self::Promises(promise.operator, promise.key),
@@ -67,6 +72,7 @@ impl Source {
         match self {
             Self::Registrations(_) => MAX_REGISTRATIONS,
             Self::Verdicts(..) => MAX_VERDICTS,
+            Self::Certificates(_) => MAX_CERTIFICATES,
             Self::Own => usize::MAX,
             _ => 1,
         }

@@ -6,6 +6,7 @@ use crate::invalid::Invalid;
 use crate::state::State;
 use crate::{duties, exposure, operators, slashing, verdicts};
 use palisade_types::chain::ChainKind;
+use palisade_types::contradiction::CertificatePair;
 use palisade_types::evidence::{CovenantBreach, ExposedProvider, VotePair};
 use palisade_types::observation::{ConvictedOnChain, SlashedOnChain, VetoedOnChain};
 use palisade_types::position::PositionId;
@@ -16,8 +17,8 @@ use palisade_types::{
     Row, RowKey, Unproven,
 };
 
-/// Takes evidence in: a proven fault opens its case and convicts, a pair of engine votes only jails (R18), a provider's secret
-/// only takes weight (R29).
+/// Takes evidence in: a proven fault opens its case and convicts, two certificates everybody who signed both, a pair of engine votes
+/// only jails (R18), a provider's secret only takes weight (R29).
 pub(crate) fn convict(draft: &mut Draft<'_>, evidence: &Evidence) -> Result<(), Invalid> {
     if let Evidence::Votes(pair) = evidence {
         judge_votes(draft.state(), pair)?;
@@ -30,6 +31,13 @@ pub(crate) fn convict(draft: &mut Draft<'_>, evidence: &Evidence) -> Result<(), 
     }
     if let Evidence::Verdict(verdict) = evidence {
         return verdicts::enter(draft, verdict);
+    }
+    if let Evidence::Certificates(pair) = evidence {
+        let (domain, slot) = (pair.first.domain, pair.first.slot);
+        for operator in judge_certificates(draft.state(), pair)? {
+            open(draft, Accusation { operator, domain, slot }, Some(evidence.clone()), None);
+        }
+        return Ok(());
     }
     let fault = judge(draft.state(), evidence)?;
     let fact = Accusation { operator: fault.operator(), domain: fault.domain(), slot: fault.slot() };
@@ -62,6 +70,34 @@ pub(crate) fn judge(state: State<'_>, evidence: &Evidence) -> Result<ProvenFault
         }
         judged => judged,
     }
+}
+
+/// Judges two certificates by the rows of `state`: whom they convict, by account ascending, who are not convicted in that domain yet
+/// (R25). What holds for a pair of one of them holds here: its time is the slot's (R26), its key the one of his seat while its row
+/// can convict (R12).
+pub(crate) fn judge_certificates(state: State<'_>, pair: &CertificatePair) -> Result<Vec<OperatorId>, Unproven> {
+    let (domain, slot) = (pair.first.domain, pair.first.slot);
+    if !is_judged_here(state, &domain) {
+        return Err(Unproven::WrongDomain);
+    }
+    check_time(state, capture(state, &domain, Some(slot)))?;
+    let genesis = state.ledger.genesis_of();
+    let (chain, _) = genesis.origin(&domain).ok_or(Unproven::WrongDomain)?;
+    let committee = state.committee_of(pair.epoch).ok_or(Unproven::UnknownCommittee)?;
+    let mut accused = pair.accused(&genesis.domains_under(chain), committee)?;
+    accused.retain(|member| state.case(&id(state, &member.operator, &domain)).is_none());
+    if accused.is_empty() {
+        return Err(Unproven::AlreadyConvicted);
+    }
+    let counts = |operator: &Operator, key| accusable(state, operator).keys.iter().any(|row| row.bls == key);
+    accused.retain(|member| state.operator(&member.operator).is_some_and(|one| counts(one, member.bls)));
+    if accused.is_empty() {
+        return Err(Unproven::Expired);
+    }
+    if !pair.holds(&chain, committee) {
+        return Err(Unproven::BadSignature);
+    }
+    Ok(accused.into_iter().map(|member| member.operator).collect())
 }
 
 /// Judges the signatures of a pair of engine votes; `agreement` judges what they say.
@@ -115,6 +151,7 @@ const fn slot_of(evidence: &Evidence) -> Option<u64> {
         Evidence::EotsPair(pair) => Some(pair.slot),
         Evidence::Ancestor(fault) => Some(fault.slot),
         Evidence::Verdict(verdict) => Some(verdict.verdict.slot),
+        Evidence::Certificates(pair) => Some(pair.first.slot),
         Evidence::Votes(_) | Evidence::Covenant(_) | Evidence::ExposedKey(_) | Evidence::ExposedProvider(_) => None,
     }
 }

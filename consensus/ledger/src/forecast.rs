@@ -11,6 +11,17 @@ use palisade_types::{CaseId, Domain, Evidence, Height, MicroUsd, OperatorId, Unp
 /// What a fault would cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forecast {
+    /// Who would be convicted: of two certificates several (R1), else one.
+    pub convicts: Vec<Foreseen>,
+    /// The committee that would be drawn now.
+    pub before: Strength,
+    /// The one that would be drawn after the conviction, everything else as it is.
+    pub after: Strength,
+}
+
+/// What a fault would cost one convict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreseen {
     /// The case that would be opened.
     pub case: CaseId,
     /// Whose.
@@ -19,10 +30,6 @@ pub struct Forecast {
     pub domain: Domain,
     /// What would be ordered, from where.
     pub losses: Vec<Loss>,
-    /// The committee that would be drawn now.
-    pub before: Strength,
-    /// The one that would be drawn after the conviction, everything else as it is.
-    pub after: Strength,
 }
 
 /// What one source of stake would lose.
@@ -55,8 +62,12 @@ pub struct Strength {
 
 /// Of a fault that is proven.
 pub(crate) fn of_evidence(draft: &mut Draft<'_>, evidence: &Evidence) -> Result<Forecast, Unproven> {
+    if let Evidence::Certificates(pair) = evidence {
+        let convicts = cases::judge_certificates(draft.state(), pair)?;
+        return Ok(of(draft, &convicts, pair.first.domain, None));
+    }
     let fault = cases::judge(draft.state(), evidence)?;
-    Ok(of(draft, fault.operator(), fault.domain(), fault.exposed()))
+    Ok(of(draft, &[fault.operator()], fault.domain(), fault.exposed()))
 }
 
 /// Of a fault that nobody has shown.
@@ -69,16 +80,21 @@ pub(crate) fn of_fault(draft: &mut Draft<'_>, operator: OperatorId, domain: Doma
     if draft.state().case(&case).is_some() {
         return Err(Unproven::AlreadyConvicted);
     }
-    Ok(of(draft, operator, domain, None))
+    Ok(of(draft, &[operator], domain, None))
 }
 
-fn of(draft: &mut Draft<'_>, operator: OperatorId, domain: Domain, exposed: Option<[u8; 32]>) -> Forecast {
+fn of(draft: &mut Draft<'_>, convicts: &[OperatorId], domain: Domain, exposed: Option<[u8; 32]>) -> Forecast {
     let height = draft.height;
     let before = strength(draft.state(), height);
+    let convicts = convicts.iter().map(|operator| foresee(draft, *operator, domain, exposed)).collect();
+    Forecast { convicts, before, after: strength(draft.state(), height) }
+}
+
+fn foresee(draft: &mut Draft<'_>, operator: OperatorId, domain: Domain, exposed: Option<[u8; 32]>) -> Foreseen {
     let case = cases::accuse(draft, operator, domain, exposed);
     let opened = draft.state().case(&case).map(|case| case.orders.to_vec()).unwrap_or_default();
     let losses = opened.iter().map(|order| loss(draft.state(), &operator, order)).collect();
-    Forecast { case, operator, domain, losses, before, after: strength(draft.state(), height) }
+    Foreseen { case, operator, domain, losses }
 }
 
 fn strength(state: State<'_>, height: Height) -> Strength {

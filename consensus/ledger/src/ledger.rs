@@ -14,6 +14,7 @@ use palisade_crypto::hash::sha256;
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::{Committee, QuorumCertificate, Worthless};
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
+use palisade_types::contradiction::CertificatePair;
 use palisade_types::duty::Duty;
 use palisade_types::epoch::{EpochState, FinalBlock, Finality, Roll};
 use palisade_types::evidence::{Domains, ExposedProvider, VotePair};
@@ -240,7 +241,7 @@ impl Ledger {
 
     /// Judges evidence as the next block would: for the pool and for whoever hands it in. Pairs of engine votes
     /// are [`Ledger::judge_votes`]'s, exposed providers [`Ledger::judge_provider`]'s, verdicts
-    /// [`Ledger::judge_verdict`]'s.
+    /// [`Ledger::judge_verdict`]'s, two certificates [`Ledger::judge_certificates`]'s.
     ///
     /// # Errors
     ///
@@ -265,6 +266,16 @@ impl Ledger {
     /// As [`Ledger::judge`].
     pub fn judge_verdict(&self, verdict: &CertifiedVerdict) -> Result<CaseId, Unproven> {
         verdicts::judge(self.state(), verdict)
+    }
+
+    /// Judges two certificates that contradict each other: whom they convict, by account ascending, and who are not convicted in that
+    /// domain yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::judge`].
+    pub fn judge_certificates(&self, pair: &CertificatePair) -> Result<Vec<OperatorId>, Unproven> {
+        cases::judge_certificates(self.state(), pair)
     }
 
     /// Judges a pair of engine votes, but for what the votes mean, which only `agreement` can read (R18).

@@ -43,7 +43,7 @@ pub mod fixture;
 pub use audit::Unsound;
 pub use changes::Changes;
 pub use finality::SUPPLEMENT_HEIGHTS;
-pub use forecast::{Forecast, Loss, Strength};
+pub use forecast::{Forecast, Foreseen, Loss, Strength};
 pub use invalid::Invalid;
 pub use ledger::Ledger;
 pub use root::Tree;

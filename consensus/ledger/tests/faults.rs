@@ -498,15 +498,16 @@ fn a_forecast_is_what_then_happens_and_changes_nothing() {
         let root = run.ledger.root();
         let foreseen = run.ledger.foresee(&proof).unwrap();
         let guessed = run.ledger.foresee_fault(operator, domain).unwrap();
-        assert_eq!((&guessed, foreseen.operator, foreseen.domain), (&foreseen, operator, domain));
+        let [convict] = &foreseen.convicts[..] else { panic!("one") };
+        assert_eq!((&guessed, convict.operator, convict.domain), (&foreseen, operator, domain));
         assert_eq!(run.ledger.root(), root);
         run.produce(vec![Item::Evidence(proof.clone())]);
         let case = only_case(&run);
-        assert_eq!(foreseen.case, case.id);
+        assert_eq!(convict.case, case.id);
         let ordered = case.orders.iter().map(|order| (order.target, order.asked));
-        assert!(foreseen.losses.iter().map(|loss| (loss.target, loss.asked)).eq(ordered));
-        assert!(foreseen.losses.iter().all(|loss| loss.value.get() > 0));
-        assert!(foreseen.losses.iter().all(|loss| 0 < loss.asked && loss.asked <= loss.takes && loss.takes <= loss.of));
+        assert!(convict.losses.iter().map(|loss| (loss.target, loss.asked)).eq(ordered));
+        assert!(convict.losses.iter().all(|loss| loss.value.get() > 0));
+        assert!(convict.losses.iter().all(|loss| 0 < loss.asked && loss.asked <= loss.takes && loss.takes <= loss.of));
         run.until_epoch(2);
         let committee = run.ledger.committee();
         assert_eq!((foreseen.after.members, foreseen.before.members), (2, 3));
@@ -515,7 +516,7 @@ fn a_forecast_is_what_then_happens_and_changes_nothing() {
         assert_eq!(run.ledger.foresee(&proof), Err(Unproven::AlreadyConvicted));
         assert_eq!(run.ledger.foresee_fault(operator, domain), Err(Unproven::AlreadyConvicted));
     }
-    let on_bitcoin = run.ledger.foresee_fault(operator, domains.bitcoin).unwrap();
+    let on_bitcoin = run.ledger.foresee_fault(operator, domains.bitcoin).unwrap().convicts.remove(0);
     assert_eq!(on_bitcoin.losses.iter().map(|loss| loss.target).collect::<Vec<_>>(), [SlashTarget::Vault(ids[1])]);
     assert_eq!(on_bitcoin.losses[0].of, 100_000_000);
 }

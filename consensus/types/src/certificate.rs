@@ -225,6 +225,15 @@ impl QuorumCertificate {
         convicted: impl Fn(&OperatorId) -> bool,
     ) -> Result<(), Worthless> {
         self.check_signers(chain, committee, convicted)?;
+        self.check_signature(chain, committee)
+    }
+
+    /// Whether everybody it names signed it: the sum of signatures holds under the sum of their keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Worthless::BadSignature`].
+    pub fn check_signature(&self, chain: &ChainId, committee: &Committee) -> Result<(), Worthless> {
         let ring = Keyring::of(committee);
         let named = (0..committee.members.len()).filter(|index| self.names(*index));
         let keys = named.map(|index| ring.key(index).copied()).collect::<Option<Vec<_>>>();
@@ -245,16 +254,7 @@ impl QuorumCertificate {
         committee: &Committee,
         convicted: impl Fn(&OperatorId) -> bool,
     ) -> Result<(), Worthless> {
-        if self.version != CERTIFICATE_VERSION || self.chain != *chain || self.committee != committee.hash(chain) {
-            return Err(Worthless::OtherCommittee);
-        }
-        let count = committee.members.len();
-        if usize::from(self.members) != count
-            || self.signers.len() != count.div_ceil(8)
-            || (count..self.signers.len() * 8).any(|index| self.names(index))
-        {
-            return Err(Worthless::NotMembers);
-        }
+        self.check_seats(chain, committee)?;
         let weight = |counts: &dyn Fn(usize) -> bool| -> u128 {
             let members = committee.members.iter().enumerate();
             members
@@ -265,6 +265,25 @@ impl QuorumCertificate {
         let (signed, total) = (weight(&|index| self.names(index)), weight(&|_| true));
         if signed * 3 <= total * 2 {
             return Err(Worthless::NoQuorum { signed, total });
+        }
+        Ok(())
+    }
+
+    /// Whether it is one of this committee's, and its bitmap names nobody but seats there.
+    ///
+    /// # Errors
+    ///
+    /// [`Worthless::OtherCommittee`] or [`Worthless::NotMembers`].
+    pub fn check_seats(&self, chain: &ChainId, committee: &Committee) -> Result<(), Worthless> {
+        if self.version != CERTIFICATE_VERSION || self.chain != *chain || self.committee != committee.hash(chain) {
+            return Err(Worthless::OtherCommittee);
+        }
+        let count = committee.members.len();
+        if usize::from(self.members) != count
+            || self.signers.len() != count.div_ceil(8)
+            || (count..self.signers.len() * 8).any(|index| self.names(index))
+        {
+            return Err(Worthless::NotMembers);
         }
         Ok(())
     }

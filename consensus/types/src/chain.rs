@@ -3,6 +3,7 @@
 
 use crate::canonical::{canonical, canonical_enum};
 use crate::certificate::{Committee, QuorumCertificate};
+use crate::contradiction::Company;
 use crate::evidence::Evidence;
 use crate::ids::{Hash, OperatorId, VaultId};
 use crate::observation::Fact;
@@ -100,6 +101,8 @@ pub struct Execution {
     pub vault: Option<Vault>,
     /// Where only an order takes anything: the newest one, once it is certified.
     pub certified: Option<Box<CertifiedOrder>>,
+    /// Who signed with the convict, where his signatures are known within sums only.
+    pub company: Option<Company>,
 }
 
 /// An order with what proves it.

@@ -4,6 +4,7 @@ use crate::attestation::Statement;
 use crate::block::Header;
 use crate::canonical::{Blob, canonical, canonical_enum};
 use crate::certificate::verify_eots;
+use crate::contradiction::CertificatePair;
 use crate::ids::{
     BlsSignature, ChainId, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature, VaultId,
 };
@@ -39,10 +40,12 @@ pub enum Evidence {
     ExposedProvider(ExposedProvider),
     /// What a service's quorum says of an operator; it takes what he allocates to that service and nothing else.
     Verdict(Box<CertifiedVerdict>),
+    /// Two certificates of one committee that contradict each other: everybody who signed both (R1).
+    Certificates(Box<CertificatePair>),
 }
 canonical_enum!(Evidence {
     0 => Pair(pair), 1 => EotsPair(pair), 2 => Ancestor(fault), 3 => Votes(pair), 4 => Covenant(breach), 5 => ExposedKey(key),
-    6 => ExposedProvider(provider), 7 => Verdict(verdict),
+    6 => ExposedProvider(provider), 7 => Verdict(verdict), 8 => Certificates(pair),
 });
 
 impl<T: crate::canonical::Canonical> crate::canonical::Canonical for Box<T> {
@@ -244,6 +247,9 @@ pub enum Unproven {
     /// The service's own rules do not allow this verdict.
     #[error("the rules of the service do not allow this verdict")]
     OverRules,
+    /// The ledger has no such committee, or a certificate is not of it.
+    #[error("a certificate is not of that epoch's committee")]
+    UnknownCommittee,
     /// The service's quorum does not say it.
     #[error("the service's quorum does not say this")]
     NoQuorum,
@@ -260,6 +266,7 @@ impl Unproven {
             | Self::Expired
             | Self::AlreadyConvicted
             | Self::UnknownService
+            | Self::UnknownCommittee
             | Self::NoQuorum => true,
             Self::Compatible | Self::WrongDomain | Self::BadSignature | Self::BadProof | Self::OverRules => false,
         }
@@ -332,7 +339,7 @@ impl ProvenFault {
 }
 
 impl Evidence {
-    /// The accused; `None` where nobody is, or where the network's genesis says whom it means.
+    /// The accused; `None` where nobody is, where the network's genesis says whom it means, or a committee.
     #[must_use]
     pub fn operator(&self) -> Option<OperatorId> {
         match self {
@@ -342,7 +349,7 @@ impl Evidence {
             Self::Votes(pair) => Some(pair.operator),
             Self::ExposedKey(key) => Some(key.operator),
             Self::Verdict(verdict) => Some(verdict.verdict.operator),
-            Self::Covenant(_) | Self::ExposedProvider(_) => None,
+            Self::Covenant(_) | Self::ExposedProvider(_) | Self::Certificates(_) => None,
         }
     }
 
@@ -357,13 +364,14 @@ impl Evidence {
             Self::Votes(_) | Self::Covenant(_) | Self::ExposedProvider(_) => None,
             Self::ExposedKey(key) => Some(key.domain),
             Self::Verdict(verdict) => Some(verdict.certificate.domain),
+            Self::Certificates(pair) => Some(pair.first.domain),
         }
     }
 
     /// Checks the proof against the operator's own row: no old member list is needed (R12). Expiry and
     /// earlier convictions are the ledger's to judge. `committed` says whether a commitment (by its id) stands
-    /// in the ledger for this operator. Pairs of engine votes are not judged here but by `agreement`, exposed providers and
-    /// verdicts by the ledger; a covenant's breach is a fact that an observation tells.
+    /// in the ledger for this operator. Pairs of engine votes are not judged here but by `agreement`, exposed providers,
+    /// verdicts and certificates by the ledger; a covenant's breach is a fact that an observation tells.
     ///
     /// # Errors
     ///
@@ -381,9 +389,11 @@ impl Evidence {
             Self::Pair(pair) => pair.prove(domains, operator),
             Self::EotsPair(pair) => pair.prove(domains, operator, committed),
             Self::Ancestor(fault) => fault.prove(domains, operator),
-            Self::Votes(_) | Self::Covenant(_) | Self::ExposedProvider(_) | Self::Verdict(_) => {
-                Err(Unproven::WrongDomain)
-            }
+            Self::Votes(_)
+            | Self::Covenant(_)
+            | Self::ExposedProvider(_)
+            | Self::Verdict(_)
+            | Self::Certificates(_) => Err(Unproven::WrongDomain),
             Self::ExposedKey(key) => key.prove(domains, operator),
         }
     }

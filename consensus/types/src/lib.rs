@@ -13,6 +13,7 @@ pub mod block;
 pub mod certificate;
 pub mod chain;
 pub mod claim;
+pub mod contradiction;
 pub mod duty;
 pub mod epoch;
 pub mod evidence;

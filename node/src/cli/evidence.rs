@@ -2,7 +2,7 @@
 
 use super::{Node, node_error};
 use crate::rpc::PalisadeClient;
-use crate::rpc::forecast::{ForecastView, LossView, StrengthView, Supposed};
+use crate::rpc::forecast::{ConvictView, ForecastView, LossView, StrengthView, Supposed};
 use crate::rpc::orders::CaseOrderView;
 use crate::rpc::views::{CaseView, OrderView};
 use anyhow::{Context, bail};
@@ -62,9 +62,9 @@ impl Evidence {
         match self {
             Self::Submit { evidence, node } => {
                 let accepted = node.client()?.submit_evidence(hex_of(&evidence)?).await.map_err(node_error)?;
-                match accepted.case {
-                    Some(case) => println!("{case}"),
-                    None => println!("taken; it opens no case"),
+                accepted.cases.iter().for_each(|case| println!("{case}"));
+                if accepted.cases.is_empty() {
+                    println!("taken; it opens no case");
                 }
             }
             Self::Simulate { evidence, operator, domain, node } => {
@@ -107,13 +107,15 @@ fn hex_of(text: &str) -> anyhow::Result<String> {
 }
 
 fn print_forecast(foreseen: &ForecastView) {
-    println!("case      {} would be opened", foreseen.case);
-    println!("operator  {}", foreseen.operator);
-    for LossView { source, target, takes, of, value, .. } in &foreseen.losses {
-        println!("loss      {source} {target}: {takes} of {of}, worth {value} micro-dollars");
-    }
-    if foreseen.losses.is_empty() {
-        println!("loss      none: nothing of his can be taken for it");
+    for ConvictView { case, operator, losses, .. } in &foreseen.convicts {
+        println!("case      {case} would be opened");
+        println!("operator  {operator}");
+        for LossView { source, target, takes, of, value, .. } in losses {
+            println!("loss      {source} {target}: {takes} of {of}, worth {value} micro-dollars");
+        }
+        if losses.is_empty() {
+            println!("loss      none: nothing of his can be taken for it");
+        }
     }
     for (when, strength) in [("now", &foreseen.before), ("then", &foreseen.after)] {
         let StrengthView { members, ether, bitcoin } = strength;

@@ -118,6 +118,7 @@ impl Core {
     /// The boundary block's certificate from before a restart.
     pub fn resume_certificate(&mut self, certificate: QuorumCertificate) {
         if self.ledger.admits(&Item::EtherFinal(certificate.clone())).is_ok() {
+            self.keep_certificate(&certificate);
             self.boundary_certificate = Some(certificate);
         }
     }
@@ -576,6 +577,7 @@ impl Core {
             return;
         }
         let Some(certificate) = self.certificate(height) else { return };
+        self.keep_certificate(&certificate);
         self.actions.push(Action::Certified(certificate.clone()));
         if !of_boundary && !newer {
             return;
@@ -709,6 +711,7 @@ impl Core {
         self.tally.forget_below(&self.ledger.domains().ledger, first_open.get());
         self.tally.forget_votes_below(first_open);
         self.forget_strayed();
+        self.forget_certificates(first_open);
         self.forget_numbered();
         self.forget_for_services();
         let (certified, boundary) = (self.certified_height().min(self.ledger.head().height), self.boundary());
@@ -753,6 +756,9 @@ impl Core {
             if stands_still || !is_settled(*slot, message) {
                 self.actions.push(Action::Publish(message.clone()));
             }
+        }
+        if stands_still {
+            self.tell_certificate(u64::MAX);
         }
         self.say_numbered_again();
         self.say_for_services_again();

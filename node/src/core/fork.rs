@@ -45,10 +45,11 @@ impl Core {
 
     /// Repeats what everybody attested last of our chain up to a slot, so that those on the other one, who may be no further, can
     /// prove who attested both.
-    fn tell_of_ours(&mut self, slot: u64) {
+    pub(super) fn tell_of_ours(&mut self, slot: u64) {
         if std::mem::replace(&mut self.fork.told, true) {
             return;
         }
+        self.tell_certificate(slot);
         for operator in self.ledger.operators() {
             let known = |said: &Attestation| said.statement.slot <= slot && !self.strays(said);
             let ours = self.attestations_by(&operator.id).find(known);

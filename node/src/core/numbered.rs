@@ -289,6 +289,12 @@ impl Core {
             let of_service = self.service_domain(&certificate.domain).is_some();
             return of_service && self.hear_service_certificate(certificate);
         };
+        let place = (kind, certificate.slot);
+        if let Some(open) = self.book.open.get(&place)
+            && let Some(ours) = open.certificate.clone().filter(|ours| ours.digest != certificate.digest)
+        {
+            return self.contradict_numbered(open.numbered.epoch(), ours, &certificate);
+        }
         match self.take_numbered_certificate(&certificate) {
             Some(true) => {
                 self.certified_numbered((kind, certificate.slot), certificate);

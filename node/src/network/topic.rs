@@ -81,7 +81,7 @@ impl Topic {
     #[must_use]
     pub const fn of(message: &Message) -> Self {
         match message {
-            Message::Attestation(_) | Message::NumberedCertificate(_) => Self::Attestations,
+            Message::Attestation(_) | Message::NumberedCertificate(_) | Message::Certificate(_) => Self::Attestations,
             Message::Vote(_) => Self::Eots,
             Message::Evidence(_) => Self::Evidence,
             Message::Registration(_) | Message::Presigned(_) => Self::Covenant,

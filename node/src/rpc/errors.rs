@@ -16,6 +16,7 @@
 //! | 1110 | `unknown_service` | no such registration of a service stands in the ledger |
 //! | 1111 | `over_rules` | the service's own rules do not allow this verdict |
 //! | 1112 | `no_quorum` | the service's quorum does not say it |
+//! | 1116 | `unknown_committee` | a certificate is not of the committee of the epoch that it is said to be of |
 //! | 1201 | `registration_refused` | a term or signature of the vault does not hold |
 //! | 1301 | `unknown_height` | no such block is committed here |
 //! | 1302 | `unknown_epoch` | no committee of that epoch is known |
@@ -90,7 +91,7 @@ pub enum Refusal {
 }
 
 /// The names of all reasons, as metrics and `data.reason` have them.
-pub const REASONS: [&str; 25] = [
+pub const REASONS: [&str; 26] = [
     "malformed",
     "not_hex",
     "unknown_operator",
@@ -105,6 +106,7 @@ pub const REASONS: [&str; 25] = [
     "unknown_service",
     "over_rules",
     "no_quorum",
+    "unknown_committee",
     "registration_refused",
     "unknown_height",
     "unknown_epoch",
@@ -165,6 +167,7 @@ const fn unproven_row(unproven: &Unproven) -> (i32, &'static str) {
         Unproven::UnknownService => (1110, "unknown_service"),
         Unproven::OverRules => (1111, "over_rules"),
         Unproven::NoQuorum => (1112, "no_quorum"),
+        Unproven::UnknownCommittee => (1116, "unknown_committee"),
     }
 }
 
@@ -208,6 +211,7 @@ mod tests {
             Unproven::UnknownService.into(),
             Unproven::OverRules.into(),
             Unproven::NoQuorum.into(),
+            Unproven::UnknownCommittee.into(),
             RegistrationRefused { reason: "the amount is too small".to_owned() }.into(),
             Refusal::UnknownHeight(Height::new(9)),
             Refusal::UnknownEpoch(Epoch::new(9)),

@@ -2,7 +2,7 @@
 
 use super::errors::Refusal;
 use crate::text::parse_hex_bytes;
-use palisade_ledger::{Forecast, Ledger, Loss, Strength};
+use palisade_ledger::{Forecast, Foreseen, Ledger, Loss, Strength};
 use palisade_types::evidence::Domains;
 use palisade_types::slash::{OrderStatus, SlashOrder};
 use palisade_types::{Canonical, Domain, Evidence, OperatorId};
@@ -29,6 +29,17 @@ pub enum Supposed {
 /// `evidence_simulate`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForecastView {
+    /// Who would be convicted: of two certificates everybody who signed both, else one.
+    pub convicts: Vec<ConvictView>,
+    /// The committee that would be drawn now.
+    pub before: StrengthView,
+    /// The one that would be drawn after the conviction.
+    pub after: StrengthView,
+}
+
+/// What it would cost one convict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConvictView {
     /// The case that would be opened.
     pub case: String,
     /// Whose.
@@ -37,10 +48,6 @@ pub struct ForecastView {
     pub domain: String,
     /// What would be taken, from where.
     pub losses: Vec<LossView>,
-    /// The committee that would be drawn now.
-    pub before: StrengthView,
-    /// The one that would be drawn after the conviction.
-    pub after: StrengthView,
 }
 
 /// What one source of stake would lose.
@@ -97,12 +104,20 @@ fn named(domain: &str, domains: &Domains) -> Result<Domain, Refusal> {
 impl From<&Forecast> for ForecastView {
     fn from(foreseen: &Forecast) -> Self {
         Self {
+            convicts: foreseen.convicts.iter().map(ConvictView::from).collect(),
+            before: StrengthView::from(&foreseen.before),
+            after: StrengthView::from(&foreseen.after),
+        }
+    }
+}
+
+impl From<&Foreseen> for ConvictView {
+    fn from(foreseen: &Foreseen) -> Self {
+        Self {
             case: foreseen.case.to_string(),
             operator: foreseen.operator.to_string(),
             domain: foreseen.domain.to_string(),
             losses: foreseen.losses.iter().map(LossView::from).collect(),
-            before: StrengthView::from(&foreseen.before),
-            after: StrengthView::from(&foreseen.after),
         }
     }
 }

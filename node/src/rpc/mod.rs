@@ -361,8 +361,9 @@ impl Api {
     async fn take_evidence(&self, text: &str) -> Result<EvidenceAccepted, Refusal> {
         let _permit = self.submission()?;
         let evidence = Evidence::from_bytes(&parse_hex_bytes(text)?)?;
-        let case = self.sources.core.submit_evidence(evidence).await??;
-        Ok(EvidenceAccepted { case: case.map(|case| case.to_string()), status: "new".to_owned() })
+        let cases = self.sources.core.submit_evidence(evidence).await??;
+        let cases: Vec<String> = cases.iter().map(ToString::to_string).collect();
+        Ok(EvidenceAccepted { case: cases.first().cloned(), cases, status: "new".to_owned() })
     }
 
     async fn take_vault(&self, text: &str) -> Result<VaultAccepted, Refusal> {

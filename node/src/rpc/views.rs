@@ -526,6 +526,8 @@ pub struct VaultAccepted {
 pub struct EvidenceAccepted {
     /// The case it opens; `null` for a pair of engine votes, which opens none but jails (R18).
     pub case: Option<String>,
+    /// Every case it opens: two certificates convict everybody who signed both.
+    pub cases: Vec<String>,
     /// `new`: it is proven and waits for a block.
     pub status: String,
 }
@@ -755,6 +757,7 @@ impl From<&Evidence> for EvidenceView {
             Evidence::ExposedKey(_) => "exposed_key",
             Evidence::ExposedProvider(_) => "exposed_provider",
             Evidence::Verdict(_) => "verdict",
+            Evidence::Certificates(_) => "certificates",
         };
         Self {
             evidence: kind.to_owned(),

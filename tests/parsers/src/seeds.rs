@@ -7,11 +7,16 @@ use anyhow::{Context as _, Result};
 use bitcoin::Block;
 use bitcoin::consensus::{deserialize, serialize};
 use palisade_bitcoin::inclusion::MerkleProof;
+use palisade_types::block::HEADER_VERSION;
+use palisade_types::certificate::{CERTIFICATE_VERSION, QuorumCertificate};
+use palisade_types::contradiction::{CertificatePair, LaterBlock};
 use palisade_types::evidence::{CovenantBreach, ExposedProvider, Exposure};
 use palisade_types::position::StakeSource;
 use palisade_types::price::{Answer, PriceSeen, Quote, Round, Trouble};
+use palisade_types::proof::{RowProof, Terminal};
 use palisade_types::{
-    Address, Canonical as _, Evidence, Fact, Hash, Height, MicroUsd, Row, SchnorrKey, SchnorrSignature, VaultId,
+    Address, BlockId, BlsSignature, Canonical as _, ChainId, Digest, Domain, Epoch, Evidence, Fact, Hash, Header,
+    Height, MicroUsd, Row, SchnorrKey, SchnorrSignature, VaultId,
 };
 use serde_json::Value;
 
@@ -79,6 +84,8 @@ fn exposures() -> Vec<Vec<u8>> {
     vec![
         [vec![1], Evidence::Covenant(breach).to_bytes()].concat(),
         [vec![1], Evidence::ExposedProvider(provider).to_bytes()].concat(),
+        [vec![1], Evidence::Certificates(Box::new(certificates(false))).to_bytes()].concat(),
+        [vec![1], Evidence::Certificates(Box::new(certificates(true))).to_bytes()].concat(),
         [vec![5], row.to_bytes()].concat(),
         [vec![5], Row::FeeRate(10).to_bytes()].concat(),
         [vec![6], Fact::CovenantBreach(breach).to_bytes()].concat(),
@@ -90,6 +97,38 @@ fn exposures() -> Vec<Vec<u8>> {
         .concat(),
         [vec![6], Fact::Price(PriceSeen { source, answer: Answer::Round(round) }).to_bytes()].concat(),
     ]
+}
+
+/// Two certificates of one committee, of one slot or of two.
+fn certificates(later: bool) -> CertificatePair {
+    let certificate = |slot: u64, digest: u8| QuorumCertificate {
+        version: CERTIFICATE_VERSION,
+        chain: ChainId::new([17; 32]),
+        committee: Hash::new([18; 32]),
+        domain: Domain::new([19; 32]),
+        slot,
+        digest: Digest::new([digest; 32]),
+        members: 4,
+        signers: vec![0b0111].try_into().expect("one byte"),
+        signature: BlsSignature::new([20; 48]),
+    };
+    let header = Header {
+        version: HEADER_VERSION,
+        chain: ChainId::new([17; 32]),
+        height: Height::new(8),
+        epoch: Epoch::new(1),
+        parent: BlockId::ZERO,
+        items_root: Hash::ZERO,
+        state_root: Hash::ZERO,
+        next_committee: Hash::ZERO,
+    };
+    let proof = RowProof { siblings: vec![Hash::new([21; 32])].try_into().expect("one"), terminal: Terminal::Found };
+    CertificatePair {
+        epoch: Epoch::new(1),
+        first: certificate(7, 22),
+        second: certificate(if later { 8 } else { 7 }, 23),
+        later: later.then_some(LaterBlock { header, named: Hash::new([24; 32]), proof }),
+    }
 }
 
 fn vectors() -> std::path::PathBuf {

@@ -281,7 +281,7 @@ library Bls {
     bytes12 private constant DST_TAIL = "SWU_RO_POP_\x2b";
 
     /// @dev A pair's length: a padded point of G1 and one of G2.
-    uint256 private constant PAIR = 384;
+    uint256 internal constant PAIR = 384;
 
     uint256 private constant SHA256 = 0x02;
     uint256 private constant G1_ADD = 0x0b;

@@ -322,6 +322,50 @@ contract Palisade {
         _execute(id, signer.operator, KIND_LEDGER);
     }
 
+    /// @notice As `slash`, where the convict's signatures are known only within sums: those of two certificates, each of which
+    /// others signed with him.
+    /// @param withFirst the keys whose signatures over the first statement are in the sum beside his,
+    /// @param withSecond and over the second.
+    /// @dev Needs no committee: each key came with a proof of possession, so that a sum of signatures that holds under a sum of
+    /// keys proves that each of them signed. Whoever does not belong to the convict's case is not touched.
+    function slashAmong(Pair calldata pair, uint32[] calldata withFirst, uint32[] calldata withSecond) external alone {
+        bytes32 domain_ = _ownDomain(pair);
+        Row memory signer = _signer(pair.keyId);
+        bytes32 id = caseId(signer.operator, domain_);
+        if (!_isConvicted(signer.operator, pair.kind)) {
+            if (pair.digestA == pair.digestB) revert Compatible();
+            _checkInTime(signer);
+            bytes32 first = statement(domain_, pair.slot, pair.digestA);
+            bytes32 second = statement(domain_, pair.slot, pair.digestB);
+            _verifyAmong(pair.keyId, withFirst, first, withSecond, second, pair.signatureSum);
+            _mark(signer.operator, pair.kind);
+            emit Convicted(id, signer.operator, domain_, pair.slot, pair.digestA, pair.digestB);
+        }
+        _execute(id, signer.operator, pair.kind);
+    }
+
+    /// @notice As `slashAmong`, for two certificates of which the later contradicts an ancestor (R1). Both were signed with one key,
+    /// since both are of one committee.
+    function slashAncestorAmong(Ancestor calldata fault, uint32[] calldata withFirst, uint32[] calldata withSecond)
+        external
+        alone
+    {
+        bytes32 domain_ = domain(0, 0, KIND_LEDGER);
+        Row memory signer = _signer(fault.keyId);
+        bytes32 id = caseId(signer.operator, domain_);
+        if (!_isConvicted(signer.operator, KIND_LEDGER)) {
+            if (fault.laterKeyId != fault.keyId) revert DifferentSigners();
+            Header memory later = _contradiction(fault);
+            _checkInTime(signer);
+            bytes32 first = statement(domain_, fault.slot, fault.digest);
+            bytes32 second = statement(domain_, later.height, later.id);
+            _verifyAmong(fault.keyId, withFirst, first, withSecond, second, fault.signatureSum);
+            _mark(signer.operator, KIND_LEDGER);
+            emit Convicted(id, signer.operator, domain_, fault.slot, fault.digest, fault.named);
+        }
+        _execute(id, signer.operator, KIND_LEDGER);
+    }
+
     /// @notice Convicts the operator of a row whose finality key is not secret any more (R29), however it came out: from
     /// then on its weight counts no more where this contract is asked for convicts (R9). Anybody may call. Nothing is
     /// slashed: restaked ether pays for what attestation keys sign, and the Bitcoin behind a finality key is taken on
@@ -379,15 +423,13 @@ contract Palisade {
     /// @dev Verify, then mark. The block that was attested later says by its state root what stands at the
     /// earlier height, and it is not what was attested there.
     function _convictAncestor(bytes32 id, bytes32 domain_, Row memory signer, Ancestor calldata fault) private {
-        Header memory later = Headers.read(fault.header, chainId);
-        if (fault.slot >= later.height || fault.named == fault.digest) revert Compatible();
+        Header memory later = _contradiction(fault);
         _checkInTime(signer);
         if (fault.laterKeyId != fault.keyId) {
             Row memory laterSigner = _signer(fault.laterKeyId);
             if (laterSigner.operator != signer.operator) revert DifferentSigners();
             _checkInTime(laterSigner);
         }
-        RowProof.checkBlock(later.stateRoot, fault.slot, fault.named, fault.siblings);
         _verifyBoth(domain_, later, fault);
         _mark(signer.operator, KIND_LEDGER);
         emit Convicted(id, signer.operator, domain_, fault.slot, fault.digest, fault.named);
@@ -400,6 +442,38 @@ contract Palisade {
             Bls.verifyPair(blsKey(fault.keyId), earlier, last, fault.signatureSum);
         } else {
             Bls.verifyTwo(blsKey(fault.keyId), earlier, blsKey(fault.laterKeyId), last, fault.signatureSum);
+        }
+    }
+
+    /// @dev The later block, whose state says that another block stands at the earlier height.
+    function _contradiction(Ancestor calldata fault) private view returns (Header memory later) {
+        later = Headers.read(fault.header, chainId);
+        if (fault.slot >= later.height || fault.named == fault.digest) revert Compatible();
+        RowProof.checkBlock(later.stateRoot, fault.slot, fault.named, fault.siblings);
+    }
+
+    /// @dev The ordinary aggregate check over two messages that differ: with three pairs, e(sum, g2) = e(H(m1), keys that signed
+    /// m1) e(H(m2), keys that signed m2).
+    function _verifyAmong(
+        uint32 keyId,
+        uint32[] calldata withFirst,
+        bytes32 first,
+        uint32[] calldata withSecond,
+        bytes32 second,
+        bytes calldata signatureSum
+    ) private view {
+        uint256 pairs = Bls.openPairs(signatureSum, 3);
+        Bls.hashTo(pairs + Bls.FIRST_POINT, first, Bls.SIGNATURE);
+        _sumKeys(pairs + Bls.FIRST_KEY, keyId, withFirst);
+        Bls.hashTo(pairs + Bls.FIRST_POINT + Bls.PAIR, second, Bls.SIGNATURE);
+        _sumKeys(pairs + Bls.FIRST_KEY + Bls.PAIR, keyId, withSecond);
+        Bls.checkPairs(pairs, 3);
+    }
+
+    function _sumKeys(uint256 to, uint32 keyId, uint32[] calldata others) private view {
+        Bls.padTo(to, blsKey(keyId));
+        for (uint256 i = 0; i < others.length; ++i) {
+            Bls.addKey(to, blsKey(others[i]));
         }
     }
 

@@ -149,9 +149,27 @@ contract GasTest is Drawn {
         fault.signatureSum = Signer.sum(a, Signer.sign(secret(1), later, Bls.SIGNATURE));
         palisade.slashAncestor(fault);
         record("convict by an ancestor, 20 deep, no target there");
+        amongCertificates();
         register(4);
         record("register");
         palisade.convictExposed(3, finality(2));
         record("convict by an exposed key");
+    }
+
+    /// @dev Seats 1 to 3 of four sign two blocks; the last of them is accused.
+    function amongCertificates() private {
+        bytes32 domain = palisade.domain(0, 0, 1);
+        Palisade.Pair memory pair;
+        (pair.keyId, pair.kind, pair.slot, pair.digestA, pair.digestB) = (4, 1, 9, DIGEST, "another");
+        (bytes32 first, bytes32 second) = (palisade.statement(domain, 9, DIGEST), palisade.statement(domain, 9, "another"));
+        uint32[] memory others = new uint32[](2);
+        (others[0], others[1]) = (2, 3);
+        for (uint256 seat = 1; seat < 4; ++seat) {
+            bytes memory one = Signer.sign(secret(seat), first, Bls.SIGNATURE);
+            one = Signer.sum(one, Signer.sign(secret(seat), second, Bls.SIGNATURE));
+            pair.signatureSum = seat == 1 ? one : Signer.sum(pair.signatureSum, one);
+        }
+        palisade.slashAmong(pair, others, others);
+        record("convict by two certificates, n = 4, one absent, no target there");
     }
 }

@@ -15,7 +15,8 @@ use palisade_ethereum::{Ethereum, ExposedFinality, HandedOver, Shown};
 use palisade_types::attestation::Statement;
 use palisade_types::block::Header;
 use palisade_types::canonical::{Canonical, List};
-use palisade_types::chain::{Chain, ChainError, Progress, Watch};
+use palisade_types::chain::{Chain, ChainError, Execution, Progress, Watch};
+use palisade_types::contradiction::{CertificatePair, LaterBlock};
 use palisade_types::evidence::{AncestorFault, Evidence};
 use palisade_types::genesis::Genesis;
 use palisade_types::ids::{self, BlockId, Digest, DomainKind, Hash};
@@ -177,6 +178,67 @@ async fn r01_an_attestation_against_an_ancestor_convicts_on_ethereum_too() {
     let facts = ethereum.observe(&seen, &tip, &watch).await.unwrap();
     let [Fact::Convicted(convicted)] = facts[..] else { panic!("{facts:?}") };
     assert_eq!((convicted.case, convicted.operator, convicted.slot), (case.id, member.id(), 7));
+}
+
+/// Two certificates are carried there whoever stands in both, without a signature of his alone.
+#[tokio::test]
+async fn r01_who_signed_two_contradicting_certificates_is_convicted_on_ethereum_too() {
+    let world = World::without_stake().await;
+    let genesis = &*world.genesis;
+    let ethereum = world.connect().await;
+    let mut registered = Vec::new();
+    for number in MEMBERS {
+        let member = Member::new(number);
+        let keys = ethereum.register_keys(&member.account(), &member.keys(genesis)).await.unwrap();
+        registered.push((member, keys.key_id));
+    }
+    registered.sort_by_key(|(member, _)| member.id());
+    world.finalize().await;
+    let mut seen = ethereum.tip().await.unwrap();
+    let mut watch = Watch::default();
+    let facts = ethereum.observe(&genesis.ethereum_start, &seen, &watch).await.unwrap();
+    applied(&mut watch, &facts);
+    let council = council_of(&registered, 1, seen.number);
+    let order = SlashOrder {
+        target: SlashTarget::EigenLayer(ids::Address::new([3; 20])),
+        asked: 1,
+        status: OrderStatus::Ordered,
+    };
+    let epoch = council.committee.epoch;
+    let certify = |slot, digest, absent| {
+        let statement = Statement { domain: genesis.domain(DomainKind::Ledger), slot, digest };
+        council.certify(&genesis.chain_id(), &statement, &[absent])
+    };
+    let (first, second) = (certify(7, Digest::new([1; 32]), 3), certify(7, Digest::new([2; 32]), 2));
+    let of_one_slot = CertificatePair { epoch, first, second, later: None };
+    let fault = ancestor_fault(genesis, &registered[0].0);
+    let of_two = CertificatePair {
+        epoch,
+        first: certify(fault.slot, fault.first.0, 3),
+        second: certify(fault.header.height.get(), fault.header.id().into(), 0),
+        later: Some(LaterBlock { header: fault.header, named: fault.named, proof: fault.proof }),
+    };
+    for (pair, accused) in [(of_one_slot, 0), (of_two, 1)] {
+        let (member, _) = &registered[accused];
+        assert!(
+            pair.accused(&genesis.domains(), &council.committee).unwrap().iter().any(|one| one.operator == member.id())
+        );
+        assert!(pair.holds(&genesis.chain_id(), &council.committee));
+        let company = pair.company(&council.committee, &member.id());
+        let evidence = Evidence::Certificates(Box::new(pair));
+        let case = Case { evidence: Some(evidence), slot: 7, ..case(genesis, member, order) };
+        let carried = Execution { company, ..execution(&case, &watch) };
+        let unknown = Execution { company: None, ..carried.clone() };
+        assert!(matches!(ethereum.execute(&unknown).await, Err(ChainError::Refused(_))));
+        assert!(matches!(ethereum.execute(&carried).await.unwrap(), Progress::Sent(_)));
+        world.finalize().await;
+        world.finalize().await;
+        let tip = ethereum.tip().await.unwrap();
+        let facts = ethereum.observe(&seen, &tip, &watch).await.unwrap();
+        seen = tip;
+        let [Fact::Convicted(convicted)] = facts[..] else { panic!("{facts:?}") };
+        assert_eq!((convicted.case, convicted.operator, convicted.slot), (case.id, member.id(), 7));
+    }
 }
 
 /// A block at height 7 is attested, and one at height 8 whose state, a single row, names another at 7.

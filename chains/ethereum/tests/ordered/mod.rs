@@ -95,7 +95,14 @@ impl Scene {
 
     fn execution(&self, certified: Option<CertifiedOrder>) -> Execution {
         let operator = self.watch.operators[&self.convict.id()].clone();
-        Execution { case: self.case(), order: 0, operator, vault: None, certified: certified.map(Box::new) }
+        Execution {
+            case: self.case(),
+            order: 0,
+            operator,
+            vault: None,
+            certified: certified.map(Box::new),
+            company: None,
+        }
     }
 }
 

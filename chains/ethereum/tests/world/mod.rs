@@ -433,7 +433,7 @@ pub(crate) fn case(genesis: &Genesis, member: &Member, order: SlashOrder) -> Cas
 /// The order to carry it out, with the convict as `watch` knows him.
 pub(crate) fn execution(case: &Case, watch: &Watch) -> Execution {
     let operator = watch.operators[&case.operator].clone();
-    Execution { case: case.clone(), order: 0, operator, vault: None, certified: None }
+    Execution { case: case.clone(), order: 0, operator, vault: None, certified: None, company: None }
 }
 
 /// What a ledger would know after these facts.
