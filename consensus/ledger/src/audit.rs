@@ -1,5 +1,6 @@
 //! Checks that rows are a ledger: what every other room relies on.
 
+use crate::accounts;
 use crate::cases;
 use crate::ledger::Ledger;
 use crate::root::Tree;
@@ -34,6 +35,7 @@ pub(crate) fn check(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
     check_blocks(ledger, rows)?;
     check_epochs(ledger)?;
     let state = ledger.state();
+    accounts::check(state)?;
     for case in state.cases() {
         if !case_holds(state, case) {
             return Err(Unsound::Contradicts(RowKey::Case(case.id)));
@@ -98,6 +100,9 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         (RowKey::Roll(slot), Row::Roll(roll)) => *slot < roll.until,
         (RowKey::Listing(id), Row::Listing(like)) => id.source != *like && id.source.protocol() == like.protocol(),
         (RowKey::Position(id), Row::Position(position)) => position.is_of(&id.source),
+        (RowKey::Captured(id), Row::Captured(position)) => position.is_of(&id.position.source),
+        (RowKey::Slashed(_), Row::Slashed(record)) => record.afterwards <= record.before,
+        (RowKey::Account(_), Row::Account(account)) => account.is_balanced(),
         (RowKey::Committee(epoch), Row::Committee(committee)) => committee.epoch == *epoch,
         (RowKey::Operator(id), Row::Operator(operator)) => operator.id == *id,
         (RowKey::Vault(id), Row::Vault(vault)) => vault.id == *id,

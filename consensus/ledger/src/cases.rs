@@ -4,14 +4,14 @@
 use crate::changes::Draft;
 use crate::invalid::Invalid;
 use crate::state::State;
-use crate::{duties, exposure, operators, slashing, verdicts};
+use crate::{accounts, duties, exposure, operators, slashing, verdicts};
 use palisade_types::chain::ChainKind;
 use palisade_types::contradiction::CertificatePair;
 use palisade_types::evidence::{CovenantBreach, ExposedProvider, VotePair};
 use palisade_types::observation::{ConvictedOnChain, SlashedOnChain, VetoedOnChain};
 use palisade_types::position::PositionId;
 use palisade_types::randomness::RandomnessCommitment;
-use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget, Taken};
+use palisade_types::slash::{OrderStatus, ServiceTarget, SlashOrder, SlashTarget, Taken};
 use palisade_types::{
     Case, CaseId, ChainId, Domain, DomainKind, Epoch, Evidence, Genesis, Height, Operator, OperatorId, ProvenFault,
     Row, RowKey, Unproven,
@@ -157,7 +157,7 @@ const fn slot_of(evidence: &Evidence) -> Option<u64> {
 }
 
 /// The epoch whose snapshot the fault is charged to (R26): the slot's, where a slot is a height.
-fn capture(state: State<'_>, domain: &Domain, slot: Option<u64>) -> Option<Epoch> {
+pub(crate) fn capture(state: State<'_>, domain: &Domain, slot: Option<u64>) -> Option<Epoch> {
     let (_, kind) = state.ledger.genesis_of().origin(domain)?;
     let slot = slot.filter(|_| matches!(kind, DomainKind::Ledger | DomainKind::Bitcoin))?;
     state.epoch_of(Height::new(slot))
@@ -243,27 +243,26 @@ fn accountable(state: State<'_>, breach: &CovenantBreach) -> Option<OperatorId> 
 
 /// A protocol's own views showed a loss (R24). No loss in an asset means that nothing of it was left to take.
 pub(crate) fn slashed(draft: &mut Draft<'_>, slashed: &SlashedOnChain) {
-    let Some(case) = draft.state().case(&slashed.case) else {
+    let Some(case) = draft.state().case(&slashed.case).filter(|case| case.operator == slashed.operator).cloned() else {
         return;
     };
-    let (operator, domain) = (case.operator, case.domain);
     let status = match slashed.before.checked_sub(slashed.afterwards) {
         None | Some(0) => OrderStatus::Escaped,
         Some(amount) => OrderStatus::Final(Taken { amount, transaction: slashed.transaction }),
     };
     if matches!(case.evidence, Some(Evidence::Verdict(_))) {
-        let mut case = case.clone();
-        if operator == slashed.operator {
-            verdicts::slashed(&mut case, slashed.adapter, slashed.asset, status);
-            draft.put(RowKey::Case(case.id), Row::Case(Box::new(case)));
-        }
+        let target = ServiceTarget { adapter: slashed.adapter, asset: Some(slashed.asset) };
+        accounts::record(draft, &case, SlashTarget::Service(target), slashed);
+        let mut case = case;
+        verdicts::slashed(&mut case, slashed.adapter, slashed.asset, status);
+        draft.put(RowKey::Case(case.id), Row::Case(Box::new(case)));
         return;
     }
     let source = draft.parent.genesis_of().contracts.source_of(&slashed.adapter, slashed.asset);
-    let Some(source) = source.filter(|_| operator == slashed.operator) else {
-        return;
-    };
-    settle(draft, &operator, &domain, source.target(), status);
+    if let Some(source) = source {
+        accounts::record(draft, &case, source.target(), slashed);
+        settle(draft, &case.operator, &case.domain, source.target(), status);
+    }
 }
 
 /// The one who may say no to a slash said it (R26): nothing will be taken there for this case.

@@ -67,6 +67,9 @@ const fn concerns_vaults(key: &RowKey) -> bool {
         | RowKey::Docket(_)
         | RowKey::Duty(_)
         | RowKey::Listing(_)
+        | RowKey::Slashed(_)
+        | RowKey::Captured(_)
+        | RowKey::Account(_)
         | RowKey::Earlier(_) => false,
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::changes::Draft;
 use crate::state::{Rows, State};
-use crate::{committee, weights};
+use crate::{captures, committee, weights};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::{Boundary, EpochState, Finality};
@@ -46,6 +46,7 @@ fn set_boundary(draft: &mut Draft<'_>, epoch: &mut EpochState) -> Hash {
     let next = committee::draw(draft.state(), draft.height);
     let next_committee = next.hash(&draft.parent.chain());
     epoch.boundary = Some(Boundary { height: draft.height, next_committee });
+    captures::take(draft);
     draft.put(RowKey::Committee(next.epoch), Row::Committee(next));
     draft.put(RowKey::Epoch, Row::Epoch(*epoch));
     next_committee

@@ -7,10 +7,11 @@ use crate::invalid::Invalid;
 use crate::root::Tree;
 use crate::state::{Rows, State, UNCHANGED};
 use crate::{
-    cases, claims, duties, epochs, exposure, facts, finality, forecast, orders, randomness, run, suspension, vaults,
-    verdicts,
+    accounts, cases, claims, duties, epochs, exposure, facts, finality, forecast, orders, randomness, run, suspension,
+    vaults, verdicts,
 };
 use palisade_crypto::hash::sha256;
+use palisade_types::account::{Account, AccountId, SlashId, SlashRecord};
 use palisade_types::block::{HEADER_VERSION, MAX_BLOCK, MAX_ITEMS};
 use palisade_types::certificate::{Committee, QuorumCertificate, Worthless};
 use palisade_types::chain::{ChainKind, ChainPoint, Watch};
@@ -178,8 +179,9 @@ impl Ledger {
         (Block { header, items }, changes, refused)
     }
 
-    /// Ends the block: books what is over, says of vaults what is not said yet, draws orders and the next committee where they are due, changes the epoch, hashes.
+    /// Ends the block: books what came, went and was taken, and what is over, says of vaults what is not said yet, draws orders and the next committee where they are due, changes the epoch, hashes.
     fn close(&self, mut draft: Draft<'_>, items: &List<Item, MAX_ITEMS>) -> (Header, Changes) {
+        accounts::close(&mut draft);
         finality::close(&mut draft);
         claims::close(&mut draft);
         verdicts::close(&mut draft);
@@ -218,6 +220,7 @@ impl Ledger {
         }
         (self.head, self.tree) = (head, tree);
         self.vouched.clear();
+        debug_assert_eq!(accounts::check(self.state()), Ok(()), "the books do not balance");
     }
 
     /// Whether a block on this head could hold `item`: what a pool asks before it keeps something from outside.
@@ -574,6 +577,23 @@ impl Ledger {
     #[must_use]
     pub fn duty(&self, operator: &OperatorId) -> Option<&Duty> {
         self.state().duty(operator)
+    }
+
+    /// The books of every asset in which anything was ever booked.
+    pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, &Account)> {
+        self.state().accounts()
+    }
+
+    /// What every slash took, by operator and target.
+    pub fn slashes(&self) -> impl Iterator<Item = (&SlashId, &SlashRecord)> {
+        self.state().slashes_from(OperatorId::ZERO)
+    }
+
+    /// What stood in an operator's positions at the newest snapshot up to Ethereum block `block`, each with that snapshot's block: what a
+    /// fault of that time is charged to (R26). It answers for the whole slashable window; before that it says what is known.
+    #[must_use]
+    pub fn captured(&self, operator: &OperatorId, block: u64) -> Vec<(PositionId, u64, &Position)> {
+        self.state().captured(operator, block)
     }
 
     /// One case.

@@ -8,7 +8,9 @@
 //! rows, so that what is stored, proven and replayed is one thing. No row is ever removed: evidence must
 //! outlive what it is about.
 
+mod accounts;
 mod audit;
+mod captures;
 mod cases;
 mod changes;
 mod claims;

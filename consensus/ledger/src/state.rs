@@ -33,6 +33,9 @@ pub(crate) struct State<'a> {
     pub(crate) changed: &'a ChangedRows,
 }
 
+/// The first of all sources of stake, in the order of rows.
+pub(crate) const FIRST_SOURCE: StakeSource = StakeSource::EigenLayer(Address::ZERO);
+
 /// Genesis writes these rows and restoring a ledger checks that they are there.
 const ALWAYS: &str = "every ledger has this row";
 
@@ -191,7 +194,7 @@ impl<'a> State<'a> {
     }
 
     pub(crate) fn positions(self) -> impl Iterator<Item = (&'a PositionId, &'a Position)> {
-        let first = PositionId { operator: OperatorId::ZERO, source: StakeSource::EigenLayer(Address::ZERO) };
+        let first = PositionId { operator: OperatorId::ZERO, source: FIRST_SOURCE };
         self.rows_from(RowKey::Position(first)).map_while(|(key, row)| match (key, row) {
             (RowKey::Position(id), Row::Position(position)) => Some((id, position)),
             _ => None,
@@ -200,7 +203,7 @@ impl<'a> State<'a> {
 
     /// Listed stake of `first` and every operator after him, with the asset of genesis that each follows.
     pub(crate) fn listings_from(self, first: OperatorId) -> impl Iterator<Item = (&'a PositionId, &'a StakeSource)> {
-        let first = PositionId { operator: first, source: StakeSource::EigenLayer(Address::ZERO) };
+        let first = PositionId { operator: first, source: FIRST_SOURCE };
         self.rows_from(RowKey::Listing(first)).map_while(|(key, row)| match (key, row) {
             (RowKey::Listing(id), Row::Listing(like)) => Some((id, like)),
             _ => None,

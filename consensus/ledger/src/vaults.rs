@@ -13,7 +13,7 @@
 use crate::changes::Draft;
 use crate::invalid::Invalid;
 use crate::state::State;
-use crate::{cases, exposure, weights};
+use crate::{accounts, cases, exposure, weights};
 use palisade_crypto::hash::sha256;
 use palisade_types::chain::ChainKind;
 use palisade_types::genesis::VaultTerms;
@@ -313,6 +313,9 @@ pub(crate) fn spend(draft: &mut Draft<'_>, spent: &VaultSpent) {
         // An expansion has an order of its own: it was verified when its operator was convicted.
         Spend::Withdrawn(_) | Spend::Unexpected(_) | Spend::Expanded(_) => Some(OrderStatus::Escaped),
     };
+    if let Spend::Slashed(loss) = spend {
+        accounts::record_vault(draft, &vault, loss);
+    }
     if let Some(order) = order {
         settle(draft, &vault, order);
     }
@@ -377,6 +380,7 @@ pub(crate) fn rewind(draft: &mut Draft<'_>, anchor: u64) {
         for domain in &domains {
             cases::reopen(draft, &vault.registration.operator, domain, SlashTarget::Vault(vault.id));
         }
+        accounts::forget(draft, &vault);
         draft.put(RowKey::Vault(vault.id), Row::Vault(Box::new(vault.rewound(anchor))));
     }
 }

@@ -8,6 +8,7 @@ pub mod canonical;
 pub mod ids;
 pub mod units;
 
+pub mod account;
 pub mod attestation;
 pub mod block;
 pub mod certificate;
@@ -35,6 +36,7 @@ pub mod suspension;
 pub mod vault;
 pub mod verdict;
 
+pub use account::{Account, AccountId, SlashId, SlashRecord};
 pub use attestation::{Attestation, FinalityVote, Statement};
 pub use block::{Block, Header, Item};
 pub use canonical::{Blob, Canonical, List, Malformed, Reader};

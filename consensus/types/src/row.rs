@@ -1,6 +1,7 @@
 //! The ledger as rows: every fact of the state has one key and one value, and the state root is a Merkle
 //! root over them. What is stored, proven and replayed is always a row.
 
+use crate::account::{Account, AccountId, CapturedId, SlashId, SlashRecord};
 use crate::canonical::{Canonical, canonical, canonical_enum};
 use crate::certificate::Committee;
 use crate::chain::{ChainKind, ChainPoint};
@@ -78,6 +79,12 @@ pub enum RowKey {
     Duty(OperatorId),
     /// Stake that its operator listed beside genesis' assets.
     Listing(PositionId),
+    /// What one slash took.
+    Slashed(SlashId),
+    /// What stood in a position at the snapshots of committees (R26).
+    Captured(CapturedId),
+    /// The books of an asset.
+    Account(AccountId),
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
@@ -87,7 +94,7 @@ canonical_enum!(RowKey {
     16 => Order(id), 17 => Orders, 19 => Price(source),
     20 => Roll(height), 21 => Earlier(id),
     23 => Service(id), 24 => Registration(id), 25 => Docket(number), 26 => Duty(id),
-    30 => Listing(id),
+    30 => Listing(id), 32 => Slashed(id), 33 => Captured(id), 34 => Account(id),
 });
 
 /// Names a commitment of a network before this one.
@@ -167,6 +174,12 @@ pub enum Row {
     Duty(Box<Duty>),
     /// See [`RowKey::Listing`]; the asset of genesis that it follows.
     Listing(StakeSource),
+    /// See [`RowKey::Slashed`].
+    Slashed(SlashRecord),
+    /// See [`RowKey::Captured`].
+    Captured(Position),
+    /// See [`RowKey::Account`].
+    Account(Account),
 }
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
@@ -176,7 +189,7 @@ canonical_enum!(Row {
     19 => Price(quote),
     20 => Roll(roll), 21 => Earlier(commitment),
     23 => Service(service), 24 => Registration(registration), 25 => Docket(docket), 26 => Duty(duty),
-    30 => Listing(like),
+    30 => Listing(like), 32 => Slashed(record), 33 => Captured(position), 34 => Account(account),
 });
 
 impl RowKey {
