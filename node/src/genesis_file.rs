@@ -286,6 +286,8 @@ pub struct CapsFile {
     pub symbiotic: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub karak: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
 }
 
 impl CapsFile {
@@ -298,13 +300,19 @@ impl CapsFile {
             eigenlayer: cap("parameters.caps.eigenlayer", self.eigenlayer.as_deref())?,
             symbiotic: cap("parameters.caps.symbiotic", self.symbiotic.as_deref())?,
             karak: cap("parameters.caps.karak", self.karak.as_deref())?,
+            operator: cap("parameters.caps.operator", self.operator.as_deref())?,
         })
     }
 }
 
 impl From<&Caps> for CapsFile {
     fn from(caps: &Caps) -> Self {
-        Self { eigenlayer: cap_file(caps.eigenlayer), symbiotic: cap_file(caps.symbiotic), karak: cap_file(caps.karak) }
+        Self {
+            eigenlayer: cap_file(caps.eigenlayer),
+            symbiotic: cap_file(caps.symbiotic),
+            karak: cap_file(caps.karak),
+            operator: cap_file(caps.operator),
+        }
     }
 }
 
@@ -763,7 +771,7 @@ pub(crate) mod tests {
                 order_part: Wad::new(250_000_000_000_000_000),
                 order_delay_blocks: 5,
                 window_seconds: 200,
-                caps: Caps { symbiotic: MicroUsd::new(9_000_000), ..Caps::NONE },
+                caps: Caps { symbiotic: MicroUsd::new(9_000_000), operator: MicroUsd::new(8_000_000), ..Caps::NONE },
             },
             seats: vec![Seat {
                 operator: OperatorId::new([9; 20]),
@@ -829,6 +837,7 @@ pub(crate) mod tests {
         assert!(refused("\"max_jump\": 500", "\"max_jump\": 10001").contains("`assets.feed.max_jump`"));
         assert!(refused("\"cap\": \"7000000\"", "\"cap\": \"-7\"").contains("`assets.cap`"));
         assert!(refused("\"symbiotic\": \"9000000\"", "\"symbiotic\": \"x\"").contains("`parameters.caps.symbiotic`"));
+        assert!(refused("\"operator\": \"8000000\"", "\"operator\": \"\"").contains("`parameters.caps.operator`"));
         assert!(refused("\"source\": \"eigenlayer\"", "\"source\": \"lido\"").contains("`assets.source`"));
         assert!(refused("\"slash_rate\": 1000", "\"slash_rate\": 10001").contains("`vaults.slash_rate`"));
         assert!(refused("0x6a0150", "0x6a015").contains("`vaults.slash_script`"));

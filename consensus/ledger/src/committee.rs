@@ -31,7 +31,8 @@ pub(crate) fn first(genesis: &Genesis) -> Committee {
 }
 
 /// The committee of the epoch after this one, drawn by the state of the block at `height`: whoever has keys and a
-/// bond that can still be taken at the end, at most 256 by weight, then by account.
+/// bond that can still be taken at the end, at most 256 by weight, then by account. Who sits keeps his seat until somebody
+/// outweighs him by more than a tenth, so that two who weigh about the same do not take turns.
 pub(crate) fn draw(state: State<'_>, height: Height) -> Committee {
     let genesis = state.ledger.genesis_of();
     let parameters = &genesis.parameters;
@@ -44,7 +45,10 @@ pub(crate) fn draw(state: State<'_>, height: Height) -> Committee {
         .collect();
     let value = |member: &Member| bond(genesis, member.ether, member.bitcoin);
     if members.len() > MAX_MEMBERS {
-        members.sort_by_key(|member| (Reverse(value(member)), member.operator));
+        let sitting = state.committee();
+        let sits = |member: &Member| sitting.seat(&member.operator).is_some();
+        let rank = |member: &Member| u128::from(value(member)) * if sits(member) { 11 } else { 10 };
+        members.sort_by_key(|member| (Reverse(rank(member)), !sits(member), member.operator));
         members.truncate(MAX_MEMBERS);
         members.sort_by_key(|member| member.operator);
     }
@@ -119,10 +123,12 @@ pub(crate) fn next_checkpoint(height: Height, interval: u64) -> Option<Height> {
     number.checked_mul(interval).map(Height::new)
 }
 
-/// Gives the seats their power in the engine: of both stakes (R23), or of bitcoin where it stands alone (R22).
+/// Gives the seats their power in the engine: of both stakes, each within an operator's cap (R23), or of bitcoin where it stands
+/// alone (R22).
 fn empower(state: State<'_>, mut members: Vec<Member>) -> Vec<Member> {
     let genesis = state.ledger.genesis_of();
-    let values = members.iter().map(|member| (member.ether, worth(genesis, member.bitcoin)));
+    let cap = genesis.parameters.caps.operator.get();
+    let values = members.iter().map(|member| (member.ether, worth(genesis, member.bitcoin).min(cap)));
     let powers = if genesis.is_bitcoin_only() {
         weights::engine_of_bitcoin(&values.map(|(_, bitcoin)| bitcoin).collect::<Vec<_>>())
     } else {

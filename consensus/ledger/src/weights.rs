@@ -73,17 +73,19 @@ impl<'a> Ether<'a> {
 
     /// Micro-dollars that an equivocation takes from `operator`: Σ over assets of floor(floor(slashable x fraction) x price /
     /// 1e18). What the asset's vault cannot lose to all of its operators is cut from each in proportion, and so is what an asset or
-    /// its protocol weighs above its cap. Each step rounds down, so that nobody weighs more than he can lose; a sum past 2^64 counts
-    /// as 2^64 - 1.
+    /// its protocol weighs above its cap; at last what he himself weighs above an operator's. Each step rounds down, so that nobody weighs
+    /// more than he can lose; a sum past 2^64 counts as 2^64 - 1.
     pub(crate) fn of(&self, operator: &OperatorId) -> u64 {
         let genesis = self.state.ledger.genesis_of();
-        genesis.assets.iter().zip(&self.assets).fold(0, |sum: u64, (asset, total)| {
+        let caps = genesis.parameters.caps;
+        let whole = genesis.assets.iter().zip(&self.assets).fold(0, |sum: u64, (asset, total)| {
             let value = u128::from(self.value(operator, asset));
             let value = share_of(value, asset.cap.get().into(), *total);
             let kind = self.kinds.get(asset.source.protocol()).copied().unwrap_or(0);
-            let value = share_of(value, genesis.parameters.caps.of(&asset.source).get().into(), kind);
+            let value = share_of(value, caps.of(&asset.source).get().into(), kind);
             sum.saturating_add(u64::try_from(value).unwrap_or(u64::MAX))
-        })
+        });
+        whole.min(caps.operator.get())
     }
 
     /// What an equivocation takes of one asset, wherever it lies, before any cap, micro-dollars.

@@ -9,7 +9,7 @@ use palisade_types::observation::StakeSeen;
 use palisade_types::position::StakeSource;
 use palisade_types::price::{Answer, Feed, Price, PriceSeen, Quote, Round, Trouble};
 use palisade_types::units::{BasisPoints, MicroUsd};
-use palisade_types::{Address, Fact, Row, RowKey};
+use palisade_types::{Address, Fact, Item, Row, RowKey};
 
 /// The fixture's price: BOND is what SHARES weigh by it.
 const START: u64 = 2_000_000_000;
@@ -169,6 +169,29 @@ fn r23_an_asset_and_a_protocol_weigh_no_more_than_their_caps() {
 }
 
 #[test]
+fn r23_no_operator_weighs_more_than_an_operators_cap() {
+    let cap = MicroUsd::new(BOND * 3 / 2);
+    let mut run = Run::new(network_with(3, 85, |genesis| {
+        genesis.parameters.caps = Caps { operator: cap, ..Caps::NONE };
+        genesis.parameters.bitcoin_price = MicroUsd::new(BOND * 100);
+    }));
+    let mut facts: Vec<Fact> = (0..3).map(|index| run.network.keys_fact(index, 101)).collect();
+    facts.extend([1, 2, 5].iter().enumerate().map(|(index, times)| run.network.stake_fact(index, times * SHARES)));
+    run.observe(Ethereum, 105, facts);
+    // The first has a vault besides, of which a fault takes ten bonds: more than the cap again.
+    let vault = run.network.vault(0, 1, 100_000_000, 201);
+    let (id, promise) = (Network::vault_id(&vault), run.network.randomness(0, 10, 9));
+    run.produce(vec![Item::Vault(Box::new(vault)), Item::Randomness(promise)]);
+    run.observe(Bitcoin, 205, vec![Network::confirmed(id, 201)]);
+    run.until_epoch(1);
+    assert_eq!(weights(&run), [BOND, cap.get(), cap.get()]);
+    let seats: Vec<_> =
+        run.network.operators.iter().map(|keys| run.ledger.committee().seat(&keys.id).unwrap().1).collect();
+    assert_eq!(seats[0].bitcoin, 10_000_000, "satoshis are no dollars: what votes for checkpoints is not capped");
+    assert_eq!([seats[0].engine, seats[1].engine, seats[2].engine], [BOND + cap.get(), cap.get(), cap.get()]);
+}
+
+#[test]
 fn r23_a_convict_takes_nothing_of_a_cap_from_the_others() {
     let mut run = Run::new(network_with(2, 81, |genesis| change(genesis, |asset| asset.cap = MicroUsd::new(BOND))));
     let facts = run.network.joining_facts();
@@ -206,4 +229,6 @@ fn r23_a_genesis_bounds_every_feed_and_caps_nothing_to_nothing() {
     assert!(matches!(check(&|genesis| change(genesis, |asset| asset.cap = zero)), Err(Unsafe::Senseless(_))));
     let kind = check(&|genesis| genesis.parameters.caps = Caps { eigenlayer: zero, ..Caps::NONE });
     assert!(matches!(kind, Err(Unsafe::Senseless(_))));
+    let everybody = check(&|genesis| genesis.parameters.caps = Caps { operator: zero, ..Caps::NONE });
+    assert!(matches!(everybody, Err(Unsafe::Senseless(_))));
 }

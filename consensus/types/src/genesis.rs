@@ -234,7 +234,7 @@ pub struct Asset {
 }
 canonical!(Asset { source, price, cap, equivocation });
 
-/// The most that each protocol's assets weigh together, over all operators (R23).
+/// The most that each protocol's assets weigh together, over all operators, and the most that one operator weighs (R23).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
     /// On EigenLayer.
@@ -243,14 +243,16 @@ pub struct Caps {
     pub symbiotic: MicroUsd,
     /// On Karak.
     pub karak: MicroUsd,
+    /// One operator's ETH-side stake, wherever it lies; in the engine also his bitcoin, by itself.
+    pub operator: MicroUsd,
 }
-canonical!(Caps { eigenlayer, symbiotic, karak });
+canonical!(Caps { eigenlayer, symbiotic, karak, operator });
 
 impl Caps {
     /// No cap: more than anything weighs.
     pub const ANY: MicroUsd = MicroUsd::new(u64::MAX);
     /// Nothing is cut.
-    pub const NONE: Self = Self { eigenlayer: Self::ANY, symbiotic: Self::ANY, karak: Self::ANY };
+    pub const NONE: Self = Self { eigenlayer: Self::ANY, symbiotic: Self::ANY, karak: Self::ANY, operator: Self::ANY };
 
     /// The cap of the protocol where this lies.
     #[must_use]
@@ -362,7 +364,7 @@ pub struct Parameters {
     pub order_delay_blocks: u64,
     /// The Ethereum window W of R4 in seconds, for stake whose protocol counts them; zero where none is listed.
     pub window_seconds: u64,
-    /// The most that each protocol's assets weigh together.
+    /// The most that each protocol's assets, and each operator, weigh.
     pub caps: Caps,
 }
 canonical!(Parameters {
@@ -596,7 +598,7 @@ impl Genesis {
     fn check_prices(&self) -> Result<(), Unsafe> {
         let caps = self.parameters.caps;
         let capped_to_nothing = |asset: &Asset| asset.cap.get() == 0 || caps.of(&asset.source).get() == 0;
-        if self.assets.iter().any(capped_to_nothing) {
+        if self.assets.iter().any(capped_to_nothing) || caps.operator.get() == 0 {
             return Err(Unsafe::Senseless("a cap of zero"));
         }
         let bad = |asset: &Asset| match &asset.price {
