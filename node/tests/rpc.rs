@@ -259,6 +259,12 @@ async fn a_reader_sees_the_last_committed_state() {
     assert_eq!(cases.len(), 1);
     assert_eq!(node.client.case(cases[0].id.clone()).await.unwrap(), cases[0]);
     assert!(node.client.vaults().await.unwrap().is_empty());
+    // Nothing was at stake, so that there is nothing in the books, and nothing was taken.
+    assert!(node.client.accounts().await.unwrap().is_empty());
+    assert!(node.client.slashes(Some(GUILTY.to_string())).await.unwrap().is_empty());
+    assert!(node.client.captured(HONEST.to_string(), 30).await.unwrap().is_empty());
+    assert_eq!(code(&node.client.captured(STRANGER.to_string(), 30).await.unwrap_err()), 1101);
+    assert_eq!(code(&node.client.slashes(Some("0xzz".to_owned())).await.unwrap_err()), 1002);
     let methods = node.client.discover().await.unwrap()["methods"].as_array().unwrap().len();
     assert_eq!(methods, METHODS.len());
 }

@@ -6,6 +6,7 @@
 //! in calls of a batch, in connections and in submissions that are checked at one time. The `Host` header must be
 //! one of ours (else a web page could rebind its name to loopback), and a page in a browser must be allowed.
 
+pub mod accounts;
 pub mod claims;
 pub mod errors;
 pub mod forecast;
@@ -20,6 +21,7 @@ use crate::handle::CoreHandle;
 use crate::metrics::Metrics;
 use crate::signer::History;
 use crate::text::parse_hex_bytes;
+use accounts::{AccountView, CapturedView, SlashView};
 use claims::{AttestationStatusView, VaultClaimView};
 use errors::Refusal;
 use jsonrpsee::Methods;
@@ -59,12 +61,14 @@ pub use errors::REASONS;
 pub use subscribe::MAX_NEWS;
 
 /// Every method, as metrics and the OpenRPC document name them.
-pub const METHODS: [&str; 22] = [
+pub const METHODS: [&str; 25] = [
     "palisade_status",
     "ledger_block",
     "ledger_certificate",
     "ledger_operators",
     "ledger_committee",
+    "ledger_accounts",
+    "ledger_captured",
     "ledger_root",
     "ledger_proof",
     "ledger_proof_bundle",
@@ -81,6 +85,7 @@ pub const METHODS: [&str; 22] = [
     "evidence_case",
     "evidence_cases",
     "evidence_orders",
+    "evidence_slashes",
     "rpc.discover",
 ];
 
@@ -116,6 +121,14 @@ pub trait Palisade {
     /// The committee of an epoch; of the next block's when none is given.
     #[method(name = "ledger_committee")]
     async fn committee(&self, epoch: Option<u32>) -> Result<CommitteeView, ErrorObjectOwned>;
+
+    /// The books of every asset.
+    #[method(name = "ledger_accounts")]
+    async fn accounts(&self) -> Result<Vec<AccountView>, ErrorObjectOwned>;
+
+    /// What stood behind an operator at the newest snapshot up to an Ethereum block.
+    #[method(name = "ledger_captured")]
+    async fn captured(&self, operator: String, block: u64) -> Result<Vec<CapturedView>, ErrorObjectOwned>;
 
     /// The state root after the newest block. A height may be named to insist on it.
     #[method(name = "ledger_root")]
@@ -172,6 +185,10 @@ pub trait Palisade {
     /// What is ordered of a case that no contract can judge, with its certificates.
     #[method(name = "evidence_orders")]
     async fn orders(&self, case: String) -> Result<Vec<CaseOrderView>, ErrorObjectOwned>;
+
+    /// What every slash took; of one operator when one is named.
+    #[method(name = "evidence_slashes")]
+    async fn slashes(&self, operator: Option<String>) -> Result<Vec<SlashView>, ErrorObjectOwned>;
 
     /// The OpenRPC document (EIP-1901).
     #[method(name = "rpc.discover")]
@@ -398,6 +415,14 @@ impl PalisadeServer for Api {
         self.answer("ledger_committee", found).await
     }
 
+    async fn accounts(&self) -> Result<Vec<AccountView>, ErrorObjectOwned> {
+        self.answer("ledger_accounts", self.read_accounts()).await
+    }
+
+    async fn captured(&self, operator: String, block: u64) -> Result<Vec<CapturedView>, ErrorObjectOwned> {
+        self.answer("ledger_captured", self.read_captured(&operator, block)).await
+    }
+
     async fn root(&self, height: Option<u64>) -> Result<RootView, ErrorObjectOwned> {
         let found = async { self.read(move |core| root(core, height.map(Height::new))).await? };
         self.answer("ledger_root", found).await
@@ -481,6 +506,10 @@ impl PalisadeServer for Api {
 
     async fn orders(&self, case: String) -> Result<Vec<CaseOrderView>, ErrorObjectOwned> {
         self.answer("evidence_orders", self.read_orders(&case)).await
+    }
+
+    async fn slashes(&self, operator: Option<String>) -> Result<Vec<SlashView>, ErrorObjectOwned> {
+        self.answer("evidence_slashes", self.read_slashes(operator.as_deref())).await
     }
 
     async fn discover(&self) -> Result<serde_json::Value, ErrorObjectOwned> {

@@ -1019,6 +1019,23 @@ fn domain_kind(case: &Case, domains: &Domains) -> &'static str {
     }
 }
 
+/// Where stake lies, as [`OrderView::SOURCES`] has it, and what it is named there.
+pub(super) fn target_name(target: &SlashTarget) -> (&'static str, String) {
+    match target {
+        SlashTarget::Vault(id) => ("vault", id.to_string()),
+        SlashTarget::EigenLayer(asset) => ("eigenlayer", asset.to_string()),
+        SlashTarget::Symbiotic(asset) => ("symbiotic", asset.to_string()),
+        SlashTarget::Karak(asset) => ("karak", asset.to_string()),
+        SlashTarget::Service(target) => ("service", target.asset.unwrap_or(target.adapter).to_string()),
+    }
+}
+
+/// A transaction that took something, as its chain shows it.
+pub(super) fn transaction_name(target: &SlashTarget, transaction: &Hash) -> String {
+    let chain = if matches!(target, SlashTarget::Vault(_)) { ChainKind::Bitcoin } else { ChainKind::Ethereum };
+    chain_hash(chain, transaction)
+}
+
 impl OrderView {
     /// Where stake can lie, `vault` for bitcoin, `service` for a service's own set.
     pub const SOURCES: [&str; 5] = ["eigenlayer", "vault", "symbiotic", "karak", "service"];
@@ -1036,20 +1053,8 @@ impl From<&SlashOrder> for OrderView {
             OrderStatus::Expired => ("expired", None),
             OrderStatus::Waiting => ("waiting", None),
         };
-        let (source, target) = match order.target {
-            SlashTarget::Vault(id) => ("vault", id.to_string()),
-            SlashTarget::EigenLayer(asset) => ("eigenlayer", asset.to_string()),
-            SlashTarget::Symbiotic(asset) => ("symbiotic", asset.to_string()),
-            SlashTarget::Karak(asset) => ("karak", asset.to_string()),
-            SlashTarget::Service(target) => ("service", target.asset.unwrap_or(target.adapter).to_string()),
-        };
-        let transaction = taken.map(|taken| match order.target {
-            SlashTarget::Vault(_) => bitcoin_hash(&taken.transaction),
-            SlashTarget::EigenLayer(_)
-            | SlashTarget::Symbiotic(_)
-            | SlashTarget::Karak(_)
-            | SlashTarget::Service(_) => taken.transaction.to_string(),
-        });
+        let (source, target) = target_name(&order.target);
+        let transaction = taken.map(|taken| transaction_name(&order.target, &taken.transaction));
         Self {
             source: source.to_owned(),
             target,

@@ -12,6 +12,7 @@ use alloy::primitives::U256;
 use anyhow::{Context, bail, ensure};
 use bitcoin::{Amount, OutPoint, Txid};
 use palisade_node::rpc::PalisadeClient;
+use palisade_node::rpc::accounts::SlashView;
 use palisade_node::rpc::views::{CaseView, OrderView};
 use palisade_types::canonical::Canonical;
 use palisade_types::evidence::Evidence;
@@ -76,6 +77,7 @@ pub async fn equivocation(devnet: &Devnet) -> anyhow::Result<Report> {
     let done = scene.await_cases(&cases, "final in every ledger", |case| case.status == "final").await?;
     step("every case final in every ledger", "finality tag (8 blocks), depth k (3 blocks), blocks with both anchors");
     scene.check_orders(&done, lost.map(|(taken, _)| taken), &slashing, &vault)?;
+    scene.check_books(&convict, &done).await?;
     scene.check_roots().await?;
     scene.finalised_since(&honest, &heights).await?;
     step("everybody else finalised on; state roots equal", "the next certificates");
@@ -275,6 +277,35 @@ impl Scene<'_> {
         );
         let paid: Amount = vault.slashing.output.iter().map(|output| output.value).sum();
         ensure!(vault.amount - paid.to_sat() == VAULT_SLASH_FEES[0], "the fee is another than was signed");
+        Ok(())
+    }
+
+    /// Every ledger must have a record of each loss, and books that balance and hold it.
+    async fn check_books(&self, convict: &Operator, cases: &[CaseView]) -> anyhow::Result<()> {
+        let id = convict.id()?.to_string();
+        for operator in &self.operators {
+            let client = operator.client()?;
+            let records = client.slashes(Some(id.clone())).await?;
+            let accounts = client.accounts().await?;
+            for account in &accounts {
+                let units = |text: &str| text.parse::<u128>();
+                let (held, left, taken) = (units(&account.held)?, units(&account.left)?, units(&account.taken)?);
+                ensure!(held + left + taken == units(&account.entered)?, "books that do not balance: {account:?}");
+            }
+            for (case, order) in cases.iter().flat_map(|case| case.orders.iter().map(move |order| (case, order))) {
+                let is_its = |record: &&SlashView| {
+                    record.case.as_ref() == Some(&case.id)
+                        && (&record.source, &record.target) == (&order.source, &order.target)
+                        && (Some(&record.taken), Some(&record.transaction))
+                            == (order.taken.as_ref(), order.transaction.as_ref())
+                };
+                let of_order = records.iter().filter(is_its).count();
+                ensure!(of_order == 1, "{} records of {order:?} at {}: {records:?}", of_order, operator.name());
+                let asset = (order.source != "vault").then(|| order.target.clone());
+                let booked = accounts.iter().filter(|account| account.asset == asset && account.taken != "0");
+                ensure!(booked.count() == 1, "{order:?} is in no book: {accounts:?}");
+            }
+        }
         Ok(())
     }
 
