@@ -273,6 +273,9 @@ pub struct ParametersFile {
     /// None when absent.
     #[serde(default, skip_serializing_if = "CapsFile::is_empty")]
     pub caps: CapsFile,
+    /// [`Parameters::usual_duty_slots`] when absent.
+    #[serde(default)]
+    pub duty_slots: Option<u64>,
 }
 
 /// See [`Caps`]; what is absent is not capped.
@@ -440,6 +443,7 @@ impl From<&Parameters> for ParametersFile {
             order_delay_blocks: p.order_delay_blocks,
             window_seconds: p.window_seconds,
             caps: CapsFile::from(&p.caps),
+            duty_slots: Some(p.duty_slots),
         }
     }
 }
@@ -619,6 +623,7 @@ impl ParametersFile {
             order_delay_blocks: self.order_delay_blocks,
             window_seconds: self.window_seconds,
             caps: self.caps.parse()?,
+            duty_slots: self.duty_slots.unwrap_or_else(|| Parameters::usual_duty_slots(self.epoch_heights)),
         })
     }
 }
@@ -772,6 +777,7 @@ pub(crate) mod tests {
                 order_delay_blocks: 5,
                 window_seconds: 200,
                 caps: Caps { symbiotic: MicroUsd::new(9_000_000), operator: MicroUsd::new(8_000_000), ..Caps::NONE },
+                duty_slots: 64,
             },
             seats: vec![Seat {
                 operator: OperatorId::new([9; 20]),

@@ -391,7 +391,7 @@ fn serve(answer: impl Fn(TcpStream) + Send + Copy + 'static) -> String {
 
 fn genesis() -> Arc<Genesis> {
     let point = ChainPoint { number: 0, hash: Hash::ZERO, log: u32::MAX, time: 0 };
-    let zeros = [0; 20 * 8];
+    let zeros = [0; 22 * 8];
     Arc::new(Genesis {
         random: Hash::ZERO,
         evm_chain_id: 31_337,
@@ -413,7 +413,7 @@ fn genesis() -> Arc<Genesis> {
         parameters: Parameters {
             min_bond: MicroUsd::new(1),
             bitcoin_price: MicroUsd::new(1),
-            ..Parameters::from_bytes(&zeros).expect("twenty numbers of eight bytes")
+            ..Parameters::from_bytes(&zeros).expect("twenty-two numbers of eight bytes")
         },
         seats: List::new(),
         continues: None,

@@ -12,11 +12,6 @@ use palisade_types::chain::ChainKind;
 use palisade_types::duty::{Duty, Jailed, MAX_DUTY_SLOTS, Unjail};
 use palisade_types::{Operator, OperatorId, Row, RowKey, Unproven};
 
-/// The least slots that duty is judged by.
-const MIN_DUTY_SLOTS: u64 = 64;
-/// Of how many epochs' slots the window is, within its bounds.
-const EPOCHS: u64 = 12;
-
 /// Notes whether the certificates of a slot name him, and jails who is down.
 pub(crate) fn record(draft: &mut Draft<'_>, id: &OperatorId, named: bool) {
     let state = draft.state();
@@ -81,8 +76,8 @@ fn check<'a>(state: State<'a>, unjail: &Unjail) -> Result<(&'a Operator, &'a Dut
 }
 
 fn window(state: State<'_>) -> u16 {
-    let slots = state.ledger.genesis_of().parameters.epoch_heights.saturating_mul(EPOCHS);
-    u16::try_from(slots.clamp(MIN_DUTY_SLOTS, MAX_DUTY_SLOTS.into())).expect("at most 1,024")
+    let slots = state.ledger.genesis_of().parameters.duty_slots;
+    u16::try_from(slots).map_or(MAX_DUTY_SLOTS, |slots| slots.min(MAX_DUTY_SLOTS))
 }
 
 impl<'a> State<'a> {

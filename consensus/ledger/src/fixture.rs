@@ -169,6 +169,7 @@ fn parameters() -> Parameters {
         order_delay_blocks: 5,
         window_seconds: 0,
         caps: Caps::NONE,
+        duty_slots: 120,
     }
 }
 

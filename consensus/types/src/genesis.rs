@@ -3,6 +3,7 @@
 use crate::block::Header;
 use crate::canonical::{Blob, Canonical, List, Malformed, Reader, canonical, shown_struct};
 use crate::chain::ChainPoint;
+use crate::duty::MAX_DUTY_SLOTS;
 use crate::evidence::Domains;
 use crate::ids::{Address, ChainId, Domain, DomainKind, Ed25519Key, Hash, OperatorId, SchnorrKey};
 use crate::operator::MAX_PEER_ID;
@@ -366,6 +367,8 @@ pub struct Parameters {
     pub window_seconds: u64,
     /// The most that each protocol's assets, and each operator, weigh.
     pub caps: Caps,
+    /// How many of his last slots an operator's duty is judged by: who missed more than four fifths of them is jailed (R20).
+    pub duty_slots: u64,
 }
 canonical!(Parameters {
     epoch_heights,
@@ -386,6 +389,7 @@ canonical!(Parameters {
     order_delay_blocks,
     window_seconds,
     caps,
+    duty_slots,
 });
 
 /// Why a genesis cannot be safe.
@@ -413,6 +417,12 @@ pub enum Unsafe {
 }
 
 impl Parameters {
+    /// What a genesis file that does not name [`Self::duty_slots`] means: twelve epochs' slots, 64 at least and [`MAX_DUTY_SLOTS`] at most.
+    #[must_use]
+    pub fn usual_duty_slots(epoch_heights: u64) -> u64 {
+        epoch_heights.saturating_mul(12).clamp(64, MAX_DUTY_SLOTS.into())
+    }
+
     /// R4's W: for how many Ethereum blocks past the snapshot stake must stay slashable.
     #[must_use]
     pub const fn ethereum_window(&self) -> u64 {
@@ -554,6 +564,9 @@ impl Genesis {
         }
         if p.checkpoint_interval == 0 || p.epoch_heights == 0 {
             return Err(Unsafe::Senseless("an epoch or checkpoint interval of zero"));
+        }
+        if !(1..=u64::from(MAX_DUTY_SLOTS)).contains(&p.duty_slots) {
+            return Err(Unsafe::Senseless("a window of duty without slots or longer than a row holds"));
         }
         if p.epoch_ethereum_blocks >= p.max_age_blocks || p.epoch_bitcoin_blocks >= p.max_age_blocks {
             return Err(Unsafe::Senseless("an epoch that outlives its committee's maximum age"));

@@ -72,6 +72,8 @@ pub const MAX_AGE_BLOCKS: u64 = 30;
 pub const TRUST_BLOCKS: u64 = 40;
 /// Detection, submission and execution of a slash.
 pub const EXECUTION_BLOCKS: u64 = 20;
+/// How many of his last slots an operator's duty is judged by: who misses more than 51 of them in a row, about a minute, is jailed (R20).
+pub const DUTY_SLOTS: u64 = 64;
 /// How far an anchor may lag; more than the finality tag's 8.
 pub const OBSERVATION_LAG_BLOCKS: u64 = 10;
 /// L: no attestation while an anchor lags the own final view by more (R7).
@@ -138,6 +140,21 @@ pub const STAKING_BLOCKS: u16 = 60_000;
 pub const MIN_STAKING_BLOCKS: u16 = 200;
 /// The longest.
 pub const MAX_STAKING_BLOCKS: u16 = 64_000;
+
+// ---- Services (`service up`): notaries with an operator set, a token and rules of their own
+
+/// Tokens of the services' own that each operator deposits, whole tokens.
+pub const SERVICE_TOKENS: u64 = 100;
+/// What of them each operator allocates to each service, of 1e18, in the order of [`SERVICES`](crate::layout::SERVICES).
+pub const SERVICE_MAGNITUDES: [u64; 2] = [500_000_000_000_000_000, 250_000_000_000_000_000];
+/// The most that an order, and all orders of a span together, take of an operator's allocation to a service: three fifths.
+pub const SERVICE_MAX_WAD: u64 = 600_000_000_000_000_000;
+/// What a verdict asks, before the law of correlation: a half.
+pub const SERVICE_FAULT_WAD: u64 = 500_000_000_000_000_000;
+/// k of the law min((k x)^2, 1), in hundredths: a third of the committee at fault in one window pays all that is asked.
+pub const SERVICE_LAW_HUNDREDTHS: u32 = 300;
+/// Verdicts that come within so many Ethereum blocks of each other are taken for one cause: eight seconds.
+pub const SERVICE_WINDOW_BLOCKS: u64 = 4;
 
 // ---- Where things listen, all on 127.0.0.1
 

@@ -134,6 +134,7 @@ pub fn parameters() -> Parameters {
         order_delay_blocks: ORDER_DELAY_BLOCKS,
         window_seconds: WINDOW_SECONDS,
         caps: Caps::NONE,
+        duty_slots: DUTY_SLOTS,
     }
 }
 

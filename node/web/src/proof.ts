@@ -28,7 +28,7 @@ const PARAMETERS = 32 + 8 + 32 + 52 + 52;
 const MAX_AGE_BLOCKS = PARAMETERS + 3 * 8;
 const TRUST_BLOCKS = MAX_AGE_BLOCKS + 8;
 /** How long genesis' numbers are; the registry's address comes after them. */
-const PARAMETERS_BYTES = 21 * 8;
+const PARAMETERS_BYTES = 22 * 8;
 const REGISTRY = PARAMETERS + PARAMETERS_BYTES;
 
 /** Why a proof proves nothing. */

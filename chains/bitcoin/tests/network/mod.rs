@@ -65,6 +65,7 @@ pub async fn genesis(bitcoind: &crate::bitcoind::Bitcoind, people: &People, star
             order_delay_blocks: 0,
             window_seconds: 0,
             caps: palisade_types::genesis::Caps::NONE,
+            duty_slots: 120,
         },
         seats: List::new(),
         continues: None,

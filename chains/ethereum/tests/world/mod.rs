@@ -297,6 +297,7 @@ fn genesis(start: ChainPoint, core: Option<&EigenLayer>) -> Genesis {
             order_delay_blocks: 2,
             window_seconds: 0,
             caps: Caps::NONE,
+            duty_slots: 120,
         },
         seats: List::new(),
         continues: None,
