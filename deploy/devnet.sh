@@ -9,7 +9,9 @@
 #   ./deploy/devnet.sh scenario vault-claim | slash-order | slash-pair | deallocation | withdrawal-queue | partial-slash
 #   ./deploy/devnet.sh scenario veto-executed | veto-vetoed
 #   ./deploy/devnet.sh scenario bitcoin-reorg | bitcoin-deep-reorg | ethereum-reorg | rpc-disagreement | quiet
-#   ./deploy/devnet.sh scenario kill-one | kill-two-and-back | kill-all | doppelganger
+#   ./deploy/devnet.sh scenario kill-one | kill-two-and-back | kill-all | doppelganger | jail-unjail
+#   ./deploy/devnet.sh scenario correlated-fault | throttle
+#   ./deploy/devnet.sh service up             two small services that the operators stand behind
 #   ./deploy/devnet.sh status | logs [NAME] [-f] | down | reset
 # PALISADE_DEVNET_DIR names another state folder than .devnet, PALISADE_DEVNET_PORT another first port than 26500.
 set -euo pipefail

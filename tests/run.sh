@@ -11,7 +11,7 @@ all=""
 [ "${1:-}" = --all ] && all=1 && shift
 
 OTHERS=(vault-life vault-expansion vault-expiry vault-claim ethereum-reorg rpc-disagreement bitcoin-reorg bitcoin-deep-reorg kill-one kill-two-and-back rejoin-from-genesis rejoin-from-snapshot partition
-  doppelganger restored-backup committee-change vault-unbonding-race equivocation-vote slash-order slash-pair deallocation withdrawal-queue partial-slash veto-executed veto-vetoed succession)
+  doppelganger restored-backup committee-change vault-unbonding-race equivocation-vote slash-order slash-pair deallocation withdrawal-queue partial-slash veto-executed veto-vetoed succession jail-unjail correlated-fault throttle)
 if [ -n "$all" ]; then
   PALISADE_SCENARIOS=all
 elif [ -z "${PALISADE_SCENARIOS:-}" ]; then

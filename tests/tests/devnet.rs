@@ -99,7 +99,7 @@ async fn the_main_job(devnet: &Devnet) -> anyhow::Result<()> {
 
 /// What `scenario` plays that the main job has no time for; one devnet can play all that convict nobody, and one that does.
 /// `tests/run.sh` chooses from the same list, some with every commit.
-const OTHERS: [&str; 26] = [
+const OTHERS: [&str; 29] = [
     "vault-life",
     "vault-expansion",
     "vault-expiry",
@@ -126,6 +126,9 @@ const OTHERS: [&str; 26] = [
     "veto-executed",
     "veto-vetoed",
     "succession",
+    "jail-unjail",
+    "correlated-fault",
+    "throttle",
 ];
 
 /// Names with commas between them, or `all`; without it the first only.
@@ -171,6 +174,9 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
             "restored-backup" => scenario::restored_backup(devnet).await,
             "committee-change" => scenario::committee_change(devnet).await,
             "succession" => scenario::succession(devnet).await,
+            "correlated-fault" => scenario::correlated_fault(devnet).await,
+            "throttle" => scenario::throttle(devnet).await,
+            "jail-unjail" => scenario::jail_unjail(devnet).await,
             "equivocation-vote" => scenario::equivocation_vote(devnet).await,
             "vault-unbonding-race" => scenario::vault_unbonding_race(devnet).await,
             "slash-order" => scenario::slash_order(devnet).await,
@@ -184,7 +190,7 @@ async fn the_others(devnet: &Devnet) -> anyhow::Result<()> {
         };
         let report = report.context(name)?;
         println!("{report}");
-        spent = report.convict.is_some() || name == "committee-change";
+        spent = report.convict.is_some() || ["committee-change", "correlated-fault", "throttle"].contains(&name);
     }
     devnet.reset().await?;
     Ok(())

@@ -17,6 +17,7 @@ use crate::layout::{CHAINS, Layout, Ports, everybody, member, members, names};
 use crate::operator::Operator;
 use crate::process::Signal;
 use crate::progress::{Seen, say, seconds, table, until};
+use crate::service;
 use crate::staking::Staker;
 use crate::symbiotic::{self, Vaults};
 use crate::tools;
@@ -559,6 +560,7 @@ impl Devnet {
     /// A process had to be killed.
     pub async fn down(&self) -> anyhow::Result<()> {
         let mut failed = Vec::new();
+        failed.extend(service::down(&self.layout).await.err());
         let nodes: Vec<_> = names().map(|name| (name, self.layout.process(name))).collect();
         for (name, process) in nodes.iter().filter(|(_, process)| process.pid().is_some()) {
             say(format!("stopping {name}"));

@@ -182,6 +182,85 @@ pub async fn stake(
     Ok(())
 }
 
+/// Makes another token and a strategy that holds it, as anybody may.
+///
+/// # Errors
+///
+/// The chain refuses a transaction.
+pub async fn new_strategy(
+    endpoint: &str,
+    core: &EigenLayer,
+    account: &PrivateKeySigner,
+) -> anyhow::Result<(Address, Address)> {
+    let sender = Sender::new(endpoint, account)?;
+    let mut plan = sender.plan().await?;
+    let token = plan.create("DevToken", DevToken::BYTECODE.to_vec());
+    plan.call("deployNewStrategy", core.strategy_factory, &StrategyFactory::deployNewStrategyCall { token });
+    sender.send(plan).await?;
+    let factory = StrategyFactory::new(core.strategy_factory, &sender.provider);
+    let strategy = factory.deployedStrategies(token).call().await?;
+    ensure!(strategy != Address::ZERO, "the strategy factory made no strategy");
+    Ok((token, strategy))
+}
+
+/// What an operator set has of an operator's stake in the core's strategy, in the core's own numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocated {
+    /// The magnitude allocated to the set,
+    pub current: u64,
+    /// of what all slashes have left of 1e18.
+    pub max: u64,
+    /// Shares delegated to the operator.
+    pub shares: U256,
+}
+
+impl Allocated {
+    /// What the set can take: the core's own formula, with its roundings (SlashingLib).
+    #[must_use]
+    pub fn slashable(&self) -> U256 {
+        let wad = U256::from(WAD);
+        if self.max == 0 {
+            return U256::ZERO;
+        }
+        self.shares * (U256::from(self.current) * wad / U256::from(self.max)) / wad
+    }
+
+    /// After a slash of `part` (of 1e18) of this set: the magnitude falls by its part rounded up, shares stay rounded up.
+    #[must_use]
+    pub fn slashed(&self, part: u64) -> Self {
+        let taken = (u128::from(self.current) * u128::from(part)).div_ceil(u128::from(WAD));
+        let taken = u64::try_from(taken).unwrap_or(u64::MAX).min(self.current);
+        let max = self.max - taken;
+        let shares = (self.shares * U256::from(max)).div_ceil(U256::from(self.max.max(1)));
+        Self { current: self.current - taken, max, shares }
+    }
+}
+
+/// The whole of a magnitude, and of a part.
+const WAD: u64 = 1_000_000_000_000_000_000;
+
+/// What operator set 0 of `adapter` has of an operator now.
+///
+/// # Errors
+///
+/// The chain does not answer.
+pub async fn allocated(
+    provider: &impl Provider,
+    core: &EigenLayer,
+    operator: Address,
+    adapter: Address,
+) -> anyhow::Result<Allocated> {
+    let set = IAllocationManager::OperatorSet { avs: adapter, id: 0 };
+    let manager = IAllocationManager::new(core.allocation_manager, provider);
+    let delegations = DelegationManager::new(core.delegation_manager, provider);
+    let now = provider.get_block_number().await?.into();
+    Ok(Allocated {
+        current: manager.getAllocation(operator, set, core.strategy).block(now).call().await?.currentMagnitude,
+        max: manager.getMaxMagnitude(operator, core.strategy).block(now).call().await?,
+        shares: delegations.operatorShares(operator, core.strategy).block(now).call().await?,
+    })
+}
+
 async fn become_operator(endpoint: &str, core: &EigenLayer, operator: &PrivateKeySigner) -> anyhow::Result<()> {
     let sender = Sender::new(endpoint, operator)?;
     let manager = DelegationManager::new(core.delegation_manager, &sender.provider);
@@ -545,6 +624,7 @@ mod bindings {
                 returns (Withdrawal[] withdrawals, uint256[][] shares);
             function completeQueuedWithdrawal(Withdrawal withdrawal, address[] tokens, bool receiveAsTokens) external;
             function getSlashableSharesInQueue(address operator, address strategy) external view returns (uint256);
+            function operatorShares(address operator, address strategy) external view returns (uint256);
         }
         #[sol(rpc)]
         contract IAllocationManager {
@@ -563,6 +643,12 @@ mod bindings {
             function modifyAllocations(address operator, AllocateParams[] params) external;
             function isMemberOfOperatorSet(address operator, OperatorSet operatorSet) external view returns (bool);
             function getAllocationDelay(address operator) external view returns (bool isSet, uint32 delay);
+            struct Allocation { uint64 currentMagnitude; int128 pendingDiff; uint32 effectBlock; }
+            function getAllocation(address operator, OperatorSet operatorSet, address strategy)
+                external
+                view
+                returns (Allocation);
+            function getMaxMagnitude(address operator, address strategy) external view returns (uint64);
             function getMinimumSlashableStake(
                 OperatorSet operatorSet,
                 address[] operators,

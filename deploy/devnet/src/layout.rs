@@ -75,7 +75,12 @@ impl Layout {
     pub fn operator(&self, name: &str) -> OperatorFiles {
         OperatorFiles { root: self.root.join("operators").join(name) }
     }
-    /// Everything `name` says: an operator, his covenant process, `anvil`, `bitcoind` or `miner`.
+    /// What one service has.
+    #[must_use]
+    pub fn service(&self, name: &str) -> PathBuf {
+        self.root.join("services").join(name)
+    }
+    /// Everything `name` says: an operator, his covenant process or one of his services' modules, `anvil`, `bitcoind` or `miner`.
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         match name {
@@ -158,9 +163,23 @@ pub fn members() -> impl Iterator<Item = String> {
     COVENANT.into_iter().map(member)
 }
 
+/// The devnet's services, which `service up` founds.
+pub const SERVICES: [&str; 2] = ["notary", "archive"];
+
+/// The process of one operator's module of a service.
+#[must_use]
+pub fn module(service: &str, operator: &str) -> String {
+    format!("{operator}-{service}")
+}
+
+/// Every process of a module.
+pub fn modules() -> impl Iterator<Item = String> {
+    SERVICES.into_iter().flat_map(|service| names().map(move |operator| module(service, operator)))
+}
+
 /// Every process that there may be.
 pub fn everybody() -> impl Iterator<Item = String> {
-    CHAINS.into_iter().chain(names()).map(str::to_owned).chain(members())
+    CHAINS.into_iter().chain(names()).map(str::to_owned).chain(members()).chain(modules())
 }
 
 /// Every operator's name and place, the latecomer last.

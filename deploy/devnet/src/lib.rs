@@ -23,6 +23,7 @@ pub mod operator;
 
 pub mod equivocation;
 pub mod scenario;
+pub mod service;
 
 pub mod links;
 pub mod logs;

@@ -6,12 +6,14 @@ use clap::{Parser, Subcommand};
 use palisade_bitcoin::staker::Wallet;
 use palisade_crypto::eots;
 use palisade_devnet::bitcoind::{self, Miner};
-use palisade_devnet::constants::BITCOIN_BLOCK;
+use palisade_devnet::constants::{BITCOIN_BLOCK, OPERATORS};
 use palisade_devnet::devnet::Devnet;
 use palisade_devnet::equivocation::{Equivocation, WARNING};
 use palisade_devnet::layout::{Ports, names};
 use palisade_devnet::progress::say;
+use palisade_devnet::service::{self, Service};
 use palisade_devnet::{logs, scenario, tools};
+use palisade_node::rpc::PalisadeClient;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -67,10 +69,38 @@ enum Action {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Two small services that the operators stand behind beside the network
+    #[command(subcommand)]
+    Service(ServiceAction),
     /// Mine on regtest until stopped; `up` runs this
     Mine,
     /// Bring anvil and bitcoind into the cache, as `up` does when it needs them
     Tools,
+}
+
+#[derive(Debug, Subcommand)]
+enum ServiceAction {
+    /// Found them on Ethereum, if they are not, and start their modules beside every operator's node
+    Up,
+    /// Stop the modules
+    Down,
+    /// Ask a service for its word on 32 bytes in the next epoch
+    Ask {
+        /// `notary` or `archive`
+        service: String,
+        /// The bytes, in hex
+        what: alloy::primitives::B256,
+    },
+    /// One operator's module of a service; `service up` runs this
+    Run {
+        /// `notary` or `archive`
+        service: String,
+        /// Whose
+        operator: String,
+        /// Answer deliberately wrongly, as a module with a broken source would: its operator loses stake
+        #[arg(long)]
+        wrong: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,6 +131,12 @@ enum Scenario {
     SlashOrder,
     /// An engine key votes twice: its operator is jailed and loses nothing (R18). Jails somebody
     EquivocationVote,
+    /// Operators fail a service together and another alone: each pays by the law of correlation, out of that service's set only
+    CorrelatedFault,
+    /// More is at fault than may go at once: the rest waits in order
+    Throttle,
+    /// An operator's node is away until he is jailed for what he missed; he comes back by his own word
+    JailUnjail,
     /// Two of four engines are gone for good: their operators name a successor by hand. Convicts somebody, and ends the network
     Succession,
     /// An attestation key signs twice: EigenLayer takes the agreed part of its stake. Convicts somebody
@@ -183,10 +219,33 @@ async fn act(arguments: Arguments) -> anyhow::Result<()> {
         }
         Action::Scenario(scenario) => play(&devnet, scenario).await?,
         Action::Equivocate { operator, height, out } => equivocate(&devnet, &operator, height, out).await?,
+        Action::Service(action) => serve(&devnet, action).await?,
         Action::Mine => mine(&devnet).await?,
         Action::Tools => {
             println!("{}", tools::anvil()?.display());
             println!("{}", bitcoind::locate_or_build()?.display());
+        }
+    }
+    Ok(())
+}
+
+async fn serve(devnet: &Devnet, action: ServiceAction) -> anyhow::Result<()> {
+    match action {
+        ServiceAction::Up => {
+            for service in service::up(devnet).await? {
+                say(format!("{} is service {}, registration {}", service.name, service.id(), service.registration));
+            }
+        }
+        ServiceAction::Down => service::down(devnet.layout()).await?,
+        ServiceAction::Ask { service, what } => {
+            let service = Service::read(devnet.layout(), &service)?;
+            let epoch = devnet.operator(OPERATORS[0])?.client()?.status().await?.epoch + 1;
+            let block = service::ask(devnet, &service, epoch, what).await?;
+            let slot = service::notary::slot(epoch, block, 0, None).context("a slot")?;
+            println!("block {block}\nslot {slot}\nkind {}", service.kind(service::ANSWERS));
+        }
+        ServiceAction::Run { service, operator, wrong } => {
+            service::notary::run(devnet, &service, &operator, wrong).await?;
         }
     }
     Ok(())
@@ -211,6 +270,9 @@ async fn play(devnet: &Devnet, scenario: Scenario) -> anyhow::Result<()> {
         Scenario::VaultExpansion => println!("{}\n", scenario::vault_expansion(devnet).await?),
         Scenario::VaultExpiry => println!("{}\n", scenario::vault_expiry(devnet).await?),
         Scenario::SlashOrder => println!("{}\n", scenario::slash_order(devnet).await?),
+        Scenario::CorrelatedFault => println!("{}\n", scenario::correlated_fault(devnet).await?),
+        Scenario::Throttle => println!("{}\n", scenario::throttle(devnet).await?),
+        Scenario::JailUnjail => println!("{}\n", scenario::jail_unjail(devnet).await?),
         Scenario::Succession => println!("{}\n", scenario::succession(devnet).await?),
         Scenario::SlashPair => println!("{}\n", scenario::slash_pair(devnet).await?),
         Scenario::Deallocation => println!("{}\n", scenario::deallocation(devnet).await?),

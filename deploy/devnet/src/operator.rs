@@ -19,6 +19,7 @@ use palisade_node::keys::{self, OperatorKeys};
 use palisade_types::genesis::{Genesis, Seat};
 use palisade_types::{Blob, DomainKind, OperatorId, SchnorrKey, operator::MAX_PEER_ID};
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -286,6 +287,12 @@ impl Operator {
         self.ports.rpc
     }
 
+    /// The socket by which modules of services reach his signer (R14).
+    #[must_use]
+    pub fn service_socket(&self) -> PathBuf {
+        self.files.root().join(SERVICE_SOCKET)
+    }
+
     /// His node's JSON-RPC address.
     #[must_use]
     pub fn rpc(&self) -> String {
@@ -423,6 +430,9 @@ pub struct Apart<'a> {
 /// Where a devnet listens as a rule.
 const LOOPBACK: &str = "127.0.0.1";
 
+/// Where modules of services reach his signer (R14), from his folder.
+const SERVICE_SOCKET: &str = "service/sock";
+
 /// What differs between two operators' configurations.
 struct ConfigText {
     operator: OperatorId,
@@ -472,6 +482,9 @@ listen = "127.0.0.1:{metrics}"
 target_ms = {ENGINE_TARGET_MILLIS}
 listen_ms = {LISTEN_MILLIS}
 
+[service]
+socket = "{SERVICE_SOCKET}"
+
 {covenant}"#
     ))
 }
@@ -497,7 +510,7 @@ mod tests {
         let config: palisade_node::config::Config = toml::from_str(&text.unwrap()).unwrap();
         assert_eq!(config.operator, OperatorId::new([9; 20]));
         assert_eq!((config.ethereum.rpc.len(), config.p2p.peers.len()), (2, 1));
-        assert!(config.covenant.socket.is_some());
+        assert!(config.covenant.socket.is_some() && config.service.socket.is_some());
     }
 
     #[test]
