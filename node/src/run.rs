@@ -433,7 +433,7 @@ async fn begin(config: &Config, store: &Store, network: &Network, ethereum: &Eth
 
 /// The ledger as it was committed last, or genesis.
 fn load(store: &Store, genesis: &Arc<Genesis>, data: &Path) -> anyhow::Result<Ledger> {
-    let Some(loaded) = store.load().map_err(|error| stored(error, data)).context("loading the ledger")? else {
+    let Some((head, rows)) = store.stored().map_err(|error| stored(error, data)).context("loading the ledger")? else {
         if genesis.continues.is_some() {
             bail!(
                 "a successor begins with the state before it: palisade succession begin, or [sync] from = \"snapshot\""
@@ -443,8 +443,7 @@ fn load(store: &Store, genesis: &Arc<Genesis>, data: &Path) -> anyhow::Result<Le
         store.begin(ledger.head(), ledger.rows()).context("storing the ledger of genesis")?;
         return Ok(ledger);
     };
-    let head = loaded.head;
-    let ledger = Ledger::restore(genesis.clone(), head, loaded.rows);
+    let ledger = Ledger::wake(genesis.clone(), head, rows);
     let ledger = ledger.with_context(|| anew(data)).context("the stored ledger")?;
     let promised = match store.block(head.height)? {
         Some((block, _)) => block.header.state_root,
@@ -467,9 +466,12 @@ fn anew(data: &Path) -> String {
 
 /// A store's error, with what helps.
 fn stored(error: StoreError, data: &Path) -> anyhow::Error {
-    let is_damage = error.is_damage();
+    let remedy = if error.is_damage() { Some(anew(data)) } else { error.remedy() };
     let error = anyhow::Error::from(error);
-    if is_damage { error.context(anew(data)) } else { error }
+    match remedy {
+        Some(remedy) => error.context(remedy),
+        None => error,
+    }
 }
 
 /// Gives the core back what it needs to attest, or to say again, what a restart interrupted: the head, and the boundary

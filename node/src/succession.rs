@@ -200,7 +200,7 @@ impl Proposal {
             .verify(&self.before, self.committee()?, |id| self.is_convicted(id))
             .context("the certificate of the succession")?;
         let head = self.ledger.head();
-        let rows = self.ledger.rows().map(|(key, row)| (*key, row.clone()));
+        let rows = self.ledger.rows();
         store.begin_later(&self.first, &[], &chunks(rows)).context("storing the first state")?;
         store.put_confirmed(&head)?;
         Ok(())
@@ -242,7 +242,7 @@ pub fn propose(
         ..like
     };
     successor.check().context("the successor's genesis")?;
-    let rows: Vec<_> = ledger.rows().map(|(key, row)| (*key, row.clone())).collect();
+    let rows: Vec<_> = ledger.rows().collect();
     let mut state = Vec::new();
     for chunk in chunks(rows.clone()) {
         let bytes = chunk.to_bytes();

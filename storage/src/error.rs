@@ -23,9 +23,20 @@ pub enum StoreError {
         found: ChainId,
     },
     /// A newer release wrote it. Do not start.
-    #[error("the store has schema {found}, this release reads up to {}", crate::schema::VERSION)]
+    #[error("a newer release wrote this store, in layout {found}")]
     NewerSchema {
-        /// Its schema.
+        /// Its layout.
+        found: u32,
+        /// The release that wrote it last, by its own word; empty where it does not say.
+        release: String,
+    },
+    /// An older release wrote it, and only its owner may change it: start the node once.
+    #[error(
+        "the store has layout {found}, not {}: the node brings it up to date when it starts",
+        crate::schema::VERSION
+    )]
+    OlderSchema {
+        /// Its layout.
         found: u32,
     },
     /// What is on the disk is not what was written, and RocksDB's checksums say so. Do not start, or stop.
@@ -88,6 +99,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What a person can do about it, where one thing helps: the rest of a sentence.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::NewerSchema { release, .. } if release.is_empty() => Some("run the release that wrote it".to_owned()),
+            Self::NewerSchema { release, .. } => Some(format!("run release {release} or a later one")),
+            Self::OtherChain { found, .. } => {
+                Some(format!("name this network's own data_dir, or as genesis the file whose chain id is {found}"))
+            }
+            Self::OlderSchema { .. } => Some("run palisade run once".to_owned()),
+            Self::Locked { .. } => Some("stop the other process that runs on it".to_owned()),
+            _ => None,
+        }
+    }
+
     /// Whether what was written is not what is read: trying again does not help, another copy does.
     #[must_use]
     pub const fn is_damage(&self) -> bool {

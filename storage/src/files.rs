@@ -55,6 +55,9 @@ impl Database {
     }
 }
 
+/// How long the log may grow, bytes, until what is in it is written into tables: a start reads all of it.
+const LOG: u64 = 16 << 20;
+
 /// A write that is on the disk when it returns.
 pub(crate) fn synced() -> WriteOptions {
     let mut options = WriteOptions::default();
@@ -103,7 +106,7 @@ fn options(write_buffers: usize) -> Options {
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_db_write_buffer_size(write_buffers);
-    options.set_max_total_wal_size(write_buffers as u64);
+    options.set_max_total_wal_size(LOG);
     options.set_max_open_files(256);
     options.set_max_background_jobs(2);
     options.set_keep_log_file_num(2);

@@ -10,6 +10,7 @@
 mod beside;
 mod error;
 mod files;
+mod migrations;
 pub mod schema;
 mod signatures;
 mod snapshots;

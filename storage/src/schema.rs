@@ -4,7 +4,8 @@
 //!
 //! | column family | key | value | written by | lives |
 //! |---|---|---|---|---|
-//! | `meta` | "schema" | u32, [`VERSION`] | the first open | for ever |
+//! | `meta` | "schema" | u32, [`VERSION`] | the first open, each step of a migration | replaced by each step |
+//! | `meta` | "release" | the release's version, as text (since layout 2) | the first open of each release | replaced by the next one's |
 //! | `meta` | "chain" | chain id | the first open | for ever |
 //! | `meta` | "tip" | height, block id | `begin`, `commit` | replaced by each commit |
 //! | `meta` | "confirmed" | height, block id | `put_confirmed` | replaced when the own followers confirm more |
@@ -27,7 +28,7 @@
 //!
 //! | key | value | written by | lives |
 //! |---|---|---|---|
-//! | 0 | u32, [`VERSION`] | the first open | for ever |
+//! | 0 | u32, [`GUARD_VERSION`] | the first open | for ever |
 //! | 1 | incarnation id, and the next while it is being renewed (R15) | each start | replaced by each start |
 //! | 2 | u64: how many records were ever made | each record | grows |
 //! | 3 | why and since when the guard waits (R15) | a start that finds its history broken | for ever |
@@ -38,8 +39,16 @@
 //! | 8, chain id, height, round, step | digest | each ballot (R18) | [`BALLOT_HEIGHTS`] heights |
 //! | 9, domain | u64: up to which slot everything counts as signed | an import, pruning | for ever; only rises |
 
-/// The layout above. A store with a larger number is refused, never guessed at.
-pub const VERSION: u32 = 1;
+/// The layout above. A store with a larger number is refused, never guessed at; one with a smaller number is migrated step by step.
+pub const VERSION: u32 = 2;
+
+/// The layout of the guard's database, which is numbered by itself.
+pub const GUARD_VERSION: u32 = 1;
+
+/// What a store says of who wrote it last.
+pub(crate) const RELEASE: &str = env!("CARGO_PKG_VERSION");
+/// The longest name of a release that is shown, in bytes.
+pub(crate) const MAX_RELEASE: usize = 32;
 
 /// The largest engine certificate that is kept with a block, in bytes.
 pub const MAX_ENGINE_CERTIFICATE: usize = 1 << 20;
@@ -81,6 +90,7 @@ pub(crate) const SNAPSHOTS: &str = "snapshots";
 pub const FAMILIES: [&str; 8] = [META, ROWS, BLOCKS, UNDECIDED, CERTIFICATES, PENDING, HEADERS, SNAPSHOTS];
 
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
+pub(crate) const META_RELEASE: &[u8] = b"release";
 pub(crate) const META_CHAIN: &[u8] = b"chain";
 pub(crate) const META_TIP: &[u8] = b"tip";
 pub(crate) const META_CONFIRMED: &[u8] = b"confirmed";

@@ -6,7 +6,7 @@
 
 use crate::error::StoreError;
 use crate::files::{Database, failed, synced};
-use crate::schema::{BALLOT_HEIGHTS, VERSION};
+use crate::schema::{BALLOT_HEIGHTS, GUARD_VERSION};
 use palisade_types::attestation::UNNAMED;
 use palisade_types::canonical::{Blob, Canonical, Malformed, Reader};
 use palisade_types::ids::{ChainId, Digest, Domain, Hash};
@@ -125,8 +125,10 @@ impl SignatureStore {
         let database = Database::open(dir, &["default"], WRITE_BUFFER, CACHE)?;
         let mut store = Self { database, records: 0 };
         match store.read::<u32>(&Key::Schema, "schema")? {
-            None => store.put(&Key::Schema, &VERSION, "naming the store")?,
-            Some(found) if found > VERSION => return Err(StoreError::NewerSchema { found }),
+            None => store.put(&Key::Schema, &GUARD_VERSION, "naming the store")?,
+            Some(found) if found > GUARD_VERSION => {
+                return Err(StoreError::NewerSchema { found, release: String::new() });
+            }
             Some(_) => (),
         }
         store.records = store.read(&Key::Count, "the number of records")?.unwrap_or(0);
@@ -759,10 +761,10 @@ mod tests {
     fn a_newer_schema_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = SignatureStore::open(dir.path()).unwrap();
-        store.put(&Key::Schema, &(VERSION + 1), "test").unwrap();
+        store.put(&Key::Schema, &(GUARD_VERSION + 1), "test").unwrap();
         drop(store);
         assert!(
-            matches!(SignatureStore::open(dir.path()), Err(StoreError::NewerSchema { found }) if found == VERSION + 1)
+            matches!(SignatureStore::open(dir.path()), Err(StoreError::NewerSchema { found, .. }) if found == GUARD_VERSION + 1)
         );
     }
 

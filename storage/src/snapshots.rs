@@ -40,13 +40,10 @@ impl Store {
             return Err(StoreError::Begun);
         }
         let head = FinalBlock { height: block.header.height, id: block.id() };
-        let mut batch = WriteBatch::default();
+        let mut batch = self.put_first_rows(chunks.iter().flat_map(|chunk| chunk.rows.iter().cloned()))?;
         self.put_block(&mut batch, block, certificate)?;
         for chunk in chunks {
             batch.put_cf(self.family(SNAPSHOTS), place(head.height, &chunk.first), chunk.to_bytes());
-            for (key, row) in &chunk.rows {
-                batch.put_cf(self.family(ROWS), key.to_bytes(), row.to_bytes());
-            }
         }
         batch.put_cf(self.family(META), META_BASE, head.to_bytes());
         batch.put_cf(self.family(META), META_TIP, head.to_bytes());

@@ -3,11 +3,11 @@
 use crate::error::StoreError;
 use crate::files::{Database, failed, synced};
 use crate::schema::{
-    BLOCK_CACHE, BLOCKS, CERTIFICATES, FAMILIES, HEADERS, MAX_ENGINE_CERTIFICATE, MAX_HEADER, MAX_PENDING,
-    MAX_UNDECIDED, MAX_UNDECIDED_COUNT, META, META_CHAIN, META_CONFIRMED, META_SCHEMA, META_TIP, PENDING, ROWS,
-    UNDECIDED, VERSION, WRITE_BUFFERS,
+    BLOCK_CACHE, BLOCKS, CERTIFICATES, FAMILIES, HEADERS, MAX_ENGINE_CERTIFICATE, MAX_HEADER, MAX_PENDING, MAX_RELEASE,
+    MAX_UNDECIDED, MAX_UNDECIDED_COUNT, META, META_CHAIN, META_CONFIRMED, META_RELEASE, META_SCHEMA, META_TIP, PENDING,
+    ROWS, UNDECIDED, VERSION, WRITE_BUFFERS,
 };
-use palisade_ledger::Changes;
+use palisade_ledger::{BadRow, Changes, Stored};
 use palisade_types::block::{Block, MAX_BLOCK};
 use palisade_types::canonical::{Canonical, Malformed, Reader};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
@@ -16,8 +16,11 @@ use palisade_types::ids::{BlockId, ChainId, Domain, Hash};
 use palisade_types::numbers::NumberedKind;
 use palisade_types::row::{Row, RowKey};
 use palisade_types::units::Height;
-use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, WriteBatch};
+use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteBatch};
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The node's database. One writer at a time is the caller's promise; reading beside it is fine.
 pub struct Store {
@@ -56,16 +59,25 @@ impl Store {
         if store.get(META, META_SCHEMA)?.is_none() {
             store.stamp(chain)?;
         }
-        store.check(chain)?;
+        match store.check(chain) {
+            Err(StoreError::OlderSchema { found }) => store.migrate(found)?,
+            checked => checked?,
+        }
+        store.sign()?;
         Ok(store)
     }
 
-    /// Whether this is `chain`'s store, of a layout that is read here.
+    /// Whether this is `chain`'s store, of the layout that is read here.
     pub(crate) fn check(&self, chain: &ChainId) -> Result<(), StoreError> {
-        match self.read::<u32>(META, META_SCHEMA, "schema")? {
-            Some(found) if found > VERSION => Err(StoreError::NewerSchema { found }),
-            _ => self.check_chain(chain),
+        let found = self.read::<u32>(META, META_SCHEMA, "schema")?.unwrap_or(0);
+        if found > VERSION {
+            let release = self.get(META, META_RELEASE)?.unwrap_or_default();
+            let release = String::from_utf8_lossy(&release[..release.len().min(MAX_RELEASE)]);
+            let release = release.chars().filter(|shown| shown.is_ascii_graphic()).collect();
+            return Err(StoreError::NewerSchema { found, release });
         }
+        self.check_chain(chain)?;
+        if found < VERSION { Err(StoreError::OlderSchema { found }) } else { Ok(()) }
     }
 
     /// What each column family takes on the disk and in memory, bytes, estimated by RocksDB.
@@ -79,25 +91,35 @@ impl Store {
     }
 
     /// Writes the rows a ledger starts from, genesis's or a verified snapshot's, with their head. Once per store: blocks
-    /// only carry what changes.
+    /// only carry what changes. What names the head is written last: without it nothing else counts.
     ///
     /// # Errors
     ///
     /// [`StoreError::Begun`], or the disk fails.
-    pub fn begin<'a>(
-        &self,
-        head: FinalBlock,
-        rows: impl IntoIterator<Item = (&'a RowKey, &'a Row)>,
-    ) -> Result<(), StoreError> {
+    pub fn begin(&self, head: FinalBlock, rows: impl IntoIterator<Item = (RowKey, Row)>) -> Result<(), StoreError> {
         if self.tip()?.is_some() {
             return Err(StoreError::Begun);
         }
-        let mut batch = WriteBatch::default();
-        for (key, row) in rows {
-            batch.put_cf(self.family(ROWS), key.to_bytes(), row.to_bytes());
-        }
+        let mut batch = self.put_first_rows(rows)?;
         batch.put_cf(self.family(META), META_TIP, head.to_bytes());
         self.write(batch, "writing the first rows")
+    }
+
+    /// Writes the first rows, after whatever an attempt before this one left, but for those in the batch that comes back.
+    pub(crate) fn put_first_rows(
+        &self,
+        rows: impl IntoIterator<Item = (RowKey, Row)>,
+    ) -> Result<WriteBatch, StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(self.family(ROWS), Vec::new(), vec![u8::MAX; 2]);
+        for (key, row) in rows {
+            batch.put_cf(self.family(ROWS), key.to_bytes(), row.to_bytes());
+            if batch.size_in_bytes() > FIRST_BYTES {
+                // The log keeps the order: when the last batch is synced, so is this one.
+                self.db().write(std::mem::take(&mut batch)).map_err(failed("writing the first rows"))?;
+            }
+        }
+        Ok(batch)
     }
 
     /// The head and every row; `None` before [`Self::begin`].
@@ -115,6 +137,56 @@ impl Store {
         let mut rows = rows.collect::<Result<Vec<(RowKey, Row)>, StoreError>>()?;
         rows.sort_unstable_by_key(|(key, _)| *key);
         Ok(Some(Loaded { head, rows }))
+    }
+
+    /// The head and every row, hashed as they were read: what [`palisade_ledger::Ledger::wake`] starts from; `None` before
+    /// [`Self::begin`]. As many threads read as there are processors. Nobody may commit meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn stored(&self) -> Result<Option<(FinalBlock, Vec<Stored>)>, StoreError> {
+        let Some(head) = self.tip()? else { return Ok(None) };
+        let edges = edges(head.height);
+        let (next, threads) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, NonZero::get));
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let piece = next.fetch_add(1, Ordering::Relaxed);
+                let Some([from, to]) = edges.get(piece..).and_then(|edges| edges.first_chunk()) else {
+                    return Ok(done);
+                };
+                done.push((piece, self.piece(from, to)?));
+            }
+        };
+        let pieces = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let done = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            done.collect::<Result<Vec<_>, StoreError>>()
+        });
+        let mut pieces: Vec<(usize, Stored)> = pieces?.into_iter().flatten().collect();
+        pieces.sort_unstable_by_key(|(piece, _)| *piece);
+        Ok(Some((head, pieces.into_iter().map(|(_, stored)| stored).collect())))
+    }
+
+    /// The rows between two keys, the second apart.
+    fn piece(&self, from: &[u8], to: &[u8]) -> Result<Stored, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(to);
+        options.set_readahead_size(READ_AHEAD);
+        options.fill_cache(false);
+        let mut stored = Stored::default();
+        let mut rows = self.db().raw_iterator_cf_opt(self.family(ROWS), options);
+        rows.seek(from);
+        while let Some((key, row)) = rows.item() {
+            stored.take(key, row).map_err(|bad| match bad {
+                BadRow::Key(source) => StoreError::Corrupt { what: "a row's key", source },
+                BadRow::Value(source) => StoreError::Corrupt { what: "a row", source },
+            })?;
+            rows.next();
+        }
+        rows.status().map_err(failed("reading rows"))?;
+        Ok(stored)
     }
 
     /// The last committed block; `None` before [`Self::begin`].
@@ -514,6 +586,28 @@ fn service_key(domain: &Domain, slot: u64) -> Vec<u8> {
 /// What the keys of services' certificates begin with; other kinds have other first bytes.
 const SERVICE: u8 = 4;
 
+/// Where the rows of a ledger are cut, so that threads share them evenly: blocks' ids by height, all other kinds, whose keys are hashes or
+/// addresses, by their first byte.
+fn edges(head: Height) -> Vec<Vec<u8>> {
+    let block = |part: u64| RowKey::Block(Height::new(head.get() / BLOCK_PIECES * part)).to_bytes();
+    let blocks = (0..BLOCK_PIECES).map(block);
+    let others =
+        (1..=u8::MAX).flat_map(|kind| (0..KIND_PIECES).map(move |part| vec![kind, part * (u8::MAX / KIND_PIECES + 1)]));
+    let last = vec![u8::MAX; RowKey::Epoch.to_bytes().len() + 64];
+    blocks.chain(others.filter(|edge| edge[0] <= LAST_KIND)).chain([last]).collect()
+}
+
+/// How much of the first rows is written at once, bytes.
+const FIRST_BYTES: usize = 8 << 20;
+/// How many pieces blocks' ids are read in.
+const BLOCK_PIECES: u64 = 16;
+/// How many pieces every other kind of rows is read in.
+const KIND_PIECES: u8 = 8;
+/// What is above is read as one piece.
+const LAST_KIND: u8 = 40;
+/// How much of a table is read at once at a start, bytes.
+const READ_AHEAD: usize = 2 << 20;
+
 pub(crate) fn decode<T: Canonical>(bytes: &[u8], what: &'static str) -> Result<T, StoreError> {
     T::from_bytes(bytes).map_err(StoreError::corrupt(what))
 }
@@ -569,7 +663,7 @@ mod tests {
     fn begun(dir: &Path) -> Store {
         let store = Store::open(dir, &CHAIN).unwrap();
         let (key, row) = row(0, 9);
-        store.begin(head(0), [(&key, &row)]).unwrap();
+        store.begin(head(0), [(key, row)]).unwrap();
         store
     }
 

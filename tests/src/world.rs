@@ -1104,7 +1104,7 @@ pub struct Disk {
 impl Disk {
     /// The rows that the ledger starts from: blocks only carry what changes.
     fn begin(ledger: &Ledger) -> Self {
-        let rows = ledger.rows().map(|(key, row)| (*key, row.clone())).collect();
+        let rows = ledger.rows().collect();
         Self { rows, ..Self::default() }
     }
 

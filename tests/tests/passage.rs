@@ -110,7 +110,7 @@ fn r13_who_begins_with_a_boundarys_state_goes_on_as_who_began_with_genesis() {
     whole.passes_through(Some(boundary)).unwrap();
     assert_eq!(offer(&mut whole, &blocks[..at]), None);
 
-    let rows = whole.ledger().rows().map(|(key, row)| (*key, row.clone()));
+    let rows = whole.ledger().rows();
     let header = blocks[at - 1].header;
     let mut state = Assembly::new(header.state_root);
     for chunk in chunks(rows) {

@@ -19,7 +19,7 @@ fn ended(dir: &Path) -> (Run, Store) {
     run.produce(vec![Item::Evidence(pair)]);
     let last = run.produce(vec![]).clone();
     let store = Store::open(dir, &run.network.chain).unwrap();
-    let rows = run.ledger.rows().map(|(key, row)| (*key, row.clone()));
+    let rows = run.ledger.rows();
     store.begin_later(&last, &[], &chunks(rows)).unwrap();
     (run, store)
 }

@@ -4,7 +4,8 @@ use crate::accounts;
 use crate::cases;
 use crate::ledger::Ledger;
 use crate::root::Tree;
-use crate::state::{Rows, State};
+use crate::rows::Rows;
+use crate::state::State;
 use crate::verdicts;
 use palisade_types::certificate::MAX_ENGINE_POWER;
 use palisade_types::chain::ChainKind;
@@ -28,8 +29,17 @@ pub enum Unsound {
     Tree,
 }
 
+/// Checks the rows, and that the tree is theirs.
 pub(crate) fn check(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
-    if let Some((key, _)) = rows.iter().find(|(key, row)| !fits(key, row)) {
+    check_rows(ledger, rows)?;
+    let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
+    if Tree::build(hashed.collect()).root() == ledger.root() { Ok(()) } else { Err(Unsound::Tree) }
+}
+
+/// Checks the rows, of which the tree was made just now.
+pub(crate) fn check_rows(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
+    // Ids of blocks in a list cannot be misplaced.
+    if let Some((key, _)) = rows.others().iter().find(|(key, row)| !fits(key, row)) {
         return Err(Unsound::Misplaced(*key));
     }
     check_blocks(ledger, rows)?;
@@ -75,8 +85,7 @@ pub(crate) fn check(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
             return Err(Unsound::Contradicts(RowKey::Roll(slot)));
         }
     }
-    let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
-    if Tree::build(hashed.collect()).root() == ledger.root() { Ok(()) } else { Err(Unsound::Tree) }
+    Ok(())
 }
 
 /// Whether a number was given out, in an epoch that has begun.
@@ -130,15 +139,14 @@ fn fits(key: &RowKey, row: &Row) -> bool {
 /// Every height below the head has its block's id, and no other has (R1).
 fn check_blocks(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
     let head = ledger.head();
-    for height in 0..head.height.get() {
-        let key = RowKey::Block(Height::new(height));
-        if !rows.contains_key(&key) {
-            return Err(Unsound::Missing(key));
-        }
+    let count = rows.blocks().len() as u64;
+    if count < head.height.get() {
+        return Err(Unsound::Missing(RowKey::Block(Height::new(count))));
     }
-    let beyond = RowKey::Block(head.height);
-    if let Some((key @ RowKey::Block(_), _)) = rows.range(beyond..).next() {
-        return Err(Unsound::Contradicts(*key));
+    let beyond = (count > head.height.get()).then_some(RowKey::Block(head.height));
+    let behind_a_gap = rows.others().keys().next().filter(|key| matches!(key, RowKey::Block(_)));
+    if let Some(key) = beyond.or(behind_a_gap.copied()) {
+        return Err(Unsound::Contradicts(key));
     }
     let chain = BlockId::new(*ledger.genesis_of().founder().as_bytes());
     let first = ledger.block_id(Height::new(0));

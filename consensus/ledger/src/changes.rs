@@ -104,7 +104,7 @@ impl<'a> Draft<'a> {
     /// The rows that really differ from the parent's, and the tree with them.
     pub(crate) fn finish(self) -> (Vec<(RowKey, Option<Row>)>, Tree) {
         let mut tree = self.parent.tree().clone();
-        let differs = |(key, row): &(RowKey, Option<Row>)| self.parent.settled(key) != row.as_ref();
+        let differs = |(key, row): &(RowKey, Option<Row>)| self.parent.rows.get(key).as_deref() != row.as_ref();
         let rows: Vec<_> = self.changed.into_iter().filter(differs).collect();
         tree.update(rows.iter().map(|(key, row)| (key.path(), row.as_ref().map(Row::value_hash))).collect());
         (rows, tree)

@@ -6,7 +6,8 @@
 //! (R22): there the boundary block itself is the last.
 
 use crate::changes::Draft;
-use crate::state::{Rows, State};
+use crate::rows::Rows;
+use crate::state::State;
 use crate::{captures, committee, weights};
 use palisade_types::certificate::Committee;
 use palisade_types::chain::ChainKind;
@@ -16,14 +17,15 @@ use palisade_types::{Epoch, Genesis, Hash, Height, Row, RowKey};
 /// The rows of a ledger before its first block.
 pub(crate) fn genesis_rows(genesis: &Genesis) -> Rows {
     let state = EpochState { epoch: Epoch::new(0), first: Height::new(1), boundary: None };
-    Rows::from([
+    let rows = [
         (RowKey::Anchor(ChainKind::Ethereum), Row::Anchor(genesis.ethereum_start)),
         (RowKey::Anchor(ChainKind::Bitcoin), Row::Anchor(genesis.bitcoin_start)),
         (RowKey::Epoch, Row::Epoch(state)),
         (RowKey::EpochFirst(state.epoch), Row::EpochFirst(state.first)),
         (RowKey::Finality, Row::Finality(Finality::default())),
         (RowKey::Committee(state.epoch), Row::Committee(committee::first(genesis))),
-    ])
+    ];
+    rows.into_iter().collect()
 }
 
 /// Ends a block: draws the next committee when it is due, and changes the epoch when it is time. What comes back

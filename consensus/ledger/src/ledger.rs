@@ -4,11 +4,13 @@ use crate::audit::Unsound;
 use crate::changes::{Changes, Draft};
 use crate::forecast::Forecast;
 use crate::invalid::Invalid;
-use crate::root::Tree;
-use crate::state::{Rows, State, UNCHANGED};
+use crate::root::{Leaf, Tree};
+use crate::rows::Rows;
+use crate::state::{State, UNCHANGED};
+use crate::stored::Stored;
 use crate::{
-    accounts, cases, claims, duties, epochs, exposure, facts, finality, forecast, orders, randomness, run, suspension,
-    vaults, verdicts,
+    accounts, audit, cases, claims, duties, epochs, exposure, facts, finality, forecast, orders, randomness, run,
+    suspension, vaults, verdicts,
 };
 use palisade_crypto::hash::sha256;
 use palisade_types::account::{Account, AccountId, SlashId, SlashRecord};
@@ -32,6 +34,8 @@ use palisade_types::{
     ProvenFault, Row, RowKey, SchnorrKey, ServiceId, Suspended, Suspension, Unproven, Vault, VaultId,
     VaultRegistration,
 };
+use std::borrow::Cow;
+use std::collections::btree_map::Range;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -78,11 +82,12 @@ impl Ledger {
         assert!(genesis.continues.is_none(), "a successor begins with the state before it");
         let chain = genesis.chain_id();
         let head = FinalBlock { height: Height::new(0), id: BlockId::new(*chain.as_bytes()) };
-        let rows = epochs::genesis_rows(&genesis);
-        Self::assemble(genesis, head, rows)
+        let (rows, leaves) = Stored::join(vec![Stored::of(epochs::genesis_rows(&genesis))]);
+        Self::assemble(genesis, head, rows, leaves)
     }
 
-    /// The state that was stored with block `head`. The caller compares [`Ledger::root`] with that block's header.
+    /// The state that was stored with block `head`; of a row that comes twice the later counts. The caller compares [`Ledger::root`]
+    /// with that block's header.
     ///
     /// # Errors
     ///
@@ -92,17 +97,32 @@ impl Ledger {
         head: FinalBlock,
         rows: impl IntoIterator<Item = (RowKey, Row)>,
     ) -> Result<Self, Invalid> {
-        let ledger = Self::assemble(genesis, head, rows.into_iter().collect());
-        ledger.audit()?;
+        let rows: Rows = rows.into_iter().collect();
+        Self::wake(genesis, head, vec![Stored::of(rows)])
+    }
+
+    /// [`Ledger::restore`], of rows that were hashed as they were read, each key once.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wake(genesis: Arc<Genesis>, head: FinalBlock, stored: Vec<Stored>) -> Result<Self, Invalid> {
+        let (rows, leaves) = Stored::join(stored);
+        let count = leaves.len();
+        if rows.len() != count {
+            return Err(Unsound::Tree.into()); // one key came twice
+        }
+        let ledger = Self::assemble(genesis, head, rows, leaves);
+        audit::check_rows(&ledger, &ledger.rows)?;
         Ok(ledger)
     }
 
-    pub(crate) fn assemble(genesis: Arc<Genesis>, head: FinalBlock, rows: Rows) -> Self {
-        let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash()));
+    /// `leaves` are those of `rows`.
+    pub(crate) fn assemble(genesis: Arc<Genesis>, head: FinalBlock, rows: Rows, leaves: Vec<Leaf>) -> Self {
         Self {
             chain: genesis.chain_id(),
             domains: genesis.domains(),
-            tree: Tree::build(hashed.collect()),
+            tree: Tree::build(leaves),
             genesis,
             head,
             rows,
@@ -216,7 +236,7 @@ impl Ledger {
             match row {
                 Some(row) => self.rows.insert(key, row),
                 None => self.rows.remove(&key),
-            };
+            }
         }
         (self.head, self.tree) = (head, tree);
         self.vouched.clear();
@@ -315,7 +335,7 @@ impl Ledger {
     ///
     /// [`Unsound`] names what does not hold.
     pub fn audit(&self) -> Result<(), Unsound> {
-        crate::audit::check(self, &self.rows)
+        audit::check(self, &self.rows)
     }
 }
 
@@ -351,15 +371,15 @@ impl Ledger {
         self.tree.root()
     }
 
-    /// One row.
+    /// One row, copied.
     #[must_use]
-    pub fn row(&self, key: &RowKey) -> Option<&Row> {
-        self.settled(key)
+    pub fn row(&self, key: &RowKey) -> Option<Row> {
+        self.rows.get(key).map(Cow::into_owned)
     }
 
-    /// Every row, by key ascending.
-    pub fn rows(&self) -> impl Iterator<Item = (&RowKey, &Row)> {
-        self.rows.iter()
+    /// Every row, copied, by key ascending.
+    pub fn rows(&self) -> impl Iterator<Item = (RowKey, Row)> {
+        self.rows.iter().map(|(key, row)| (key, row.into_owned()))
     }
 
     /// The tree over this state's rows; cheap to keep, for proofs after the head has moved on.
@@ -666,12 +686,13 @@ impl Ledger {
         State { ledger: self, changed: &UNCHANGED }
     }
 
+    /// One row that is no block's.
     pub(crate) fn settled(&self, key: &RowKey) -> Option<&Row> {
-        self.rows.get(key)
+        self.rows.others().get(key)
     }
 
-    pub(crate) fn settled_from(&self, start: RowKey) -> std::collections::btree_map::Range<'_, RowKey, Row> {
-        self.rows.range(start..)
+    pub(crate) fn settled_from(&self, start: RowKey) -> Range<'_, RowKey, Row> {
+        self.rows.range(start)
     }
 }
 

@@ -1,9 +1,13 @@
 //! The state tree: the Merkle tree whose root a header commits to, as [`palisade_types::proof`] defines its
 //! hashes. Nodes are shared between versions, so that a preview copies only the way to the rows it changes.
+//!
+//! A hash stands beside the pointer to what it is of, so that nobody looks into a subtree that did not change. Subtrees of few rows are
+//! one piece, hashed anew when one of them changes: that is a few hashes more for half of the memory. Halves of a large tree are
+//! built and changed in threads of their own, which gives the same tree as one thread would.
 
 use palisade_types::proof::{EMPTY, RowProof, Terminal, bit, inner, leaf};
 use palisade_types::{Hash, List};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One version of the tree. Cloning it is free; changing a clone leaves the original as it is.
 #[derive(Clone, Debug, Default)]
@@ -12,43 +16,56 @@ pub struct Tree {
 }
 
 type Path = [u8; 32];
-type Child = Option<Arc<Node>>;
+/// A row's path and its value's hash.
+pub(crate) type Leaf = (Path, Path);
 /// A path and what hangs there from now on.
 type Change = (Path, Option<Path>);
 
-/// A subtree with at least one row.
-#[derive(Debug)]
-struct Node {
+/// A subtree and its hash.
+#[derive(Clone, Debug)]
+struct Child {
     hash: Hash,
-    kind: Kind,
+    node: Node,
 }
 
-#[derive(Debug)]
-enum Kind {
-    /// The subtree's only row, however deep it hangs.
-    Leaf { path: Path, value: Path },
-    /// At least two rows, by the next bit of their paths.
-    Inner([Child; 2]),
+#[derive(Clone, Debug)]
+enum Node {
+    /// No row.
+    Empty,
+    /// At most [`TWIG`] rows, by path ascending.
+    Twig(Arc<[Leaf]>),
+    /// More than that, by the next bit of their paths.
+    Inner(Arc<[Child; 2]>),
+}
+
+/// Subtrees of so many rows are one piece.
+const TWIG: usize = 4;
+/// With fewer rows to hash a thread costs more than it saves.
+const WORTH_A_THREAD: usize = 256;
+
+impl Default for Child {
+    fn default() -> Self {
+        Self { hash: EMPTY, node: Node::Empty }
+    }
 }
 
 impl Tree {
-    /// The tree over `rows`, (path, value hash) with every path once: each node is hashed once.
-    pub(crate) fn build(mut rows: Vec<(Path, Path)>) -> Self {
-        rows.sort_unstable();
-        Self { root: build(&rows, 0) }
+    /// The tree over `rows`, with every path once: each node is hashed once.
+    pub(crate) fn build(mut rows: Vec<Leaf>) -> Self {
+        Self { root: sort_and_grow(&mut rows, 0, forks()) }
     }
 
     /// The state root.
     #[must_use]
-    pub fn root(&self) -> Hash {
-        hash_of(&self.root)
+    pub const fn root(&self) -> Hash {
+        self.root.hash
     }
 
     /// Puts rows' values in, in place of those before, and takes rows out where there is no value. Every path comes once. What lies
     /// above several of them is hashed once.
     pub(crate) fn update(&mut self, mut changes: Vec<Change>) {
         changes.sort_unstable();
-        self.root = update(&self.root, &changes, 0);
+        self.root = update(&self.root, &changes, 0, forks());
     }
 
     /// Shows what hangs where `path`, a row's key's, ends.
@@ -56,90 +73,153 @@ impl Tree {
     pub fn prove(&self, path: &[u8; 32]) -> RowProof {
         let mut siblings = Vec::new();
         let mut at = &self.root;
-        while let Some(Kind::Inner(halves)) = at.as_ref().map(|node| &node.kind) {
+        while let Node::Inner(halves) = &at.node {
             let side = usize::from(bit(path, siblings.len()));
-            siblings.push(hash_of(&halves[1 - side]));
+            siblings.push(halves[1 - side].hash);
             at = &halves[side];
         }
-        let terminal = match at.as_ref().map(|node| &node.kind) {
-            Some(Kind::Leaf { path: found, value }) if found != path => {
-                Terminal::Other((Hash::new(*found), Hash::new(*value)))
-            }
-            Some(_) => Terminal::Found,
-            None => Terminal::Nothing,
+        let mut rows: &[Leaf] = match &at.node {
+            Node::Twig(rows) => rows,
+            Node::Empty | Node::Inner(_) => &[],
+        };
+        while rows.len() > 1 {
+            let depth = siblings.len();
+            let (left, right) = split(rows, depth);
+            let (this, other) = if bit(path, depth) { (right, left) } else { (left, right) };
+            siblings.push(subtree(other, depth + 1));
+            rows = this;
+        }
+        let terminal = match rows {
+            [] => Terminal::Nothing,
+            [(found, _)] if found == path => Terminal::Found,
+            [(found, value), ..] => Terminal::Other((Hash::new(*found), Hash::new(*value))),
         };
         let siblings = List::try_from(siblings).expect("a path has 256 bits");
         RowProof { siblings, terminal }
     }
 }
 
-fn hash_of(child: &Child) -> Hash {
-    child.as_ref().map_or(EMPTY, |node| node.hash)
-}
-
-fn leaf_node(path: &Path, value: &Path) -> Arc<Node> {
-    Arc::new(Node { hash: leaf(path, value), kind: Kind::Leaf { path: *path, value: *value } })
-}
-
-fn inner_node(halves: [Child; 2]) -> Arc<Node> {
-    Arc::new(Node { hash: inner(&hash_of(&halves[0]), &hash_of(&halves[1])), kind: Kind::Inner(halves) })
-}
-
-/// The subtree over `rows`, ascending, which agree in their first `depth` bits.
-fn build(rows: &[(Path, Path)], depth: usize) -> Child {
+/// The hash of the subtree over `rows`, ascending, which agree in their first `depth` bits.
+pub(crate) fn subtree(rows: &[Leaf], depth: usize) -> Hash {
     match rows {
-        [] => None,
-        [(path, value)] => Some(leaf_node(path, value)),
+        [] => EMPTY,
+        [(path, value)] => leaf(path, value),
         _ => {
             assert!(depth < 256, "every path is there once");
-            let middle = rows.partition_point(|(path, _)| !bit(path, depth));
-            let (left, right) = rows.split_at(middle);
-            Some(inner_node([build(left, depth + 1), build(right, depth + 1)]))
+            let (left, right) = split(rows, depth);
+            inner(&subtree(left, depth + 1), &subtree(right, depth + 1))
         }
     }
 }
 
-/// The hash of the subtree over `rows`, ascending, which agree in their first `depth` bits.
-pub(crate) fn subtree(rows: &[(Path, Path)], depth: usize) -> Hash {
-    hash_of(&build(rows, depth))
+/// The halves of `rows`, ascending, by a bit of their paths.
+fn split(rows: &[Leaf], depth: usize) -> (&[Leaf], &[Leaf]) {
+    rows.split_at(rows.partition_point(|(path, _)| !bit(path, depth)))
 }
 
-/// `child` with all of these rows changed: by path ascending, and agreeing in their first `depth` bits. A subtree left with a single
-/// row is that row's leaf again.
-fn update(child: &Child, changes: &[Change], depth: usize) -> Child {
+fn join(left: Child, right: Child) -> Child {
+    Child { hash: inner(&left.hash, &right.hash), node: Node::Inner(Arc::new([left, right])) }
+}
+
+/// The subtree over `rows`, ascending, which agree in their first `depth` bits.
+fn grow(rows: &[Leaf], depth: usize) -> Child {
+    if rows.is_empty() {
+        return Child::default();
+    }
+    if rows.len() <= TWIG {
+        return Child { hash: subtree(rows, depth), node: Node::Twig(rows.into()) };
+    }
+    assert!(depth < 256, "every path is there once");
+    let (left, right) = split(rows, depth);
+    join(grow(left, depth + 1), grow(right, depth + 1))
+}
+
+/// [`grow`] of rows in any order, in so many levels of threads.
+fn sort_and_grow(rows: &mut [Leaf], depth: usize, forks: usize) -> Child {
+    if forks == 0 || rows.len() < WORTH_A_THREAD {
+        rows.sort_unstable();
+        return grow(rows, depth);
+    }
+    let middle = partition(rows, |(path, _)| !bit(path, depth));
+    let (left, right) = rows.split_at_mut(middle);
+    let (left, right) =
+        both(|| sort_and_grow(left, depth + 1, forks - 1), || sort_and_grow(right, depth + 1, forks - 1));
+    join(left, right)
+}
+
+/// `child` with all of these rows changed: by path ascending, and agreeing in their first `depth` bits.
+fn update(child: &Child, changes: &[Change], depth: usize, forks: usize) -> Child {
     if changes.is_empty() {
         return child.clone();
     }
-    match child.as_ref().map(|node| &node.kind) {
-        None => build(&put(changes, None), depth),
-        Some(Kind::Leaf { path, value }) => build(&put(changes, Some((*path, *value))), depth),
-        Some(Kind::Inner([left, right])) => {
+    match &child.node {
+        Node::Empty => grow(&put(changes, &[]), depth),
+        Node::Twig(rows) => grow(&put(changes, rows), depth),
+        Node::Inner(halves) => {
             let (to_left, to_right) = changes.split_at(changes.partition_point(|(path, _)| !bit(path, depth)));
-            match [update(left, to_left, depth + 1), update(right, to_right, depth + 1)] {
-                [None, None] => None,
-                [Some(only), None] | [None, Some(only)] if only.is_leaf() => Some(only),
-                halves => Some(inner_node(halves)),
+            let left = |forks| update(&halves[0], to_left, depth + 1, forks);
+            let right = |forks| update(&halves[1], to_right, depth + 1, forks);
+            let (left, right) = if forks == 0 || changes.len() < WORTH_A_THREAD {
+                (left(0), right(0))
+            } else {
+                both(|| left(forks - 1), || right(forks - 1))
+            };
+            match (left.few(), right.few()) {
+                (Some(few), Some(more)) if few.len() + more.len() <= TWIG => grow(&[few, more].concat(), depth),
+                _ => join(left, right),
             }
         }
     }
 }
 
-/// The rows that `changes` put in, with the only one that was there unless they speak of it.
-fn put(changes: &[Change], there: Option<(Path, Path)>) -> Vec<(Path, Path)> {
-    let mut rows: Vec<_> = changes.iter().filter_map(|(path, value)| Some((*path, (*value)?))).collect();
-    if let Some((path, value)) = there
-        && changes.binary_search_by_key(&path, |(changed, _)| *changed).is_err()
-    {
-        let at = rows.partition_point(|(before, _)| *before < path);
-        rows.insert(at, (path, value));
+impl Child {
+    /// The rows of a subtree that is one piece.
+    fn few(&self) -> Option<&[Leaf]> {
+        match &self.node {
+            Node::Empty => Some(&[]),
+            Node::Twig(rows) => Some(rows),
+            Node::Inner(_) => None,
+        }
     }
+}
+
+/// The rows that `changes` put in, and those of `there` of which they do not speak, by path ascending.
+fn put(changes: &[Change], there: &[Leaf]) -> Vec<Leaf> {
+    let is_changed = |path: &Path| changes.binary_search_by_key(&path, |(changed, _)| changed).is_ok();
+    let kept = there.iter().filter(|(path, _)| !is_changed(path)).copied();
+    let mut rows: Vec<_> = changes.iter().filter_map(|(path, value)| Some((*path, (*value)?))).chain(kept).collect();
+    rows.sort_unstable();
     rows
 }
 
-impl Node {
-    const fn is_leaf(&self) -> bool {
-        matches!(self.kind, Kind::Leaf { .. })
+/// In how many levels halves get threads of their own: as many as there are processors, and at most eight threads.
+fn forks() -> usize {
+    static FORKS: OnceLock<usize> = OnceLock::new();
+    *FORKS.get_or_init(|| {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        processors.min(8).ilog2() as usize
+    })
+}
+
+/// Does two things at once. A panic of either is the caller's.
+fn both<L: Send, R>(left: impl FnOnce() -> L + Send, right: impl FnOnce() -> R) -> (L, R) {
+    std::thread::scope(|scope| {
+        let left = scope.spawn(left);
+        let right = right();
+        (left.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), right)
+    })
+}
+
+/// Moves what `is_first` holds for to the front, and tells how many those are.
+fn partition<T>(items: &mut [T], is_first: impl Fn(&T) -> bool) -> usize {
+    let mut count = 0;
+    for at in 0..items.len() {
+        if is_first(&items[at]) {
+            items.swap(count, at);
+            count += 1;
+        }
     }
+    count
 }
 
 #[cfg(test)]

@@ -15,9 +15,6 @@ use palisade_types::{
 };
 use std::collections::BTreeMap;
 
-/// Settled rows.
-pub(crate) type Rows = BTreeMap<RowKey, Row>;
-
 /// Changed rows; `None` where a row was taken away.
 pub(crate) type ChangedRows = BTreeMap<RowKey, Option<Row>>;
 
@@ -40,18 +37,20 @@ pub(crate) const FIRST_SOURCE: StakeSource = StakeSource::EigenLayer(Address::ZE
 const ALWAYS: &str = "every ledger has this row";
 
 impl<'a> State<'a> {
-    /// One row.
+    /// One row; blocks' are [`Self::block_id`]'s.
     pub(crate) fn row(self, key: &RowKey) -> Option<&'a Row> {
+        debug_assert!(!matches!(key, RowKey::Block(_)));
         match self.changed.get(key) {
             Some(changed) => changed.as_ref(),
             None => self.ledger.settled(key),
         }
     }
 
-    /// Every row from `start` on, by key ascending.
+    /// Every row from `start` on, by key ascending, but those of blocks.
     pub(crate) fn rows_from(self, start: RowKey) -> impl Iterator<Item = (&'a RowKey, &'a Row)> {
         let mut settled = self.ledger.settled_from(start).map(|(key, row)| (key, Some(row))).peekable();
-        let mut changed = self.changed.range(start..).map(|(key, row)| (key, row.as_ref())).peekable();
+        let changed = self.changed.range(start..).filter(|(key, _)| !matches!(key, RowKey::Block(_)));
+        let mut changed = changed.map(|(key, row)| (key, row.as_ref())).peekable();
         let merged = std::iter::from_fn(move || {
             let (Some((old, _)), Some((new, _))) = (settled.peek(), changed.peek()) else {
                 return settled.next().or_else(|| changed.next());
@@ -162,9 +161,10 @@ impl<'a> State<'a> {
     }
 
     pub(crate) fn block_id(self, height: Height) -> Option<BlockId> {
-        match self.row(&RowKey::Block(height)) {
-            Some(Row::Block(id)) => Some(*id),
-            _ => None,
+        match self.changed.get(&RowKey::Block(height)) {
+            Some(Some(Row::Block(id))) => Some(*id),
+            Some(_) => None,
+            None => self.ledger.rows.block(height),
         }
     }
 

@@ -25,7 +25,8 @@ use crate::committee;
 use crate::invalid::Invalid;
 use crate::ledger::Ledger;
 use crate::root::Tree;
-use crate::state::Rows;
+use crate::rows::Rows;
+use crate::stored::Stored;
 use palisade_types::block::HEADER_VERSION;
 use palisade_types::epoch::{EpochState, FinalBlock, Finality};
 use palisade_types::row::EarlierId;
@@ -57,13 +58,12 @@ impl Ledger {
     ) -> Result<(Block, Self), Invalid> {
         let continues = genesis.continues.clone().ok_or(Invalid::Refused("a genesis that continues nothing"))?;
         let before = continues.block;
-        let rows: Rows = rows.into_iter().collect();
-        let hashed = rows.iter().map(|(key, row)| (key.path(), row.value_hash())).collect();
-        if Tree::build(hashed).root() != before.state_root {
+        let (rows, leaves) = Stored::join(vec![Stored::of(rows)]);
+        if Tree::build(leaves).root() != before.state_root {
             return Err(Invalid::Refused("rows of another state than the block's"));
         }
         let parent = FinalBlock { height: before.height, id: before.id() };
-        let mut base = Self::assemble(genesis, parent, Rows::new());
+        let mut base = Self::assemble(genesis, parent, Rows::default(), Vec::new());
         base.rows = rows.into_iter().filter_map(|(key, row)| carried(before.chain, key, row)).collect();
         base.leave_behind()?;
         let next = committee::draw(base.state(), parent.height.next());
@@ -73,8 +73,7 @@ impl Ledger {
         let header = base.begin(next, parent);
         let items = List::new();
         let head = FinalBlock { height: header.height, id: header.id() };
-        let ledger = Self::assemble(base.genesis_of().clone(), head, std::mem::take(&mut base.rows));
-        ledger.audit()?;
+        let ledger = Self::restore(base.genesis_of().clone(), head, std::mem::take(&mut base.rows))?;
         Ok((Block { header, items }, ledger))
     }
 
@@ -109,7 +108,9 @@ impl Ledger {
             // What is final before it is so under the network before; the block itself cannot name its own id.
             (RowKey::Finality, Row::Finality(Finality { ether: Some(parent), bitcoin: None, run: None })),
         ];
-        self.rows.extend(rows);
+        for (key, row) in rows {
+            self.rows.insert(key, row);
+        }
         let hashed = self.rows.iter().map(|(key, row)| (key.path(), row.value_hash())).collect();
         Header {
             version: HEADER_VERSION,

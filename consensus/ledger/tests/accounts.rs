@@ -254,20 +254,20 @@ fn an_audit_finds_books_that_do_not_balance() {
                     left: account.left + u128::from(at == 2),
                     taken: account.taken + u128::from(at == 3),
                 };
-                changed.extend((0..4).map(|at| (*key, Row::Account(one(at)))));
+                changed.extend((0..4).map(|at| (key, Row::Account(one(at)))));
                 // Balanced, and yet not what the rows add up to.
-                let moved = Account { held: account.held + 1, entered: account.entered + 1, ..*account };
-                changed.push((*key, Row::Account(moved)));
+                let moved = Account { held: account.held + 1, entered: account.entered + 1, ..account };
+                changed.push((key, Row::Account(moved)));
             }
             Row::Slashed(record) => {
-                changed.push((*key, Row::Slashed(SlashRecord { afterwards: record.afterwards + 1, ..*record })));
+                changed.push((key, Row::Slashed(SlashRecord { afterwards: record.afterwards + 1, ..record })));
             }
             _ => {}
         }
     }
     assert_eq!(changed.len(), 2 * 5 + 2);
     for (key, row) in changed {
-        let rows = run.ledger.rows().map(|(at, held)| (*at, if *at == key { row.clone() } else { held.clone() }));
+        let rows = run.ledger.rows().map(|(at, held)| (at, if at == key { row.clone() } else { held }));
         let refused = Ledger::restore(run.ledger.genesis_of().clone(), run.ledger.head(), rows.collect::<Vec<_>>());
         let is_named = |unsound: &Unsound| match unsound {
             Unsound::Misplaced(at) | Unsound::Contradicts(at) => {

@@ -53,7 +53,7 @@ fn replay_equals_live_and_restoring_equals_replay() {
     }
     assert_eq!(replayed.head(), run.ledger.head());
     replayed.audit().unwrap();
-    let rows = replayed.rows().map(|(key, row)| (*key, row.clone()));
+    let rows = replayed.rows();
     let restored = Ledger::restore(run.network.genesis.clone(), replayed.head(), rows).unwrap();
     assert_eq!(restored.root(), run.ledger.root());
     assert!(restored.finality().bitcoin.is_some());
@@ -65,9 +65,9 @@ fn every_row_proves_itself_and_no_other_value() {
     let run = eventful();
     let root = run.ledger.root();
     for (key, row) in run.ledger.rows() {
-        let proof = run.ledger.prove(key);
-        proof.proves(&root, key, Some(row)).unwrap();
-        proof.proves(&root, key, None).unwrap_err();
+        let proof = run.ledger.prove(&key);
+        proof.proves(&root, &key, Some(&row)).unwrap();
+        proof.proves(&root, &key, None).unwrap_err();
     }
     let beyond = RowKey::Block(Height::new(1 << 40));
     run.ledger.prove(&beyond).proves(&root, &beyond, None).unwrap();
@@ -82,7 +82,7 @@ fn r01_every_state_names_the_block_at_every_height_before() {
         assert_eq!(run.ledger.block_id(height), Some(block.id()));
         if height < run.ledger.head().height {
             let row = Row::Block(block.id());
-            assert_eq!(run.ledger.row(&RowKey::Block(height)), Some(&row));
+            assert_eq!(run.ledger.row(&RowKey::Block(height)), Some(row));
         }
     }
     assert_eq!(run.ledger.block_id(run.ledger.head().height.next()), None);
@@ -222,7 +222,7 @@ fn rows_that_are_no_ledger_are_not_restored() {
     let run = eventful();
     let head = run.ledger.head();
     let check = |change: &dyn Fn(&mut Rows), expected: Unsound| {
-        let mut rows = run.ledger.rows().map(|(key, row)| (*key, row.clone())).collect();
+        let mut rows = run.ledger.rows().collect();
         change(&mut rows);
         let restored = Ledger::restore(run.network.genesis.clone(), head, rows);
         assert_eq!(restored.unwrap_err(), Invalid::Unsound(expected));

@@ -104,11 +104,7 @@ fn r01_two_certificates_of_one_slot_convict_everybody_who_signed_both_like_a_pai
     let refused = run.refusal(Item::EtherFinal(certified(&run, domain, height, id.into(), &[0, 1, 2])));
     assert!(matches!(refused, Invalid::Worthless(_)), "{refused:?}");
     run.produce(vec![Item::EtherFinal(certified(&run, domain, height, id.into(), &[0, 3]))]);
-    let restored = Ledger::restore(
-        run.network.genesis.clone(),
-        run.ledger.head(),
-        run.ledger.rows().map(|(key, row)| (*key, row.clone())),
-    );
+    let restored = Ledger::restore(run.network.genesis.clone(), run.ledger.head(), run.ledger.rows());
     assert_eq!(restored.unwrap().root(), run.ledger.root());
 }
 
@@ -303,7 +299,7 @@ fn r21_certificates_of_the_network_before_are_judged_under_its_chain_id() {
         continues: Some(Continues { block: last, line: vec![last.chain].try_into().unwrap() }),
         ..before.clone()
     });
-    let rows: Vec<_> = run.ledger.rows().map(|(key, row)| (*key, row.clone())).collect();
+    let rows: Vec<_> = run.ledger.rows().collect();
     let (_, ledger) = Ledger::succeed(genesis, rows).unwrap();
     assert_eq!(ledger.judge_certificates(&contradiction), Ok(ids(&run, &[0, 1])));
     let mut renamed = contradiction;

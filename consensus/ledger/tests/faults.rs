@@ -49,7 +49,7 @@ fn belongings(ledger: &Ledger, operator: &palisade_types::OperatorId) -> Vec<(Ro
         (_, Row::Case(case)) => case.operator == *operator,
         _ => false,
     });
-    owned.map(|(key, row)| (*key, row.clone())).collect()
+    owned.collect()
 }
 
 /// A header of another chain of blocks, on whose state another block stands at `slot`.

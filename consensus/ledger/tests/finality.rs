@@ -173,7 +173,7 @@ fn r20_the_record_survives_a_change_of_epochs_and_a_replay() {
         again.apply(changes);
     }
     assert_eq!((again.root(), again.audit()), (run.ledger.root(), Ok(())));
-    let rows: Vec<_> = run.ledger.rows().map(|(key, row)| (*key, row.clone())).collect();
+    let rows: Vec<_> = run.ledger.rows().collect();
     let restored = palisade_ledger::Ledger::restore(run.network.genesis.clone(), run.ledger.head(), rows).unwrap();
     assert_eq!(restored.root(), run.ledger.root());
     // Every slot that was certified is booked once for everybody who sat there.

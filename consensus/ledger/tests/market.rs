@@ -114,7 +114,7 @@ fn r28_what_the_market_asks_is_bitcoins_to_say() {
     assert_eq!(run.ledger.watch(Bitcoin).fee_rate, 7, "its follower says no more until that changes");
     assert_eq!(run.ledger.watch(Ethereum).fee_rate, 0);
     let (key, row) = (RowKey::FeeRate, Row::FeeRate(7));
-    assert_eq!(run.ledger.row(&key), Some(&row));
+    assert_eq!(run.ledger.row(&key).as_ref(), Some(&row));
     assert_eq!(RowKey::from_bytes(&key.to_bytes()), Ok(key));
     assert_eq!((key.to_bytes(), row.to_bytes()), (vec![11], [vec![11], 7_u64.to_be_bytes().to_vec()].concat()));
     let fact = Fact::FeeRate(u64::MAX);

@@ -421,7 +421,7 @@ fn rows_of_orders_have_the_numbers_that_proofs_name() {
     assert_eq!((RowKey::Order(id).to_bytes()[0], RowKey::Orders.to_bytes()), (16, vec![17]));
     let run = convicted(9);
     let order = only_order(&run);
-    assert_eq!(run.ledger.row(&RowKey::Order(order.id())), Some(&Row::Order(order)));
+    assert_eq!(run.ledger.row(&RowKey::Order(order.id())), Some(Row::Order(order)));
     let nowhere = Domain::own(&run.network.chain, &Address::ZERO, DomainKind::Order);
     assert_ne!(order.statement(nowhere).bls_message(&run.network.chain), {
         order.statement(run.ledger.domains().order).bls_message(&run.network.chain)
@@ -456,7 +456,7 @@ proptest! {
             last = order;
             run.ledger.audit().unwrap();
         }
-        let rows = run.ledger.rows().map(|(key, row)| (*key, row.clone())).collect::<Vec<_>>();
+        let rows = run.ledger.rows().collect::<Vec<_>>();
         let genesis = std::sync::Arc::clone(run.ledger.genesis_of());
         let restored = palisade_ledger::Ledger::restore(genesis, run.ledger.head(), rows).unwrap();
         prop_assert_eq!(restored.root(), run.ledger.root());

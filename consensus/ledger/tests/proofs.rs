@@ -56,7 +56,7 @@ fn bundle(run: &Run, key: RowKey) -> ProofBundle {
     let head = run.blocks.last().unwrap().header;
     let proof = LightProof {
         key,
-        row: run.ledger.row(&key).cloned(),
+        row: run.ledger.row(&key),
         proof: run.ledger.prove(&key),
         header: head,
         certificate: run.certify(head.height.get(), &[0, 1, 3]),

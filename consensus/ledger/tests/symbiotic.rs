@@ -155,7 +155,7 @@ fn r08_a_listed_vault_weighs_for_its_operator_as_the_asset_it_follows() {
     let id = PositionId { operator: run.network.operators[0].id, source: LATER };
     assert_eq!(run.ledger.listings().map(|(id, like)| (*id, *like)).collect::<Vec<_>>(), [(id, SOURCE)]);
     assert_eq!(run.ledger.watch(Ethereum).listings.into_iter().collect::<Vec<_>>(), [(id, SOURCE)]);
-    assert_eq!(run.ledger.row(&RowKey::Listing(id)), Some(&Row::Listing(SOURCE)));
+    assert_eq!(run.ledger.row(&RowKey::Listing(id)), Some(Row::Listing(SOURCE)));
 
     // An equivocation asks for both, and what was taken of each is booked by itself.
     let pair = run.network.pair(0, 1);

@@ -22,7 +22,7 @@ pub trait Canonical: Sized {
 
     /// The encoding of this value alone.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(128);
         self.write(&mut out);
         out
     }
@@ -251,6 +251,7 @@ impl<T: Canonical, const MAX: usize> Canonical for List<T, MAX> {
     fn write(&self, out: &mut Vec<u8>) {
         let length = u32::try_from(self.0.len()).expect("a bounded list is far shorter than 2^32");
         length.write(out);
+        out.reserve(size_of_val(self.0.as_slice())); // an encoding is about as long as its value
         for value in &self.0 {
             value.write(out);
         }

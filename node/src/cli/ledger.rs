@@ -192,7 +192,7 @@ impl Opened {
         let ledger = Ledger::restore(self.genesis.clone(), head, stored.rows).context("the stored ledger")?;
         line(&mut to, &Line::Ledger { chain, height: head.height, id: head.id, state_root: ledger.root() })?;
         for (key, row) in ledger.rows() {
-            line(&mut to, &Line::Row { key, row })?;
+            line(&mut to, &Line::Row { key: &key, row: &row })?;
         }
         Ok(to.flush()?)
     }
@@ -224,16 +224,16 @@ fn compare(replayed: &Ledger, stored: &[(RowKey, Row)]) -> anyhow::Result<()> {
     let shown = |key: &RowKey| serde_json::to_string(key).unwrap_or_default();
     for (key, row) in stored {
         match replayed.row(key) {
-            Some(replayed) if replayed == row => {}
+            Some(replayed) if replayed == *row => {}
             Some(_) => {
                 bail!("the stored row {} is another than the blocks make; sync anew or restore a backup", shown(key))
             }
             None => bail!("the stored row {} is in no block's state; sync anew or restore a backup", shown(key)),
         }
     }
-    let missing = replayed.rows().find(|(key, _)| stored.binary_search_by_key(key, |(stored, _)| stored).is_err());
+    let missing = replayed.rows().find(|(key, _)| stored.binary_search_by_key(key, |(stored, _)| *stored).is_err());
     match missing {
-        Some((key, _)) => bail!("the row {} is not stored; sync anew or restore a backup", shown(key)),
+        Some((key, _)) => bail!("the row {} is not stored; sync anew or restore a backup", shown(&key)),
         None => Ok(()),
     }
 }
@@ -284,7 +284,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = kept(dir.path());
         let ledger = &run.ledger;
-        let mut rows: Vec<_> = ledger.rows().map(|(key, row)| (*key, row.clone())).collect();
+        let mut rows: Vec<_> = ledger.rows().collect();
         rows.sort_unstable_by_key(|(key, _)| *key);
         compare(ledger, &rows).unwrap();
         let at = rows.iter().position(|(key, _)| *key == RowKey::FeeRate).unwrap_or(0);

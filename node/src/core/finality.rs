@@ -704,7 +704,7 @@ impl Core {
         let epoch = *self.ledger.epoch();
         let before = epoch.epoch.get().checked_sub(1).map(Epoch::new);
         let first_open = before.and_then(|before| match self.ledger.row(&RowKey::EpochFirst(before)) {
-            Some(palisade_types::row::Row::EpochFirst(first)) => Some(*first),
+            Some(palisade_types::row::Row::EpochFirst(first)) => Some(first),
             _ => None,
         });
         let first_open = first_open.unwrap_or(epoch.first);

@@ -128,7 +128,7 @@ impl Core {
             }
             self.actions.push(Action::AttestNumbered(Box::new(AttestNumbered {
                 numbered,
-                first: *first,
+                first,
                 epoch_start: committee.ethereum.number,
             })));
         }

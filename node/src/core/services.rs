@@ -123,7 +123,7 @@ impl Core {
         if !known && self.filled(&domain, epoch, &self.own) >= MAX_SLOTS {
             return Err(NotAsked::TooMany);
         }
-        Ok(AttestService { statement: *statement, first: *first, epoch_start: committee.ethereum.number })
+        Ok(AttestService { statement: *statement, first, epoch_start: committee.ethereum.number })
     }
 
     /// The epoch of a slot that can still be certified: this one or the one before.

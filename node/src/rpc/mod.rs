@@ -638,7 +638,7 @@ fn row_with_proof(core: &Core, key: &RowKey) -> ProvenRow {
     let ledger = core.ledger();
     let height = ledger.head().height;
     let committee = committee_at(core, height).filter(|committee| committee.total_ether() > 0);
-    (height, ledger.row(key).cloned(), ledger.prove(key), committee)
+    (height, ledger.row(key), ledger.prove(key), committee)
 }
 
 fn cases(core: &Core) -> Vec<CaseView> {
