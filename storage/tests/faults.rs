@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// Where the writer is to write, when it is a child.
 const DIR: &str = "PALISADE_TEST_STORE";
+/// Up to which height, when it is to end by itself.
+const LAST: &str = "PALISADE_TEST_LAST";
 /// Kills of the writer.
 const KILLS: u32 = 200;
 
@@ -143,8 +145,9 @@ fn write(dir: &Path, certificate: &[u8], mut tell: impl FnMut(u64) -> bool) -> R
 fn the_writer_commits_what_a_replay_finds() {
     if let Some(dir) = std::env::var_os(DIR) {
         let mut out = std::io::stdout();
+        let last = std::env::var(LAST).map_or(u64::MAX, |last| last.parse().unwrap());
         let ended = write(Path::new(&dir), b"certificate", |height| {
-            writeln!(out, "height {height}").and_then(|()| out.flush()).is_ok()
+            writeln!(out, "height {height}").and_then(|()| out.flush()).is_ok() && height < last
         });
         if let Err(error) = ended {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
@@ -159,11 +162,64 @@ fn the_writer_commits_what_a_replay_finds() {
 
 /// The writer as a child, under another program if one is given.
 fn writer(dir: &Path, under: &[&str]) -> std::io::Result<Child> {
-    let this = std::env::current_exe()?;
+    writer_command(dir, under).spawn()
+}
+
+fn writer_command(dir: &Path, under: &[&str]) -> Command {
+    let this = std::env::current_exe().expect("a running program has a file");
     let mut words = under.iter().map(PathBuf::from).chain([this]);
     let mut command = Command::new(words.next().expect("ourselves at least"));
     command.args(words).args(["--exact", "the_writer_commits_what_a_replay_finds", "--nocapture"]);
-    command.env(DIR, dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    command.env(DIR, dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+/// Whether `strace` may trace here; where not, that is said.
+fn may_trace() -> bool {
+    let probe = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).status();
+    let may = probe.is_ok_and(|probe| probe.success());
+    if !may {
+        eprintln!("skipped: there is no strace here, or it may not trace");
+    }
+    may
+}
+
+/// Every system call of the writer by which anything comes to the disk is a place where it may die. It dies at each of them in turn, from the
+/// making of the store over its first rows and three commits to its last word; whatever lies on the disk then is opened and compared.
+#[test]
+fn a_kill_at_every_write_edge_loses_nothing_that_was_told() {
+    const CALLS: &str =
+        "write,writev,pwrite64,fdatasync,fsync,rename,renameat,renameat2,ftruncate,fallocate,unlink,mkdir";
+    const BLOCKS: u64 = 3;
+    if !may_trace() {
+        return;
+    }
+    let (mut replay, mut edges, mut seen) = (Replay::new(), 0, std::collections::BTreeSet::new());
+    for edge in 1.. {
+        let dir = tempfile::tempdir().unwrap();
+        let inject = format!("inject={CALLS}:signal=SIGKILL:when={edge}");
+        let trace = format!("trace={CALLS}");
+        let under = ["strace", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+        let out = writer_command(dir.path(), &under).env(LAST, BLOCKS.to_string()).output().unwrap();
+        let out = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(!out.contains("failed the "), "edge {edge}: {out}");
+        let highest = out.lines().filter_map(told).max().unwrap_or(0);
+        let height = replay.read(dir.path()).unwrap_or_else(|error| panic!("edge {edge}: {error:?}")).get();
+        assert!(height == highest || height == highest + 1, "edge {edge}: {height} after {highest} was told");
+        // And it goes on from there.
+        write(dir.path(), b"certificate", |height| height < BLOCKS + 2).unwrap();
+        assert_eq!(replay.read(dir.path()).unwrap(), Height::new(BLOCKS + 2), "edge {edge}");
+        seen.insert((height, highest));
+        edges = edge;
+        if out.contains("test result: ok") {
+            break; // there are no more edges
+        }
+    }
+    assert!(edges > 40, "only {edges} edges");
+    // It died before and after each height was told.
+    for height in 1..=BLOCKS {
+        assert!(seen.contains(&(height, height - 1)) && seen.contains(&(height, height)), "{height}: {seen:?}");
+    }
 }
 
 /// A height that the writer told, or why it stopped.
@@ -342,16 +398,35 @@ fn a_table_that_is_gone_and_a_pointer_to_nowhere_are_refused() {
 /// A small file system of our own, where root may mount one.
 struct Mount {
     dir: tempfile::TempDir,
+    /// What an ext4 lies in.
+    _image: Option<tempfile::NamedTempFile>,
 }
 
 impl Mount {
-    /// `None` where nothing may be mounted, which is said.
+    /// In memory. `None` where nothing may be mounted, which is said.
     fn new(megabytes: u32) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
         let size = format!("size={megabytes}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
+        Self::mounted(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]), None)
+    }
+
+    /// An ext4 on a loop device.
+    fn ext4(megabytes: u64) -> Option<Self> {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(megabytes << 20).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image.path()).output();
+        if !made.is_ok_and(|made| made.status.success()) {
+            eprintln!("skipped: there is no mkfs.ext4 here");
+            return None;
+        }
+        let path = image.path().to_owned();
+        Self::mounted(Command::new("mount").args(["-o", "loop"]).arg(path), Some(image))
+    }
+
+    fn mounted(mount: &mut Command, image: Option<tempfile::NamedTempFile>) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = mount.arg(dir.path()).output();
         match mounted.is_ok_and(|mounted| mounted.status.success()) {
-            true => Some(Self { dir }),
+            true => Some(Self { dir, _image: image }),
             false => {
                 eprintln!("skipped: nothing may be mounted here");
                 None
@@ -373,7 +448,13 @@ impl Drop for Mount {
 
 #[test]
 fn a_full_disk_stops_the_writer_and_room_lets_it_go_on() {
-    let Some(mount) = Mount::new(24) else { return };
+    // The file system's own books take room of an ext4.
+    for mount in [Mount::new(24), Mount::ext4(48)].into_iter().flatten() {
+        fill_and_make_room(&mount);
+    }
+}
+
+fn fill_and_make_room(mount: &Mount) {
     let (dir, ballast) = (mount.dir.path().join("store"), mount.dir.path().join("ballast"));
     fs::write(&ballast, vec![1; 8 << 20]).unwrap();
     let (certificate, mut highest) = (vec![7; 300 << 10], 0);
@@ -407,9 +488,8 @@ fn a_read_only_disk_is_named_and_nothing_is_written() {
 /// By `strace`, which makes one system call of the writer fail; where it may not trace, that is said.
 #[test]
 fn a_sync_that_fails_stops_the_writer_before_it_tells() {
-    let probe = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).status();
-    if !probe.is_ok_and(|probe| probe.success()) {
-        return eprintln!("skipped: there is no strace here, or it may not trace");
+    if !may_trace() {
+        return;
     }
     for when in ["12", "13", "20", "31"] {
         let dir = tempfile::tempdir().unwrap();
@@ -445,4 +525,68 @@ fn a_store_that_another_holds_is_not_touched() {
     held.try_lock().unwrap();
     let error = Replay::new().read(dir.path()).expect_err("it is held");
     assert!(matches!(error, Noticed::Store(StoreError::Locked { .. })), "{error:?}");
+}
+
+// ---- other layouts and other networks -----------------------------------------------------------------------------
+
+/// Changes what a store says of itself, as somebody else's release would have written it.
+fn say(dir: &Path, said: &[(&str, Option<&[u8]>)]) {
+    let path = dir.join("rocksdb");
+    let options = rocksdb::Options::default();
+    let families = rocksdb::DB::list_cf(&options, &path).unwrap();
+    let db = rocksdb::DB::open_cf(&options, &path, &families).unwrap();
+    let meta = db.cf_handle("meta").unwrap();
+    for (key, value) in said {
+        match value {
+            Some(value) => db.put_cf(meta, key, value).unwrap(),
+            None => db.delete_cf(meta, key).unwrap(),
+        }
+    }
+}
+
+fn said(dir: &Path, key: &str) -> Option<Vec<u8>> {
+    let path = dir.join("rocksdb");
+    let options = rocksdb::Options::default();
+    let families = rocksdb::DB::list_cf(&options, &path).unwrap();
+    let db = rocksdb::DB::open_cf_for_read_only(&options, &path, &families, false).unwrap();
+    db.get_cf(db.cf_handle("meta").unwrap(), key).unwrap()
+}
+
+#[test]
+fn a_store_of_the_first_layout_is_brought_up_to_date_once_and_by_its_owner() {
+    let dir = stored(5, false);
+    // The first layout does not name the release.
+    say(dir.path(), &[("schema", Some(&1_u32.to_be_bytes())), ("release", None)]);
+    let chain = network(4, 7).chain;
+    let scratch = tempfile::tempdir().unwrap();
+    let beside = palisade_storage::Beside::open(dir.path(), &chain, scratch.path()).unwrap_err();
+    assert!(matches!(beside, StoreError::OlderSchema { found: 1 }), "{beside:?}");
+    assert!(beside.remedy().is_some());
+    assert_eq!(Replay::new().read(dir.path()).unwrap(), Height::new(5));
+    assert_eq!(said(dir.path(), "schema"), Some(palisade_storage::schema::VERSION.to_be_bytes().to_vec()));
+    assert_eq!(said(dir.path(), "release"), Some(env!("CARGO_PKG_VERSION").as_bytes().to_vec()));
+    write(dir.path(), b"certificate", |height| height < 8).unwrap();
+    assert_eq!(Replay::new().read(dir.path()).unwrap(), Height::new(8));
+}
+
+#[test]
+fn a_store_of_a_newer_layout_names_the_release_that_reads_it_and_stays_as_it_is() {
+    let dir = stored(3, false);
+    let newer = palisade_storage::schema::VERSION + 1;
+    say(dir.path(), &[("schema", Some(&newer.to_be_bytes())), ("release", Some(b"9.1.0\x1b[2J"))]);
+    let error = Store::open(dir.path(), &network(4, 7).chain).unwrap_err();
+    let StoreError::NewerSchema { found, release } = &error else { panic!("{error:?}") };
+    assert_eq!((*found, release.as_str()), (newer, "9.1.0[2J"), "and nothing that moves a cursor");
+    assert!(error.remedy().unwrap().contains("release 9.1.0"));
+    assert_eq!(said(dir.path(), "release"), Some(b"9.1.0\x1b[2J".to_vec()));
+}
+
+#[test]
+fn a_store_of_another_network_is_named_and_stays_as_it_is() {
+    let dir = stored(3, false);
+    let (ours, theirs) = (network(4, 7).chain, network(4, 8).chain);
+    let error = Store::open(dir.path(), &theirs).unwrap_err();
+    assert!(matches!(error, StoreError::OtherChain { expected, found } if (expected, found) == (theirs, ours)));
+    assert!(error.remedy().unwrap().contains(&ours.to_string()));
+    assert_eq!(Replay::new().read(dir.path()).unwrap(), Height::new(3));
 }
