@@ -43,6 +43,7 @@ pub enum Effort {
 #[derive(Debug)]
 pub struct Run {
     took: Duration,
+    lasted: Option<Duration>,
     found: Vec<(&'static str, String)>,
 }
 
@@ -64,7 +65,14 @@ impl Run {
     /// A run that took so long.
     #[must_use]
     pub fn of(took: Duration) -> Self {
-        Self { took, found: Vec::new() }
+        Self { took, lasted: None, found: Vec::new() }
+    }
+
+    /// How long it lasted by the clock, waiting for disks and with several processors at work.
+    #[must_use]
+    pub const fn lasted(mut self, lasted: Duration) -> Self {
+        self.lasted = Some(lasted);
+        self
     }
 
     /// A fact it found. Contenders that name the same fact must agree on it.
@@ -113,11 +121,13 @@ impl<'a> Race<'a> {
         let (count, unit) = self.pieces;
         println!("{}: {count} {unit}s a run, {rounds} rounds, processor time", self.title);
         let mut times = vec![Vec::new(); self.contenders.len()];
+        let mut clock = times.clone();
         let mut known: Vec<(&str, String)> = Vec::new();
         for _ in 0..rounds {
-            for ((name, work), times) in self.contenders.iter_mut().zip(&mut times) {
+            for (((name, work), times), clock) in self.contenders.iter_mut().zip(&mut times).zip(&mut clock) {
                 let run = work()?;
                 times.push(run.took);
+                clock.extend(run.lasted);
                 for (fact, value) in run.found {
                     match known.iter().find(|(known, _)| *known == fact) {
                         None => known.push((fact, value)),
@@ -135,10 +145,15 @@ impl<'a> Race<'a> {
             let each = |time: Duration| time.as_nanos() / u128::from(count);
             println!("  {name:<14} {:>10} ns a {unit}, at best {} ns; a run {middle:?}", each(middle), each(least));
         }
-        for ((name, _), peer) in self.contenders.iter().zip(&times).skip(1) {
-            let ratios: Vec<u128> = peer.iter().zip(&times[0]).map(|(peer, ours)| hundredths(*peer, *ours)).collect();
-            let (low, middle, high) = (of(&ratios, 0), of(&ratios, ratios.len() / 2), of(&ratios, ratios.len() - 1));
-            println!("  {name} takes {} times as long ({} to {})", show(middle), show(low), show(high));
+        for (how, times) in [("", &times), (" by the clock", &clock)] {
+            for ((name, _), peer) in self.contenders.iter().zip(times).skip(1).filter(|(_, peer)| !peer.is_empty()) {
+                let ratios: Vec<u128> =
+                    peer.iter().zip(&times[0]).map(|(peer, ours)| hundredths(*peer, *ours)).collect();
+                let (low, middle, high) =
+                    (of(&ratios, 0), of(&ratios, ratios.len() / 2), of(&ratios, ratios.len() - 1));
+                let (low, middle, high) = (show(low), show(middle), show(high));
+                println!("  {name} takes {middle} times as long{how} ({low} to {high})");
+            }
         }
         Ok(())
     }
