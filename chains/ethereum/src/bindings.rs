@@ -105,6 +105,9 @@ pub mod eigenlayer {
 
         #[sol(rpc)]
         interface DelegationManager {
+            event OperatorSharesDecreased(address indexed operator, address staker, address strategy, uint256 shares);
+
+            function getSlashableSharesInQueue(address operator, address strategy) external view returns (uint256);
             function strategyManager() external view returns (address);
             function getOperatorsShares(address[] operators, address[] strategies)
                 external view returns (uint256[][] memory);

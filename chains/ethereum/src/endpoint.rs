@@ -227,8 +227,10 @@ impl Endpoint {
         let mut changes = Vec::new();
         if eigenlayer::strategies(genesis).next().is_some() {
             let gap = after.number + 1..=upto.number;
-            let removals = self.logs(eigenlayer::removals(&genesis.contracts), gap, MAX_LOGS).await?;
-            changes = eigenlayer::Reader::new(provider, genesis, upto).changes(&operators, &removals, watch).await?;
+            let removals = self.logs(eigenlayer::removals(&genesis.contracts), gap.clone(), MAX_LOGS).await?;
+            let decreases = self.logs(eigenlayer::decreases(&genesis.contracts), gap, MAX_LOGS).await?;
+            let reader = eigenlayer::Reader::new(provider, genesis, upto);
+            changes = reader.changes(&operators, &removals, &decreases, watch).await?;
         }
         let listings = listings(watch, &facts);
         changes.extend(symbiotic::Reader::new(provider, genesis, upto).changes(&operators, &listings, watch).await?);

@@ -24,6 +24,7 @@ mod relay;
 mod sender;
 mod light;
 mod ordered;
+mod stake;
 mod world;
 
 use alloy::primitives::{Address, U256};
@@ -277,6 +278,7 @@ async fn r04_a_slash_follows_the_stake_from_views_to_the_final_loss() {
     assert_eq!(stake.id, id(&core, &member));
     let joined = Magnitudes {
         shares: 1_000 * 1_000 * u128::from(MILLI),
+        queued: 0,
         max_magnitude: 1_000 * MILLI,
         magnitude: 400 * MILLI,
         pending: 0,

@@ -258,6 +258,7 @@ impl Network {
         let whole = Wad::ONE.get();
         let position = Magnitudes {
             shares,
+            queued: 0,
             max_magnitude: whole,
             magnitude: whole,
             pending: 0,

@@ -4,7 +4,7 @@ use crate::changes::Draft;
 use crate::protocols::EigenSlash;
 use crate::state::State;
 use crate::{cases, committee, weights};
-use palisade_types::position::{Position, PositionId};
+use palisade_types::position::{Magnitudes, Position, PositionId};
 use palisade_types::slash::{SlashOrder, SlashTarget};
 use palisade_types::{CaseId, Domain, Evidence, Height, MicroUsd, OperatorId, Unproven, Wad};
 
@@ -43,7 +43,7 @@ pub struct Loss {
     /// down, `EigenLayer` up.
     pub takes: u128,
     /// What lies there together, in the same unit: everybody whose stake it is loses `takes` / `of` of it. On EigenLayer what is
-    /// delegated to the operator, on Symbiotic the whole vault, to which several operators' delegators belong, on Bitcoin one vault.
+    /// delegated to the operator or was and waits in the queue, on Symbiotic the whole vault, to which several operators' delegators belong, on Bitcoin one vault.
     pub of: u128,
     /// What `takes` is worth, rounded down.
     pub value: MicroUsd,
@@ -126,7 +126,11 @@ fn loss(state: State<'_>, operator: &OperatorId, order: &SlashOrder) -> Loss {
 /// What an equivocation takes of a position: of `EigenLayer` a part of the magnitude, of the others what is asked.
 fn taken(position: &Position, asked: u128, part: Wad) -> u128 {
     match position {
-        Position::EigenLayer(magnitudes) => magnitudes.shares - EigenSlash::of_position(magnitudes, part).shares_left,
+        Position::EigenLayer(magnitudes) => {
+            let of_queue = Magnitudes { shares: magnitudes.queued, ..*magnitudes };
+            let lost = |position: &Magnitudes| position.shares - EigenSlash::of_position(position, part).shares_left;
+            lost(magnitudes).saturating_add(lost(&of_queue))
+        }
         Position::Symbiotic(_) | Position::Karak(_) => asked,
     }
 }
@@ -134,7 +138,7 @@ fn taken(position: &Position, asked: u128, part: Wad) -> u128 {
 /// What lies there together.
 const fn held(position: &Position) -> u128 {
     match position {
-        Position::EigenLayer(magnitudes) => magnitudes.shares,
+        Position::EigenLayer(magnitudes) => magnitudes.shares.saturating_add(magnitudes.queued),
         Position::Symbiotic(stake) => stake.pool,
         Position::Karak(stake) => stake.assets,
     }

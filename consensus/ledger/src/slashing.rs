@@ -32,9 +32,8 @@ pub(crate) fn orders(
     orders.try_into().expect("an operator has at most 16 assets and lists 4 more, or has 256 vaults")
 }
 
-/// One order per asset, and per vault listed beside it, with something to take: a fixed part (R11) of what is slashable now, rounded down in the
-/// operator's favour. Shares that wait in EigenLayer's queue are taken too, though the views do not count them,
-/// so an order may ask for nothing and yet take.
+/// One order per asset, and per vault listed beside it, with something to take: a fixed part (R11) of what a slash would reach now, rounded down in the
+/// operator's favour.
 fn on_ethereum(state: State<'_>, operator: &OperatorId, part: impl Fn(&Asset) -> Option<Wad>) -> Vec<SlashOrder> {
     let now = now(state);
     let assets = &state.ledger.genesis_of().assets;
@@ -44,7 +43,7 @@ fn on_ethereum(state: State<'_>, operator: &OperatorId, part: impl Fn(&Asset) ->
         let takeable = takeable.filter(move |(_, position)| position.is_takeable(&now));
         takeable.map(move |(id, position)| SlashOrder {
             target: id.source.target(),
-            asked: mul_div(position.slashable_at(&now), part, Wad::ONE.get().into()),
+            asked: mul_div(position.takeable(&now), part, Wad::ONE.get().into()),
             status: OrderStatus::Ordered,
         })
     });

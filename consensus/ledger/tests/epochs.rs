@@ -190,6 +190,7 @@ fn r04_only_stake_that_can_still_be_taken_at_the_end_counts() {
     let whole = Wad::ONE.get();
     let position = Magnitudes {
         shares: SHARES,
+        queued: 0,
         max_magnitude: whole,
         magnitude: whole,
         pending: 0,

@@ -341,6 +341,7 @@ fn stake_that_can_no_longer_be_taken_has_escaped_until_a_chain_shows_otherwise()
     let whole = Wad::ONE.get();
     let left = Magnitudes {
         shares: SHARES,
+        queued: 0,
         max_magnitude: whole,
         magnitude: whole,
         member: false,

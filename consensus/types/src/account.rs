@@ -130,12 +130,13 @@ pub struct CapturedId {
 canonical!(CapturedId { position, block });
 
 impl Position {
-    /// What of the operator's stake is there, whatever of it can be taken: delegated shares; on Symbiotic the most of any remembered
+    /// What of the operator's stake is there, whatever of it can be taken: delegated shares and those that
+    /// wait in the queue; on Symbiotic the most of any remembered
     /// moment; on Karak the vault's assets. In the asset's smallest units.
     #[must_use]
     pub fn held(&self) -> u128 {
         match self {
-            Self::EigenLayer(magnitudes) => magnitudes.shares,
+            Self::EigenLayer(magnitudes) => magnitudes.shares.wrapping_add(magnitudes.queued),
             Self::Symbiotic(stake) => stake.captures.iter().map(|capture| capture.stake).max().unwrap_or(0),
             Self::Karak(stake) => stake.assets,
         }

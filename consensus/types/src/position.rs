@@ -117,6 +117,16 @@ impl Position {
         }
     }
 
+    /// What a slash of everything would take now, in the asset's smallest units: on `EigenLayer` also of what waits in the withdrawal
+    /// queue, which counts for nothing. Rounds down.
+    #[must_use]
+    pub fn takeable(&self, now: &Moment) -> u128 {
+        match self {
+            Self::EigenLayer(magnitudes) => magnitudes.takeable(now.block),
+            Self::Symbiotic(_) | Self::Karak(_) => self.slashable_at(now),
+        }
+    }
+
     /// Whether a slash that is sent, or already under way, may still take something now.
     #[must_use]
     pub fn is_takeable(&self, now: &Moment) -> bool {
@@ -143,6 +153,8 @@ impl Position {
 pub struct Magnitudes {
     /// Shares delegated to the operator in this strategy.
     pub shares: u128,
+    /// Shares that were his and wait in the withdrawal queue, as long as a slash takes of them too. They count for nothing (R4).
+    pub queued: u128,
     /// His max magnitude, at most 1e18; it only ever falls.
     pub max_magnitude: u64,
     /// What of it the set may take now.
@@ -156,12 +168,13 @@ pub struct Magnitudes {
     /// The last Ethereum block in which a former member can still be slashed; meaningless for a member.
     pub slashable_until: u64,
 }
-canonical!(Magnitudes { shares, max_magnitude, magnitude, pending, effect_block, member, slashable_until });
+canonical!(Magnitudes { shares, queued, max_magnitude, magnitude, pending, effect_block, member, slashable_until });
 
 impl Magnitudes {
     /// No shares, no magnitude, no member.
     pub const NOTHING: Self = Self {
         shares: 0,
+        queued: 0,
         max_magnitude: 0,
         magnitude: 0,
         pending: 0,
@@ -176,27 +189,37 @@ impl Magnitudes {
     #[must_use]
     pub fn slashable_at(&self, future: u64) -> u128 {
         let wad = u128::from(Wad::ONE.get());
-        if self.max_magnitude == 0 || (!self.member && self.slashable_until < future) {
+        let magnitude = self.magnitude_at(future);
+        if magnitude == 0 {
             return 0;
         }
-        let mut magnitude = i128::from(self.magnitude);
-        if self.pending < 0 && self.effect_block <= future {
-            magnitude += self.pending;
-        }
-        let Ok(magnitude) = u128::try_from(magnitude) else {
-            return 0;
-        };
         let part = (magnitude * wad / u128::from(self.max_magnitude)).min(wad);
         mul_div(self.shares, part, wad)
     }
 
-    /// Whether the adapter would find a magnitude at Ethereum block `now`. Shares that wait in EigenLayer's queue are
-    /// taken too, though the views do not count them.
+    /// Shares that a slash of everything would take at Ethereum block `now`: what counts, and the set's part of the queue, which our
+    /// adapter measures in the same way. Rounds down.
+    #[must_use]
+    pub fn takeable(&self, now: u64) -> u128 {
+        let max = u128::from(self.max_magnitude.max(1));
+        let of_queue = mul_div(self.queued, self.magnitude_at(now).min(max), max);
+        self.slashable_at(now).saturating_add(of_queue)
+    }
+
+    /// What the set may take at block `at`, whatever the operator does from now on; zero where it may take nothing.
+    fn magnitude_at(&self, at: u64) -> u128 {
+        if self.max_magnitude == 0 || (!self.member && self.slashable_until < at) {
+            return 0;
+        }
+        let due = self.pending < 0 && self.effect_block <= at;
+        let left = i128::from(self.magnitude) + if due { self.pending } else { 0 };
+        u128::try_from(left).unwrap_or(0)
+    }
+
+    /// Whether the adapter would find a magnitude at Ethereum block `now`.
     #[must_use]
     pub fn is_takeable(&self, now: u64) -> bool {
-        let due = self.pending < 0 && self.effect_block <= now;
-        let left = i128::from(self.magnitude) + if due { self.pending } else { 0 };
-        left > 0 && (self.member || now <= self.slashable_until)
+        self.magnitude_at(now) > 0
     }
 }
 
@@ -339,6 +362,7 @@ mod tests {
     fn position() -> Magnitudes {
         Magnitudes {
             shares: 1_000_000_000_000_000_000_000,
+            queued: 0,
             max_magnitude: 1_000_000_000_000_000_000,
             magnitude: 400_000_000_000_000_000,
             pending: 0,
@@ -360,6 +384,17 @@ mod tests {
         let left = Magnitudes { member: false, slashable_until: 50, ..whole };
         assert_eq!(left.slashable_at(50), 400_000_000_000_000_000_000);
         assert_eq!(left.slashable_at(51), 0);
+    }
+
+    #[test]
+    fn r04_a_queued_withdrawal_counts_for_nothing_and_is_taken_all_the_same() {
+        let whole = Magnitudes { queued: 500, shares: 1_000, ..position() };
+        assert_eq!((whole.slashable_at(10), whole.takeable(10)), (400, 400 + 200));
+        let leaving = Magnitudes { pending: -300_000_000_000_000_000, effect_block: 11, ..whole };
+        assert_eq!((leaving.takeable(10), leaving.takeable(11)), (600, 100 + 50));
+        let gone = Magnitudes { member: false, slashable_until: 10, ..whole };
+        assert_eq!((gone.takeable(10), gone.takeable(11)), (600, 0));
+        assert_eq!(Magnitudes { max_magnitude: 0, magnitude: 0, ..whole }.takeable(10), 0);
     }
 
     #[test]

@@ -220,6 +220,7 @@ mod tests {
         let position = MagnitudesView {
             asset: String::new(),
             shares: "1".to_owned(),
+            queued: "0".to_owned(),
             magnitude: magnitude.to_owned(),
             max_magnitude: "1".to_owned(),
             pending: "0".to_owned(),

@@ -420,6 +420,8 @@ pub struct MagnitudesView {
     pub asset: String,
     /// Delegated shares.
     pub shares: String,
+    /// Shares in the withdrawal queue of which a slash still takes.
+    pub queued: String,
     /// Of 1e18, what the set may take now.
     pub magnitude: String,
     /// Of 1e18.
@@ -872,6 +874,7 @@ impl MagnitudesView {
         Self {
             asset,
             shares: magnitudes.shares.to_string(),
+            queued: magnitudes.queued.to_string(),
             magnitude: magnitudes.magnitude.to_string(),
             max_magnitude: magnitudes.max_magnitude.to_string(),
             pending: magnitudes.pending.to_string(),

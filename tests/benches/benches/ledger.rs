@@ -204,6 +204,7 @@ fn position(number: u64, asset: u8, shares: u64) -> StakeSeen {
     let whole = Wad::ONE.get();
     let magnitudes = Magnitudes {
         shares: shares.into(),
+        queued: 0,
         max_magnitude: whole,
         magnitude: whole,
         pending: 0,

@@ -11,7 +11,8 @@
 use crate::bindings::eigenlayer::AllocationManager::{
     self, AllocationManagerInstance, OperatorRemovedFromOperatorSet as Removed,
 };
-use crate::bindings::eigenlayer::{DelegationManager, OperatorSet, StrategyManager};
+use crate::bindings::eigenlayer::DelegationManager::{self, OperatorSharesDecreased as Decreased};
+use crate::bindings::eigenlayer::{OperatorSet, StrategyManager};
 use crate::endpoint::{alloy_address, require_code, state_at, unavailable, view_failed, wrong};
 use crate::facts::{Place, lied, shares};
 use alloy::contract;
@@ -21,6 +22,7 @@ use alloy::providers::RootProvider;
 use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::SolEvent;
 use alloy::transports::RpcError;
+use futures::{StreamExt, TryStreamExt};
 use palisade_types::chain::{ChainError, ChainPoint, Watch};
 use palisade_types::genesis::{Contracts, Genesis};
 use palisade_types::ids::{Address, OperatorId};
@@ -32,6 +34,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const OPERATOR_SET: u32 = 0;
 /// Operators per view call: with this many an answer stays far below every endpoint's bound.
 const BATCH: usize = 100;
+/// Views of single positions that are on their way at one time.
+const AT_ONCE: usize = 8;
 
 /// Which EigenLayer stands on the chain, as far as it matters to a slasher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,6 +147,11 @@ pub(crate) fn removals(contracts: &Contracts) -> Filter {
     Filter::new().address(alloy_address(&contracts.allocation_manager)).event_signature(vec![Removed::SIGNATURE_HASH])
 }
 
+/// The logs that say whose withdrawal queue may have grown: what is queued leaves the operator's shares.
+pub(crate) fn decreases(contracts: &Contracts) -> Filter {
+    Filter::new().address(alloy_address(&contracts.delegation_manager)).event_signature(vec![Decreased::SIGNATURE_HASH])
+}
+
 /// EigenLayer's views at one anchor.
 pub(crate) struct Reader<'a> {
     genesis: &'a Genesis,
@@ -164,27 +173,39 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Every position of `operators` that is not as `watch` has it, with what it has. `removals` are the logs of the gap.
+    /// Every position of `operators` that is not as `watch` has it, with what it has. `removals` and `decreases` are the logs of the
+    /// gap.
     pub(crate) async fn changes(
         &self,
         operators: &BTreeSet<OperatorId>,
         removals: &[Log],
+        decreases: &[Log],
         watch: &Watch,
     ) -> Result<Vec<(Position, StakeSeen)>, ChainError> {
-        let removed = self.removed(removals)?;
+        let (removed, queueing) = (self.removed(removals)?, queueing(decreases)?);
         let members = self.members().await?;
         let all: Vec<OperatorId> = operators.iter().copied().collect();
         let mut changes = Vec::new();
         for batch in all.chunks(BATCH) {
-            for (id, seen) in self.stakes(batch).await? {
-                let known = match watch.positions.get(&id) {
-                    Some(Position::EigenLayer(known)) => *known,
-                    _ => Magnitudes::NOTHING,
-                };
+            let stakes = self.stakes(batch).await?;
+            let known = |id: &PositionId| match watch.positions.get(id) {
+                Some(Position::EigenLayer(known)) => Some(*known),
+                _ => None,
+            };
+            // One view a position: only where a queue is known, may have grown, or was never looked at.
+            let may_wait = |(id, seen): &&(PositionId, Magnitudes)| {
+                let is_new = || seen.shares > 0 || !watch.operators.contains_key(&id.operator);
+                queueing.contains(id) || known(id).map_or_else(is_new, |known| known.queued > 0)
+            };
+            let asked: Vec<PositionId> = stakes.iter().filter(may_wait).map(|(id, _)| *id).collect();
+            let queues = self.queues(asked).await?;
+            for (id, seen) in stakes {
+                let known = known(&id).unwrap_or(Magnitudes::NOTHING);
+                let queued = queues.get(&id).copied().unwrap_or(0);
                 let member = members.contains(&id.operator);
                 let left = removed.get(&id.operator).copied();
                 let slashable_until = self.slashable_until(member, left, &known);
-                let position = Magnitudes { member, slashable_until, ..seen };
+                let position = Magnitudes { queued, member, slashable_until, ..seen };
                 if position != known {
                     let position = Position::EigenLayer(position);
                     changes.push((Position::EigenLayer(known), StakeSeen { id, position }));
@@ -226,7 +247,19 @@ impl<'a> Reader<'a> {
         Ok(members.into_iter().map(operator_of).collect())
     }
 
-    /// The positions of some operators in every strategy of genesis, but for their membership.
+    /// What of each position's withdrawal queue a slash still takes. It shrinks without a log, as delays pass.
+    async fn queues(&self, asked: Vec<PositionId>) -> Result<BTreeMap<PositionId, u128>, ChainError> {
+        let look = async |id: PositionId| {
+            let (operator, strategy) = (alloy_address(&Address::from(id.operator)), alloy_address(id.source.asset()));
+            let queued = self.delegations.getSlashableSharesInQueue(operator, strategy);
+            let queued = queued.block(self.state).call().await;
+            let queued = queued.map_err(|error| view_failed("reading EigenLayer's withdrawal queue", error))?;
+            Ok::<_, ChainError>((id, shares(queued)?))
+        };
+        futures::stream::iter(asked.into_iter().map(look)).buffered(AT_ONCE).try_collect().await
+    }
+
+    /// The positions of some operators in every strategy of genesis, but for their membership and what waits in queues.
     async fn stakes(&self, operators: &[OperatorId]) -> Result<Vec<(PositionId, Magnitudes)>, ChainError> {
         let accounts: Vec<_> = operators.iter().map(|id| alloy_address(&Address::from(*id))).collect();
         let delegated = self.delegations.getOperatorsShares(accounts.clone(), self.strategies.clone());
@@ -263,6 +296,17 @@ impl<'a> Reader<'a> {
         }
         Ok(positions)
     }
+}
+
+/// The positions from which shares went in the gap.
+fn queueing(logs: &[Log]) -> Result<BTreeSet<PositionId>, ChainError> {
+    let position = |log: &Log| {
+        let event =
+            Decreased::decode_log_data_validate(log.data()).map_err(|_| lied("a decrease that does not decode"))?;
+        let source = StakeSource::EigenLayer(Address::new(event.strategy.into_array()));
+        Ok(PositionId { operator: operator_of(event.operator), source })
+    };
+    logs.iter().map(position).collect()
 }
 
 fn expect(found: usize, expected: usize) -> Result<(), ChainError> {

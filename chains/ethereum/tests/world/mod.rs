@@ -188,6 +188,17 @@ impl World {
         mine(&self.provider, FINALITY_LAG).await;
     }
 
+    /// So many empty blocks.
+    pub(crate) async fn mine(&self, blocks: u64) {
+        mine(&self.provider, blocks).await;
+    }
+
+    /// Lets transactions of an account through without its signature, and pays for them.
+    pub(crate) async fn impersonate(&self, account: Address) {
+        self.request("anvil_impersonateAccount", (account,)).await;
+        self.request("anvil_setBalance", (account, U256::from(10).pow(U256::from(20)))).await;
+    }
+
     /// Replaces the last blocks by empty ones.
     pub(crate) async fn reorg(&self, depth: u64) {
         let none: [(); 0] = [];

@@ -33,6 +33,8 @@ pub async fn withdrawal_queue(devnet: &Devnet) -> anyhow::Result<Report> {
     stake.await_anchor(asked_in).await?;
     let held: U256 = stake.position().await?.shares.parse()?;
     Stake::expect("what the ledgers hold", held, before - queued)?;
+    let waiting: U256 = stake.position().await?.queued.parse()?;
+    Stake::expect("what the ledgers hold of the queue", waiting, queued)?;
     stake.await_counted("a committee without the queue", |promised| promised < before).await?;
     stake.done("every ledger holds it, and a committee counts what is left", "the finality tag, a boundary");
 
@@ -40,6 +42,7 @@ pub async fn withdrawal_queue(devnet: &Devnet) -> anyhow::Result<Report> {
     let (now, queue) = (stake.slashable().await?, stake.in_queue().await?);
     Stake::expect("what the set can take", now, before - queued - tenth(before - queued))?;
     Stake::expect("what the queue holds", queue, queued - tenth(queued))?;
+    Stake::expect("what the ledgers ask for", order.asked.parse()?, tenth(before))?;
     Stake::expect("what the ledgers book", taken(&order)?, tenth(before))?;
     stake.done("both parts are slashed, and booked", "nothing");
 
@@ -47,5 +50,9 @@ pub async fn withdrawal_queue(devnet: &Devnet) -> anyhow::Result<Report> {
     let paid = eigenlayer::complete_withdrawal(&stake.endpoint(), &stake.core, &account).await?;
     Stake::expect("what the queue paid out", paid, queued - tenth(queued))?;
     stake.done("the queue pays out nine tenths", "the withdrawal delay");
+    let paid_in = stake.newest().await?;
+    stake.await_anchor(paid_in).await?;
+    let waiting: U256 = stake.position().await?.queued.parse()?;
+    Stake::expect("what the ledgers hold of the queue at the end", waiting, U256::ZERO)?;
     stake.report(true).await
 }
