@@ -1,7 +1,7 @@
 //! Attestations whose signatures are checked together.
 //!
 //! All honest attestations of a slot sign one message, so that any number of them costs about as much as one
-//! ([`bls::verify_same_message`]). Only [`check`], and [`made`] for our own, makes a [`Checked`], and the tally believes it for the key it was checked
+//! ([`bls::verify_same_message`]), and those of several slots share most of that ([`bls::verify_messages`]). Only [`check`], and [`made`] for our own, makes a [`Checked`], and the tally believes it for the key it was checked
 //! under, no other: the committee may have changed since.
 
 use palisade_crypto::bls;
@@ -64,7 +64,7 @@ impl Heard {
     }
 }
 
-/// Checks attestations, those of one statement at the price of about one; the answers in order, `None` for each that its key
+/// Checks attestations, those of one statement at the price of about one, and several statements together; the answers in order, `None` for each that its key
 /// did not make. `seed` is fresh randomness, as for [`bls::verify_same_message`].
 #[must_use]
 pub fn check(chain: &ChainId, asked: &[(Attestation, bls::PublicKey)], seed: &[u8; 32]) -> Vec<Option<Checked>> {
@@ -77,11 +77,15 @@ pub fn check(chain: &ChainId, asked: &[(Attestation, bls::PublicKey)], seed: &[u
             statements.entry(attestation.statement).or_default().push(place);
         }
     }
-    for (statement, places) in statements {
-        let pairs: Vec<_> =
-            places.iter().filter_map(|place| Some((asked[*place].1, checked[*place].as_ref()?.signature))).collect();
-        let bad = bls::verify_same_message(&statement.bls_message(chain), &pairs, seed).err();
-        bad.into_iter().flatten().for_each(|bad| checked[places[bad]] = None);
+    let pairs = |places: &[usize]| -> Vec<_> {
+        places.iter().filter_map(|place| Some((asked[*place].1, checked[*place].as_ref()?.signature))).collect()
+    };
+    let claims: Vec<_> =
+        statements.iter().map(|(statement, places)| (statement.bls_message(chain), pairs(places))).collect();
+    let claims: Vec<_> = claims.iter().map(|(message, pairs)| bls::Claim { message, pairs }).collect();
+    let bad = bls::verify_messages(&claims, seed);
+    for (places, bad) in statements.values().zip(bad) {
+        bad.into_iter().for_each(|bad| checked[places[bad]] = None);
     }
     checked
 }

@@ -13,9 +13,11 @@
 //! * Certificates are sums over *named* signers. `k` and `-k` can both be registered and cancel in a sum,
 //!   so blame rests on single signatures.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::LazyLock;
 
 use blst::min_sig as core;
 use blst::{BLST_ERROR, blst_fp12, blst_p1_affine, blst_p2, blst_p2_affine};
@@ -274,8 +276,7 @@ impl Signature {
         let points: Vec<&core::Signature> = signatures.iter().map(|signature| &signature.0).collect();
         let sum = core::AggregateSignature::aggregate(&points, false)?.to_signature();
         // A sum of points of the subgroup is in the subgroup; only the identity is left to refuse.
-        sum.validate(true)?;
-        Ok(Self(sum))
+        if is_identity(sum.compress()[0]) { Err(BlsError::Identity) } else { Ok(Self(sum)) }
     }
 }
 
@@ -321,9 +322,8 @@ impl AggregateKey {
     /// [`BlsError::Identity`] when the keys cancel, or when there is none.
     pub fn to_key(&self) -> Result<PublicKey, BlsError> {
         let key = self.0.to_public_key();
-        // Sums of checked keys are in the subgroup; this refuses the identity.
-        key.validate()?;
-        Ok(PublicKey(key))
+        // Sums of checked keys are in the subgroup; only the identity is left to refuse.
+        if is_identity(key.compress()[0]) { Err(BlsError::Identity) } else { Ok(PublicKey(key)) }
     }
 }
 
@@ -356,7 +356,7 @@ pub fn verify_aggregate(keys: &[PublicKey], message: &[u8], signature: &Signatur
 /// Checks many signatures over one message at the price of about one, and names the bad ones by index.
 ///
 /// Each (key, signature) is weighed by a number of 64 bits and the weighted sums are checked with one pairing: n bad
-/// signatures pass with a chance of 2^-64, and only for somebody who knows the weights beforehand with a better one. So
+/// signatures pass with a chance of 2^-63, and only for somebody who knows the weights beforehand with a better one. So
 /// `seed` must be fresh randomness that whoever made the signatures cannot know. The subgroup check of every single
 /// signature was made when it was parsed; a sum hides small-order parts.
 ///
@@ -373,21 +373,74 @@ pub fn verify_same_message(
     pairs: &[(PublicKey, Signature)],
     seed: &[u8; 32],
 ) -> Result<(), Vec<usize>> {
-    match pairs {
-        [] => Ok(()),
-        [(key, signature)] => key.verify(message, signature).map_err(|_| vec![0]),
-        _ => Batch::new(message, pairs, seed).verify(),
-    }
+    let bad = verify_messages(&[Claim { message, pairs }], seed).pop().unwrap_or_default();
+    if bad.is_empty() { Ok(()) } else { Err(bad) }
 }
 
+/// One message and those who are said to have signed it.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// What was signed.
+    pub message: &'a [u8],
+    /// By whom, and the signatures.
+    pub pairs: &'a [(PublicKey, Signature)],
+}
+
+/// [`verify_same_message`] for several messages, which share all but the pairing of each message with its own signers. The answers
+/// are in the order of the claims: the indices of the pairs that do not verify alone.
+#[must_use]
+pub fn verify_messages(claims: &[Claim<'_>], seed: &[u8; 32]) -> Vec<Vec<usize>> {
+    let mut bad = vec![Vec::new(); claims.len()];
+    let some: Vec<usize> = (0..claims.len()).filter(|place| !claims[*place].pairs.is_empty()).collect();
+    if let [only] = some[..]
+        && let [(key, signature)] = claims[only].pairs
+    {
+        if key.verify(claims[only].message, signature).is_err() {
+            bad[only].push(0);
+        }
+        return bad;
+    }
+    let mut weighed = 0;
+    let batches: Vec<Batch<'_>> = some
+        .iter()
+        .map(|place| {
+            weighed += claims[*place].pairs.len();
+            Batch::new(&claims[*place], seed, weighed - claims[*place].pairs.len())
+        })
+        .collect();
+    let sums: Vec<Summed> = batches.iter().map(Batch::whole).collect();
+    if !hold(&batches, &sums) {
+        for ((place, batch), sum) in some.iter().zip(&batches).zip(&sums) {
+            bad[*place] = batch.bad(sum);
+        }
+    }
+    bad
+}
+
+/// Whether the weighted sums of all batches hold together.
+fn hold(batches: &[Batch<'_>], sums: &[Summed]) -> bool {
+    let mut pairing = blst::Pairing::new(true, SIGNATURE_DST);
+    let taken = batches.iter().zip(sums).all(|(batch, (keys, signatures))| {
+        let (key, signature): (blst_p2_affine, blst_p1_affine) =
+            (keys.to_public_key().into(), signatures.to_signature().into());
+        // All points were checked when they were made. A sum that is the identity is refused here, and looked at alone.
+        pairing.aggregate(&key, false, &signature, false, batch.message, &[]) == BLST_ERROR::BLST_SUCCESS
+    });
+    pairing.commit();
+    taken && pairing.finalverify(None)
+}
+
+/// Keys and signatures added up.
+type Summed = (core::AggregatePublicKey, core::AggregateSignature);
+
 /// The inputs of one same-message check, side by side as blst wants them.
-struct Batch {
-    /// The message as a point.
-    point: blst_p1_affine,
-    generator: blst_p2_affine,
+struct Batch<'a> {
+    message: &'a [u8],
     keys: Vec<core::PublicKey>,
     signatures: Vec<core::Signature>,
-    weights: Vec<u8>,
+    weights: Vec<u64>,
+    /// The message as a point: only a search needs it.
+    point: OnceCell<blst_p1_affine>,
 }
 
 /// The two sides of the check of some pairs, which are equal after the final exponentiation when all of them hold:
@@ -409,34 +462,43 @@ impl Balance {
     }
 }
 
-impl Batch {
-    fn new(message: &[u8], pairs: &[(PublicKey, Signature)], seed: &[u8; 32]) -> Self {
-        let one = one();
+impl<'a> Batch<'a> {
+    /// Weights are numbered over all batches of a check; the very first may be one, since it is the others that must not fit to it.
+    fn new(claim: &Claim<'a>, seed: &[u8; 32], first: usize) -> Self {
+        let weights = first..first + claim.pairs.len();
         Self {
-            point: one.sign(message, SIGNATURE_DST, &[]).into(),
-            generator: one.sk_to_pk().into(),
-            keys: pairs.iter().map(|(key, _)| key.0).collect(),
-            signatures: pairs.iter().map(|(_, signature)| signature.0).collect(),
-            weights: (0..pairs.len()).flat_map(|index| weight(seed, index)).collect(),
+            message: claim.message,
+            keys: claim.pairs.iter().map(|(key, _)| key.0).collect(),
+            signatures: claim.pairs.iter().map(|(_, signature)| signature.0).collect(),
+            weights: weights.map(|index| if index == 0 { 1 } else { weight(seed, index) }).collect(),
+            point: OnceCell::new(),
         }
     }
 
-    /// Checks all, of which there is at least one.
-    fn verify(&self) -> Result<(), Vec<usize>> {
-        let all: Vec<usize> = (0..self.keys.len()).collect();
-        let whole = self.weighted(&all);
+    fn places(&self) -> Vec<usize> {
+        (0..self.keys.len()).collect()
+    }
+
+    /// The weighted sums of all, of whom there is at least one.
+    fn whole(&self) -> Summed {
+        self.weighted_sums(&self.places())
+    }
+
+    /// The bad ones of a batch that may hold by itself.
+    fn bad(&self, whole: &Summed) -> Vec<usize> {
+        let (whole, all) = (self.paired(whole), self.places());
         if whole.holds() {
-            return Ok(());
+            return Vec::new();
         }
         let found = self.search(&all, Self::plain);
         if !found.is_empty() && whole.without(&self.weighted(&found)).holds() {
-            return Err(found);
+            return found;
         }
-        Err(self.search(&all, Self::weighted))
+        self.search(&all, Self::weighted)
     }
 
     /// The bad ones, as far as such sums show them.
-    fn search(&self, places: &[usize], sums: Sums) -> Vec<usize> {
+    fn search(&self, places: &[usize], sums: Sums<'a>) -> Vec<usize> {
         let (balance, mut bad) = (sums(self, places), Vec::new());
         if !balance.holds() {
             self.collect_bad(places, &balance, sums, &mut bad);
@@ -445,7 +507,7 @@ impl Batch {
     }
 
     /// Adds the bad ones of some whose balance fails.
-    fn collect_bad(&self, places: &[usize], balance: &Balance, sums: Sums, bad: &mut Vec<usize>) {
+    fn collect_bad(&self, places: &[usize], balance: &Balance, sums: Sums<'a>, bad: &mut Vec<usize>) {
         let (first, second) = match places {
             [place] => return bad.push(*place),
             _ => places.split_at(places.len() / 2),
@@ -463,17 +525,25 @@ impl Batch {
 
     /// The weighted sums of some, paired.
     fn weighted(&self, places: &[usize]) -> Balance {
+        self.paired(&self.weighted_sums(places))
+    }
+
+    fn weighted_sums(&self, places: &[usize]) -> Summed {
+        let weights: Vec<u64> = places.iter().map(|place| self.weights[*place]).collect();
         let keys: Vec<_> = places.iter().map(|place| self.keys[*place]).collect();
         let signatures: Vec<_> = places.iter().map(|place| self.signatures[*place]).collect();
-        let weights: Vec<u8> = places
-            .iter()
-            .flat_map(|place| &self.weights[place * WEIGHT_BYTES..(place + 1) * WEIGHT_BYTES])
-            .copied()
-            .collect();
-        let bits = WEIGHT_BYTES * 8;
-        let keys = core::AggregatePublicKey::aggregate_with_randomness(&keys, &weights, bits, false);
-        let signatures = core::AggregateSignature::aggregate_with_randomness(&signatures, &weights, bits, false);
-        self.paired(&keys.expect(SOME), &signatures.expect(SOME))
+        if places.len() < MANY {
+            let keys: Vec<_> = keys.iter().map(core::AggregatePublicKey::from_public_key).collect();
+            let signatures: Vec<_> = signatures.iter().map(core::AggregateSignature::from_signature).collect();
+            return (
+                weighted_sum(&keys, &weights, |sum, one| sum.add_aggregate(one)),
+                weighted_sum(&signatures, &weights, |sum, one| sum.add_aggregate(one)),
+            );
+        }
+        let weights: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+        let keys = core::AggregatePublicKey::aggregate_with_randomness(&keys, &weights, 64, false);
+        let signatures = core::AggregateSignature::aggregate_with_randomness(&signatures, &weights, 64, false);
+        (keys.expect(SOME), signatures.expect(SOME))
     }
 
     /// The bare sums of some, paired.
@@ -482,29 +552,71 @@ impl Batch {
         let signatures: Vec<_> = places.iter().map(|place| &self.signatures[*place]).collect();
         let keys = core::AggregatePublicKey::aggregate(&keys, false);
         let signatures = core::AggregateSignature::aggregate(&signatures, false);
-        self.paired(&keys.expect(SOME), &signatures.expect(SOME))
+        self.paired(&(keys.expect(SOME), signatures.expect(SOME)))
     }
 
-    fn paired(&self, keys: &core::AggregatePublicKey, signatures: &core::AggregateSignature) -> Balance {
+    fn paired(&self, (keys, signatures): &Summed) -> Balance {
+        /// The generator of G2.
+        static GENERATOR: LazyLock<blst_p2_affine> = LazyLock::new(|| one().sk_to_pk().into());
+        let point = self.point.get_or_init(|| one().sign(self.message, SIGNATURE_DST, &[]).into());
         Balance {
-            signed: blst_fp12::miller_loop(&self.generator, &signatures.to_signature().into()),
-            owed: blst_fp12::miller_loop(&keys.to_public_key().into(), &self.point),
+            signed: blst_fp12::miller_loop(&GENERATOR, &signatures.to_signature().into()),
+            owed: blst_fp12::miller_loop(&keys.to_public_key().into(), point),
         }
     }
 }
 
 /// One way to add some of a batch up.
-type Sums = fn(&Batch, &[usize]) -> Balance;
+type Sums<'a> = fn(&Batch<'a>, &[usize]) -> Balance;
 
 const SOME: &str = "there is at least one, and nothing else is looked at";
 
-/// The weight of one pair, little-endian and never zero: a zero would leave its signature unchecked.
-fn weight(seed: &[u8; 32], index: usize) -> [u8; WEIGHT_BYTES] {
+/// From so many points on blst's own sum is faster: it sorts them into buckets and uses several threads. Below that it would multiply each
+/// by itself, with doublings of its own, and wake threads for it.
+const MANY: usize = 32;
+
+/// The sum of the points, each times its weight, of which none is zero: Straus's method with sliding windows of three bits, so that
+/// all share their doublings. It takes as long as the weights are, and nothing here is secret.
+fn weighted_sum<P: Copy>(points: &[P], weights: &[u64], add: impl Fn(&mut P, &P)) -> P {
+    let sum_of = |one: P, other: &P| {
+        let mut sum = one;
+        add(&mut sum, other);
+        sum
+    };
+    // What is to be added after which doubling.
+    let mut due: Vec<Vec<P>> = vec![Vec::new(); 64];
+    for (point, weight) in points.iter().zip(weights) {
+        // The odd multiples.
+        let mut odd = [*point; 4];
+        if *weight > 1 {
+            let twice = sum_of(*point, point);
+            (1..4).for_each(|at| odd[at] = sum_of(odd[at - 1], &twice));
+        }
+        let mut bit = 0;
+        while bit < 64 {
+            let window = weight >> bit & 7;
+            if window & 1 == 0 {
+                bit += 1;
+                continue;
+            }
+            due[bit].push(odd[(window >> 1) as usize]);
+            bit += 3;
+        }
+    }
+    let mut sum: Option<P> = None;
+    for points in due.iter().rev() {
+        sum = sum.map(|sum| sum_of(sum, &sum));
+        for point in points {
+            sum = Some(sum.map_or(*point, |sum| sum_of(sum, point)));
+        }
+    }
+    sum.expect(SOME)
+}
+
+/// The weight of one pair, never zero: a zero would leave its signature unchecked.
+fn weight(seed: &[u8; 32], index: usize) -> u64 {
     let hash = Tag::Batch.hash(&[seed, &(index as u64).to_be_bytes()]);
-    let mut weight = [0; WEIGHT_BYTES];
-    weight.copy_from_slice(&hash[..WEIGHT_BYTES]);
-    weight[0] |= 1;
-    weight
+    hash.iter().take(8).fold(0, |weight, byte| weight << 8 | u64::from(*byte)) | 1
 }
 
 /// The scalar one: its signatures are the points that messages hash to, its key is the generator.
@@ -529,6 +641,11 @@ fn outcome(result: BLST_ERROR) -> Result<(), BlsError> {
     }
 }
 
+/// Whether the first byte of a compressed point marks the identity.
+const fn is_identity(first: u8) -> bool {
+    first & 0x40 != 0
+}
+
 /// Swaps `c1 | c0` (the order of the serialised form) and `c0 | c1` (the order of EIP-2537) in both
 /// coordinates.
 fn swap_coordinates(bytes: &[u8; 192]) -> [u8; 192] {
@@ -544,8 +661,6 @@ fn short_hex(f: &mut fmt::Formatter<'_>, name: &str, bytes: &[u8]) -> fmt::Resul
     bytes.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
     f.write_str("…)")
 }
-
-const WEIGHT_BYTES: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -758,6 +873,59 @@ mod tests {
             let bad: Vec<usize> = (0..23).filter(|place| alone(&batch[*place])).collect();
             assert_eq!(bad, liars);
             assert_eq!(verify_same_message(MESSAGE, &batch, &[seed; 32]).err().unwrap_or_default(), bad);
+        }
+    }
+
+    #[test]
+    fn several_messages_are_checked_together_and_each_names_its_own_bad_ones() {
+        for liars in [[&[][..], &[], &[]], [&[0], &[], &[]], [&[], &[], &[1, 2]], [&[4], &[0], &[0, 1, 2]]] {
+            let counts = [5, 1, 3];
+            let messages = [&b"one"[..], b"two", b"three"];
+            let sign = |claim: usize, place: usize, key: &SecretKey| {
+                let message = if liars[claim].contains(&place) { b"another" } else { messages[claim] };
+                (key.public(), key.sign(message))
+            };
+            let signed = |claim: usize| -> Vec<_> {
+                keys(counts[claim]).iter().enumerate().map(|(place, key)| sign(claim, place, key)).collect()
+            };
+            let pairs: Vec<Vec<_>> = (0..3).map(signed).collect();
+            let mut claims: Vec<_> = (0..3).map(|at| Claim { message: messages[at], pairs: &pairs[at] }).collect();
+            claims.insert(1, Claim { message: b"nobody", pairs: &[] });
+            let bad = verify_messages(&claims, SEED);
+            assert_eq!(bad, [liars[0], &[], liars[1], liars[2]]);
+        }
+    }
+
+    /// Errors of two messages that would cancel in a sum of both.
+    #[test]
+    fn errors_that_cancel_between_messages_are_named() {
+        let key = key(1);
+        let (one, two) = (key.sign(b"one"), key.sign(b"two"));
+        let crossed = [[(key.public(), two)], [(key.public(), one)]];
+        let claims = [Claim { message: b"one", pairs: &crossed[0] }, Claim { message: b"two", pairs: &crossed[1] }];
+        assert_eq!(verify_messages(&claims, SEED), [[0], [0]]);
+    }
+
+    #[test]
+    fn a_weighted_sum_is_what_blst_says_it_is() {
+        for count in [1_u8, 2, 3, 10, 31] {
+            let pairs = pairs(count, &[]);
+            let claim = Claim { message: MESSAGE, pairs: &pairs };
+            for (seed, first) in [(1, 0), (2, 1), (3, 77)] {
+                let batch = Batch::new(&claim, &[seed; 32], first);
+                let (keys, signatures) = batch.whole();
+                let weights: Vec<u8> = batch.weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+                let theirs = core::AggregatePublicKey::aggregate_with_randomness(&batch.keys, &weights, 64, false);
+                assert_eq!(keys.to_public_key(), theirs.unwrap().to_public_key());
+                let theirs =
+                    core::AggregateSignature::aggregate_with_randomness(&batch.signatures, &weights, 64, false);
+                assert_eq!(signatures.to_signature(), theirs.unwrap().to_signature());
+            }
+        }
+        // Sums of numbers, for weights of every shape.
+        for weight in [1, 2, 3, 7, 8, 9, 0x8000_0000_0000_0000, 0xffff_ffff_ffff_ffff, 0xdead_beef_0123_4567_u64] {
+            let sum = weighted_sum(&[5_u128, 1], &[weight, 1], |sum, one| *sum += one);
+            assert_eq!(sum, 5 * u128::from(weight) + 1);
         }
     }
 
