@@ -22,7 +22,7 @@ use crate::sessions::{self, Asked, Sessions, Taken};
 use crate::signer::{Met, SignedLast};
 use palisade_agreement::anchors::{Anchors, Compared, Gap, Known, Wanted};
 use palisade_agreement::app::Verdict;
-use palisade_agreement::ballot::{SignedBallot, contradiction};
+use palisade_agreement::ballot::{Overheard, contradiction};
 use palisade_agreement::batch::Heard;
 use palisade_agreement::guard::{Ancestry, Lineage};
 use palisade_agreement::pool::Pool;
@@ -858,12 +858,12 @@ impl Core {
     }
 
     /// A ballot went by on the network: two that contradict each other are evidence (R18).
-    pub fn heard_ballot(&mut self, ballot: &SignedBallot) {
+    pub fn heard_ballot(&mut self, heard: &Overheard) {
         let head = self.ledger.head().height;
-        let Some(operator) = self.ledger.operator(&ballot.ballot.operator) else {
+        let Some(operator) = self.ledger.operator(&heard.signed.ballot.operator) else {
             return;
         };
-        if let Some(pair) = self.tap.hear(head, operator, ballot) {
+        if let Some(pair) = self.tap.hear(head, operator, heard) {
             self.accuse(Evidence::Votes(pair));
         }
     }

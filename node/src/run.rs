@@ -38,7 +38,7 @@ use anyhow::{Context, bail};
 use libp2p::PeerId;
 use palisade_agreement::anchors::Wanted;
 use palisade_agreement::app::{Kept, Pace, Request, Start, Stored, Verdict};
-use palisade_agreement::ballot::SignedBallot;
+use palisade_agreement::ballot::Overheard;
 use palisade_agreement::context::VoteSigner;
 use palisade_agreement::engine::{self, Engine};
 use palisade_agreement::parts::Proposed;
@@ -594,7 +594,7 @@ struct Inputs {
     signatures: mpsc::Receiver<Signed>,
     gossip: mpsc::Receiver<Gossip>,
     checked: mpsc::Receiver<Vec<checking::Told>>,
-    ballots: mpsc::Receiver<SignedBallot>,
+    ballots: mpsc::Receiver<Overheard>,
     connected: watch::Receiver<std::collections::BTreeSet<OperatorId>>,
 }
 

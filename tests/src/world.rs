@@ -14,7 +14,7 @@ use bitcoin::secp256k1::XOnlyPublicKey;
 use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid};
 use palisade_agreement::anchors::Wanted;
 use palisade_agreement::app::{Kept, Pace, Start, Stored, Verdict};
-use palisade_agreement::ballot::{Ballot, SignedBallot, Step};
+use palisade_agreement::ballot::{Ballot, Overheard, SignedBallot, Step};
 use palisade_agreement::batch;
 use palisade_agreement::context::Refused;
 use palisade_agreement::guard::{Danger, Guard, Known, Request, Verdict as Judgement, ballot_digest};
@@ -1005,7 +1005,7 @@ impl Node for Operator {
 
     fn heard(&mut self, now: Millis, ballot: &SignedBallot) {
         self.now = now;
-        self.core.heard_ballot(ballot);
+        self.core.heard_ballot(&Overheard { signed: *ballot, firsthand: true });
         self.act();
     }
 

@@ -118,6 +118,15 @@ pub struct SignedBallot {
     pub signature: Ed25519Signature,
 }
 
+/// A ballot that went by on the network, its signature unchecked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overheard {
+    /// It.
+    pub signed: SignedBallot,
+    /// His own peer said it, by the transport's proof, so that nobody else can fill his places; in a certificate anybody shows it.
+    pub firsthand: bool,
+}
+
 impl SignedBallot {
     /// Whether `key` made the signature.
     #[must_use]

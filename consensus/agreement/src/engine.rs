@@ -1,7 +1,7 @@
 //! Builds and starts the engine: its own log, sync and consensus actors, our network and our application.
 
 use crate::app::{App, Request, SYNC_BATCH};
-use crate::ballot::SignedBallot;
+use crate::ballot::Overheard;
 use crate::codec::WireCodec;
 use crate::context::{Palisade, Verifier, VoteSigner, Voter};
 use crate::forward::Forward;
@@ -46,7 +46,7 @@ pub struct Outlets {
     /// To the core.
     pub requests: mpsc::Sender<Request>,
     /// Every ballot heard on the network, signatures unchecked. What does not fit is lost.
-    pub heard: mpsc::Sender<SignedBallot>,
+    pub heard: mpsc::Sender<Overheard>,
 }
 
 /// A running engine.

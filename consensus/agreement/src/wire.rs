@@ -7,11 +7,11 @@
 //! - Listening addresses and peers are replayed to whoever subscribes late; otherwise consensus never starts.
 //! - The status of the sync protocol goes to each connected peer directly, never by gossip, and again to a peer
 //!   that connects later.
-//! - Every ballot heard is tapped for the core before the engine can drop it ([`SignedBallot`]): the engine keeps
+//! - Every ballot heard is tapped for the core before the engine can drop it ([`Overheard`]): the engine keeps
 //!   evidence for the current height only and loses most of it.
 //! - What the guard refused to sign ([`ABSTAINED`]) is not published.
 
-use crate::ballot::SignedBallot;
+use crate::ballot::{Overheard, SignedBallot};
 use crate::codec::{Wire as Encoded, WireCodec, encode};
 use crate::context::{ABSTAINED, Palisade};
 use crate::forward::Forward;
@@ -240,7 +240,7 @@ impl Wire {
         self,
         chain: ChainId,
         own: PeerId,
-        tap: mpsc::Sender<SignedBallot>,
+        tap: mpsc::Sender<Overheard>,
     ) -> Result<NetworkRef<Palisade>, ractor::SpawnErr> {
         let (actor, messages) = Forward::spawn().await?;
         let desk = Desk {
@@ -262,7 +262,7 @@ impl Wire {
 struct Desk {
     chain: ChainId,
     own: PeerId,
-    tap: mpsc::Sender<SignedBallot>,
+    tap: mpsc::Sender<Overheard>,
     outbound: mpsc::Sender<Outbound>,
     port: OutputPort<NetworkEvent<Palisade>>,
     listening: bool,
@@ -375,8 +375,10 @@ impl Desk {
                 NetworkEvent::PeerDisconnected(peer)
             }
             Inbound::Gossip { from, publisher, message } => {
-                for ballot in message.ballots(self.chain) {
-                    let _ = self.tap.try_send(ballot);
+                // The swarm takes a vote or proposal from its author's own peer only.
+                let firsthand = message.author().is_some();
+                for signed in message.ballots(self.chain) {
+                    let _ = self.tap.try_send(Overheard { signed, firsthand });
                 }
                 heard(from, publisher, message)
             }
@@ -482,7 +484,8 @@ mod tests {
         let message = Message::Liveness(LivenessMsg::Vote(vote(1)));
         port.inbound.tell(Inbound::Gossip { from: numbered_peer(1), publisher: numbered_peer(1), message });
         let heard = tapped.recv().await.unwrap();
-        assert_eq!((heard.ballot, heard.signature), (vote(1).message.ballot(chain), vote(1).signature));
+        assert_eq!(heard.signed.ballot, vote(1).message.ballot(chain));
+        assert_eq!((heard.signed.signature, heard.firsthand), (vote(1).signature, true));
         network.cast(Msg::PublishConsensusMsg(SignedConsensusMsg::Vote(vote(0)))).unwrap();
         network.cast(Msg::PublishLivenessMsg(LivenessMsg::Vote(vote(0)))).unwrap();
         network.cast(Msg::PublishConsensusMsg(SignedConsensusMsg::Vote(vote(2)))).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{CHAIN, Plain, operator};
 use palisade_agreement::app::Request;
-use palisade_agreement::ballot::SignedBallot;
+use palisade_agreement::ballot::Overheard;
 use palisade_agreement::context::{SignRequest, VoteSigner};
 use palisade_agreement::engine::{self, Engine, Outlets};
 use palisade_agreement::malachite::PeerId;
@@ -116,9 +116,9 @@ async fn sign(core: Arc<Mutex<Plain>>, mut requests: mpsc::Receiver<SignRequest>
     }
 }
 
-async fn hear(core: Arc<Mutex<Plain>>, mut ballots: mpsc::Receiver<SignedBallot>) {
-    while let Some(ballot) = ballots.recv().await {
-        core.lock().unwrap().heard(NOW, &ballot);
+async fn hear(core: Arc<Mutex<Plain>>, mut ballots: mpsc::Receiver<Overheard>) {
+    while let Some(heard) = ballots.recv().await {
+        core.lock().unwrap().heard(NOW, &heard.signed);
     }
 }
 
