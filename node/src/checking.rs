@@ -1,8 +1,9 @@
 //! Checks the signatures of attestations beside the core, those of one statement together.
 //!
-//! A check costs about the same for one attestation as for all of a slot, so it waits for as many as the quorum lacks, but never for
-//! long; those that come after the quorum are needed by nobody in a hurry, and wait for each other longer. All bounds are in count and
-//! time; what does not fit in, the core checks itself, at its own pace.
+//! A check costs about the same for one attestation as for all of a slot, so it waits for as many as the quorum lacks, and then a
+//! moment for the others, which are on their way; never for long, and less long where somebody waits for it to be passed on. Those that
+//! come after the quorum are needed by nobody in a hurry: they wait longer, or go with the next check. All bounds are in count and time;
+//! what does not fit in, the core checks itself, at its own pace.
 
 use crate::keys::random;
 use crate::network::Verdict;
@@ -18,9 +19,13 @@ use tokio::sync::mpsc;
 pub const MAX_WAITING: usize = 512;
 /// How many are checked together, or wait for it.
 pub const MAX_BATCH: usize = 256;
-/// For how long one waits for those that would make a quorum with it,
-const COMPANY: Duration = Duration::from_millis(10);
-/// and for how long one that no quorum lacks.
+/// For how long one waits for those that would make a quorum with it, where neighbours wait for it too,
+const PASSED_ON: Duration = Duration::from_millis(10);
+/// and on a line, where nobody does: fewer than a quorum are worth nothing.
+const COMPANY: Duration = Duration::from_millis(100);
+/// For how long a quorum waits for the rest.
+const REST: Duration = Duration::from_millis(3);
+/// For how long one waits that no quorum lacks.
 const AFTERWARDS: Duration = Duration::from_millis(200);
 
 /// An attestation to be checked under a key.
@@ -32,6 +37,8 @@ pub struct Asked {
     pub key: PublicKey,
     /// How many the quorum lacks of its kind; zero when it is there.
     pub lacking: usize,
+    /// How many whose weight counts have not been heard to say it.
+    pub silent: usize,
     /// What becomes of the message.
     pub verdict: Verdict,
 }
@@ -81,23 +88,36 @@ struct Waiting {
     asked: Vec<Asked>,
     /// So many make the quorum, as the last of them was told.
     lacking: usize,
+    /// So many are all.
+    silent: usize,
     until: Instant,
 }
 
 fn take(waiting: &mut BTreeMap<Statement, Waiting>, one: Asked) {
-    let patience = if one.lacking == 0 { AFTERWARDS } else { COMPANY };
-    let until = Instant::now() + patience;
+    let (now, lacking, silent) = (Instant::now(), one.lacking, one.silent);
+    let patience = match lacking {
+        0 => AFTERWARDS,
+        _ if one.verdict.passes_on() => PASSED_ON,
+        _ => COMPANY,
+    };
     let all = waiting.entry(one.attestation.statement);
-    let all = all.or_insert(Waiting { asked: Vec::new(), lacking: one.lacking, until });
-    all.lacking = one.lacking;
+    let all = all.or_insert(Waiting { asked: Vec::new(), lacking, silent, until: now + patience });
+    (all.lacking, all.silent, all.until) = (lacking, silent, all.until.min(now + patience));
     all.asked.push(one);
+    if lacking > 0 && all.asked.len() >= lacking {
+        all.until = all.until.min(now + REST);
+    }
 }
 
-/// Takes what is to be checked now: quorums, what has waited long enough, and everything when there is too much of it.
+/// Takes what is to be checked now: quorums that have waited for the rest or have it, what has waited long enough, and everything when
+/// there is too much of it. What nobody is in a hurry for goes with it: a further statement costs less than a check of its own.
 fn due(waiting: &mut BTreeMap<Statement, Waiting>, now: Instant) -> Vec<Asked> {
     let is_full = waiting.values().map(|one| one.asked.len()).sum::<usize>() >= MAX_BATCH;
-    let is_due = |one: &Waiting| is_full || one.until <= now || (one.lacking > 0 && one.asked.len() >= one.lacking);
-    waiting.extract_if(.., |_, one| is_due(one)).flat_map(|(_, one)| one.asked).collect()
+    let is_due = |one: &Waiting| is_full || one.until <= now || (one.lacking > 0 && one.asked.len() >= one.silent);
+    if !waiting.values().any(is_due) {
+        return Vec::new();
+    }
+    waiting.extract_if(.., |_, one| is_due(one) || one.lacking == 0).flat_map(|(_, one)| one.asked).collect()
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

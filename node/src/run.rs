@@ -950,8 +950,8 @@ impl Actor {
     /// Has the signature checked beside the core. The verdict comes back when there is nothing to check, or no room.
     fn check_beside(&self, attestation: Attestation, verdict: network::Verdict) -> Option<network::Verdict> {
         let Some(key) = self.core.key_for(&attestation) else { return Some(verdict) };
-        let lacking = self.core.lacking(&attestation.statement);
-        let asked = self.check.try_send(checking::Asked { attestation, key, lacking, verdict });
+        let (lacking, silent) = self.core.lacking(&attestation.statement);
+        let asked = self.check.try_send(checking::Asked { attestation, key, lacking, silent, verdict });
         asked.err().map(|refused| refused.into_inner().verdict)
     }
 

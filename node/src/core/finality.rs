@@ -644,26 +644,27 @@ impl Core {
         }
     }
 
-    /// How many further attestations of a block make its quorum at the least, our own not counted, which is to come; zero when it is
-    /// there, and for what is not a block of this epoch or the one before.
+    /// How many further attestations of a block make its quorum at the least, our own not counted, which is to come, and how many make
+    /// it whole; zero and zero when all are there. What is not a block of this epoch or the one before waits for nobody else.
     #[must_use]
-    pub fn lacking(&self, statement: &Statement) -> usize {
+    pub fn lacking(&self, statement: &Statement) -> (usize, usize) {
         let epoch = self.open_epoch(statement.slot).filter(|_| statement.domain == self.ledger.domains().ledger);
-        let Some(committee) = epoch.and_then(|epoch| self.ledger.committee_of(epoch)) else { return 1 };
-        let counts = |member: &&Member| !self.convicted(&member.operator);
+        let Some(committee) = epoch.and_then(|epoch| self.ledger.committee_of(epoch)) else { return (1, 1) };
+        let counts = |member: &&Member| member.ether > 0 && !self.convicted(&member.operator);
         let total: u128 = committee.members.iter().filter(counts).map(|member| u128::from(member.ether)).sum();
         let has_said =
             |member: &&Member| member.operator == self.own || self.tally.said_by(statement, &member.operator);
         let (said, mut silent): (Vec<&Member>, Vec<&Member>) =
             committee.members.iter().filter(counts).partition(has_said);
         let mut signed: u128 = said.iter().map(|member| u128::from(member.ether)).sum();
+        let whole = silent.len();
         silent.sort_by_key(|member| std::cmp::Reverse(member.ether));
         let short = silent.into_iter().take_while(|member| {
             let is_short = signed * 3 <= total * 2;
             signed += u128::from(member.ether);
             is_short
         });
-        short.count()
+        (short.count(), whole)
     }
 
     /// Certificates that name more signers of blocks whose roll is still open, of which nothing is booked yet (R20).

@@ -264,6 +264,12 @@ impl Verdict {
         self.judge(if worthy { Acceptance::Accept } else { Acceptance::Ignore });
     }
 
+    /// Whether neighbours hear the message only after it. What came on a line goes no further.
+    #[must_use]
+    pub fn passes_on(&self) -> bool {
+        self.ticket.as_ref().is_some_and(|ticket| ticket.id.is_some())
+    }
+
     /// No honest peer passes this on: it does not decode, or its proof is false. The neighbour pays.
     pub fn refuse(mut self) {
         self.judge(Acceptance::Reject);
