@@ -9,7 +9,7 @@
 //! Latency is from when a node first sees the proposal: with us to its BLS quorum certificate over the durable block, with the peer to the
 //! engine's commit certificate.
 //!
-//! `PALISADE_RACE=ours,4` runs one side at one size, for a profiler.
+//! `PALISADE_RACE=ours,4` runs one side at one size, for a profiler; so do `broadcast,4`, `gossip,4`, `catch-up,BLOCKS` and `idle,1`.
 
 mod ours;
 mod peer;
@@ -75,7 +75,8 @@ fn main() -> Result<()> {
                 certificate()?;
                 race(4, 3, Duration::from_secs(8)).await?;
                 race(16, 3, Duration::from_secs(8)).await?;
-                catch_up(400).await
+                catch_up(400).await?;
+                resident()
             }),
         }
     })
@@ -128,10 +129,42 @@ async fn catch_up(blocks: u64) -> Result<()> {
     Ok(())
 }
 
+/// How much memory a process takes in which one operator of four runs, alone, and one in which all four do, at a block a second: each in
+/// a process of its own, which did nothing before.
+fn resident() -> Result<()> {
+    for running in ["1", "4"] {
+        let mut child = std::process::Command::new(std::env::current_exe()?);
+        let status = child.arg("--bench").env("PALISADE_RACE", format!("idle,{running}")).status()?;
+        ensure!(status.success(), "the idle operators ended with {status}");
+    }
+    Ok(())
+}
+
+async fn idle(running: usize) -> Result<()> {
+    let mut operators = ours::Operators::new(4, Duration::from_secs(1))?;
+    for index in 0..running {
+        operators.start(index).await?;
+    }
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("unknown").trim();
+    let height = operators.lowest().await?;
+    for index in 0..running {
+        operators.stop(index).await?;
+    }
+    println!(
+        "n = 4: {running} of the operators in one process, idle for 20 s, at height {height}: {resident} resident"
+    );
+    Ok(())
+}
+
 async fn profile(only: &str) -> Result<()> {
     let (side, nodes) = only.split_once(',').unwrap_or((only, "4"));
     if side == "catch-up" {
         return catch_up(nodes.parse()?).await;
+    }
+    if side == "idle" {
+        return idle(nodes.parse()?).await;
     }
     let plan = plan(nodes.parse()?, Duration::from_secs(10));
     let ran = match side {
@@ -150,13 +183,10 @@ const fn plan(nodes: usize, time: Duration) -> Plan {
 async fn race(nodes: usize, rounds: usize, time: Duration) -> Result<()> {
     let plan = plan(nodes, time);
     let (mut ours, mut broadcast, mut gossip) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..rounds {
+    for _ in 0..rounds {
         ours.push(ours::run(plan).await?);
         broadcast.push(peer::run(plan, Transport::Broadcast).await?);
-        // It has never been the faster one; once is enough to show it.
-        if round == 0 {
-            gossip.push(peer::run(plan, Transport::Gossip).await?);
-        }
+        gossip.push(peer::run(plan, Transport::Gossip).await?);
     }
     for (side, runs) in [("Palisade", &ours), ("Malachite, broadcast", &broadcast), ("Malachite, gossipsub", &gossip)] {
         for ran in runs {

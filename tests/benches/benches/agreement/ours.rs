@@ -58,6 +58,8 @@ struct Running {
     handle: CoreHandle,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<()>>,
+    /// Keeps states for others, and holds the store until it is done with the last.
+    keeping: JoinHandle<()>,
 }
 
 impl Operators {
@@ -172,7 +174,7 @@ impl Operators {
             let chain = Quiet { kind, genesis: genesis.clone(), facts: self.facts.clone(), began: self.began };
             tokio::spawn(follower::follow(kind, Arc::new(chain), asked, sockets.seen.clone()));
         }
-        tokio::spawn(snapshot::keep(sockets.boundaries, store, None));
+        let keeping = tokio::spawn(snapshot::keep(sockets.boundaries, store, None));
         let handle = sockets.handle.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (asks, presign) = (sockets.asks, sockets.presign);
@@ -183,15 +185,16 @@ impl Operators {
         });
         handle.passes_through(None).await?;
         let seat = &mut self.seats[index];
-        (seat.address, seat.running) = (address, Some(Running { handle, stop, ended }));
+        (seat.address, seat.running) = (address, Some(Running { handle, stop, ended, keeping }));
         Ok(())
     }
 
     /// Stops an operator and waits until he has let go of everything.
     pub async fn stop(&mut self, index: usize) -> Result<()> {
-        let Running { handle, stop, ended } = self.seats[index].running.take().context("it does not run")?;
+        let Running { handle, stop, ended, keeping } = self.seats[index].running.take().context("it does not run")?;
         drop((handle, stop));
-        ended.await?
+        ended.await??;
+        Ok(keeping.await?)
     }
 
     /// From the next start on one height takes at least so long.
