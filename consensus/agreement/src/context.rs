@@ -14,11 +14,13 @@ use arc_malachitebft_core_types::{
 use arc_malachitebft_signing::{Error as SigningError, VerificationResult};
 use async_trait::async_trait;
 use palisade_crypto::ed25519::{self, Ed25519Error, PublicKey};
+use palisade_crypto::hash::sha256_all;
 use palisade_types::certificate::Committee;
 use palisade_types::ids::{BlockId, ChainId, Ed25519Signature, OperatorId};
 use palisade_types::units::Height;
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Our instance of the engine's types.
@@ -428,16 +430,65 @@ impl engine::SigningScheme for Ed25519 {
 }
 
 /// Checks the engine's signatures. The chain id is in every preimage (R17), so it stands here and not in the message.
-#[derive(Clone, Copy, Debug)]
+///
+/// The engine checks each precommit when it hears it, and again in the certificate that it makes of them. So what held is remembered
+/// for a while, under a hash of all that the check depends on; what did not hold is checked again.
+#[derive(Debug)]
 pub struct Verifier {
-    /// Whose votes.
-    pub chain: ChainId,
+    chain: ChainId,
+    held: Option<Mutex<Held>>,
+}
+
+/// Checks that held: those since the newer set was begun, and as many before.
+#[derive(Debug, Default)]
+struct Held {
+    newer: HashSet<[u8; 32]>,
+    older: HashSet<[u8; 32]>,
+}
+
+/// How many checks one set remembers: two votes of each member of a full committee in some rounds.
+const MAX_HELD: usize = 4_096;
+
+impl Held {
+    fn knows(&self, check: &[u8; 32]) -> bool {
+        self.newer.contains(check) || self.older.contains(check)
+    }
+
+    fn remember(&mut self, check: [u8; 32]) {
+        if self.newer.len() >= MAX_HELD {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.insert(check);
+    }
 }
 
 impl Verifier {
-    fn check(message: &[u8], signature: &Ed25519Signature, key: &PublicKey) -> VerificationResult {
-        let signature = ed25519::Signature(*signature.as_bytes());
-        VerificationResult::from_bool(key.verify(message, &signature).is_ok())
+    /// One that remembers what held.
+    #[must_use]
+    pub fn new(chain: ChainId) -> Self {
+        Self { chain, held: Some(Mutex::default()) }
+    }
+
+    /// One that checks everything anew.
+    #[must_use]
+    pub const fn forgetful(chain: ChainId) -> Self {
+        Self { chain, held: None }
+    }
+
+    fn check(&self, message: &[u8], signature: &Ed25519Signature, key: &PublicKey) -> VerificationResult {
+        let verify = || key.verify(message, &ed25519::Signature(*signature.as_bytes())).is_ok();
+        let Some(held) = &self.held else { return VerificationResult::from_bool(verify()) };
+        // Of fixed lengths but for the last.
+        let name = sha256_all(&[&key.to_bytes(), signature.as_bytes(), message]);
+        let known = || held.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().knows(&name) {
+            return VerificationResult::Valid;
+        }
+        let holds = verify();
+        if holds {
+            known().remember(name);
+        }
+        VerificationResult::from_bool(holds)
     }
 }
 
@@ -449,7 +500,7 @@ impl arc_malachitebft_signing::Verifier<Palisade> for Verifier {
         signature: &Ed25519Signature,
         key: &PublicKey,
     ) -> Result<VerificationResult, SigningError> {
-        Ok(Self::check(&vote.ballot(self.chain).preimage(), signature, key))
+        Ok(self.check(&vote.ballot(self.chain).preimage(), signature, key))
     }
 
     async fn verify_signed_proposal(
@@ -458,7 +509,7 @@ impl arc_malachitebft_signing::Verifier<Palisade> for Verifier {
         signature: &Ed25519Signature,
         key: &PublicKey,
     ) -> Result<VerificationResult, SigningError> {
-        Ok(Self::check(&proposal.ballot(self.chain).preimage(), signature, key))
+        Ok(self.check(&proposal.ballot(self.chain).preimage(), signature, key))
     }
 
     /// Extensions are disabled, so none is ever valid.
@@ -629,6 +680,27 @@ mod tests {
     }
 
     #[test]
+    fn what_held_is_remembered_and_nothing_else() {
+        let verifier = Verifier::new(ChainId::new([1; 32]));
+        let known = |verifier: &Verifier| verifier.held.as_ref().unwrap().lock().unwrap().newer.len();
+        let secret = SecretKey::from_seed(&[1; 32]);
+        let (ours, theirs) = (secret.public(), SecretKey::from_seed(&[2; 32]).public());
+        let signature = Ed25519Signature::new(secret.sign(b"message").0);
+        for _ in 0..2 {
+            assert!(verifier.check(b"message", &signature, &ours).is_valid());
+            assert!(verifier.check(b"massage", &signature, &ours).is_invalid());
+            assert!(verifier.check(b"message", &signature, &theirs).is_invalid());
+            assert!(verifier.check(b"message", &ABSTAINED, &ours).is_invalid());
+            assert_eq!(known(&verifier), 1);
+        }
+        let mut held = Held::default();
+        let name = |number: usize| sha256_all(&[&number.to_be_bytes()]);
+        (0..3 * MAX_HELD).for_each(|number| held.remember(name(number)));
+        assert!(held.newer.len() + held.older.len() <= 2 * MAX_HELD);
+        assert!(held.knows(&name(2 * MAX_HELD)) && !held.knows(&name(0)), "the oldest are forgotten");
+    }
+
+    #[test]
     fn r18_abstaining_verifies_under_no_key() {
         let chain = ChainId::new([1; 32]);
         let vote = Vote {
@@ -638,12 +710,12 @@ mod tests {
             value: NilOrVal::Nil,
             address: Voter(OperatorId::ZERO),
         };
-        let preimage = vote.ballot(chain).preimage();
+        let (preimage, verifier) = (vote.ballot(chain).preimage(), Verifier::new(chain));
         for seed in 0..16 {
             let secret = SecretKey::from_seed(&[seed; 32]);
-            assert!(Verifier::check(&preimage, &ABSTAINED, &secret.public()).is_invalid());
+            assert!(verifier.check(&preimage, &ABSTAINED, &secret.public()).is_invalid());
             let signature = Ed25519Signature::new(secret.sign(&preimage).0);
-            assert!(Verifier::check(&preimage, &signature, &secret.public()).is_valid());
+            assert!(verifier.check(&preimage, &signature, &secret.public()).is_valid());
         }
     }
 }

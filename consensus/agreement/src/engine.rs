@@ -115,7 +115,7 @@ async fn build(
         Palisade,
         Voter(config.operator),
         consensus_config(),
-        Box::new(Verifier { chain: config.chain }),
+        Box::new(Verifier::new(config.chain)),
         Some(Box::new(signer)),
         network.clone(),
         host.clone(),

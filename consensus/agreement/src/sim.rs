@@ -633,7 +633,7 @@ impl<N: Node> Sim<N> {
     }
 
     fn effect(&mut self, node: usize, effect: Effect<Palisade>) -> Result<Resume<Palisade>, std::convert::Infallible> {
-        let verifier = Verifier { chain: self.config.chain };
+        let verifier = Verifier::forgetful(self.config.chain);
         Ok(match effect {
             Effect::CancelAllTimeouts(r) => {
                 self.slots[node].timers.clear();

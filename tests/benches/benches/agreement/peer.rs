@@ -176,7 +176,7 @@ async fn start(
     let own = operator(index);
     let identity =
         NetworkIdentity::new(config.moniker.clone(), Keypair::generate_ed25519(), Some(Voter(own).to_string()));
-    let verifier = Box::new(Verifier { chain: CHAIN });
+    let verifier = Box::new(Verifier::forgetful(CHAIN));
     let (channels, engine) = EngineBuilder::new(Palisade, config)
         .with_default_wal(WalContext::new(dir.join(format!("{index}.wal")), WireCodec))
         .with_default_network(NetworkContext::new(identity, PeerCodec))
