@@ -21,6 +21,7 @@ use crate::malachite::{
     RawDecidedValue, Round, SignedMessage, Validity, ValueOrigin,
 };
 use crate::parts::{Arrived, BadPart, Gathering, Proposed, cut, whole_block};
+use crate::surplus::Seated;
 use bytes::Bytes;
 use palisade_types::block::Block;
 use palisade_types::canonical::Canonical;
@@ -228,6 +229,10 @@ pub(crate) struct App {
     connected: watch::Receiver<BTreeSet<OperatorId>>,
     quorum_wait: Duration,
     network: NetworkRef<Palisade>,
+    /// Tells the wire which height the engine decides, and who decides it.
+    seated: watch::Sender<Option<Seated>>,
+    /// Whose seats these are: keys are decoded once a committee.
+    committee: Option<Arc<Committee>>,
     work: JoinSet<Done>,
     gathering: Gathering,
     nonce: u32,
@@ -302,6 +307,7 @@ impl App {
         connected: watch::Receiver<BTreeSet<OperatorId>>,
         quorum_wait: Duration,
         network: NetworkRef<Palisade>,
+        seated: watch::Sender<Option<Seated>>,
     ) -> Self {
         Self {
             chain,
@@ -311,6 +317,8 @@ impl App {
             connected,
             quorum_wait,
             network,
+            seated,
+            committee: None,
             work: JoinSet::new(),
             gathering: Gathering::default(),
             nonce: 0,
@@ -468,10 +476,14 @@ impl App {
 
     /// Moves to the height of `start`.
     fn begin(&mut self, start: &Start) -> Result<(Level, HeightParams<Palisade>), Ended> {
-        let seats = ValidatorSet::try_from(&*start.committee)?;
+        let seats = match self.seats.take() {
+            Some(seats) if self.committee.as_deref() == Some(&*start.committee) => seats,
+            _ => ValidatorSet::try_from(&*start.committee)?,
+        };
         self.height = start.height;
         self.round = 0;
-        self.seats = Some(seats.clone());
+        (self.seats, self.committee) = (Some(seats.clone()), Some(start.committee.clone()));
+        self.seated.send_replace(Some(Seated { height: start.height, seats: seats.clone() }));
         self.gathering.forget_below(self.height);
         self.blocks.retain(|(height, _), _| *height >= start.height);
         self.taken.retain(|(height, ..)| *height >= start.height);

@@ -104,7 +104,8 @@ async fn build(
     registry: &SharedRegistry,
     metrics: Metrics,
 ) -> Result<JoinHandle<()>, NotStarted> {
-    let network = wire.spawn(config.chain, config.peer, outlets.heard).await.map_err(not_started)?;
+    let (seated, seats_now) = watch::channel(None);
+    let network = wire.spawn(config.chain, config.peer, outlets.heard, seats_now).await.map_err(not_started)?;
     network.link(node.get_cell());
     let log = spawn_wal_actor(&Palisade, WireCodec, &config.log, registry, node.clone()).await.map_err(not_started)?;
     log.link(node.get_cell());
@@ -144,7 +145,7 @@ async fn build(
         sync.subscribe_to_port(&sync_port);
     }
     let (engine, engine_known) = oneshot::channel();
-    let app = App::new(config.chain, config.operator, outlets.requests, connected, config.quorum_wait, network);
+    let app = App::new(config.chain, config.operator, outlets.requests, connected, config.quorum_wait, network, seated);
     let moniker = config.moniker.clone();
     let app = tokio::spawn(async move {
         let ended = app.run(messages, engine_known).await;

@@ -19,6 +19,7 @@ pub mod parts;
 pub mod pool;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod surplus;
 pub mod tally;
 pub mod tap;
 pub mod wire;

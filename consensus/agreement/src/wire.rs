@@ -2,18 +2,19 @@
 //!
 //! The swarm (in `node/src/network`) moves bytes and knows peers; the engine speaks its own network messages. This
 //! actor stands between: it encodes what goes out ([`Outbound`]), hands in what came and was decoded ([`Inbound`]),
-//! and takes care of four of the engine's sharp edges.
+//! and takes care of five of the engine's sharp edges.
 //!
 //! - Listening addresses and peers are replayed to whoever subscribes late; otherwise consensus never starts.
 //! - The status of the sync protocol goes to each connected peer directly, never by gossip, and again to a peer
 //!   that connects later.
 //! - Every ballot heard is tapped for the core before the engine can drop it ([`Overheard`]): the engine keeps
 //!   evidence for the current height only and loses most of it.
+//! - Votes that the engine does not need are held back ([`Surplus`]).
 //! - What the guard refused to sign ([`ABSTAINED`]) is not published.
 
 use crate::ballot::{Overheard, SignedBallot};
 use crate::codec::{Wire as Encoded, WireCodec, encode};
-use crate::context::{ABSTAINED, Palisade};
+use crate::context::{ABSTAINED, Palisade, Vote};
 use crate::forward::Forward;
 use crate::malachite::engine::network::{Msg, Multiaddr, NetworkEvent, NetworkRef, Status};
 use crate::malachite::engine::util::output_port::OutputPort;
@@ -21,12 +22,15 @@ use crate::malachite::{
     Codec, LivenessMsg, PeerId, SignedConsensusMsg, SignedProposal, SignedVote, StreamMessage, sync,
 };
 use crate::parts::{MAX_PART, Part};
+use crate::surplus::{Fate, Seated, Surplus};
 use bytes::Bytes;
 use palisade_types::canonical::Malformed;
 use palisade_types::ids::{ChainId, OperatorId};
+use palisade_types::units::Height;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// The longest message of [`Topic::Consensus`]: a proposal with its signature.
 pub const CONSENSUS_LIMIT: usize = 512;
@@ -241,6 +245,7 @@ impl Wire {
         chain: ChainId,
         own: PeerId,
         tap: mpsc::Sender<Overheard>,
+        seated: watch::Receiver<Option<Seated>>,
     ) -> Result<NetworkRef<Palisade>, ractor::SpawnErr> {
         let (actor, messages) = Forward::spawn().await?;
         let desk = Desk {
@@ -253,6 +258,8 @@ impl Wire {
             listening: false,
             peers: BTreeSet::new(),
             next_request: 0,
+            seated,
+            surplus: Surplus::default(),
         };
         tokio::spawn(desk.run(messages, self.events, self.gossip));
         Ok(actor)
@@ -268,6 +275,9 @@ struct Desk {
     listening: bool,
     peers: BTreeSet<PeerId>,
     next_request: u64,
+    /// Which height the engine decides; `None` before the first.
+    seated: watch::Receiver<Option<Seated>>,
+    surplus: Surplus<NetworkEvent<Palisade>>,
 }
 
 /// The engine or the swarm is gone; this actor goes too.
@@ -281,6 +291,7 @@ impl Desk {
         mut gossip: mpsc::Receiver<Waiting>,
     ) {
         loop {
+            let release = self.surplus.next_release();
             let done = tokio::select! {
                 biased;
                 Some(event) = events.recv() => { self.tell(event); Ok(()) }
@@ -289,6 +300,7 @@ impl Desk {
                     None => Err(Gone),
                 },
                 Some((event, _room)) = gossip.recv() => { self.tell(event); Ok(()) }
+                () = at(release) => { self.release(); Ok(()) }
             };
             if let Err(Gone) = done {
                 return;
@@ -314,7 +326,13 @@ impl Desk {
                 Ok(())
             }
             Msg::PublishConsensusMsg(message) if *message.signature() == ABSTAINED => Ok(()),
-            Msg::PublishConsensusMsg(message) => self.publish(Topic::Consensus, &message).await,
+            Msg::PublishConsensusMsg(message) => {
+                if let SignedConsensusMsg::Vote(vote) = &message {
+                    // Our own vote counts in the engine like any other.
+                    let _ = self.fate(&vote.message);
+                }
+                self.publish(Topic::Consensus, &message).await
+            }
             Msg::PublishLivenessMsg(LivenessMsg::Vote(vote)) if vote.signature == ABSTAINED => Ok(()),
             Msg::PublishLivenessMsg(message) => self.publish(Topic::Liveness, &message).await,
             Msg::PublishProposalPart(message) => self.publish(Topic::Parts, &message).await,
@@ -355,6 +373,22 @@ impl Desk {
         }
     }
 
+    /// What becomes of a vote. A re-sent one, which comes by another topic, is never held back.
+    fn fate(&mut self, vote: &Vote) -> Fate {
+        match &*self.seated.borrow() {
+            Some(seated) => self.surplus.judge(seated, vote),
+            None => Fate::Pass,
+        }
+    }
+
+    /// Hands on what was held back long enough and is still about something.
+    fn release(&mut self) {
+        let height = self.seated.borrow().as_ref().map_or(Height::new(0), |seated| seated.height);
+        for event in self.surplus.release(Instant::now(), height) {
+            self.port.send(event);
+        }
+    }
+
     async fn publish(&self, topic: Topic, message: &impl Encoded) -> Result<(), Gone> {
         self.send(Outbound::Publish(topic, encode(message).into())).await
     }
@@ -380,7 +414,23 @@ impl Desk {
                 for signed in message.ballots(self.chain) {
                     let _ = self.tap.try_send(Overheard { signed, firsthand });
                 }
-                heard(from, publisher, message)
+                let fate = match &message {
+                    Message::Consensus(SignedConsensusMsg::Vote(vote)) => self.fate(&vote.message),
+                    _ => Fate::Pass,
+                };
+                let height = match &message {
+                    Message::Consensus(SignedConsensusMsg::Vote(vote)) => vote.message.height.0,
+                    _ => Height::new(0),
+                };
+                let event = heard(from, publisher, message);
+                match fate {
+                    Fate::Pass => event,
+                    Fate::Drop => return,
+                    Fate::Hold => match self.surplus.hold(Instant::now(), height, event) {
+                        Some(event) => event,
+                        None => return,
+                    },
+                }
             }
             Inbound::Status(peer, bytes) => match WireCodec.decode(bytes) {
                 Ok(sync::Status { peer_id, tip_height, history_min_height }) if peer_id == peer => {
@@ -411,6 +461,13 @@ impl Desk {
     }
 }
 
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn heard(from: PeerId, publisher: PeerId, message: Message) -> NetworkEvent<Palisade> {
     let proposal = |signed: SignedProposal<Palisade>| NetworkEvent::Proposal(from, signed);
     match message {
@@ -436,11 +493,10 @@ fn number(id: &sync::InboundRequestId) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::{Level, Value, Vote, Voter};
+    use crate::context::{Level, Value, Voter};
     use crate::malachite::{NilOrVal, Round, SignedMessage, VoteType, numbered_peer};
     use crate::parts::Proposed;
     use palisade_types::ids::{BlockId, Ed25519Signature, OperatorId};
-    use palisade_types::units::Height;
 
     fn vote(signature: u8) -> SignedMessage<Palisade, Vote> {
         let vote = Vote {
@@ -480,7 +536,7 @@ mod tests {
         let (ours, mut port) = wire();
         let (tap, mut tapped) = mpsc::channel(8);
         let chain = ChainId::new([1; 32]);
-        let network = ours.spawn(chain, numbered_peer(0), tap).await.unwrap();
+        let network = ours.spawn(chain, numbered_peer(0), tap, watch::channel(None).1).await.unwrap();
         let message = Message::Liveness(LivenessMsg::Vote(vote(1)));
         port.inbound.tell(Inbound::Gossip { from: numbered_peer(1), publisher: numbered_peer(1), message });
         let heard = tapped.recv().await.unwrap();
