@@ -39,10 +39,14 @@ enum Bad {
     Deceived,
     /// It is behind.
     Behind,
+    /// Somebody copies his machine while it runs, and both run on with one key. Each has a guard of its own and follows the one chain, so
+    /// that they attest the same; in the engine they may contradict each other, which jails (R18). That a node hears its twin
+    /// and stops (R20) is shown on the devnet: these two do not listen.
+    Twin,
 }
 
-const KINDS: [Bad; 7] =
-    [Bad::Stake, Bad::Checkpoints, Bad::Ballots, Bad::Withholds, Bad::Deaf, Bad::Deceived, Bad::Behind];
+const KINDS: [Bad; 8] =
+    [Bad::Stake, Bad::Checkpoints, Bad::Ballots, Bad::Withholds, Bad::Deaf, Bad::Deceived, Bad::Behind, Bad::Twin];
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -53,6 +57,8 @@ enum Blow {
     Part(Vec<usize>),
     /// The wire loses so many messages of a thousand.
     Lose(u16),
+    /// A backup of this machine is made, and after some time it is lost and goes on with that (R15).
+    Restore(usize),
 }
 
 /// A world's fate.
@@ -80,7 +86,14 @@ impl Fate {
         let mut endpoints = 0;
         bad.retain(|bad| !bad.is_of_endpoint() || std::mem::replace(&mut endpoints, 1) == 0);
         let count = if seed & 1 == 0 { 0 } else { random.gen_range(2..=BLOWS) };
-        let blows = (0..count).map(|_| blow(&mut random, operators)).collect();
+        let mut blows: Vec<_> = (0..count).map(|_| blow(&mut random, operators)).collect();
+        // Who waits does not attest, so that he counts among those of whom there are fewer than a third, until the next epoch.
+        let mut restores = usize::from(bad.len() < most);
+        for (_, blow, _) in &mut blows {
+            if matches!(blow, Blow::Restore(_)) && std::mem::replace(&mut restores, 0) == 0 {
+                *blow = Blow::Lose(200);
+            }
+        }
         Self { seed, operators, bad, treason: random.gen_range(8..32), loss: random.gen_range(0..50), blows }
     }
 
@@ -98,6 +111,7 @@ impl Fate {
     #[must_use]
     pub fn play(&self) -> World {
         let mut world = self.begin();
+        self.start_twins(&mut world);
         for (pause, blow, time) in &self.blows {
             world.sim.run_for(*pause);
             strike(&mut world, blow);
@@ -107,6 +121,28 @@ impl Fate {
         }
         self.ends_well(&mut world);
         world
+    }
+
+    /// The second machines of twins are copies of the first ones, some seconds old.
+    fn start_twins(&self, world: &mut World) {
+        let twins = self.places(world, |bad| bad == Bad::Twin);
+        if !twins.is_empty() {
+            world.sim.run_for(Millis::new(5_000 + self.treason * 100));
+        }
+        for (first, second) in twins.into_iter().zip(self.operators..) {
+            world.copy(first, second);
+            world.sim.restart(second);
+        }
+    }
+
+    /// Operators who may be jailed and need not be: twins, and who was restored.
+    fn uncertain(&self, world: &World) -> BTreeSet<OperatorId> {
+        let mut places = self.places(world, |bad| bad == Bad::Twin);
+        places.extend(self.blows.iter().filter_map(|(_, blow, _)| match blow {
+            Blow::Restore(place) => Some(restored(world, *place)),
+            _ => None,
+        }));
+        world.names(&places)
     }
 
     fn begin(&self) -> World {
@@ -149,14 +185,16 @@ impl Fate {
         };
         assert!(world.run_until(PATIENCE, done), "no progress\n{self:?}\n{}", world.describe());
         world.agree();
-        world.guilty_are(&convicts, &jailed);
+        world.guilty_are_and_perhaps(&convicts, &jailed, &self.uncertain(world));
     }
 
     fn guilty(&self, world: &World, is: impl Fn(Bad) -> bool) -> BTreeSet<OperatorId> {
+        world.names(&self.places(world, is))
+    }
+
+    fn places(&self, world: &World, is: impl Fn(Bad) -> bool) -> Vec<usize> {
         let villains = self.bad.iter().filter(|bad| !bad.is_of_endpoint());
-        let places: Vec<_> =
-            world.villains().iter().zip(villains).filter(|(_, bad)| is(**bad)).map(|(place, _)| *place).collect();
-        world.names(&places)
+        world.villains().iter().zip(villains).filter(|(_, bad)| is(**bad)).map(|(place, _)| *place).collect()
     }
 }
 
@@ -175,6 +213,7 @@ impl Bad {
             Self::Checkpoints => Some(Equivocator::of_checkpoints(treason).into()),
             Self::Ballots => Some(Equivocator::of_ballots(treason).into()),
             Self::Withholds => Some(Role::Withholder),
+            Self::Twin => Some(Role::Twin),
             Self::Deaf | Self::Deceived | Self::Behind => None,
         }
     }
@@ -183,7 +222,8 @@ impl Bad {
 fn blow(random: &mut ChaCha8Rng, operators: usize) -> (Millis, Blow, Millis) {
     let mut places: Vec<_> = (0..operators).collect();
     places.shuffle(random);
-    let blow = match random.gen_range(0..5) {
+    let blow = match random.gen_range(0..6) {
+        5 => Blow::Restore(places[0]),
         0 => Blow::Kill(places),
         1 | 2 => Blow::Kill(places[..random.gen_range(1..=operators / 2)].to_vec()),
         3 => Blow::Part(places[..random.gen_range(1..=operators / 2)].to_vec()),
@@ -202,7 +242,14 @@ fn strike(world: &mut World, blow: &Blow) {
             }
         }
         Blow::Lose(loss) => world.sim.lose(*loss),
+        Blow::Restore(place) => world.back_up(restored(world, *place)),
     }
+}
+
+/// Whose machine is lost: the first honest one from this place on.
+fn restored(world: &World, place: usize) -> usize {
+    let count = world.operators();
+    (place..place + count).map(|place| place % count).find(|place| !world.villains().contains(place)).unwrap_or(place)
 }
 
 fn relieve(world: &mut World, blow: &Blow, loss: u16) {
@@ -210,5 +257,6 @@ fn relieve(world: &mut World, blow: &Blow, loss: u16) {
         Blow::Kill(victims) => victims.iter().for_each(|victim| world.sim.restart(*victim)),
         Blow::Part(_) => world.sim.heal(),
         Blow::Lose(_) => world.sim.lose(loss),
+        Blow::Restore(place) => world.restore(restored(world, *place)),
     }
 }

@@ -31,12 +31,12 @@ use palisade_crypto::eots;
 use palisade_crypto::hash::sha256_all;
 use palisade_ledger::fixture::{self, Network, OperatorKeys};
 use palisade_ledger::{Changes, Ledger, Tree};
-use palisade_node::core::{Action, Attest, CHAINS, Core, Promises, Vote};
+use palisade_node::core::{Action, Attest, AttestNumbered, CHAINS, Core, Promises, Vote};
 use palisade_node::elsewhere::Question;
 use palisade_node::message::{Message, Presigned};
 use palisade_node::pull::Attested;
 use palisade_node::sessions::Asked;
-use palisade_node::signer::SignedLast;
+use palisade_node::signer::{Met, SignedLast};
 use palisade_node::signing::Task;
 use palisade_types::attestation::{Attestation, FinalityVote, Statement};
 use palisade_types::block::{Block, Item};
@@ -50,7 +50,7 @@ use palisade_types::ids::{
     BlockId, BlsSignature, CaseId, Digest, Domain, Ed25519Signature, Hash, OperatorId, SchnorrKey, SchnorrSignature,
     VaultId,
 };
-use palisade_types::numbers::{Numbered, NumberedKind};
+use palisade_types::numbers::NumberedKind;
 use palisade_types::randomness::{Commitment, Opening, RandomnessCommitment};
 use palisade_types::row::{Row, RowKey};
 use palisade_types::slash::CaseStatus;
@@ -70,6 +70,8 @@ pub const PACE: Pace = Pace {
     step: Duration::from_millis(300),
     target: Some(Duration::from_millis(400)),
 };
+/// How long a guard that was restored is silent (R15).
+const VOTE_PAUSE: Millis = Millis::new(60_000);
 /// How long a final Ethereum block takes.
 const ETHEREUM_BLOCK: u64 = 1_500;
 /// How long a final Bitcoin block takes.
@@ -179,6 +181,8 @@ pub struct World {
     stakes: BTreeSet<VaultId>,
     network: Arc<Network>,
     seed: u64,
+    /// What was on the disk and in the guard of a machine when a backup was made.
+    backups: BTreeMap<usize, (Disk, Signer)>,
 }
 
 impl World {
@@ -237,7 +241,7 @@ impl World {
         let config = Config { loss: plan.loss, ..Config::seeded(plan.seed, network.chain) };
         let mut sim = Sim::new(config, operators);
         (plan.operators..sim.len()).for_each(|second| sim.crash(second));
-        Self { sim, villains, bitcoin, stakes, network, seed: plan.seed }
+        Self { sim, villains, bitcoin, stakes, network, seed: plan.seed, backups: BTreeMap::new() }
     }
 
     /// Gives the second machine at `place` what the first one, at `of`, has on its disk and in its guard now; it is not started.
@@ -246,6 +250,30 @@ impl World {
         let second = self.sim.node_mut(place);
         (second.disk, second.signer) = (disk, signer);
         self.sim.crash(place);
+    }
+
+    /// Somebody makes a backup of everything that the operator at `place` has on his disk, the guard's records among it.
+    pub fn back_up(&mut self, place: usize) {
+        let operator = self.sim.node(place);
+        self.backups.insert(place, (operator.disk.clone(), operator.signer.clone()));
+    }
+
+    /// The machine at `place` is lost, and goes on with its last backup. Its guard finds its history broken, and does what R15 says,
+    /// as the live one: it is silent for a minute, votes only above what more than a third has decided by then, and attests only in
+    /// epochs that start above the newest Ethereum block it was shown.
+    pub fn restore(&mut self, place: usize) {
+        let Some((disk, signer)) = self.backups.remove(&place) else { return };
+        self.sim.crash(place);
+        let shown = self.network.genesis.ethereum_start.number + self.sim.now().get() / ETHEREUM_BLOCK;
+        self.sim.run_for(VOTE_PAUSE);
+        let mut heads: Vec<Height> = self.sim.nodes().map(|operator| operator.ledger().head().height).collect();
+        heads.sort_unstable_by(|one, other| other.cmp(one));
+        let decided = heads[self.network.operators.len() / 3];
+        let operator = self.sim.node_mut(place);
+        operator.disk = disk;
+        operator.signer = Signer { waiting: Some(Waiting { shown, decided }), ..signer };
+        self.sim.crash(place); // what it starts from is what it was given
+        self.sim.restart(place);
     }
 
     /// Bitcoin block `number` holds a slashing transaction nobody ordered; its witness gives away the key of the operator at `place`.
@@ -297,6 +325,12 @@ impl World {
         let operator = self.sim.node_mut(place);
         let point = operator.chains[&ChainKind::Bitcoin].point_at(number).expect("it is final there");
         operator.core.accept(ChainKind::Bitcoin, point)
+    }
+
+    /// How many operators there are, whatever machines they have.
+    #[must_use]
+    pub fn operators(&self) -> usize {
+        self.network.operators.len()
     }
 
     /// The places of the villains.
@@ -444,12 +478,30 @@ impl World {
     ///
     /// When one does not.
     pub fn guilty_are(&self, convicts: &BTreeSet<OperatorId>, jailed: &BTreeSet<OperatorId>) {
+        self.guilty_are_and_perhaps(convicts, jailed, &BTreeSet::new());
+    }
+
+    /// The same, but that `perhaps` may be jailed too: who does not know what he voted can vote twice without malice, and pays no stake
+    /// for it (R18).
+    ///
+    /// # Panics
+    ///
+    /// When a ledger does not, or when two differ.
+    pub fn guilty_are_and_perhaps(
+        &self,
+        convicts: &BTreeSet<OperatorId>,
+        jailed: &BTreeSet<OperatorId>,
+        perhaps: &BTreeSet<OperatorId>,
+    ) {
         for (index, operator) in self.sim.nodes().enumerate() {
             let of = |is: fn(&palisade_types::Operator) -> bool| -> BTreeSet<OperatorId> {
                 operator.ledger().operators().filter(|operator| is(operator)).map(|operator| operator.id).collect()
             };
             let found = [of(|operator| operator.convicted.is_some()), of(|operator| operator.jailed.is_some())];
-            assert_eq!(found, [convicts.clone(), jailed.clone()], "guilty in ledger {index}\n{}", self.describe());
+            let [convicted, sits] = found;
+            let sits: BTreeSet<_> =
+                sits.into_iter().filter(|id| jailed.contains(id) || !perhaps.contains(id)).collect();
+            assert_eq!([&convicted, &sits], [convicts, jailed], "guilty in ledger {index}\n{}", self.describe());
         }
     }
 }
@@ -800,7 +852,7 @@ impl Operator {
                 Err(_) => self.core.unattested(attest.header.height),
             },
             Task::Numbered(asked) => {
-                if let Some(attestation) = self.signer.attest_numbered(&asked.numbered) {
+                if let Some(attestation) = self.signer.attest_numbered(&asked) {
                     self.core.attested(attestation);
                 }
             }
@@ -810,8 +862,7 @@ impl Operator {
                 None => self.core.unvoted(asked.checkpoint.height),
             },
             Task::Met(met) => {
-                let own = self.signer.statements.get(&(met.statement.domain, met.statement.slot));
-                let is_ours = own == Some(&met.statement.digest) || self.role != Role::Honest;
+                let is_ours = self.signer.meet(&met) || self.role != Role::Honest;
                 assert!(is_ours, "an honest operator would stop for a signature of his own (R20): {met:?}");
                 self.met += 1;
             }
@@ -1067,7 +1118,7 @@ impl Node for Operator {
         while self.random.r#gen() {
             match self.tasks.pop_front() {
                 Some(Task::Attest(attest)) => drop(self.signer.attest(&attest)),
-                Some(Task::Numbered(asked)) => drop(self.signer.attest_numbered(&asked.numbered)),
+                Some(Task::Numbered(asked)) => drop(self.signer.attest_numbered(&asked)),
                 Some(Task::Vote(asked)) => drop(self.signer.vote(&asked)),
                 Some(Task::Commit { first, count }) => drop(self.signer.commit(first, count)),
                 Some(Task::Met(_) | Task::Service(..) | Task::Unjail(..)) => {}
@@ -1168,6 +1219,17 @@ pub struct Signer {
     pub stopped: Option<Danger>,
     /// An amnesiac says nothing of blocks up to this height, nor of claims and orders.
     pub silent: Height,
+    /// Since a restore it is not known what was signed before.
+    waiting: Option<Waiting>,
+}
+
+/// What a guard with a broken history waits for (R15).
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// The newest Ethereum block it was shown when it woke up.
+    shown: u64,
+    /// Up to which height others had decided when its pause was over.
+    decided: Height,
 }
 
 impl Signer {
@@ -1182,6 +1244,27 @@ impl Signer {
             promised: Vec::new(),
             stopped: None,
             silent: Height::new(0),
+            waiting: None,
+        }
+    }
+
+    /// Whether what rests on an epoch that starts at this Ethereum block may be signed (R15).
+    fn allows(&self, epoch_start: u64) -> bool {
+        self.waiting.is_none_or(|waiting| epoch_start > waiting.shown)
+    }
+
+    /// Whether a signature of our key is ours. A waiting guard takes old ones for its own, and remembers them (R20).
+    fn meet(&mut self, met: &Met) -> bool {
+        let Statement { domain, slot, digest } = met.statement;
+        let found = self.statements.get(&(domain, slot)).copied();
+        match (self.waiting, met.anchor) {
+            _ if found == Some(digest) => true,
+            (Some(_), None) => true,
+            (Some(waiting), Some(anchor)) if anchor <= waiting.shown && found.is_none() => {
+                self.statements.insert((domain, slot), digest);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -1221,7 +1304,7 @@ impl Signer {
         let statement = Statement { domain: self.domains.ledger, slot, digest: attest.header.id().into() };
         let (header, ancestry) = (&attest.header, attest.ancestry.as_ref());
         let known = self.known(&statement, self.domains.bitcoin);
-        if attest.header.height <= self.silent {
+        if attest.header.height <= self.silent || !self.allows(attest.epoch_start) {
             return Err(Danger::Fork);
         }
         self.judge(&Request::Attestation { statement: &statement, header, ancestry }, &known)?;
@@ -1230,11 +1313,12 @@ impl Signer {
         Ok(Attestation { statement, operator: self.keys.id, signature: BlsSignature::new(signature.to_bytes()) })
     }
 
-    fn attest_numbered(&mut self, numbered: &Numbered) -> Option<Attestation> {
+    fn attest_numbered(&mut self, asked: &AttestNumbered) -> Option<Attestation> {
+        let numbered = &asked.numbered;
         let statement = numbered.statement(&self.domains);
         let (slot, here) = (statement.slot, self.statements.get(&(statement.domain, statement.slot)).copied());
         let known = Known { stopped: self.stopped.is_some(), here, ..Known::default() };
-        if self.silent.get() > 0 {
+        if self.silent.get() > 0 || !self.allows(asked.epoch_start) {
             return None;
         }
         self.judge(&Request::Numbered(numbered), &known).ok()?;
@@ -1244,10 +1328,10 @@ impl Signer {
     }
 
     fn vote(&mut self, asked: &Vote) -> Option<FinalityVote> {
-        let Vote { checkpoint, lineage, .. } = asked;
+        let Vote { checkpoint, lineage, epoch_start, .. } = asked;
         let slot = checkpoint.height.get();
         let statement = Statement { domain: self.domains.bitcoin, slot, digest: checkpoint.id.into() };
-        if checkpoint.height <= self.silent {
+        if checkpoint.height <= self.silent || !self.allows(*epoch_start) {
             return None;
         }
         let opening = self.opening(checkpoint.height)?;
@@ -1267,6 +1351,9 @@ impl Signer {
     }
 
     fn ballot(&mut self, ballot: &Ballot) -> Result<Ed25519Signature, Danger> {
+        if self.waiting.is_some_and(|waiting| ballot.height <= waiting.decided) {
+            return Err(Danger::Fork);
+        }
         let newest = self.ballots.last_key_value().map(|((height, ..), digest)| (height.get(), *digest));
         let here = self.ballots.get(&ballot.slot()).copied();
         let known = Known { stopped: self.stopped.is_some(), here, beside: None, succeeded: false, newest };
