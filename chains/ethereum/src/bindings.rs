@@ -80,6 +80,7 @@ pub mod eigenlayer {
 
             function DEALLOCATION_DELAY() external view returns (uint32);
             function getMembers(OperatorSet operatorSet) external view returns (address[] memory);
+            function isMemberOfOperatorSet(address operator, OperatorSet operatorSet) external view returns (bool);
             function getMaxMagnitudes(address[] operators, address strategy) external view returns (uint64[] memory);
             function getAllocations(address[] operators, OperatorSet operatorSet, address strategy)
                 external view returns (Allocation[] memory);

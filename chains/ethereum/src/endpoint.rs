@@ -5,7 +5,7 @@ use crate::facts::{EVENTS, OF_SERVICES, Place, lied, read};
 use crate::health::Health;
 use crate::orders;
 use crate::readers::eigenlayer::{self, Generation};
-use crate::readers::{self, karak, price, symbiotic};
+use crate::readers::{self, karak, price, services, symbiotic};
 use crate::transport::{TooLarge, Transport};
 use alloy::contract;
 use alloy::eips::{BlockId, BlockNumberOrTag};
@@ -224,13 +224,14 @@ impl Endpoint {
         }
         let operators = operators(watch, &facts);
         let (genesis, provider) = (self.genesis(), &self.0.provider);
-        let mut changes = Vec::new();
+        let (mut changes, mut of_services) = (Vec::new(), Vec::new());
         if eigenlayer::strategies(genesis).next().is_some() {
             let gap = after.number + 1..=upto.number;
             let removals = self.logs(eigenlayer::removals(&genesis.contracts), gap.clone(), MAX_LOGS).await?;
             let decreases = self.logs(eigenlayer::decreases(&genesis.contracts), gap, MAX_LOGS).await?;
             let reader = eigenlayer::Reader::new(provider, genesis, upto);
             changes = reader.changes(&operators, &removals, &decreases, watch).await?;
+            of_services = services::changes(provider, genesis, upto, &operators, &removals, watch).await?;
         }
         let listings = listings(watch, &facts);
         changes.extend(symbiotic::Reader::new(provider, genesis, upto).changes(&operators, &listings, watch).await?);
@@ -246,6 +247,8 @@ impl Endpoint {
         let room = MAX_FACTS - facts.len() - prices.len();
         facts.extend(readers::fit(changes, room, &end).into_iter().map(Fact::Stake));
         facts.extend(prices);
+        of_services.truncate(MAX_FACTS - facts.len()); // the rest still differs next time
+        facts.extend(of_services);
         Ok(facts)
     }
 

@@ -9,6 +9,7 @@ use crate::state::State;
 use crate::verdicts;
 use palisade_types::certificate::MAX_ENGINE_POWER;
 use palisade_types::chain::ChainKind;
+use palisade_types::service::SetProtocol;
 use palisade_types::slash::{OrderStatus, SlashTarget};
 use palisade_types::{BlockId, Case, Epoch, Evidence, Height, Numbers, Row, RowKey};
 
@@ -72,6 +73,11 @@ pub(crate) fn check_rows(ledger: &Ledger, rows: &Rows) -> Result<(), Unsound> {
             return Err(Unsound::Contradicts(RowKey::Registration(registration.id)));
         }
     }
+    for (id, _) in state.service_stakes() {
+        if state.set_protocol(&id.adapter) != Some(SetProtocol::EigenLayer) || state.operator(&id.operator).is_none() {
+            return Err(Unsound::Contradicts(RowKey::ServiceStake(*id)));
+        }
+    }
     for docket in state.dockets() {
         let case = state.case(&docket.case).map(|case| (case.operator, case.slot));
         if case != Some((docket.verdict.operator, docket.verdict.slot)) {
@@ -104,7 +110,11 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         | (RowKey::FeeRate, Row::FeeRate(_))
         | (RowKey::Suspension(_), Row::Suspension(_))
         | (RowKey::Claims, Row::Claims(_))
-        | (RowKey::Orders, Row::Orders(_)) => true,
+        | (RowKey::Orders, Row::Orders(_))
+        | (RowKey::SetProtocol(_), Row::SetProtocol(_)) => true,
+        (RowKey::ServiceStake(_), Row::ServiceStake(stake)) => {
+            (stake.magnitude > 0 || stake.pending != 0) && stake.magnitude <= stake.max_magnitude
+        }
         (RowKey::Price(_), Row::Price(quote)) => quote.price.get() > 0,
         (RowKey::Roll(slot), Row::Roll(roll)) => *slot < roll.until,
         (RowKey::Listing(id), Row::Listing(like)) => id.source != *like && id.source.protocol() == like.protocol(),

@@ -67,6 +67,8 @@ const fn concerns_vaults(key: &RowKey) -> bool {
         | RowKey::Docket(_)
         | RowKey::Duty(_)
         | RowKey::Listing(_)
+        | RowKey::ServiceStake(_)
+        | RowKey::SetProtocol(_)
         | RowKey::Slashed(_)
         | RowKey::Captured(_)
         | RowKey::Account(_)

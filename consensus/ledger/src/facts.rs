@@ -54,6 +54,8 @@ pub(crate) fn take_in(draft: &mut Draft<'_>, fact: &Fact) {
         Fact::Price(seen) => price(draft, seen),
         Fact::ServiceSet(seen) => services::set(draft, seen),
         Fact::ServiceDeclared(declared) => services::declare(draft, declared),
+        Fact::ServiceProtocol(seen) => services::protocol(draft, seen),
+        Fact::ServiceStake(seen) => services::stake(draft, seen),
         Fact::FeeRate(rate) => draft.put(RowKey::FeeRate, Row::FeeRate(*rate)),
         Fact::CovenantBreach(breach) => cases::breach(draft, breach),
         // Refused but where it leads a resumption, which has rewound already.
@@ -73,7 +75,9 @@ pub(crate) const fn source(fact: &Fact) -> Option<ChainKind> {
         | Fact::Vetoed(_)
         | Fact::Price(_)
         | Fact::ServiceSet(_)
-        | Fact::ServiceDeclared(_) => Some(ChainKind::Ethereum),
+        | Fact::ServiceDeclared(_)
+        | Fact::ServiceProtocol(_)
+        | Fact::ServiceStake(_) => Some(ChainKind::Ethereum),
         Fact::VaultConfirmed(_) | Fact::VaultSpent(_) | Fact::FeeRate(_) | Fact::CovenantBreach(_) => {
             Some(ChainKind::Bitcoin)
         }

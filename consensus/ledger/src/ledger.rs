@@ -22,16 +22,16 @@ use palisade_types::duty::Duty;
 use palisade_types::epoch::{EpochState, FinalBlock, Finality, Roll};
 use palisade_types::evidence::{Domains, ExposedProvider, VotePair};
 use palisade_types::genesis::Asset;
-use palisade_types::position::{Position, PositionId, StakeSource};
+use palisade_types::position::{Magnitudes, Position, PositionId, StakeSource};
 use palisade_types::price::Quote;
 use palisade_types::proof::RowProof;
 use palisade_types::randomness::RandomnessCommitment;
-use palisade_types::service::{Registration, RegistrationId, Service};
+use palisade_types::service::{Registration, RegistrationId, Service, ServiceStakeId, SetProtocol};
 use palisade_types::verdict::{CertifiedVerdict, Docket};
 use palisade_types::{
-    Block, BlockId, Canonical, Case, CaseId, ChainId, Claim, Claims, Domain, Epoch, Evidence, Genesis, Hash, Header,
-    Height, Item, List, MicroUsd, Numbered, NumberedKind, Numbers, Observation, Operator, OperatorId, Order, OrderId,
-    ProvenFault, Row, RowKey, SchnorrKey, ServiceId, Suspended, Suspension, Unproven, Vault, VaultId,
+    Address, Block, BlockId, Canonical, Case, CaseId, ChainId, Claim, Claims, Domain, Epoch, Evidence, Genesis, Hash,
+    Header, Height, Item, List, MicroUsd, Numbered, NumberedKind, Numbers, Observation, Operator, OperatorId, Order,
+    OrderId, ProvenFault, Row, RowKey, SchnorrKey, ServiceId, Suspended, Suspension, Unproven, Vault, VaultId,
     VaultRegistration,
 };
 use std::borrow::Cow;
@@ -577,6 +577,17 @@ impl Ledger {
         self.state().services()
     }
 
+    /// Whose protocol a service's operator set was found to be; `None` while nobody looked.
+    #[must_use]
+    pub fn set_protocol(&self, adapter: &Address) -> Option<SetProtocol> {
+        self.state().set_protocol(adapter)
+    }
+
+    /// What operators have in services' own sets, by adapter, operator and asset ascending.
+    pub fn service_stakes(&self) -> impl Iterator<Item = (&ServiceStakeId, &Magnitudes)> {
+        self.state().service_stakes()
+    }
+
     /// One registration of a service (R14).
     #[must_use]
     pub fn registration(&self, id: &RegistrationId) -> Option<&Registration> {
@@ -665,11 +676,15 @@ impl Ledger {
         let older = self.suspension(chain).map(|_| suspension::older(self.state(), chain));
         let (mut positions, mut open, mut fee_rate) = (BTreeMap::new(), BTreeMap::new(), 0);
         let (mut prices, mut listings) = (BTreeMap::new(), BTreeMap::new());
+        let (mut service_sets, mut service_stakes) = (BTreeMap::new(), BTreeMap::new());
         match chain {
             ChainKind::Ethereum => {
                 positions.extend(self.positions().map(|(id, seen)| (*id, *seen)));
                 listings.extend(self.listings().map(|(id, like)| (*id, *like)));
                 prices.extend(self.quotes().map(|(source, quote)| (*source, *quote)));
+                let sets = self.services().flat_map(|service| service.sets.iter().map(|set| set.adapter));
+                service_sets.extend(sets.map(|adapter| (adapter, self.set_protocol(&adapter))));
+                service_stakes.extend(self.service_stakes().map(|(id, stake)| (*id, *stake)));
             }
             ChainKind::Bitcoin => {
                 // What seemed over may not be, once the chain took it back.
@@ -679,7 +694,8 @@ impl Ledger {
             }
         }
         let older = older.unwrap_or_default();
-        Watch { operators: operators.collect(), positions, vaults: open, older, fee_rate, prices, listings }
+        let operators = operators.collect();
+        Watch { operators, positions, vaults: open, older, fee_rate, prices, listings, service_sets, service_stakes }
     }
 
     pub(crate) const fn state(&self) -> State<'_> {

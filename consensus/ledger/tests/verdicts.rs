@@ -5,9 +5,11 @@
 use palisade_ledger::Invalid;
 use palisade_ledger::fixture::{BOND, Run, network};
 use palisade_types::chain::ChainKind::Ethereum;
-use palisade_types::observation::{ServiceDeclared, ServiceSetSeen, SlashedOnChain};
+use palisade_types::observation::{ServiceDeclared, ServiceSetSeen, ServiceStakeSeen, SetProtocolSeen, SlashedOnChain};
+use palisade_types::position::Magnitudes;
 use palisade_types::service::{
-    FaultRule, Law, RegistrationId, ServiceDomain, ServiceRules, ServiceSet, ServiceStatement, slot_of,
+    FaultRule, Law, MAX_FOLLOWED, MAX_SET_ASSETS, RegistrationId, ServiceDomain, ServiceRules, ServiceSet,
+    ServiceStakeId, ServiceStatement, SetProtocol, slot_of,
 };
 use palisade_types::slash::{CaseStatus, OrderStatus, ServiceTarget, SlashTarget, Taken};
 use palisade_types::verdict::{CertifiedVerdict, Verdict};
@@ -314,6 +316,83 @@ fn r09_a_convict_counts_no_more_for_a_service_either() {
     let pair = run.network.pair(0, 11);
     run.produce(vec![Item::Evidence(pair)]);
     assert_eq!(run.ledger.judge_verdict(&by_three), Err(Unproven::NoQuorum), "two of the three who are left");
+}
+
+fn protocol(adapter: Address, protocol: SetProtocol) -> Fact {
+    Fact::ServiceProtocol(SetProtocolSeen { adapter, protocol })
+}
+
+fn allocated(run: &Run, at: usize, adapter: Address, asset: u8, magnitude: u64) -> ServiceStakeSeen {
+    let id = ServiceStakeId { adapter, operator: run.network.operators[at].id, asset: Address::new([asset; 20]) };
+    let stake = Magnitudes {
+        shares: 1_000,
+        max_magnitude: 100,
+        magnitude,
+        pending: -i128::from(magnitude / 2),
+        effect_block: 1_000,
+        member: true,
+        ..Magnitudes::NOTHING
+    };
+    ServiceStakeSeen { id, stake }
+}
+
+#[test]
+fn r04_what_operators_allocate_to_a_service_has_rows_and_weighs_nothing() {
+    let mut run = with_service(3, 12, &rules(Law::Flat, 0));
+    let weights = |run: &Run| run.ledger.committee().members.iter().map(|member| member.ether).collect::<Vec<_>>();
+    let before = weights(&run);
+    let seen = allocated(&run, 1, SET, 9, 60);
+    ethereum(&mut run, 1, vec![Fact::ServiceStake(seen)]);
+    assert_eq!(run.ledger.service_stakes().count(), 0, "nobody has looked whose protocol the set is");
+    assert_eq!(run.ledger.watch(Ethereum).service_sets, [(SET, None)].into());
+    let foreign = Address::new([0xe9; 20]);
+    let facts = vec![protocol(SET, SetProtocol::EigenLayer), protocol(foreign, SetProtocol::EigenLayer)];
+    ethereum(&mut run, 1, facts);
+    assert_eq!(
+        (run.ledger.set_protocol(&SET), run.ledger.set_protocol(&foreign)),
+        (Some(SetProtocol::EigenLayer), None)
+    );
+    ethereum(&mut run, 1, vec![protocol(SET, SetProtocol::Other)]);
+    assert_eq!(run.ledger.set_protocol(&SET), Some(SetProtocol::EigenLayer), "what was found stands");
+    let mut stranger = seen;
+    stranger.id.operator = palisade_types::OperatorId::new([9; 20]);
+    let elsewhere = allocated(&run, 1, foreign, 9, 60);
+    ethereum(&mut run, 1, [seen, stranger, elsewhere].map(Fact::ServiceStake).to_vec());
+    assert_eq!(
+        run.ledger.service_stakes().map(|(id, stake)| (*id, *stake)).collect::<Vec<_>>(),
+        [(seen.id, seen.stake)]
+    );
+    let watch = run.ledger.watch(Ethereum);
+    assert_eq!(watch.service_stakes, [(seen.id, seen.stake)].into());
+    assert_eq!(
+        (seen.stake.slashable_at(999), seen.stake.slashable_at(1_000)),
+        (600, 300),
+        "what leaves lasts no longer"
+    );
+    run.until_epoch(3);
+    assert_eq!(weights(&run), before, "it is no stake of the network's");
+    let gone = ServiceStakeSeen { stake: Magnitudes::NOTHING, ..seen };
+    ethereum(&mut run, 1, vec![Fact::ServiceStake(gone), Fact::ServiceStake(gone)]);
+    assert_eq!(run.ledger.service_stakes().count(), 0);
+}
+
+#[test]
+fn r32_no_more_sets_and_no_more_assets_are_followed_than_there_are_places() {
+    let mut run = Run::joined(network(2, 13));
+    let set_of = |at: usize| Address::new([u8::try_from(at).unwrap() + 1; 20]);
+    let service_of = |at: usize| ServiceId::new([u8::try_from(at).unwrap() + 1; 32]);
+    let sets = (0..=MAX_FOLLOWED).map(|at| set(service_of(at), set_of(at), MOST));
+    let found = (0..=MAX_FOLLOWED).map(|at| protocol(set_of(at), SetProtocol::EigenLayer));
+    ethereum(&mut run, 1, sets.chain(found).collect());
+    assert_eq!(run.ledger.set_protocol(&set_of(MAX_FOLLOWED - 1)), Some(SetProtocol::EigenLayer));
+    assert_eq!(run.ledger.set_protocol(&set_of(MAX_FOLLOWED)), Some(SetProtocol::Beyond));
+    let assets = u8::try_from(MAX_SET_ASSETS).unwrap() + 1;
+    let all = (0..assets).map(|asset| Fact::ServiceStake(allocated(&run, 0, set_of(0), asset, 10))).collect();
+    ethereum(&mut run, 1, all);
+    assert_eq!(run.ledger.service_stakes().count(), MAX_SET_ASSETS);
+    let beyond = allocated(&run, 0, set_of(MAX_FOLLOWED), 1, 10);
+    ethereum(&mut run, 1, vec![Fact::ServiceStake(beyond)]);
+    assert_eq!(run.ledger.service_stakes().count(), MAX_SET_ASSETS);
 }
 
 /// What a random service may do.

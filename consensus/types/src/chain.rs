@@ -5,12 +5,13 @@ use crate::canonical::{canonical, canonical_enum};
 use crate::certificate::{Committee, QuorumCertificate};
 use crate::contradiction::Company;
 use crate::evidence::Evidence;
-use crate::ids::{Hash, OperatorId, VaultId};
+use crate::ids::{Address, Hash, OperatorId, VaultId};
 use crate::observation::Fact;
 use crate::operator::Operator;
 use crate::order::Order;
-use crate::position::{Position, PositionId, StakeSource};
+use crate::position::{Magnitudes, Position, PositionId, StakeSource};
 use crate::price::Quote;
+use crate::service::{ServiceStakeId, SetProtocol};
 use crate::slash::Case;
 use crate::vault::Vault;
 use std::collections::BTreeMap;
@@ -68,6 +69,10 @@ pub struct Watch {
     pub prices: BTreeMap<StakeSource, Quote>,
     /// What operators listed beside genesis' assets, with the asset that each follows (Ethereum).
     pub listings: BTreeMap<PositionId, StakeSource>,
+    /// Every operator set of services, with whose protocol it was found to be (Ethereum).
+    pub service_sets: BTreeMap<Address, Option<SetProtocol>>,
+    /// What operators have there (Ethereum).
+    pub service_stakes: BTreeMap<ServiceStakeId, Magnitudes>,
 }
 
 impl Watch {
@@ -84,6 +89,8 @@ impl Watch {
             fee_rate: self.fee_rate,
             prices: BTreeMap::new(),
             listings: BTreeMap::new(),
+            service_sets: BTreeMap::new(),
+            service_stakes: BTreeMap::new(),
         }
     }
 }

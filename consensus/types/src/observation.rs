@@ -5,9 +5,9 @@ use crate::chain::{ChainKind, ChainPoint};
 use crate::evidence::CovenantBreach;
 use crate::ids::{Address, CaseId, Domain, Ed25519Signature, Hash, OperatorId, SchnorrSignature, ServiceId, VaultId};
 use crate::operator::KeyRow;
-use crate::position::{Position, PositionId, StakeSource};
+use crate::position::{Magnitudes, Position, PositionId, StakeSource};
 use crate::price::PriceSeen;
-use crate::service::{MAX_RULES, RegistrationId, ServiceSet};
+use crate::service::{MAX_RULES, RegistrationId, ServiceSet, ServiceStakeId, SetProtocol};
 use crate::vault::Spend;
 
 /// The most facts one observation may hold. A follower with more stops at an earlier point (R32).
@@ -58,6 +58,10 @@ pub enum Fact {
     ServiceSet(ServiceSetSeen),
     /// A service registered, with its rules (R14).
     ServiceDeclared(Box<ServiceDeclared>),
+    /// Whose protocol a service's operator set is. After the prices, by adapter ascending.
+    ServiceProtocol(SetProtocolSeen),
+    /// What an operator has in a service's set differs from the ledger's row. Last, by id ascending.
+    ServiceStake(ServiceStakeSeen),
     /// An operator named a vault that came after genesis: what he has there can be slashed from now on.
     Listed(Listed),
 }
@@ -67,6 +71,7 @@ canonical_enum!(Fact {
     8 => Rewound(point), 9 => Vetoed(vetoed),
     10 => Price(seen),
     13 => Listed(listed), 15 => ServiceSet(seen), 16 => ServiceDeclared(declared),
+    19 => ServiceProtocol(seen), 20 => ServiceStake(seen),
 });
 
 /// New keys of an operator.
@@ -152,6 +157,26 @@ pub struct ServiceSetSeen {
     pub set: ServiceSet,
 }
 canonical!(ServiceSetSeen { service, set });
+
+/// What an operator set's adapter was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetProtocolSeen {
+    /// The adapter.
+    pub adapter: Address,
+    /// Whose.
+    pub protocol: SetProtocol,
+}
+canonical!(SetProtocolSeen { adapter, protocol });
+
+/// What EigenLayer's views say at the anchor of an operator in a service's set; nothing allocated takes the row away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceStakeSeen {
+    /// Which.
+    pub id: ServiceStakeId,
+    /// What the views say.
+    pub stake: Magnitudes,
+}
+canonical!(ServiceStakeSeen { id, stake });
 
 /// What Orders.sol was told of a service's rules. They are read by the ledger; bytes that are no rules are a registration that counts for
 /// nothing.

@@ -9,14 +9,14 @@ use crate::claim::{Claim, Claims};
 use crate::duty::Duty;
 use crate::epoch::{EpochState, Finality, Roll};
 use crate::evidence::Exposure;
-use crate::ids::{BlockId, CaseId, ChainId, OperatorId, SchnorrKey, ServiceId, VaultId};
+use crate::ids::{Address, BlockId, CaseId, ChainId, OperatorId, SchnorrKey, ServiceId, VaultId};
 use crate::numbers::Numbers;
 use crate::operator::Operator;
 use crate::order::{Order, OrderId};
-use crate::position::{Position, PositionId, StakeSource};
+use crate::position::{Magnitudes, Position, PositionId, StakeSource};
 use crate::price::Quote;
 use crate::randomness::RandomnessCommitment;
-use crate::service::{Registration, RegistrationId, Service};
+use crate::service::{Registration, RegistrationId, Service, ServiceStakeId, SetProtocol};
 use crate::slash::Case;
 use crate::suspension::Suspension;
 use crate::units::{Epoch, Height};
@@ -85,6 +85,10 @@ pub enum RowKey {
     Captured(CapturedId),
     /// The books of an asset.
     Account(AccountId),
+    /// What an operator has in a service's own set.
+    ServiceStake(ServiceStakeId),
+    /// Whose protocol a service's set is, by its adapter.
+    SetProtocol(Address),
 }
 canonical_enum!(RowKey {
     0 => Block(height), 1 => Anchor(chain), 2 => Epoch, 3 => Finality, 4 => Committee(epoch), 5 => Operator(id),
@@ -95,6 +99,7 @@ canonical_enum!(RowKey {
     20 => Roll(height), 21 => Earlier(id),
     23 => Service(id), 24 => Registration(id), 25 => Docket(number), 26 => Duty(id),
     30 => Listing(id), 32 => Slashed(id), 33 => Captured(id), 34 => Account(id),
+    36 => ServiceStake(id), 37 => SetProtocol(adapter),
 });
 
 /// Names a commitment of a network before this one.
@@ -180,6 +185,10 @@ pub enum Row {
     Captured(Position),
     /// See [`RowKey::Account`].
     Account(Account),
+    /// See [`RowKey::ServiceStake`].
+    ServiceStake(Magnitudes),
+    /// See [`RowKey::SetProtocol`].
+    SetProtocol(SetProtocol),
 }
 canonical_enum!(Row {
     0 => Block(id), 1 => Anchor(point), 2 => Epoch(state), 3 => Finality(finality), 4 => Committee(committee),
@@ -190,6 +199,7 @@ canonical_enum!(Row {
     20 => Roll(roll), 21 => Earlier(commitment),
     23 => Service(service), 24 => Registration(registration), 25 => Docket(docket), 26 => Duty(duty),
     30 => Listing(like), 32 => Slashed(record), 33 => Captured(position), 34 => Account(account),
+    36 => ServiceStake(stake), 37 => SetProtocol(protocol),
 });
 
 impl RowKey {

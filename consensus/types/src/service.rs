@@ -15,6 +15,10 @@ use crate::units::{Epoch, Height, MicroUsd, Wad};
 pub const MAX_RULES: usize = 1_024;
 /// The most operator sets of one service.
 pub const MAX_SETS: usize = 4;
+/// The most operator sets of all services whose stake is followed, first come first served: each costs every follower views at every anchor.
+pub const MAX_FOLLOWED: usize = 64;
+/// The most assets of one operator in one set that have rows: sixteen that a set may name, and as many that it named before.
+pub const MAX_SET_ASSETS: usize = 32;
 /// The most kinds of domains of one registration.
 pub const MAX_KINDS: usize = 8;
 /// The most kinds of faults of one registration.
@@ -102,6 +106,30 @@ pub struct ServiceSet {
     pub maximum: Wad,
 }
 canonical!(ServiceSet { adapter, maximum });
+
+/// Whose protocol an operator set of a service is, as its followers found at an anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetProtocol {
+    /// An adapter to the EigenLayer core that genesis names: what operators allocate there is followed.
+    EigenLayer,
+    /// Another one's, so behind a veto perhaps: what lies there nobody here knows.
+    Other,
+    /// EigenLayer's, beyond the sets that are followed.
+    Beyond,
+}
+canonical_enum!(SetProtocol { 0 => EigenLayer, 1 => Other, 2 => Beyond });
+
+/// Names what one operator has in one of a service's operator sets, in one asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceStakeId {
+    /// The set's adapter.
+    pub adapter: Address,
+    /// Whose.
+    pub operator: OperatorId,
+    /// The strategy.
+    pub asset: Address,
+}
+canonical!(ServiceStakeId { adapter, operator, asset });
 
 /// One registration, as the ledger took it in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use anyhow::{Context, bail, ensure};
 use palisade_types::chain::ChainKind;
 use palisade_types::position::{PositionId, StakeSource};
 use palisade_types::proof::{Clock, ProofBundle};
-use palisade_types::{Address, Canonical, CaseId, Epoch, Hash, Height, OperatorId, RowKey, VaultId};
+use palisade_types::service::ServiceStakeId;
+use palisade_types::{Address, Canonical, CaseId, Epoch, Hash, Height, OperatorId, RowKey, ServiceId, VaultId};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ const MAX_FILE: u64 = 5 << 20;
 pub enum Proof {
     /// Ask a node for a row and everything that ties it to its committee
     Fetch {
-        /// Which row: `operator ID`, `vault TXID:OUTPUT`, `case ID`, `position OPERATOR PROTOCOL ADDRESS`, `block HEIGHT`,
+        /// Which row: `operator ID`, `vault TXID:OUTPUT`, `case ID`, `position OPERATOR PROTOCOL ADDRESS`, `block HEIGHT`, `service ID`, `service-stake ADAPTER OPERATOR STRATEGY`,
         /// `committee EPOCH`, `anchor CHAIN`, `epoch`, `finality`, or canonical bytes of a key in hex
         #[arg(required = true, num_args = 1..=4, value_name = "ROW")]
         row: Vec<String>,
@@ -128,6 +129,12 @@ fn key_of(words: &[&str]) -> anyhow::Result<RowKey> {
             let (operator, address) = (operator.parse::<OperatorId>()?, address.parse::<Address>()?);
             RowKey::Position(PositionId { operator, source: source(protocol, address)? })
         }
+        ["service", id] => RowKey::Service(id.parse::<ServiceId>()?),
+        ["service-stake", adapter, operator, asset] => RowKey::ServiceStake(ServiceStakeId {
+            adapter: adapter.parse()?,
+            operator: operator.parse()?,
+            asset: asset.parse()?,
+        }),
         ["block", height] => RowKey::Block(Height::new(number(height)?)),
         ["committee", epoch] => RowKey::Committee(Epoch::new(u32::try_from(number(epoch)?).context("no epoch")?)),
         ["anchor", "ethereum"] => RowKey::Anchor(ChainKind::Ethereum),

@@ -1,5 +1,8 @@
-//! `palisade service`: what a local module of a service asks the signer of its operator, by hand (R14).
+//! `palisade service`: what a local module of a service asks the signer of its operator, by hand (R14), and what a ledger knows of services.
 
+use super::{Node, node_error};
+use crate::rpc::PalisadeClient;
+use crate::rpc::services::{ServiceSecurityView, ServiceView};
 use crate::service::protocol::{Question, Reply, ask};
 use anyhow::{Context, bail};
 use palisade_types::ids::{Digest, ServiceId};
@@ -14,6 +17,19 @@ pub enum Service {
     Attest(Attest),
     /// Leave jail, once the time there is over
     Unjail(Socket),
+    /// Show every service with its sets and rules, as a node's ledger has them
+    List {
+        #[command(flatten)]
+        node: Node,
+    },
+    /// Show what stands behind one service: who allocates what to it, who may judge, what was judged
+    Show {
+        /// The service: its account as 32 bytes of hex
+        #[arg(value_name = "HEX")]
+        service: ServiceId,
+        #[command(flatten)]
+        node: Node,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +63,14 @@ pub struct Attest {
 impl Service {
     pub async fn act(self) -> anyhow::Result<()> {
         let (socket, question) = match self {
+            Self::List { node } => {
+                node.client()?.services().await.map_err(node_error)?.iter().for_each(print_service);
+                return Ok(());
+            }
+            Self::Show { service, node } => {
+                print_security(&node.client()?.service_security(service.to_string()).await.map_err(node_error)?);
+                return Ok(());
+            }
             Self::Status(at) => (at.socket, Question::Status),
             Self::Unjail(at) => (at.socket, Question::Unjail),
             Self::Attest(Attest { at, service, registration, kind, slot, digest }) => {
@@ -69,5 +93,47 @@ impl Service {
             Reply::Refused(refusal) => bail!("refused: {refusal}"),
         }
         Ok(())
+    }
+}
+
+fn print_service(service: &ServiceView) {
+    println!("service {}", service.id);
+    for set in &service.sets {
+        println!("  set {}  {}  an order takes at most {} of 1e18", set.adapter, set.protocol, set.maximum);
+    }
+    for registration in &service.registrations {
+        println!(
+            "  registration {} since height {}: domains {:?}, verdicts by more than {} of 1e18 of {} micro-dollars, {} members of {} and more",
+            registration.number,
+            registration.since,
+            registration.kinds,
+            registration.threshold,
+            registration.judges_ether,
+            registration.judges,
+            registration.bond,
+        );
+        for fault in &registration.faults {
+            let k = fault.k.map_or_else(String::new, |k| format!(", k = {k} hundredths"));
+            let window = registration.window_blocks;
+            println!(
+                "    fault {}: at most {} of 1e18, law {}{k}, window {window} blocks",
+                fault.fault, fault.most, fault.law
+            );
+        }
+    }
+}
+
+fn print_security(security: &ServiceSecurityView) {
+    print_service(&security.service);
+    println!("  as of Ethereum block {}, lasting until {}", security.ethereum.number, security.until);
+    for stake in &security.stakes {
+        let (now, lasting) = (stake.slashable.as_deref().unwrap_or("?"), stake.lasting.as_deref().unwrap_or("?"));
+        println!("  {} of {}: {now} shares, lasting {lasting}  (row {})", stake.operator, stake.asset, stake.key);
+    }
+    for sum in &security.sums {
+        println!("  all of {} at {}: {} shares, lasting {}", sum.asset, sum.adapter, sum.slashable, sum.lasting);
+    }
+    for case in &security.cases {
+        println!("  case {case}");
     }
 }

@@ -12,6 +12,7 @@ pub mod errors;
 pub mod forecast;
 pub mod orders;
 mod origin;
+pub mod services;
 mod subscribe;
 pub mod views;
 
@@ -42,6 +43,7 @@ use palisade_types::proof::{LightProof, ProofBundle};
 use palisade_types::row::RowKey;
 use palisade_types::units::{Epoch, Height};
 use palisade_types::vault::VaultRegistration;
+use services::{ServiceSecurityView, ServiceView};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -61,7 +63,7 @@ pub use errors::REASONS;
 pub use subscribe::MAX_NEWS;
 
 /// Every method, as metrics and the OpenRPC document name them.
-pub const METHODS: [&str; 25] = [
+pub const METHODS: [&str; 27] = [
     "palisade_status",
     "ledger_block",
     "ledger_certificate",
@@ -85,6 +87,8 @@ pub const METHODS: [&str; 25] = [
     "evidence_case",
     "evidence_cases",
     "evidence_orders",
+    "service_list",
+    "service_security",
     "evidence_slashes",
     "rpc.discover",
 ];
@@ -189,6 +193,14 @@ pub trait Palisade {
     /// What every slash took; of one operator when one is named.
     #[method(name = "evidence_slashes")]
     async fn slashes(&self, operator: Option<String>) -> Result<Vec<SlashView>, ErrorObjectOwned>;
+
+    /// Every service with its sets and rules.
+    #[method(name = "service_list")]
+    async fn services(&self) -> Result<Vec<ServiceView>, ErrorObjectOwned>;
+
+    /// What stands behind one service.
+    #[method(name = "service_security")]
+    async fn service_security(&self, service: String) -> Result<ServiceSecurityView, ErrorObjectOwned>;
 
     /// The OpenRPC document (EIP-1901).
     #[method(name = "rpc.discover")]
@@ -510,6 +522,14 @@ impl PalisadeServer for Api {
 
     async fn slashes(&self, operator: Option<String>) -> Result<Vec<SlashView>, ErrorObjectOwned> {
         self.answer("evidence_slashes", self.read_slashes(operator.as_deref())).await
+    }
+
+    async fn services(&self) -> Result<Vec<ServiceView>, ErrorObjectOwned> {
+        self.answer("service_list", self.read_services()).await
+    }
+
+    async fn service_security(&self, service: String) -> Result<ServiceSecurityView, ErrorObjectOwned> {
+        self.answer("service_security", self.read_security(&service)).await
     }
 
     async fn discover(&self) -> Result<serde_json::Value, ErrorObjectOwned> {

@@ -4,6 +4,7 @@
 //! strings, since JavaScript's numbers are not exact above 2^53. Bytes are `0x`-hex; hashes of Bitcoin stand as
 //! Bitcoin shows them. Absent values are `null`.
 
+use super::services;
 use crate::text::{bitcoin_hash, chain_hash, hex_bytes};
 use libp2p::PeerId;
 use palisade_ledger::Ledger;
@@ -248,6 +249,10 @@ pub enum FactView {
     ServiceSet { service: String, adapter: String, maximum: String },
     /// A service registered, with its rules.
     ServiceDeclared { service: String, registration: u64, rules: String },
+    /// Whose protocol a service's operator set is.
+    ServiceProtocol { adapter: String, protocol: String },
+    /// What an operator has in a service's set.
+    ServiceStake(services::ServiceStakeView),
     /// A vault counts.
     VaultConfirmed { id: String, height: u64 },
     /// A vault's output is gone.
@@ -729,6 +734,11 @@ impl From<&Fact> for FactView {
                 registration: declared.id.number,
                 rules: hex_bytes(&declared.rules),
             },
+            Fact::ServiceProtocol(seen) => Self::ServiceProtocol {
+                adapter: seen.adapter.to_string(),
+                protocol: services::protocol_name(Some(seen.protocol)).to_owned(),
+            },
+            Fact::ServiceStake(seen) => Self::ServiceStake(services::ServiceStakeView::of(&seen.id, &seen.stake, None)),
             Fact::Rewound(point) => Self::Rewound { anchor: PointView::of(ChainKind::Bitcoin, point) },
             Fact::VaultSpent(spent) => {
                 let (spend, transaction) = match &spent.spend {

@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The operator set of the network itself.
 const OPERATOR_SET: u32 = 0;
 /// Operators per view call: with this many an answer stays far below every endpoint's bound.
-const BATCH: usize = 100;
+pub(crate) const BATCH: usize = 100;
 /// Views of single positions that are on their way at one time.
 const AT_ONCE: usize = 8;
 
@@ -182,12 +182,19 @@ impl<'a> Reader<'a> {
         decreases: &[Log],
         watch: &Watch,
     ) -> Result<Vec<(Position, StakeSeen)>, ChainError> {
-        let (removed, queueing) = (self.removed(removals)?, queueing(decreases)?);
+        let removed = self.removed(&own_set(&self.genesis.contracts), removals)?;
+        let queueing = queueing(decreases)?;
         let members = self.members().await?;
         let all: Vec<OperatorId> = operators.iter().copied().collect();
         let mut changes = Vec::new();
         for batch in all.chunks(BATCH) {
-            let stakes = self.stakes(batch).await?;
+            let own = own_set(&self.genesis.contracts);
+            let stakes = self.stakes(&own, &self.strategies, batch).await?;
+            let named = |(operator, strategy, seen): (OperatorId, primitives::Address, Magnitudes)| {
+                let source = StakeSource::EigenLayer(Address::new(strategy.into_array()));
+                (PositionId { operator, source }, seen)
+            };
+            let stakes: Vec<_> = stakes.into_iter().map(named).collect();
             let known = |id: &PositionId| match watch.positions.get(id) {
                 Some(Position::EigenLayer(known)) => Some(*known),
                 _ => None,
@@ -217,7 +224,7 @@ impl<'a> Reader<'a> {
 
     /// The last block in which a former member can be slashed. Zero for a member, for whom it means nothing, and for
     /// one whose removal we did not see happen: then nothing of his is counted.
-    fn slashable_until(&self, member: bool, left: Option<u64>, known: &Magnitudes) -> u64 {
+    pub(crate) fn slashable_until(&self, member: bool, left: Option<u64>, known: &Magnitudes) -> u64 {
         match left {
             _ if member => 0,
             Some(block) => block.saturating_add(self.genesis.parameters.deallocation_delay),
@@ -226,14 +233,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The block of each operator's last removal from our set.
-    fn removed(&self, logs: &[Log]) -> Result<BTreeMap<OperatorId, u64>, ChainError> {
-        let ours = own_set(&self.genesis.contracts);
+    /// The block of each operator's last removal from a set.
+    pub(crate) fn removed(&self, set: &OperatorSet, logs: &[Log]) -> Result<BTreeMap<OperatorId, u64>, ChainError> {
         let mut removed = BTreeMap::new();
         for log in logs {
             let event =
                 Removed::decode_log_data_validate(log.data()).map_err(|_| lied("a removal that does not decode"))?;
-            if event.operatorSet == ours {
+            if event.operatorSet == *set {
                 removed.insert(operator_of(event.operator), Place::of(log)?.block);
             }
         }
@@ -259,26 +265,37 @@ impl<'a> Reader<'a> {
         futures::stream::iter(asked.into_iter().map(look)).buffered(AT_ONCE).try_collect().await
     }
 
-    /// The positions of some operators in every strategy of genesis, but for their membership and what waits in queues.
-    async fn stakes(&self, operators: &[OperatorId]) -> Result<Vec<(PositionId, Magnitudes)>, ChainError> {
+    /// Whether an operator is a member of a set.
+    pub(crate) async fn is_member(&self, set: &OperatorSet, operator: &OperatorId) -> Result<bool, ChainError> {
+        let account = alloy_address(&Address::from(*operator));
+        let member = self.allocations.isMemberOfOperatorSet(account, set.clone()).block(self.state).call().await;
+        member.map_err(|error| view_failed("asking EigenLayer for a member", error))
+    }
+
+    /// What some operators have of some strategies in a set, but for their membership.
+    pub(crate) async fn stakes(
+        &self,
+        set: &OperatorSet,
+        strategies: &[primitives::Address],
+        operators: &[OperatorId],
+    ) -> Result<Vec<(OperatorId, primitives::Address, Magnitudes)>, ChainError> {
         let accounts: Vec<_> = operators.iter().map(|id| alloy_address(&Address::from(*id))).collect();
-        let delegated = self.delegations.getOperatorsShares(accounts.clone(), self.strategies.clone());
+        let delegated = self.delegations.getOperatorsShares(accounts.clone(), strategies.to_vec());
         let delegated = delegated.block(self.state).call().await;
         let delegated = delegated.map_err(|error| view_failed("reading EigenLayer's shares", error))?;
         expect(delegated.len(), operators.len())?;
         let mut positions = Vec::new();
-        for (column, strategy) in self.strategies.iter().enumerate() {
+        for (column, strategy) in strategies.iter().enumerate() {
             let maxima = self.allocations.getMaxMagnitudes(accounts.clone(), *strategy);
             let maxima = maxima.block(self.state).call().await;
             let maxima = maxima.map_err(|error| view_failed("reading EigenLayer's max magnitudes", error))?;
-            let set = own_set(&self.genesis.contracts);
-            let allocations = self.allocations.getAllocations(accounts.clone(), set, *strategy);
+            let allocations = self.allocations.getAllocations(accounts.clone(), set.clone(), *strategy);
             let allocations = allocations.block(self.state).call().await;
             let allocations = allocations.map_err(|error| view_failed("reading EigenLayer's allocations", error))?;
             expect(maxima.len(), operators.len())?;
             expect(allocations.len(), operators.len())?;
             for (row, operator) in operators.iter().enumerate() {
-                expect(delegated[row].len(), self.strategies.len())?;
+                expect(delegated[row].len(), strategies.len())?;
                 let allocation = &allocations[row];
                 let pending = allocation.pendingDiff;
                 let position = Magnitudes {
@@ -290,8 +307,7 @@ impl<'a> Reader<'a> {
                     effect_block: if pending == 0 { 0 } else { u64::from(allocation.effectBlock) },
                     ..Magnitudes::NOTHING
                 };
-                let source = StakeSource::EigenLayer(Address::new(strategy.into_array()));
-                positions.push((PositionId { operator: *operator, source }, position));
+                positions.push((*operator, *strategy, position));
             }
         }
         Ok(positions)

@@ -4,6 +4,7 @@ pub mod eigenlayer;
 pub mod karak;
 pub(crate) mod lrt;
 pub(crate) mod price;
+pub(crate) mod services;
 pub mod slashed;
 pub mod symbiotic;
 

@@ -362,9 +362,55 @@ impl<'a> Court<'a> {
         }
         let now = self.allocated().await?;
         ensure!(now == expected, "EigenLayer's views say {now:?}, its arithmetic {expected:?}");
+        self.check_rows().await?;
         let holdings = self.scene.holdings().await?;
         ensure!(holdings == self.before, "the network's own stake changed: {holdings:?}, before {:?}", self.before);
         Ok(blocks)
+    }
+
+    /// What every ledger says that stands behind each service is what the core's own views say now, operator by operator; one row of each
+    /// is proven.
+    async fn check_rows(&self) -> anyhow::Result<()> {
+        let now = self.allocated().await?;
+        for operator in &self.scene.operators {
+            let client = operator.client()?;
+            for (at, service) in self.services.iter().enumerate() {
+                let mut wanted = BTreeMap::new();
+                for (one, his) in self.scene.operators.iter().zip(&now) {
+                    wanted.insert(one.id()?.to_string(), his[at]);
+                }
+                let what = format!("what stands behind {} at {}", service.name, operator.name());
+                let seen = until(&what, SLASH_DEADLINE, async || {
+                    let told = client.service_security(service.id().to_string()).await?;
+                    let differs = told.stakes.iter().find(|stake| {
+                        let right = wanted.get(&stake.operator).is_some_and(|wanted| {
+                            let figures = (stake.shares.clone(), stake.magnitude.clone(), stake.max_magnitude.clone());
+                            figures == (wanted.shares.to_string(), wanted.current.to_string(), wanted.max.to_string())
+                        });
+                        !right
+                    });
+                    Ok(match differs {
+                        None if told.stakes.len() == wanted.len() => Seen::There(told),
+                        other => Seen::NotYet(format!("{} rows, {other:?}", told.stakes.len())),
+                    })
+                })
+                .await?;
+                let sum: U256 = wanted.values().map(Allocated::slashable).sum();
+                let [told] = seen.sums.as_slice() else { anyhow::bail!("not one sum: {:?}", seen.sums) };
+                ensure!(told.slashable == sum.to_string(), "{} stand behind {what}, not {sum}", told.slashable);
+                let protocols: Vec<_> = seen.service.sets.iter().map(|set| set.protocol.as_str()).collect();
+                ensure!(protocols == ["eigenlayer"], "{what}: sets of {protocols:?}");
+                let stake = seen.stakes.first().context("somebody allocates")?;
+                let key = RowKey::from_bytes(&parse_hex_bytes(&stake.key)?)?;
+                let proven = row(operator, &key).await?;
+                let magnitude = match &proven {
+                    Some(Row::ServiceStake(stake)) => Some(stake.magnitude.to_string()),
+                    _ => None,
+                };
+                ensure!(magnitude.as_ref() == Some(&stake.magnitude), "{stake:?} is not proven: {proven:?}");
+            }
+        }
+        Ok(())
     }
 
     async fn check_order(&self, charge: &Charge, case: &CaseView, part: u64) -> anyhow::Result<OrderView> {
