@@ -22,8 +22,9 @@ impl Database {
         std::fs::create_dir_all(dir).map_err(StoreError::disk("making the directory"))?;
         let lock = lock(dir)?;
         let options = options(write_buffers);
+        let cache = Cache::new_lru_cache(cache); // one for all of them
         let families =
-            families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, cache)));
+            families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, &cache)));
         let db = DB::open_cf_descriptors(&options, dir.join("rocksdb"), families).map_err(opened)?;
         Ok(Self { db, _lock: Some(lock) })
     }
@@ -42,8 +43,9 @@ impl Database {
         }
         let mut options = options(write_buffers);
         options.set_max_open_files(-1); // the owner may delete files of this moment
+        let cache = Cache::new_lru_cache(cache); // one for all of them
         let families =
-            families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, cache)));
+            families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, &cache)));
         let db = DB::open_cf_descriptors_as_secondary(&options, database, scratch.to_owned(), families)
             .map_err(StoreError::disk("opening the database beside its owner"))?;
         Ok(Self { db, _lock: None })
@@ -114,10 +116,10 @@ fn options(write_buffers: usize) -> Options {
     options
 }
 
-fn family_options(write_buffer: usize, cache: usize) -> Options {
+fn family_options(write_buffer: usize, cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_bloom_filter(10.0, false);
-    table.set_block_cache(&Cache::new_lru_cache(cache));
+    table.set_block_cache(cache);
     let mut options = Options::default();
     options.set_write_buffer_size(write_buffer);
     options.set_block_based_table_factory(&table);
