@@ -5,7 +5,7 @@
 //! own log, into a directory of its own.
 
 use crate::error::StoreError;
-use crate::files::{Database, failed, synced};
+use crate::files::{Database, failed};
 use crate::schema::{BLOCK_CACHE, FAMILIES, WRITE_BUFFERS};
 use crate::store::{Loaded, Store};
 use palisade_types::block::Block;
@@ -97,7 +97,7 @@ impl Beside {
                 return Err(StoreError::Begun);
             }
         }
-        let write = |batch| copy.db().write_opt(batch, &synced()).map_err(failed("writing the copy"));
+        let write = |batch: WriteBatch| copy.write(&batch, "writing the copy");
         let mut copied = 0;
         // The last family first: what names the store and its tip is written when all else is there.
         for name in FAMILIES.iter().rev() {

@@ -5,10 +5,11 @@
 use crate::StoreError;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Error, ErrorKind, Options,
-    WriteOptions,
+    WriteBatch, WriteOptions,
 };
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// A database and the lock on its directory; the lock goes with it. Who reads beside another has none.
 pub(crate) struct Database {
@@ -51,6 +52,31 @@ impl Database {
         Ok(Self { db, _lock: None })
     }
 
+    /// Writes all of `batch` or nothing; it is on the disk when this returns.
+    ///
+    /// While its memory is full of what is not in tables yet, RocksDB lets a writer wait: on a full disk for as long as that is full,
+    /// because it tries to make the tables again and again. Here such a wait has an end.
+    pub(crate) fn write(&self, batch: &WriteBatch, doing: &'static str) -> Result<(), StoreError> {
+        self.written(batch, &options_of_writes(true), doing)
+    }
+
+    /// The same without waiting for the disk: a crash may lose it, with everything after it that is not synced.
+    pub(crate) fn note(&self, batch: &WriteBatch, doing: &'static str) -> Result<(), StoreError> {
+        self.written(batch, &options_of_writes(false), doing)
+    }
+
+    fn written(&self, batch: &WriteBatch, options: &WriteOptions, doing: &'static str) -> Result<(), StoreError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.db.write_opt(WriteBatch::from_data(batch.data()), options) {
+                Err(full) if full.kind() == ErrorKind::Incomplete && Instant::now() < deadline => {
+                    std::thread::sleep(GLANCE);
+                }
+                written => return written.map_err(failed(doing)),
+            }
+        }
+    }
+
     /// RocksDB itself.
     pub(crate) const fn db(&self) -> &DB {
         &self.db
@@ -60,10 +86,16 @@ impl Database {
 /// How long the log may grow, bytes, until what is in it is written into tables: a start reads all of it.
 const LOG: u64 = 16 << 20;
 
-/// A write that is on the disk when it returns.
-pub(crate) fn synced() -> WriteOptions {
+/// How long a write waits for room in memory. A disk that is only slow makes it in less.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it looks.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// A write that is refused where it would have to wait for room; synced, it is on the disk when it returns.
+fn options_of_writes(synced: bool) -> WriteOptions {
     let mut options = WriteOptions::default();
-    options.set_sync(true);
+    options.set_sync(synced);
+    options.set_no_slowdown(true);
     options
 }
 

@@ -29,7 +29,7 @@ impl Store {
             let mut batch = WriteBatch::default();
             step(self, &mut batch)?;
             batch.put_cf(self.family(META), META_SCHEMA, (version + 1).to_bytes());
-            self.write(batch, "bringing the store up to date")?;
+            self.write(&batch, "bringing the store up to date")?;
         }
         Ok(())
     }
@@ -41,6 +41,6 @@ impl Store {
         }
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(META), META_RELEASE, crate::schema::RELEASE);
-        self.write(batch, "naming the release")
+        self.write(&batch, "naming the release")
     }
 }

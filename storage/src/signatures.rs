@@ -5,7 +5,7 @@
 //! only below a floor, under which every place counts as one where something was signed.
 
 use crate::error::StoreError;
-use crate::files::{Database, failed, synced};
+use crate::files::{Database, failed};
 use crate::schema::{BALLOT_HEIGHTS, GUARD_VERSION};
 use palisade_types::attestation::UNNAMED;
 use palisade_types::canonical::{Blob, Canonical, Malformed, Reader};
@@ -437,7 +437,7 @@ impl SignatureStore {
     }
 
     fn write(&mut self, batch: WriteBatch, doing: &'static str) -> Result<(), StoreError> {
-        self.db().write_opt(batch, &synced()).map_err(failed(doing))
+        self.database.write(&batch, doing)
     }
 
     const fn db(&self) -> &DB {

@@ -47,7 +47,7 @@ impl Store {
         }
         batch.put_cf(self.family(META), META_BASE, head.to_bytes());
         batch.put_cf(self.family(META), META_TIP, head.to_bytes());
-        self.write(batch, "writing the first rows")
+        self.write(&batch, "writing the first rows")
     }
 
     /// The block whose state this store began with; `None` when that is genesis'.
@@ -107,8 +107,9 @@ impl Store {
     pub fn keep_snapshot(&self, height: Height, chunks: &[Chunk]) -> Result<(), StoreError> {
         let family = self.family(SNAPSHOTS);
         for chunk in chunks {
-            let kept = self.db().put_cf(family, place(height, &chunk.first), chunk.to_bytes());
-            kept.map_err(failed("keeping a snapshot"))?;
+            let mut batch = WriteBatch::default();
+            batch.put_cf(family, place(height, &chunk.first), chunk.to_bytes());
+            self.note(&batch, "keeping a snapshot")?;
         }
         let pinned = [self.base()?, self.next_base()?.map(|next| next.block)].map(|pin| pin.map(|block| block.height));
         let mut kept: Vec<_> = self.snapshots()?.into_iter().filter(|other| *other != height).collect();
@@ -122,7 +123,7 @@ impl Store {
         kept.push(height);
         let kept = Kept::try_from(kept).expect("the oldest were taken out");
         batch.put_cf(self.family(META), META_SNAPSHOTS, kept.to_bytes()); // now it is whole
-        self.db().write(batch).map_err(failed("keeping a snapshot"))
+        self.note(&batch, "keeping a snapshot")
     }
 
     /// The heights of the states that are kept for others, oldest first.
@@ -152,7 +153,7 @@ impl Store {
     pub fn choose_base(&self, next: &NextBase) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(META), META_NEXT_BASE, (next.block, next.ethereum).to_bytes());
-        self.write(batch, "choosing the next first block")
+        self.write(&batch, "choosing the next first block")
     }
 
     /// Forgets every block before [`Self::next_base`], its certificates, and the states before it, in one synced batch; then has RocksDB
@@ -179,7 +180,7 @@ impl Store {
         batch.put_cf(self.family(META), META_SNAPSHOTS, kept.to_bytes());
         batch.put_cf(self.family(META), META_BASE, block.to_bytes());
         batch.delete_cf(self.family(META), META_NEXT_BASE);
-        self.write(batch, "pruning blocks")?;
+        self.write(&batch, "pruning blocks")?;
         for (family, from, to) in &ranges {
             self.db().compact_range_cf(self.family(family), Some(from), Some(to));
         }
@@ -264,7 +265,7 @@ mod tests {
         for height in 11..=60 {
             store.put_block(&mut batch, &block(height), b"certificate").unwrap();
         }
-        store.write(batch, "writing blocks").unwrap();
+        store.write(&batch, "writing blocks").unwrap();
         store.keep_snapshot(Height::new(20), &states).unwrap();
         let next = NextBase { block: FinalBlock { height: Height::new(20), id: block(20).id() }, ethereum: 7 };
         store.choose_base(&next).unwrap();

@@ -1,7 +1,7 @@
 //! The node's database: blocks, the ledger's rows, and what must not be lost between two blocks.
 
 use crate::error::StoreError;
-use crate::files::{Database, failed, synced};
+use crate::files::{Database, failed};
 use crate::schema::{
     BLOCK_CACHE, BLOCKS, CERTIFICATES, FAMILIES, HEADERS, MAX_ENGINE_CERTIFICATE, MAX_HEADER, MAX_PENDING, MAX_RELEASE,
     MAX_UNDECIDED, MAX_UNDECIDED_COUNT, META, META_CHAIN, META_CONFIRMED, META_RELEASE, META_SCHEMA, META_TIP, PENDING,
@@ -102,7 +102,7 @@ impl Store {
         }
         let mut batch = self.put_first_rows(rows)?;
         batch.put_cf(self.family(META), META_TIP, head.to_bytes());
-        self.write(batch, "writing the first rows")
+        self.write(&batch, "writing the first rows")
     }
 
     /// Writes the first rows, after whatever an attempt before this one left, but for those in the batch that comes back.
@@ -116,7 +116,7 @@ impl Store {
             batch.put_cf(self.family(ROWS), key.to_bytes(), row.to_bytes());
             if batch.size_in_bytes() > FIRST_BYTES {
                 // The log keeps the order: when the last batch is synced, so is this one.
-                self.db().write(std::mem::take(&mut batch)).map_err(failed("writing the first rows"))?;
+                self.note(&std::mem::take(&mut batch), "writing the first rows")?;
             }
         }
         Ok(batch)
@@ -233,7 +233,7 @@ impl Store {
             batch.delete_cf(self.family(UNDECIDED), key);
         }
         batch.put_cf(self.family(META), META_TIP, head.to_bytes());
-        self.write(batch, "committing a block")
+        self.write(&batch, "committing a block")
     }
 
     pub(crate) fn put_block(
@@ -286,7 +286,7 @@ impl Store {
             batch.delete_cf(self.family(UNDECIDED), oldest);
         }
         batch.put_cf(self.family(UNDECIDED), key, bytes);
-        self.write(batch, "keeping a proposal")
+        self.write(&batch, "keeping a proposal")
     }
 
     /// The proposals kept for a height, by round.
@@ -357,8 +357,7 @@ impl Store {
         certificate: &QuorumCertificate,
     ) -> Result<(), StoreError> {
         let key = numbered_key(kind, certificate.slot);
-        let put = self.db().put_cf(self.family(CERTIFICATES), key, certificate.to_bytes());
-        put.map_err(failed("keeping the certificate of a number"))
+        self.put(CERTIFICATES, &key, certificate.to_bytes(), "keeping the certificate of a number")
     }
 
     /// The quorum certificate of the vault claim or the order with this number.
@@ -381,8 +380,9 @@ impl Store {
     /// The disk fails.
     pub fn forget_numbered_certificates(&self, kind: NumberedKind, first: u64) -> Result<(), StoreError> {
         let (start, end) = (numbered_key(kind, 0), numbered_key(kind, first));
-        let forgotten = self.db().delete_range_cf(self.family(CERTIFICATES), start, end);
-        forgotten.map_err(failed("forgetting certificates of numbers"))
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(self.family(CERTIFICATES), start, end);
+        self.note(&batch, "forgetting certificates of numbers")
     }
 
     /// Keeps the certificate of a service's slot.
@@ -392,8 +392,7 @@ impl Store {
     /// The disk fails.
     pub fn put_service_certificate(&self, certificate: &QuorumCertificate) -> Result<(), StoreError> {
         let key = service_key(&certificate.domain, certificate.slot);
-        let put = self.db().put_cf(self.family(CERTIFICATES), key, certificate.to_bytes());
-        put.map_err(failed("keeping a service's certificate"))
+        self.put(CERTIFICATES, &key, certificate.to_bytes(), "keeping a service's certificate")
     }
 
     /// The certificate of a service's slot.
@@ -412,8 +411,9 @@ impl Store {
     /// The disk fails.
     pub fn forget_service_certificates(&self, domain: &Domain, first: u64) -> Result<(), StoreError> {
         let (start, end) = (service_key(domain, 0), service_key(domain, first));
-        let forgotten = self.db().delete_range_cf(self.family(CERTIFICATES), start, end);
-        forgotten.map_err(failed("forgetting a service's certificates"))
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(self.family(CERTIFICATES), start, end);
+        self.note(&batch, "forgetting a service's certificates")
     }
 
     /// Remembers up to which block our own followers agree (R7). Not synced by itself: the next commit's sync makes it
@@ -447,7 +447,7 @@ impl Store {
         within("a pool item", bytes.len(), MAX_PENDING)?;
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(PENDING), hash.as_bytes(), bytes);
-        self.write(batch, "keeping a pool item")
+        self.write(&batch, "keeping a pool item")
     }
 
     /// Forgets a pool item: it is in a block, or worth nothing any more. Not synced: at worst it comes back once.
@@ -456,7 +456,9 @@ impl Store {
     ///
     /// The disk fails.
     pub fn drop_pending(&self, hash: &Hash) -> Result<(), StoreError> {
-        self.db().delete_cf(self.family(PENDING), hash.as_bytes()).map_err(failed("dropping a pool item"))
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(self.family(PENDING), hash.as_bytes());
+        self.note(&batch, "dropping a pool item")
     }
 
     /// Every pool item, by hash.
@@ -487,7 +489,7 @@ impl Store {
             within("a header", header.len(), MAX_HEADER)?;
             batch.put_cf(family, height.to_bytes(), header);
         }
-        self.write(batch, "keeping headers")
+        self.write(&batch, "keeping headers")
     }
 
     /// Every header that is kept, by height.
@@ -508,7 +510,7 @@ impl Store {
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(META), META_SCHEMA, VERSION.to_bytes());
         batch.put_cf(self.family(META), META_CHAIN, chain.to_bytes());
-        self.write(batch, "naming the store")
+        self.write(&batch, "naming the store")
     }
 
     fn check_chain(&self, chain: &ChainId) -> Result<(), StoreError> {
@@ -532,7 +534,14 @@ impl Store {
         if self.get(CERTIFICATES, key)?.is_some() {
             return Ok(());
         }
-        self.db().put_cf(self.family(CERTIFICATES), key, value).map_err(failed("keeping a certificate"))
+        self.put(CERTIFICATES, key, value, "keeping a certificate")
+    }
+
+    /// One row, not synced.
+    fn put(&self, family: &str, key: &[u8], value: impl AsRef<[u8]>, doing: &'static str) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(family), key, value);
+        self.note(&batch, doing)
     }
 
     pub(crate) fn read<T: Canonical>(
@@ -548,8 +557,13 @@ impl Store {
         self.db().get_cf(self.family(family), key).map_err(failed("reading"))
     }
 
-    pub(crate) fn write(&self, batch: WriteBatch, doing: &'static str) -> Result<(), StoreError> {
-        self.db().write_opt(batch, &synced()).map_err(failed(doing))
+    pub(crate) fn write(&self, batch: &WriteBatch, doing: &'static str) -> Result<(), StoreError> {
+        self.database.write(batch, doing)
+    }
+
+    /// Not synced: what the next synced write makes sure of, or what a crash may take.
+    pub(crate) fn note(&self, batch: &WriteBatch, doing: &'static str) -> Result<(), StoreError> {
+        self.database.note(batch, doing)
     }
 
     pub(crate) fn family(&self, name: &str) -> &ColumnFamily {
