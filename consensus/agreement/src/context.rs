@@ -432,11 +432,11 @@ impl engine::SigningScheme for Ed25519 {
 /// Checks the engine's signatures. The chain id is in every preimage (R17), so it stands here and not in the message.
 ///
 /// The engine checks each precommit when it hears it, and again in the certificate that it makes of them. So what held is remembered
-/// for a while, under a hash of all that the check depends on; what did not hold is checked again.
-#[derive(Debug)]
+/// for a while, under a hash of all that the check depends on; what did not hold is checked again. Clones remember together.
+#[derive(Clone, Debug)]
 pub struct Verifier {
     chain: ChainId,
-    held: Option<Mutex<Held>>,
+    held: Option<Arc<Mutex<Held>>>,
 }
 
 /// Checks that held: those since the newer set was begun, and as many before.
@@ -466,13 +466,19 @@ impl Verifier {
     /// One that remembers what held.
     #[must_use]
     pub fn new(chain: ChainId) -> Self {
-        Self { chain, held: Some(Mutex::default()) }
+        Self { chain, held: Some(Arc::default()) }
     }
 
     /// One that checks everything anew.
     #[must_use]
     pub const fn forgetful(chain: ChainId) -> Self {
         Self { chain, held: None }
+    }
+
+    /// Whether `key` made a vote.
+    pub(crate) fn holds(&self, vote: &SignedMessage<Palisade, Vote>, key: &PublicKey) -> bool {
+        let preimage = vote.message.ballot(self.chain).preimage();
+        matches!(self.check(&preimage, &vote.signature, key), VerificationResult::Valid)
     }
 
     fn check(&self, message: &[u8], signature: &Ed25519Signature, key: &PublicKey) -> VerificationResult {

@@ -105,7 +105,9 @@ async fn build(
     metrics: Metrics,
 ) -> Result<JoinHandle<()>, NotStarted> {
     let (seated, seats_now) = watch::channel(None);
-    let network = wire.spawn(config.chain, config.peer, outlets.heard, seats_now).await.map_err(not_started)?;
+    let verifier = Verifier::new(config.chain);
+    let network = wire.spawn(verifier.clone(), config.chain, config.peer, outlets.heard, seats_now);
+    let network = network.await.map_err(not_started)?;
     network.link(node.get_cell());
     let log = spawn_wal_actor(&Palisade, WireCodec, &config.log, registry, node.clone()).await.map_err(not_started)?;
     log.link(node.get_cell());
@@ -116,7 +118,7 @@ async fn build(
         Palisade,
         Voter(config.operator),
         consensus_config(),
-        Box::new(Verifier::new(config.chain)),
+        Box::new(verifier),
         Some(Box::new(signer)),
         network.clone(),
         host.clone(),

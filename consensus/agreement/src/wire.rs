@@ -2,7 +2,7 @@
 //!
 //! The swarm (in `node/src/network`) moves bytes and knows peers; the engine speaks its own network messages. This
 //! actor stands between: it encodes what goes out ([`Outbound`]), hands in what came and was decoded ([`Inbound`]),
-//! and takes care of five of the engine's sharp edges.
+//! and takes care of six of the engine's sharp edges.
 //!
 //! - Listening addresses and peers are replayed to whoever subscribes late; otherwise consensus never starts.
 //! - The status of the sync protocol goes to each connected peer directly, never by gossip, and again to a peer
@@ -10,11 +10,13 @@
 //! - Every ballot heard is tapped for the core before the engine can drop it ([`Overheard`]): the engine keeps
 //!   evidence for the current height only and loses most of it.
 //! - Votes that the engine does not need are held back ([`Surplus`]).
+//! - Votes of the height that is being decided are checked here, before the engine, which would check and forget them: who sends what
+//!   his key did not sign, or votes without a seat, is blamed. What held, the engine does not check again.
 //! - What the guard refused to sign ([`ABSTAINED`]) is not published.
 
 use crate::ballot::{Overheard, SignedBallot};
 use crate::codec::{Wire as Encoded, WireCodec, encode};
-use crate::context::{ABSTAINED, Palisade, Vote};
+use crate::context::{ABSTAINED, Palisade, Verifier, Vote};
 use crate::forward::Forward;
 use crate::malachite::engine::network::{Msg, Multiaddr, NetworkEvent, NetworkRef, Status};
 use crate::malachite::engine::util::output_port::OutputPort;
@@ -74,6 +76,8 @@ pub enum Outbound {
     Answer(u64, Bytes),
     /// Drop a peer's [`Inbound::Asked`] without an answer.
     Drop(u64),
+    /// This peer did what no honest one does: a vote in his own name that he may not make or did not sign, or a direct message that means nothing.
+    Blame(PeerId),
 }
 
 /// What the swarm tells.
@@ -242,6 +246,7 @@ impl Wire {
     /// and nothing else.
     pub(crate) async fn spawn(
         self,
+        verifier: Verifier,
         chain: ChainId,
         own: PeerId,
         tap: mpsc::Sender<Overheard>,
@@ -249,6 +254,7 @@ impl Wire {
     ) -> Result<NetworkRef<Palisade>, ractor::SpawnErr> {
         let (actor, messages) = Forward::spawn().await?;
         let desk = Desk {
+            verifier,
             chain,
             own,
             tap,
@@ -267,6 +273,7 @@ impl Wire {
 }
 
 struct Desk {
+    verifier: Verifier,
     chain: ChainId,
     own: PeerId,
     tap: mpsc::Sender<Overheard>,
@@ -381,6 +388,24 @@ impl Desk {
         }
     }
 
+    /// Whether an honest peer may say this in his own name, as far as we know: of the height that we decide we know who sits there, and with
+    /// which key. He may be ahead of us with other seats, and what is of a height before is dropped unread.
+    fn is_honest(&self, vote: &SignedVote<Palisade>) -> bool {
+        match &*self.seated.borrow() {
+            Some(seated) if seated.height == vote.message.height.0 => {
+                let seat = seated.seats.seat(&vote.message.address.0);
+                seat.is_some_and(|seat| self.verifier.holds(vote, &seat.key))
+            }
+            _ => true,
+        }
+    }
+
+    /// Not told when too much waits for the swarm: such a peer does it again.
+    fn blame(&self, peer: PeerId, what: &'static str) {
+        tracing::debug!(%peer, what, "a fault");
+        let _ = self.outbound.try_send(Outbound::Blame(peer));
+    }
+
     /// Hands on what was held back long enough and is still about something.
     fn release(&mut self) {
         let height = self.seated.borrow().as_ref().map_or(Height::new(0), |seated| seated.height);
@@ -418,6 +443,13 @@ impl Desk {
                     Message::Consensus(SignedConsensusMsg::Vote(vote)) => self.fate(&vote.message),
                     _ => Fate::Pass,
                 };
+                if let Message::Consensus(SignedConsensusMsg::Vote(vote)) | Message::Liveness(LivenessMsg::Vote(vote)) =
+                    &message
+                    && fate == Fate::Pass
+                    && !self.is_honest(vote)
+                {
+                    return self.blame(publisher, "a vote that its author may not make or did not sign");
+                }
                 let height = match &message {
                     Message::Consensus(SignedConsensusMsg::Vote(vote)) => vote.message.height.0,
                     _ => Height::new(0),
@@ -436,18 +468,21 @@ impl Desk {
                 Ok(sync::Status { peer_id, tip_height, history_min_height }) if peer_id == peer => {
                     NetworkEvent::Status(peer, Status::new(tip_height, history_min_height))
                 }
-                _ => return tracing::debug!(%peer, "a status that is not a status of its sender"),
+                _ => return self.blame(peer, "a status that is not a status of its sender"),
             },
             Inbound::Asked(id, peer, bytes) => match WireCodec.decode(bytes) {
                 Ok(request) => NetworkEvent::SyncRequest(sync::InboundRequestId::new(id), peer, request),
                 Err(malformed) => {
-                    tracing::debug!(%peer, %malformed, "a request for blocks that is none");
+                    tracing::debug!(%peer, %malformed, "what a request for blocks must be");
                     let _ = self.outbound.try_send(Outbound::Drop(id));
-                    return;
+                    return self.blame(peer, "a request for blocks that is none");
                 }
             },
             Inbound::Answered(id, peer, bytes) => {
-                let response = WireCodec.decode(bytes).ok(); // the sync protocol punishes `None`
+                let response = WireCodec.decode(bytes).ok(); // the sync protocol asks others
+                if response.is_none() {
+                    self.blame(peer, "an answer that is none");
+                }
                 NetworkEvent::SyncResponse(sync::OutboundRequestId::new(id), peer, response)
             }
             Inbound::Unanswered(id, peer, reason) => {
@@ -536,7 +571,8 @@ mod tests {
         let (ours, mut port) = wire();
         let (tap, mut tapped) = mpsc::channel(8);
         let chain = ChainId::new([1; 32]);
-        let network = ours.spawn(chain, numbered_peer(0), tap, watch::channel(None).1).await.unwrap();
+        let network =
+            ours.spawn(Verifier::new(chain), chain, numbered_peer(0), tap, watch::channel(None).1).await.unwrap();
         let message = Message::Liveness(LivenessMsg::Vote(vote(1)));
         port.inbound.tell(Inbound::Gossip { from: numbered_peer(1), publisher: numbered_peer(1), message });
         let heard = tapped.recv().await.unwrap();

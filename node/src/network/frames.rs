@@ -15,16 +15,27 @@ pub(super) struct Frames {
     pub response: usize,
 }
 
+/// A request as it came. One that is longer than agreed comes as that: what a codec refuses libp2p keeps to itself, and nobody would answer
+/// for it.
+pub(super) type Request = Result<Bytes, TooLong>;
+
+/// Somebody announced more than his protocol allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TooLong;
+
 impl Codec for Frames {
     type Protocol = StreamProtocol;
-    type Request = Bytes;
+    type Request = Request;
     type Response = Bytes;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Bytes>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Request>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io, self.request).await
+        match read(io, self.request).await {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(TooLong)),
+            request => request.map(Ok),
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Bytes>
@@ -34,10 +45,11 @@ impl Codec for Frames {
         read(io, self.response).await
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: Bytes) -> io::Result<()>
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: Request) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
+        let request = request.map_err(|TooLong| io::Error::from(io::ErrorKind::InvalidInput))?;
         write(io, &request, self.request).await
     }
 
@@ -90,6 +102,10 @@ mod tests {
         assert_eq!(block_on(read(&mut Cursor::new(&pipe), 5)).unwrap(), Bytes::from_static(b"hello"));
         assert!(block_on(read(&mut Cursor::new(&pipe), 4)).is_err());
         assert!(block_on(write(&mut Vec::new(), b"hello", 4)).is_err());
+        let (protocol, mut frames) = (StreamProtocol::new("/test"), Frames { request: 4, response: 5 });
+        let request = block_on(frames.read_request(&protocol, &mut Cursor::new(&pipe)));
+        assert!(matches!(request, Ok(Err(TooLong))), "who sent it is to answer for it");
+        assert!(block_on(frames.read_response(&protocol, &mut Cursor::new(&pipe))).is_ok());
     }
 
     #[test]

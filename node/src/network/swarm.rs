@@ -7,7 +7,7 @@
 use super::admission::Admission;
 use super::conduct::Conduct;
 use super::dialing::Dialing;
-use super::frames::Frames;
+use super::frames::{Frames, Request};
 use super::lines::{self, Lines};
 use super::reach::Reach;
 use super::topic::{ENVELOPE, Topic};
@@ -21,7 +21,7 @@ use libp2p::gossipsub::{
     TopicScoreParams, ValidationMode,
 };
 use libp2p::identity::Keypair;
-use libp2p::request_response::{self, InboundFailure, OutboundFailure, ProtocolSupport, ResponseChannel};
+use libp2p::request_response::{self, OutboundFailure, ProtocolSupport, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, noise, ping, tcp, yamux};
@@ -81,7 +81,7 @@ pub(super) struct Behaviour {
 }
 
 /// Direct requests and answers are frames of bytes.
-type DirectEvent = request_response::Event<Bytes, Bytes>;
+type DirectEvent = request_response::Event<Request, Bytes>;
 
 pub(super) fn build(config: &Config) -> Result<Swarm<Behaviour>, NotStarted> {
     let protocol = protocol(&config.chain);
@@ -324,7 +324,7 @@ impl Driver {
             Command::Publish(topic, bytes) => self.publish(topic, &bytes),
             Command::Ask(peer, question, reply) => {
                 if self.connected.contains(&peer) {
-                    let id = self.swarm.behaviour_mut().ask.send_request(&peer, question);
+                    let id = self.swarm.behaviour_mut().ask.send_request(&peer, Ok(question));
                     self.own_asked.insert(id, reply);
                 } else {
                     let _ = reply.send(Err(AskError::NotConnected));
@@ -353,13 +353,13 @@ impl Driver {
             Outbound::Publish(topic, bytes) => self.publish(topic.into(), &bytes),
             Outbound::Status(bytes) => {
                 for peer in &self.connected {
-                    self.swarm.behaviour_mut().status.send_request(peer, bytes.clone());
+                    self.swarm.behaviour_mut().status.send_request(peer, Ok(bytes.clone()));
                 }
                 self.last_status = Some(bytes);
             }
             Outbound::Ask(id, peer, bytes) => match transport_peer(peer) {
                 Some(peer) if self.connected.contains(&peer) => {
-                    let request = self.swarm.behaviour_mut().sync.send_request(&peer, bytes);
+                    let request = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(bytes));
                     self.asked.insert(request, id);
                 }
                 _ => drop(self.inbound.tell(Inbound::Unanswered(id, peer, OutboundFailureReason::DialFailure))),
@@ -370,6 +370,11 @@ impl Driver {
                 }
             }
             Outbound::Drop(id) => drop(self.to_answer.remove(&id)),
+            Outbound::Blame(peer) => {
+                if let Some(peer) = transport_peer(peer) {
+                    self.fault(peer, "what the engine's wire refuses");
+                }
+            }
         }
     }
 
@@ -490,7 +495,7 @@ impl Driver {
         }
         tracing::info!(%peer, "connected");
         if let Some(status) = self.last_status.clone() {
-            self.swarm.behaviour_mut().status.send_request(&peer, status);
+            self.swarm.behaviour_mut().status.send_request(&peer, Ok(status));
         }
         if let Some(peer) = engine_peer(peer) {
             self.inbound.tell(Inbound::Connected(peer));
@@ -629,14 +634,9 @@ impl Driver {
     }
 
     fn status(&mut self, event: DirectEvent) {
-        let (peer, message) = match event {
-            request_response::Event::Message { peer, message, .. } => (peer, message),
-            request_response::Event::InboundFailure { peer, error, .. } => return self.garbled(peer, &error),
-            _ => return,
-        };
-        let request_response::Message::Request { request, channel, .. } = message else {
-            return;
-        };
+        let request_response::Event::Message { peer, message, .. } = event else { return };
+        let request_response::Message::Request { request, channel, .. } = message else { return };
+        let Some(request) = self.bounded(peer, request) else { return };
         if !self.within_rate(peer) {
             return;
         }
@@ -650,6 +650,7 @@ impl Driver {
         use request_response::{Event, Message};
         match event {
             Event::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+                let Some(request) = self.bounded(peer, request) else { return };
                 let Some(asker) = engine_peer(peer).filter(|_| self.within_rate(peer)) else {
                     return;
                 };
@@ -667,8 +668,7 @@ impl Driver {
                     self.inbound.tell(Inbound::Unanswered(id, peer, reason(&error)));
                 }
             }
-            Event::InboundFailure { peer, request_id, error, .. } => {
-                self.garbled(peer, &error);
+            Event::InboundFailure { peer, request_id, .. } => {
                 let question = self.to_answer.iter().find(|(_, (id, _))| *id == request_id).map(|(id, _)| *id);
                 if let Some((id, peer)) = question.zip(engine_peer(peer)) {
                     self.to_answer.remove(&id);
@@ -683,6 +683,7 @@ impl Driver {
         use request_response::{Event, Message};
         match event {
             Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
+                let Some(request) = self.bounded(peer, request) else { return };
                 if self.within_rate(peer) {
                     let commands = self.commands.clone();
                     let _ = self.asks.try_send(Ask { from: peer, question: request, channel, commands });
@@ -698,16 +699,17 @@ impl Driver {
                     let _ = reply.send(Err(AskError::Unanswered(error.to_string())));
                 }
             }
-            Event::InboundFailure { peer, error, .. } => self.garbled(peer, &error),
-            Event::ResponseSent { .. } => {}
+            Event::InboundFailure { .. } | Event::ResponseSent { .. } => {}
         }
     }
 
-    /// A request that is no frame, or longer than agreed.
-    fn garbled(&mut self, peer: PeerId, error: &InboundFailure) {
-        if matches!(error, InboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData) {
-            self.fault(peer, "a request that is no frame");
+    /// A request that is as long as agreed; who sends a longer one is at fault.
+    fn bounded(&mut self, peer: PeerId, request: Request) -> Option<Bytes> {
+        let request = request.ok();
+        if request.is_none() {
+            self.fault(peer, "a request that is longer than agreed");
         }
+        request
     }
 }
 
