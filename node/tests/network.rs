@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // clippy takes only functions marked as tests for tests
 
+mod attacker;
 #[path = "../../consensus/agreement/tests/plain/mod.rs"]
 mod plain;
 
 use bytes::Bytes;
+use palisade_agreement::app::Pace;
+use palisade_agreement::ballot::SignedBallot;
 use palisade_agreement::codec::WireCodec;
 use palisade_agreement::context::{Level, Palisade, Vote, Voter};
 use palisade_agreement::malachite::{
@@ -13,16 +16,20 @@ use palisade_agreement::malachite::{
 };
 use palisade_agreement::parts::{Part, Proposed, cut};
 use palisade_agreement::wire::wire;
+use palisade_crypto::ed25519;
+use palisade_node::message::Message;
 use palisade_node::network::admission::{Admission, Standing};
 use palisade_node::network::{
     Ask, AskError, Config, Gossip, Keypair, Multiaddr, Network, PeerId, Started, Topic, start,
 };
+use palisade_types::canonical::Canonical;
 use palisade_types::ids::{BlockId, Ed25519Signature, OperatorId};
 use palisade_types::units::Height;
 use plain::live::{Live, PATIENCE, agree};
 use plain::{CHAIN, FAST, Plain, committee, operator};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -70,15 +77,25 @@ async fn connected(network: &Network, count: usize) {
 /// A network that carries an engine.
 struct Carrier {
     network: Network,
-    _gossip: mpsc::Receiver<Gossip>,
     _asks: mpsc::Receiver<Ask>,
+}
+
+/// As the node does with what is none of its messages.
+async fn judge(mut gossip: mpsc::Receiver<Gossip>) {
+    while let Some(Gossip { bytes, verdict, .. }) = gossip.recv().await {
+        match Message::from_bytes(&bytes) {
+            Ok(_) => verdict.give(false),
+            Err(_) => verdict.refuse(),
+        }
+    }
 }
 
 async fn carry(live: &mut Live, name: &str, config: Config, dir: &Path) -> Carrier {
     let (ours, port) = wire();
     let Started { network, gossip, asks, connected } = start(config, port).await.unwrap();
     live.start(name, ours, network.engine_peer(), connected, dir).await;
-    Carrier { network, _gossip: gossip, _asks: asks }
+    tokio::spawn(judge(gossip));
+    Carrier { network, _asks: asks }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,12 +268,16 @@ const MEMBERS: usize = 10;
 
 impl Besieged {
     async fn begin(name: &str) -> Self {
+        Self::paced(name, FAST, MEMBERS).await
+    }
+
+    async fn paced(name: &str, pace: Pace, members: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let committee = committee(4);
         let (mut nodes, mut carriers, mut known) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..4 {
-            let mut live = Live::new(Plain::new(index, committee.clone(), FAST));
-            let config = Config { admission: admission(MEMBERS, MEMBERS), ..config(index, &[TCP], known.clone()) };
+            let mut live = Live::new(Plain::new(index, committee.clone(), pace));
+            let config = Config { admission: admission(members, members), ..config(index, &[TCP], known.clone()) };
             let carrier = carry(&mut live, name, config, dir.path()).await;
             known.push((peer(index), address(&carrier.network, "/tcp/").await));
             nodes.push(live);
@@ -409,6 +430,161 @@ async fn r17_a_member_of_another_network_is_sent_away() {
     timeout(PATIENCE, peers.wait_for(|peers| !peers.is_empty())).await.unwrap().unwrap();
     timeout(PATIENCE, peers.wait_for(|peers| peers.is_empty())).await.unwrap().unwrap();
     besieged.goes_on(20).await;
+    besieged.end().await;
+}
+
+/// Where [`Besieged::attacker`] starts this program again, it is the attacker itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_an_attacker_replays_is_a_vote_that_its_author_made() {
+    if let Ok(order) = std::env::var(attacker::ORDER) {
+        return attacker::attack(&order).await;
+    }
+    let decode = |bytes: Vec<u8>| WireCodec.decode(Bytes::from(bytes)).unwrap();
+    let signed = |message: SignedConsensusMsg<Palisade>| match message {
+        SignedConsensusMsg::Vote(vote) => {
+            SignedBallot { ballot: vote.message.ballot(CHAIN), signature: vote.signature }
+        }
+        SignedConsensusMsg::Proposal(_) => unreachable!("it votes"),
+    };
+    let key = committee(4).members[0].ed25519;
+    let key = ed25519::PublicKey::from_bytes(key.as_bytes()).unwrap();
+    assert!(signed(decode(attacker::vote(operator(0), 5, Some(0)))).is_by(&key));
+    assert!(!signed(decode(attacker::vote(operator(0), 5, None))).is_by(&key));
+}
+
+/// What the middle one of some blocks took: since the one before, and from its proposal until everybody had decided it.
+#[derive(Clone, Copy, Debug)]
+struct Pulse {
+    interval: Duration,
+    decision: Duration,
+}
+
+/// A bad peer in a process of its own, so that memory here is the nodes' alone.
+struct Attacker {
+    child: Child,
+    said: mpsc::UnboundedReceiver<String>,
+}
+
+impl Drop for Attacker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Attacker {
+    /// The next line that begins so; `None` when there is none in time.
+    async fn says(&mut self, beginning: &str, time: Duration) -> Option<String> {
+        let wanted = async {
+            loop {
+                let line = self.said.recv().await?;
+                if let Some(rest) = line.strip_prefix(beginning) {
+                    return Some(rest.trim().to_owned());
+                }
+            }
+        };
+        timeout(time, wanted).await.ok().flatten()
+    }
+}
+
+impl Besieged {
+    /// Member `index`, in another process of this very program.
+    fn attacker(&self, kind: &str, index: usize) -> Attacker {
+        let victims = self.known.iter().map(|(peer, address)| format!("{peer}@{address}"));
+        let height = (self.nodes[0].height() + 1).to_string();
+        let order: Vec<_> = [kind.to_owned(), index.to_string(), height].into_iter().chain(victims).collect();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "what_an_attacker_replays_is_a_vote_that_its_author_made", "--nocapture"])
+            .env(attacker::ORDER, order.join(" "))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, said) = mpsc::unbounded_channel();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.send(line))));
+        Attacker { child, said }
+    }
+
+    /// Everybody decides so many blocks more.
+    async fn pulse(&self, blocks: usize) -> Pulse {
+        let from = self.nodes.iter().map(Live::height).max().unwrap();
+        let began = Instant::now();
+        while self.nodes.iter().any(|node| node.height() < from + blocks) {
+            assert!(began.elapsed() < PATIENCE, "no progress from {from}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let decided = |height: usize| self.nodes.iter().map(|node| node.core().decided_at[height]).max().unwrap();
+        let proposed = |height: usize| {
+            let number = height as u64 + 1;
+            self.nodes.iter().filter_map(|node| node.core().proposed.get(&number).copied()).min().unwrap()
+        };
+        let heights = from..from + blocks;
+        Pulse {
+            interval: middle(heights.clone().map(|height| decided(height) - decided(height - 1)).collect()),
+            decision: middle(heights.map(|height| decided(height) - proposed(height)).collect()),
+        }
+    }
+}
+
+fn middle(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// Bad input, kind after kind: who does what no honest peer does is sent away within a second of his beginning, blocks take less than
+/// twice their quiet time, and memory grows by less than 20 MB. All four nodes share this process, so that the bound on memory is one
+/// for all of them together. What comes by JSON-RPC is another matter; formats on the wire do not nest deeper than their types.
+#[tokio::test(flavor = "multi_thread")]
+async fn r32_bad_input_of_every_kind_holds_nobody_up_and_fills_nobodys_memory() {
+    /// What each does, and whether he is sent away for it: who says once more what he said, or has a block to propose, may be honest.
+    const KINDS: [(&str, bool); 11] = [
+        ("garbage", true),
+        ("undecodable", true),
+        ("another", true),
+        ("replayed", true),
+        ("own", true),
+        ("oversized", true),
+        ("liar", true),
+        ("elsewhere", true),
+        ("duplicated", false),
+        ("parts", false),
+        ("connections", false),
+    ];
+    const BLOCKS: usize = 12;
+    /// The machine may have something else to do just then: another of the kind comes, and one of them must find it free.
+    const ATTEMPTS: usize = 3;
+    let pace = Pace { target: Some(Duration::from_millis(200)), ..FAST };
+    let besieged = Besieged::paced("besieged-by-all", pace, 4 + ATTEMPTS * KINDS.len()).await;
+    besieged.pulse(BLOCKS).await; // what is taken once for all, is
+    let (before, quiet) = (resident(), besieged.pulse(2 * BLOCKS).await);
+    eprintln!("quiet: {quiet:?}");
+    let (mut members, mut slowest) = (4.., quiet);
+    for (kind, guilty) in KINDS {
+        let mut best = None;
+        for index in members.by_ref().take(ATTEMPTS) {
+            let mut attacker = besieged.attacker(kind, index);
+            attacker.says("begins", PATIENCE).await.unwrap_or_else(|| panic!("{kind} never begins"));
+            let under = besieged.pulse(BLOCKS).await;
+            let away = attacker.says("away", Duration::from_millis(1)).await;
+            let grown = resident().saturating_sub(before);
+            eprintln!("{kind}: {under:?}, memory +{} kB, sent away after {away:?} ms", grown / 1_024);
+            assert!(grown < 20 << 20, "{kind}: memory grew by {grown} bytes");
+            assert!(!guilty || (away.is_some() && besieged.is_away(index)), "{kind}: nobody sends him away");
+            let took = away.map_or(0, |took| took.split(' ').next().unwrap().parse::<u64>().unwrap());
+            best = Some((took, under));
+            slowest = Pulse {
+                interval: slowest.interval.max(under.interval),
+                decision: slowest.decision.max(under.decision),
+            };
+            if took < 1_000 && under.interval < 2 * quiet.interval {
+                break;
+            }
+        }
+        let (took, under) = best.unwrap();
+        assert!(took < 1_000, "{kind}: sent away after {took} ms");
+        assert!(under.interval < 2 * quiet.interval, "{kind}: {under:?} instead of {quiet:?}");
+    }
+    eprintln!("quiet {quiet:?}, slowest {slowest:?}");
     besieged.end().await;
 }
 

@@ -105,7 +105,7 @@ async fn serve(core: Arc<Mutex<Plain>>, mut requests: mpsc::Receiver<Request>, h
                 let blocks = (from.get()..=upto.get()).map_while(|height| core.block(Height::new(height)));
                 let _ = reply.send(blocks.collect());
             }
-            Request::HistoryMin { reply } => drop(reply.send(Height::new(1))),
+            Request::HistoryMin { reply } => drop(reply.send(Height::new(core.pruned + 1))),
         }
     }
 }

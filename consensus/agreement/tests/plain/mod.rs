@@ -22,7 +22,7 @@ use palisade_types::ids::{BlockId, BlsKey, ChainId, Ed25519Key, Ed25519Signature
 use palisade_types::units::{Epoch, Height, Millis};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const CHAIN: ChainId = ChainId::new([7; 32]);
 
@@ -74,6 +74,11 @@ pub struct Plain {
     /// First ballots of the tap, and the operators it caught.
     pub first: BTreeMap<(OperatorId, Height, u32, Step), SignedBallot>,
     pub caught: Vec<OperatorId>,
+    /// When a block was first proposed here, and when each was decided.
+    pub proposed: BTreeMap<u64, Instant>,
+    pub decided_at: Vec<Instant>,
+    /// Blocks up to this height are pruned: nobody gets them here.
+    pub pruned: u64,
     /// Signs nothing at all.
     pub silent: bool,
     /// Votes twice.
@@ -93,6 +98,9 @@ impl Plain {
             pairs: vec![],
             first: BTreeMap::new(),
             caught: vec![],
+            proposed: BTreeMap::new(),
+            decided_at: vec![],
+            pruned: 0,
             silent: false,
             two_faced: false,
         }
@@ -127,6 +135,7 @@ impl Node for Plain {
     }
 
     fn propose(&mut self, _: Millis, height: Height, round: u32) -> Block {
+        self.proposed.entry(height.get()).or_insert_with(Instant::now);
         let items = List::new();
         // Whoever proposes in another round proposes another block.
         let mark = keccak256_all(&[&round.to_be_bytes(), self.operator().as_bytes()]);
@@ -158,11 +167,15 @@ impl Node for Plain {
         assert_eq!(of.height.get(), self.blocks.len() as u64 + 1, "heights are decided in order");
         assert_eq!(block.header.parent, self.parent(), "a decided block extends the last");
         self.blocks.push((block.clone(), certificate.to_vec()));
+        self.decided_at.push(Instant::now());
         self.kept.retain(|block| block.header.height > of.height);
         self.start()
     }
 
     fn block(&self, height: Height) -> Option<Stored> {
+        if height.get() <= self.pruned {
+            return None;
+        }
         let place = usize::try_from(height.get()).unwrap().checked_sub(1)?;
         let (block, certificate) = self.blocks.get(place)?;
         Some(Stored { block: block.to_bytes().into(), certificate: certificate.clone().into() })
