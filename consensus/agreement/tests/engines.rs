@@ -6,13 +6,17 @@
 mod plain;
 
 use bytes::Bytes;
+use palisade_agreement::codec::WireCodec;
+use palisade_agreement::context::{Level, Palisade};
 use palisade_agreement::engine;
-use palisade_agreement::malachite::PeerId;
-use palisade_agreement::malachite::sync::OutboundFailureReason;
+use palisade_agreement::malachite::sync::{OutboundFailureReason, Request, Response, ValueRequest};
+use palisade_agreement::malachite::{Codec, PeerId};
 use palisade_agreement::wire::{Inbound, Inlet, Message, Outbound, wire};
-use plain::live::{Live, agree};
+use palisade_types::units::Height;
+use plain::live::{Live, PATIENCE, agree};
 use plain::{FAST, Plain, committee, operator};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -27,6 +31,8 @@ struct Hub {
     inlets: BTreeMap<usize, Inlet>,
     questions: BTreeMap<u64, (usize, u64)>,
     next: u64,
+    /// Who asked whom for which heights, and how many blocks he got; `None` without an answer.
+    asked: BTreeMap<u64, (usize, usize, RangeInclusive<u64>, Option<usize>)>,
 }
 
 impl Hub {
@@ -65,8 +71,13 @@ impl Hub {
             }
             Outbound::Ask(id, asked, bytes) => {
                 let target = self.inlets.iter().find(|(index, _)| peer(**index) == asked);
-                if let Some((_, inlet)) = target {
+                if let Some((target, inlet)) = target {
                     self.next += 1;
+                    let Ok(Request::<Palisade>::ValueRequest(wanted)) = WireCodec.decode(bytes.clone()) else {
+                        unreachable!("an engine asks for blocks only")
+                    };
+                    let heights = wanted.range.start().0.get()..=wanted.range.end().0.get();
+                    self.asked.insert(self.next, (from, *target, heights, None));
                     self.questions.insert(self.next, (from, id));
                     inlet.tell(Inbound::Asked(self.next, peer(from), bytes));
                 } else if let Some(inlet) = self.inlets.get(&from) {
@@ -75,11 +86,16 @@ impl Hub {
             }
             Outbound::Answer(question, bytes) => self.answer(from, question, Some(bytes)),
             Outbound::Drop(question) => self.answer(from, question, None),
+            Outbound::Blame(peer) => unreachable!("engines speak what engines understand, and so does {peer}"),
         }
     }
 
     fn answer(&mut self, from: usize, question: u64, answer: Option<Bytes>) {
         let Some((asker, id)) = self.questions.remove(&question) else { return };
+        if let (Some(asked), Some(bytes)) = (self.asked.get_mut(&question), &answer) {
+            let Response::<Palisade>::ValueResponse(given) = WireCodec.decode(bytes.clone()).unwrap();
+            asked.3 = Some(given.values.len());
+        }
         let Some(inlet) = self.inlets.get(&asker) else { return };
         inlet.tell(match answer {
             Some(bytes) => Inbound::Answered(id, peer(from), bytes),
@@ -167,6 +183,62 @@ async fn all_engines_stop_in_the_middle_and_go_on() {
     assert!(nodes.iter().all(|node| node.core().refused == 0), "the log led every engine to its own votes");
     for node in &mut nodes {
         leave(node, &hub).await;
+    }
+}
+
+/// What a pruned store does for somebody who asks for what it has not: it says so, with no blocks, and nobody waits for it. Who has
+/// only genesis takes them from whoever kept them. (Where nobody did, a snapshot is the node's way: `rejoin-from-snapshot` on the
+/// devnet.)
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_a_pruned_store_says_what_it_has_not_and_a_newcomer_turns_to_who_has() {
+    const PRUNED: u64 = 15;
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, committee) = (Arc::new(Mutex::new(Hub::default())), committee(4));
+    let mut nodes: Vec<_> = (0..4).map(|index| Live::new(Plain::new(index, committee.clone(), FAST))).collect();
+    for node in &mut nodes[..3] {
+        join(node, "pruned", &hub, dir.path()).await;
+    }
+    for node in &mut nodes[..3] {
+        node.reaches(20).await;
+    }
+    for node in &mut nodes[..2] {
+        node.core().pruned = PRUNED;
+    }
+    // A stranger to histories asks for what is gone, and gets an answer without blocks.
+    let (inlet, range) = (hub.lock().unwrap().inlets[&0].clone(), Level(Height::new(1))..=Level(Height::new(5)));
+    let question = WireCodec.encode(&Request::<Palisade>::ValueRequest(ValueRequest { range })).unwrap();
+    {
+        let mut hub = hub.lock().unwrap();
+        hub.asked.insert(u64::MAX, (3, 0, 1..=5, None));
+        hub.questions.insert(u64::MAX, (3, 0));
+    }
+    inlet.tell(Inbound::Asked(u64::MAX, peer(3), question));
+    until(|| hub.lock().unwrap().asked[&u64::MAX].3 == Some(0)).await;
+    join(&mut nodes[3], "pruned", &hub, dir.path()).await;
+    let now = nodes[0].height();
+    nodes[3].reaches(now).await;
+    agree(&nodes);
+    for (asker, of, heights, given) in hub.lock().unwrap().asked.values().filter(|(asker, ..)| *asker == 3) {
+        assert!(
+            *of == 2 || *heights.start() > PRUNED || given.is_none_or(|given| given == 0),
+            "{asker} {of} {heights:?}"
+        );
+    }
+    let from_archive = |(_, of, heights, given): &(usize, usize, RangeInclusive<u64>, Option<usize>)| {
+        *of == 2 && *heights.start() <= PRUNED && given.is_some_and(|given| given > 0)
+    };
+    assert!(hub.lock().unwrap().asked.values().any(from_archive), "the beginning came from who had it");
+    for node in &mut nodes {
+        leave(node, &hub).await;
+    }
+}
+
+/// Waits for what must come.
+async fn until(holds: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "it never comes");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
 
