@@ -480,7 +480,13 @@ impl<N: Node> Sim<N> {
                 .map(|certificate| ValueResponse::new(self.slots[from].peer, block, extended(certificate)))
                 .map(Input::SyncValueResponse),
         };
-        if let Some(input) = input {
+        // The swarm takes nothing that comes in its own name: to the engine it would be a record of what it said itself.
+        let of_own = match &input {
+            Some(Input::Vote(vote)) => vote.message.address == self.slots[to].address,
+            Some(Input::Proposal(proposal)) => proposal.message.address == self.slots[to].address,
+            _ => false,
+        };
+        if let Some(input) = input.filter(|_| !of_own) {
             self.tap(to, &input);
             self.inputs.push_back((to, input));
         }
