@@ -323,10 +323,8 @@ pub async fn connect(parts: Parts) -> anyhow::Result<(Agreeing, Sockets)> {
         tasks,
         presign,
         pace: config.pace(),
-        vote_pause: match signer.history() {
-            signer::History::Unbroken => Duration::ZERO,
-            signer::History::Waiting(_) => signer::VOTE_PAUSE,
-        },
+        vote_pause: signer.history().vote_pause(),
+        forgot: signer.history() != signer::History::Unbroken,
         listen: config.listen,
         decided,
         boundaries,
@@ -631,6 +629,8 @@ struct Actor {
     pace: Pace,
     /// For how long after the start the guard does not vote.
     vote_pause: Duration,
+    /// Whether the guard may have forgotten votes (R15).
+    forgot: bool,
     /// For how long after the start nothing is signed, while we listen for a doppelganger (R20).
     listen: Duration,
     /// Tells a guard that does not know what it voted up to where others have decided (R15).
@@ -715,11 +715,11 @@ impl Actor {
     fn ready(&self, reply: oneshot::Sender<Start>) {
         let start = self.start();
         let pause = self.vote_pause.max(self.listen).saturating_sub(self.started.elapsed());
-        if pause.is_zero() {
+        if pause.is_zero() && !self.forgot {
             return answer(reply, start);
         }
         tracing::info!(?pause, "the engine starts when the guard may vote");
-        let (network, decided, forgot) = (self.network.clone(), self.decided.clone(), !self.vote_pause.is_zero());
+        let (network, decided, forgot) = (self.network.clone(), self.decided.clone(), self.forgot);
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             if forgot {

@@ -10,7 +10,7 @@
 //!
 //! What is found broken stays so, over every later start: what happened before is never known.
 
-use super::OpenError;
+use super::{OpenError, VOTE_PAUSE};
 use crate::keys::random;
 use palisade_storage::{Cause, Incarnation, SignatureStore, StoreError, Wait};
 use palisade_types::ids::{ChainId, Hash};
@@ -19,6 +19,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, absolute};
+use std::time::Duration;
 
 /// What the records are worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,16 @@ impl History {
                 epoch_start > wait.wake_up
                     || wait.released.is_some_and(|(released, above)| released == *chain && height > above)
             }
+        }
+    }
+
+    /// For how long after the start no vote is made: once, by the start that found the history broken and by those after it until the
+    /// first vote. What is voted from then on is in the records, and they never go back to a lower height.
+    #[must_use]
+    pub const fn vote_pause(&self) -> Duration {
+        match self {
+            Self::Waiting(Wait { silent: true, .. }) => VOTE_PAUSE,
+            Self::Waiting(_) | Self::Unbroken => Duration::ZERO,
         }
     }
 }

@@ -221,6 +221,7 @@ async fn r15_imported_keys_attest_only_in_epochs_that_start_above_the_wake_up() 
             assert_eq!(signer.attest(header, None, early).await, Err(Refused::Waiting(wait)));
             assert_eq!(signer.finality_vote(Height::new(5), named(1), None, early).await, Err(Refused::Waiting(wait)));
         }
+        assert_eq!(signer.history().vote_pause(), VOTE_PAUSE, "until the first vote");
         assert_eq!(signer.sign_ballot(ballot(7, None)).await, Err(Refused::Pausing));
         signer.close().await;
     }
@@ -229,6 +230,8 @@ async fn r15_imported_keys_attest_only_in_epochs_that_start_above_the_wake_up() 
     signer.sign_ballot(ballot(7, None)).await.unwrap();
     signer.close().await;
     let signer = twin.open();
+    assert!(matches!(signer.history(), History::Waiting(_)));
+    assert_eq!(signer.history().vote_pause(), Duration::ZERO, "a node that starts again waits no second time");
     signer.sign_ballot(ballot(8, None)).await.expect("the pause is kept once");
 }
 
