@@ -6,11 +6,13 @@
 #   ./deploy/devnet.sh scenario equivocation  one of them signs twice and loses his stake on both chains
 #   ./deploy/devnet.sh scenario vault-life    a staker locks coins, unbonds and withdraws
 #   ./deploy/devnet.sh scenario vault-slashed | vault-unbonding-race | vault-expansion | vault-expiry
-#   ./deploy/devnet.sh scenario vault-claim | slash-order | slash-pair | deallocation | withdrawal-queue | partial-slash
-#   ./deploy/devnet.sh scenario veto-executed | veto-vetoed
+#   ./deploy/devnet.sh scenario vault-claim | slash-order | deallocation | withdrawal-queue | partial-slash
+#   ./deploy/devnet.sh scenario slash-pair    or equivocation-attestation: the attestation key alone signs twice
+#   ./deploy/devnet.sh scenario equivocation-vote | veto-executed | veto-vetoed
 #   ./deploy/devnet.sh scenario bitcoin-reorg | bitcoin-deep-reorg | ethereum-reorg | rpc-disagreement | quiet
 #   ./deploy/devnet.sh scenario kill-one | kill-two-and-back | kill-all | doppelganger | jail-unjail
-#   ./deploy/devnet.sh scenario correlated-fault | throttle
+#   ./deploy/devnet.sh scenario partition | rejoin-from-genesis | rejoin-from-snapshot | restored-backup
+#   ./deploy/devnet.sh scenario committee-change | succession | correlated-fault | throttle
 #   ./deploy/devnet.sh service up             two small services that the operators stand behind
 #   ./deploy/devnet.sh status | logs [NAME] [-f] | down | reset
 # PALISADE_DEVNET_DIR names another state folder than .devnet, PALISADE_DEVNET_PORT another first port than 26500.

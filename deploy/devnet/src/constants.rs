@@ -72,8 +72,9 @@ pub const MAX_AGE_BLOCKS: u64 = 30;
 pub const TRUST_BLOCKS: u64 = 40;
 /// Detection, submission and execution of a slash.
 pub const EXECUTION_BLOCKS: u64 = 20;
-/// How many of his last slots an operator's duty is judged by: who misses more than 51 of them in a row, about a minute, is jailed (R20).
-pub const DUTY_SLOTS: u64 = 64;
+/// How many of his last slots an operator's duty is judged by: who misses more than 102 of them in a row, about 100 seconds, is jailed
+/// (R20). The minute for which a guard that was put back to a backup does not vote (R15) must not be enough.
+pub const DUTY_SLOTS: u64 = 128;
 /// How far an anchor may lag; more than the finality tag's 8.
 pub const OBSERVATION_LAG_BLOCKS: u64 = 10;
 /// L: no attestation while an anchor lags the own final view by more (R7).

@@ -4,12 +4,12 @@
 
 use super::report::{Holding, Report, Step};
 use super::scene::Scene;
-use crate::constants::{READY_DEADLINE, STOP_DEADLINE};
+use crate::constants::{LATECOMER, READY_DEADLINE, STOP_DEADLINE};
 use crate::devnet::Devnet;
 use crate::operator::Operator;
 use crate::process::Signal;
 use crate::progress::{Seen, say, until};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use futures::future::try_join_all;
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::{CaseView, StatusView};
@@ -19,6 +19,8 @@ use std::time::Instant;
 const WITHOUT_HIM: u64 = 20;
 /// Ethereum blocks that the others see come while they can decide nothing.
 const ETHEREUM_WITHOUT_THEM: u64 = 10;
+/// What a node says of a guard that holds everything its keys ever signed.
+pub(super) const UNBROKEN: &str = "unbroken";
 
 /// One of four is killed; the others go on, and he attests again.
 ///
@@ -116,9 +118,15 @@ impl<'a> Play<'a> {
             Ok(if last > head { Seen::There(status) } else { Seen::NotYet(format!("the run reaches {last}")) })
         });
         let broken = broken(&settled.await?);
+        let mut seated = 0;
         for operator in &scene.operators {
             devnet.await_final_above(operator, head, READY_DEADLINE).await?;
+            seated += usize::from(status(operator).await?.seated);
         }
+        ensure!(
+            seated > 3,
+            "only {seated} operators have a seat, and with fewer than three others nothing is final any more; join {LATECOMER}, or reset and start anew"
+        );
         Ok(Self {
             before: scene.holdings().await?,
             cases: scene.cases().await?,
@@ -136,6 +144,18 @@ impl<'a> Play<'a> {
     /// Who takes part.
     pub(super) fn operators(&self) -> &[Operator] {
         &self.scene.operators
+    }
+
+    /// The last of them who has a seat and whose guard's history is unbroken: what an earlier scenario broke stays so (R15), and its
+    /// owner no longer shows what a whole guard does.
+    pub(super) async fn whole_guard(&self) -> anyhow::Result<Operator> {
+        for operator in self.operators().iter().rev() {
+            let status = status(operator).await?;
+            if status.seated && status.signer.history == UNBROKEN {
+                return Ok(operator.clone());
+            }
+        }
+        bail!("nobody has both a seat and a guard that was never put back to a backup; reset the devnet")
     }
 
     pub(super) fn done(&mut self, what: &'static str, waited_for: &'static str) {

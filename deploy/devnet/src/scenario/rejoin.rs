@@ -1,7 +1,7 @@
 //! An operator loses his ledger and the engine's log, and keeps his guard. He takes the ledger from the others, and attests again as
 //! soon as he has caught up: what he signed before is in his guard's own store (R15).
 
-use super::kills::{Play, status};
+use super::kills::{Play, UNBROKEN, status};
 use super::report::Report;
 use crate::constants::{READY_DEADLINE, STOP_DEADLINE};
 use crate::devnet::Devnet;
@@ -21,16 +21,16 @@ use std::path::Path;
 /// Names what does not hold.
 pub async fn rejoin_from_genesis(devnet: &Devnet) -> anyhow::Result<Report> {
     let mut play = Play::open(devnet).await?;
-    let victim = play.operators().last().context("a devnet has operators")?.clone();
+    let victim = play.whole_guard().await?;
     let before = status(&victim).await?;
     play.stop(&victim).await?;
     forget_ledger(&victim)?;
     play.done("an operator's ledger and the engine's log are gone; his guard is not", "nothing");
     play.back(std::slice::from_ref(&victim)).await?;
     let now = status(&victim).await?;
-    ensure!(now.signer.history == "unbroken", "his guard's history is {}", now.signer.history);
+    ensure!(now.signer.history == UNBROKEN, "his guard's history is {}", now.signer.history);
     ensure!(now.attested > before.attested, "he attested up to {}, before {}", now.attested, before.attested);
-    let teller = play.operators().first().context("a devnet has operators")?;
+    let teller = play.scene().another(&victim)?;
     for height in [1, before.head.height] {
         let (his, theirs) = (victim.client()?.block(height).await?, teller.client()?.block(height).await?);
         ensure!(his == theirs, "he has another block at {height}: {his:?}, {theirs:?}");
@@ -47,7 +47,7 @@ pub async fn rejoin_from_genesis(devnet: &Devnet) -> anyhow::Result<Report> {
 /// Names what does not hold.
 pub async fn rejoin_from_snapshot(devnet: &Devnet) -> anyhow::Result<Report> {
     let mut play = Play::open(devnet).await?;
-    let victim = play.operators().last().context("a devnet has operators")?.clone();
+    let victim = play.whole_guard().await?;
     let before = status(&victim).await?;
     await_hand_over(devnet).await?;
     play.stop(&victim).await?;
@@ -61,9 +61,9 @@ pub async fn rejoin_from_snapshot(devnet: &Devnet) -> anyhow::Result<Report> {
     let (first, last) = held(&victim).await?;
     ensure!(first > 1, "he has every block from genesis on");
     let now = status(&victim).await?;
-    ensure!(now.signer.history == "unbroken", "his guard's history is {}", now.signer.history);
+    ensure!(now.signer.history == UNBROKEN, "his guard's history is {}", now.signer.history);
     ensure!(now.attested > before.attested, "he attested up to {}, before {}", now.attested, before.attested);
-    let teller = play.operators().first().context("a devnet has operators")?.client()?;
+    let teller = play.scene().another(&victim)?.client()?;
     for height in [first, last] {
         let (his, theirs) = (victim.client()?.block(height).await?, teller.block(height).await?);
         ensure!(his == theirs, "he has another block at {height}: {his:?}, {theirs:?}");

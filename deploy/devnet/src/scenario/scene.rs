@@ -14,7 +14,7 @@ use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::{CaseView, OrderView, VaultView};
 use palisade_types::OperatorId;
 use palisade_types::genesis::Genesis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,6 +64,23 @@ impl Scene<'_> {
         );
         say(format!("the state root at height {height} is {} on all {}", roots[0].1, roots.len()));
         Ok(())
+    }
+
+    /// Somebody who is not this one.
+    pub(super) fn another(&self, than: &Operator) -> anyhow::Result<&Operator> {
+        let mut others = self.operators.iter().filter(|operator| operator.name() != than.name());
+        others.next().context("a devnet has operators")
+    }
+
+    /// Who is convicted, by every ledger alike.
+    pub(super) async fn convicted(&self) -> anyhow::Result<BTreeSet<String>> {
+        let mut said = Vec::new();
+        for operator in &self.operators {
+            let known = operator.client()?.operators().await?.into_iter();
+            said.push(known.filter(|one| one.convicted.is_some()).map(|one| one.id).collect::<BTreeSet<_>>());
+        }
+        ensure!(said.windows(2).all(|pair| pair[0] == pair[1]), "the ledgers differ about who is convicted: {said:?}");
+        said.into_iter().next().context("a devnet has operators")
     }
 
     /// Waits until the vault is so in every ledger; all must say the same of it.
