@@ -10,7 +10,7 @@ use crate::operator::Operator;
 use crate::process::Signal;
 use crate::progress::{Seen, say, until};
 use crate::tools;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use palisade_node::genesis_file;
 use palisade_node::rpc::PalisadeClient;
 use palisade_node::rpc::views::StatusView;
@@ -21,6 +21,8 @@ use std::process::{Command, Stdio};
 
 /// For how many of Ethereum's blocks nothing may be decided.
 const STILL: u64 = 6;
+/// How often engines are killed until they know the last block as final.
+const ATTEMPTS: usize = 5;
 /// Heights of the successor that must become final.
 const ONWARD: u64 = 10;
 
@@ -86,11 +88,52 @@ fn parted(stake: &Stake<'_>) -> anyhow::Result<(Vec<Operator>, Vec<Operator>)> {
     Ok((left, gone))
 }
 
-/// Kills engines until nothing is decided, and what was decided last is ether-final.
+/// Kills engines until nothing is decided, and what was decided last is ether-final, also by what the dead have: with their signers they
+/// attest what goes on from it. When a block was decided in the very moment of their end they come back, and it is tried again.
 async fn halt(stake: &Stake<'_>, left: &[Operator], gone: &[Operator]) -> anyhow::Result<StatusView> {
-    for operator in gone {
-        operator.process().stop(Signal::Kill, STOP_DEADLINE).await?;
+    for _ in 0..ATTEMPTS {
+        let known = known_to_all(stake).await?;
+        for operator in gone {
+            operator.process().signal(Signal::Kill)?; // both, before either's end is waited for
+        }
+        for operator in gone {
+            operator.process().stop(Signal::Kill, STOP_DEADLINE).await?;
+        }
+        let last = stillness(stake, left).await?;
+        if last.head.id == known {
+            return Ok(last);
+        }
+        say(format!(
+            "block {} was decided while they were killed: they come back, and are killed again",
+            last.head.height
+        ));
+        for operator in gone {
+            operator.start()?;
+        }
+        for operator in gone {
+            stake.scene.devnet.await_final_above(operator, last.head.height, READY_DEADLINE).await?;
+        }
     }
+    bail!("{ATTEMPTS} times a block was decided in the moment in which engines were killed")
+}
+
+/// Waits for a block that is the last one to everybody, and ether-final; the answer is its id.
+async fn known_to_all(stake: &Stake<'_>) -> anyhow::Result<String> {
+    until("a moment in which the last block is ether-final to everybody", READY_DEADLINE, async || {
+        let mut heads = Vec::new();
+        for operator in &stake.scene.operators {
+            let status = operator.client()?.status().await?;
+            heads.push((status.head.id, status.ether_final.map(|block| block.id)));
+        }
+        let (head, _) = heads.first().context("a devnet has operators")?;
+        let all = heads.iter().all(|(id, ether_final)| id == head && ether_final.as_ref() == Some(head));
+        Ok(if all { Seen::There(head.clone()) } else { Seen::NotYet(format!("{heads:?}")) })
+    })
+    .await
+}
+
+/// Waits until nothing has been decided for a while, and the last block is ether-final.
+async fn stillness(stake: &Stake<'_>, left: &[Operator]) -> anyhow::Result<StatusView> {
     let since = stake.newest().await?;
     until("the end of all decisions, at an ether-final block", READY_DEADLINE, async || {
         let (one, other) = (left[0].client()?.status().await?, left[1].client()?.status().await?);
@@ -115,15 +158,9 @@ fn name(folder: &Path, left: &[Operator], gone: &[Operator]) -> anyhow::Result<(
         let mut command = palisade(&["attest"], operator)?;
         run(command.arg(folder))
     };
-    let mut named = 0;
     for operator in gone {
-        match attest(operator) {
-            Ok(_) => named += 1,
-            // Killed before he had the last block's certificate: what he would attest he has not confirmed.
-            Err(error) => say(format!("{} cannot attest: {error:#}", operator.name())),
-        }
+        attest(operator)?;
     }
-    ensure!(named > 0, "both were killed in the moment of the last block; reset, and play it again");
     for operator in left {
         attest(operator)?;
     }
