@@ -25,7 +25,7 @@ use tokio::process::Command;
 /// Names what does not hold.
 pub async fn doppelganger(devnet: &Devnet) -> anyhow::Result<Report> {
     let mut play = Play::open(devnet).await?;
-    let victim = play.operators().last().context("a devnet has operators")?.clone();
+    let victim = play.whole_guard().await?; // one that waits judges what it is told only when it holds the block
     victim.process().stop(Signal::Terminate, STOP_DEADLINE).await?;
     let copy = Copy::of(&victim)?;
     play.back(std::slice::from_ref(&victim)).await?;
