@@ -137,7 +137,12 @@ pub struct P2p {
     /// Addresses to listen on. Default: TCP port 26100 on every interface.
     #[serde(deserialize_with = "from_texts")]
     pub listen: Vec<Multiaddr>,
-    /// Peers to keep a connection to, each ending in `/p2p/<peer id>`. Default: none.
+    /// Where peers reach this node when that is not where it listens, as behind a router. Default: where it listens.
+    #[serde(deserialize_with = "from_texts")]
+    pub announce: Vec<Multiaddr>,
+    /// Whether to ask those we know where the other members are, and to call them. Default: true.
+    pub discover: bool,
+    /// Peers to keep a connection to, each ending in `/p2p/<peer id>`; they may follow, whoever they are. Default: none.
     #[serde(deserialize_with = "from_texts")]
     pub peers: Vec<PeerAddress>,
 }
@@ -805,7 +810,7 @@ impl FromStr for LogFormat {
 impl Default for P2p {
     fn default() -> Self {
         let listen = "/ip4/0.0.0.0/tcp/26100".parse().expect("a literal multiaddress");
-        Self { listen: vec![listen], peers: Vec::new() }
+        Self { listen: vec![listen], announce: Vec::new(), discover: true, peers: Vec::new() }
     }
 }
 

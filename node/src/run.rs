@@ -52,7 +52,7 @@ use palisade_storage::{Store, StoreError};
 use palisade_types::attestation::Attestation;
 use palisade_types::block::{Block, Item};
 use palisade_types::canonical::Canonical;
-use palisade_types::certificate::QuorumCertificate;
+use palisade_types::certificate::{Member, QuorumCertificate};
 use palisade_types::chain::ChainKind;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::genesis::Genesis;
@@ -105,7 +105,9 @@ pub async fn run(config: Config, genesis: Genesis) -> anyhow::Result<()> {
             identity,
             listen: config.p2p.listen.clone(),
             peers: config.p2p.peers.iter().map(|peer| (peer.peer, peer.address.clone())).collect(),
-            admission: first_admission(&config, &genesis),
+            admission: first_admission(&genesis),
+            announce: config.p2p.announce.clone(),
+            discover: config.p2p.discover,
             chain,
         },
         port,
@@ -555,15 +557,13 @@ async fn open_signer(config: &Config, genesis: &Arc<Genesis>, ethereum: &Ethereu
     Ok(signer)
 }
 
-/// Who may connect while there is no ledger yet to say so: the seats of genesis, and peers that our own configuration names.
-fn first_admission(config: &Config, genesis: &Genesis) -> Admission {
+/// Who may connect while there is no ledger yet to say so: the seats of genesis.
+fn first_admission(genesis: &Genesis) -> Admission {
     let seats = genesis.seats.iter().filter_map(|seat| {
-        let standing = Standing { operator: Some(seat.operator), publishes: true };
+        let standing = Standing { operator: Some(seat.operator), publishes: true, share: 0 };
         Some((PeerId::from_bytes(&seat.peer).ok()?, standing))
     });
-    let known: BTreeMap<_, _> = seats.collect();
-    let named = config.p2p.peers.iter().map(|peer| (peer.peer, Standing { operator: None, publishes: false }));
-    Admission::new(named.filter(|(peer, _)| !known.contains_key(peer)).chain(known.clone()).collect::<Vec<_>>())
+    Admission::new(seats)
 }
 
 /// Who may publish: members of this committee by the registry's peer ids and, in epoch 0, by genesis'. Every other
@@ -572,8 +572,12 @@ fn admission(core: &Core) -> Admission {
     let ledger = core.ledger();
     let seats = core.genesis().seats.iter().map(|seat| (seat.operator, &seat.peer[..]));
     let keys = ledger.operators().filter_map(|operator| Some((operator.id, &operator.keys_now()?.peer[..])));
-    let standing =
-        |operator| Standing { operator: Some(operator), publishes: ledger.committee().seat(&operator).is_some() };
+    let power: u128 = ledger.committee().members.iter().map(|member| u128::from(member.engine)).sum();
+    let share = |member: &Member| u8::try_from(u128::from(member.engine) * 100 / power.max(1)).unwrap_or(100);
+    let standing = |operator| {
+        let seat = ledger.committee().seat(&operator).map(|(_, member)| member);
+        Standing { operator: Some(operator), publishes: seat.is_some(), share: seat.map_or(0, share) }
+    };
     let peers =
         seats.chain(keys).filter_map(|(operator, peer)| Some((PeerId::from_bytes(peer).ok()?, standing(operator))));
     Admission::new(peers)

@@ -27,6 +27,7 @@ use palisade_types::ids::{BlockId, Ed25519Signature, OperatorId};
 use palisade_types::units::Height;
 use plain::live::{Live, PATIENCE, agree};
 use plain::{CHAIN, FAST, Plain, committee, operator};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -44,10 +45,9 @@ fn peer(index: usize) -> PeerId {
 
 /// The first `publishers` publish, all of them follow.
 fn admission(publishers: usize, all: usize) -> Admission {
-    Admission::new(
-        (0..all)
-            .map(|index| (peer(index), Standing { operator: Some(operator(index)), publishes: index < publishers })),
-    )
+    Admission::new((0..all).map(|index| {
+        (peer(index), Standing { operator: Some(operator(index)), publishes: index < publishers, share: 0 })
+    }))
 }
 
 fn config(index: usize, listen: &[&str], peers: Vec<(PeerId, Multiaddr)>) -> Config {
@@ -56,6 +56,8 @@ fn config(index: usize, listen: &[&str], peers: Vec<(PeerId, Multiaddr)>) -> Con
         chain: CHAIN,
         listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
         peers,
+        announce: Vec::new(),
+        discover: false,
         admission: admission(4, 4),
     }
 }
@@ -196,6 +198,43 @@ async fn only_publishers_are_heard_and_only_what_is_accepted_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn members_find_each_other_by_one_whom_both_know() {
+    let bare = |index, peers| async move {
+        let (wire, port) = wire();
+        let config = Config { admission: admission(3, 4), discover: true, ..config(index, &[TCP], peers) };
+        let started = start(config, port).await.unwrap();
+        let address = address(&started.network, "/tcp/").await;
+        Bare { started, address, _wire: wire }
+    };
+    let zero = bare(0, vec![]).await;
+    let known = || vec![(peer(0), zero.address.clone())];
+    let (one, two) = (bare(1, known()).await, bare(2, known()).await);
+    // One more has no seat yet, and finds the members too.
+    let three = bare(3, known()).await;
+    for node in [&one, &two, &three] {
+        connected(&node.started.network, 3).await;
+    }
+    // Without him who brought them together they stay together.
+    drop(zero);
+    let mut peers = one.started.network.peers_watch();
+    timeout(PATIENCE, peers.wait_for(|peers| !peers.contains_key(&peer(0)))).await.unwrap().unwrap();
+    assert_eq!(one.started.network.peers().into_keys().collect::<BTreeSet<_>>(), [peer(2), peer(3)].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_our_own_configuration_names_follows_whatever_the_list_says() {
+    // A watchtower, which no registry knows: 0 names it, and it names 0.
+    let tower = bare(3, vec![], admission(1, 1)).await;
+    let zero = bare(0, vec![(peer(3), tower.address.clone())], admission(1, 1)).await;
+    connected(&zero.started.network, 1).await;
+    zero.started.network.admit(admission(2, 2));
+    let two = bare(1, vec![(peer(0), zero.address.clone())], admission(2, 2)).await;
+    connected(&two.started.network, 1).await;
+    connected(&zero.started.network, 2).await;
+    assert_eq!(zero.started.network.peers()[&peer(3)], None, "he belongs to no operator");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn strangers_are_not_let_in_until_they_are_admitted() {
     let zero = bare(0, vec![], admission(1, 1)).await;
     let one = bare(1, vec![(peer(0), zero.address.clone())], admission(2, 2)).await;
@@ -301,7 +340,7 @@ impl Besieged {
         let friends = Admission::new(
             (0..4)
                 .chain([index])
-                .map(|index| (peer(index), Standing { operator: Some(operator(index)), publishes: true })),
+                .map(|index| (peer(index), Standing { operator: Some(operator(index)), publishes: true, share: 0 })),
         );
         let hostile = bare(index, self.known.clone(), friends).await;
         connected(&hostile.started.network, 4).await;

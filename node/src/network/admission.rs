@@ -11,12 +11,14 @@ use palisade_types::ids::OperatorId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What one peer may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Whose node it is; `None` for a follower that belongs to no operator.
     pub operator: Option<OperatorId>,
     /// Whether every message that it originates is taken and passed on.
     pub publishes: bool,
+    /// Of the committee's power, in hundredths, rounded down; zero for everybody else.
+    pub share: u8,
 }
 
 /// Every peer anybody vouches for. At most [`Admission::MAX`] of them.
@@ -36,6 +38,15 @@ impl Admission {
         list.sort_by_key(|(peer, standing)| (!standing.publishes, *peer));
         list.truncate(Self::MAX);
         Self { peers: list.into_iter().collect() }
+    }
+
+    /// The list, and whom our own configuration names: they follow, whatever the registry says, and beyond the bound.
+    #[must_use]
+    pub fn with_named<'a>(mut self, named: impl IntoIterator<Item = &'a PeerId>) -> Self {
+        for peer in named {
+            self.peers.entry(*peer).or_default();
+        }
+        self
     }
 
     /// The list without one peer.
@@ -82,8 +93,8 @@ mod tests {
 
     #[test]
     fn publishers_stay_when_the_list_is_too_long() {
-        let follower = Standing { operator: None, publishes: false };
-        let publisher = Standing { operator: Some(OperatorId::new([7; 20])), publishes: true };
+        let follower = Standing::default();
+        let publisher = Standing { operator: Some(OperatorId::new([7; 20])), publishes: true, share: 100 };
         let seat = PeerId::random();
         let crowd = (0..Admission::MAX).map(|_| (PeerId::random(), follower));
         let admission = Admission::new(crowd.chain([(seat, publisher)]));
@@ -91,14 +102,17 @@ mod tests {
         assert!(Topic::ALL.iter().all(|topic| admission.publishes(&seat, *topic)));
         assert_eq!(admission.operators([&seat]).len(), 1);
         assert_eq!(admission.standing(&PeerId::random()), None);
+        // Whom we name ourselves stays, and is no more than he is.
+        let tower = PeerId::random();
+        let admission = admission.with_named([&tower, &seat]);
+        assert_eq!((admission.standing(&tower), admission.standing(&seat)), (Some(follower), Some(publisher)));
     }
 
     #[test]
     fn an_operator_without_a_seat_publishes_his_promises_and_nothing_else() {
         let (joining, watchtower) = (PeerId::random(), PeerId::random());
-        let operator = Standing { operator: Some(OperatorId::new([7; 20])), publishes: false };
-        let admission =
-            Admission::new([(joining, operator), (watchtower, Standing { operator: None, publishes: false })]);
+        let operator = Standing { operator: Some(OperatorId::new([7; 20])), ..Standing::default() };
+        let admission = Admission::new([(joining, operator), (watchtower, Standing::default())]);
         for topic in Topic::ALL {
             assert_eq!(admission.publishes(&joining, topic), topic == Topic::Registrations, "{}", topic.name());
             assert!(!admission.publishes(&watchtower, topic) && !admission.publishes(&PeerId::random(), topic));

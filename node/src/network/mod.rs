@@ -11,6 +11,7 @@
 pub mod admission;
 mod conduct;
 mod dialing;
+mod discovery;
 mod frames;
 mod lines;
 mod reach;
@@ -42,7 +43,11 @@ pub struct Config {
     pub chain: ChainId,
     /// Addresses to listen on.
     pub listen: Vec<Multiaddr>,
-    /// Peers to keep connected to. They must be admitted too.
+    /// Where peers reach us when that is not where we listen, as behind a router; empty when it is.
+    pub announce: Vec<Multiaddr>,
+    /// Whether to find members whose address nobody told us, and to call them.
+    pub discover: bool,
+    /// Peers to keep connected to. They may follow, whatever the list says.
     pub peers: Vec<(PeerId, Multiaddr)>,
     /// Who may connect and publish, until [`Network::admit`] says otherwise.
     pub admission: Admission,
@@ -104,7 +109,8 @@ pub async fn start(config: Config, port: Port) -> Result<Started, NotStarted> {
     let (operators, connected) = watch::channel(BTreeSet::new());
     let (peers_seen, peers) = watch::channel(BTreeMap::new());
     let (listening_on, listening) = watch::channel(Vec::new());
-    let (admission, admitted) = watch::channel(config.admission);
+    let named: Arc<[PeerId]> = config.peers.iter().map(|(peer, _)| *peer).collect();
+    let (admission, admitted) = watch::channel(config.admission.clone().with_named(&*named));
     let outlets = swarm::Outlets {
         inbox,
         asks: asked,
@@ -113,10 +119,10 @@ pub async fn start(config: Config, port: Port) -> Result<Started, NotStarted> {
         listening: listening_on,
         commands: commands.downgrade(),
     };
-    let driver = swarm::Driver::new(swarm, &config.chain, config.peers, admitted, port.inbound, outlets);
+    let driver = swarm::Driver::new(swarm, config, admitted, port.inbound, outlets);
     tokio::spawn(driver.run(obeyed, port.outbound));
     let admission = Arc::new(admission);
-    Ok(Started { network: Network { peer, commands, admission, peers, listening }, gossip, asks, connected })
+    Ok(Started { network: Network { peer, commands, admission, named, peers, listening }, gossip, asks, connected })
 }
 
 /// A hand on the network. Cheap to clone.
@@ -125,6 +131,8 @@ pub struct Network {
     peer: PeerId,
     commands: mpsc::Sender<Command>,
     admission: Arc<watch::Sender<Admission>>,
+    /// Whom our own configuration names.
+    named: Arc<[PeerId]>,
     peers: watch::Receiver<BTreeMap<PeerId, Option<OperatorId>>>,
     listening: watch::Receiver<Vec<Multiaddr>>,
 }
@@ -180,6 +188,7 @@ impl Network {
 
     /// Replaces the list of peers that may connect and publish, as the ledger's head says now.
     pub fn admit(&self, admission: Admission) {
+        let admission = admission.with_named(&*self.named);
         self.admission.send_if_modified(|before| {
             let changed = *before != admission;
             *before = admission;

@@ -7,6 +7,7 @@
 use super::admission::Admission;
 use super::conduct::Conduct;
 use super::dialing::Dialing;
+use super::discovery::{self, Discovery};
 use super::frames::{Frames, Request};
 use super::lines::{self, Lines};
 use super::reach::Reach;
@@ -21,6 +22,7 @@ use libp2p::gossipsub::{
     TopicScoreParams, ValidationMode,
 };
 use libp2p::identity::Keypair;
+use libp2p::kad::{self, store::MemoryStore};
 use libp2p::request_response::{self, OutboundFailure, ProtocolSupport, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
@@ -63,7 +65,7 @@ const MESSAGES_PER_TICK: u32 = 2_048;
 /// How often peers are called that are due, and the counts of direct messages begin anew.
 const TICK: Duration = Duration::from_millis(250);
 /// Addresses that a peer may teach us for calling it back.
-const LEARNT_ADDRESSES: usize = 4;
+pub(super) const LEARNT_ADDRESSES: usize = 4;
 /// Bytes of the node's own gossip that may wait in the inbox.
 const INBOX_BYTES: usize = 32 << 20;
 
@@ -73,6 +75,7 @@ pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    table: kad::Behaviour<MemoryStore>,
     gossip: gossipsub::Behaviour,
     lines: Lines,
     sync: request_response::Behaviour<Frames>,
@@ -92,7 +95,7 @@ pub(super) fn build(config: &Config) -> Result<Swarm<Behaviour>, NotStarted> {
         .with_quic()
         .with_dns()
         .map_err(NotStarted::because)?
-        .with_behaviour(|key| Ok(behaviour(key, protocol)?))
+        .with_behaviour(|key| Ok(behaviour(key, protocol, config.announce.is_empty())?))
         .map_err(NotStarted::because)?
         // Neighbours are few and known: a connection stays until somebody closes it.
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(24 * 3600)))
@@ -103,15 +106,18 @@ pub(super) fn build(config: &Config) -> Result<Swarm<Behaviour>, NotStarted> {
     for address in &config.listen {
         swarm.listen_on(address.clone()).map_err(NotStarted::because)?;
     }
+    for address in &config.announce {
+        swarm.add_external_address(address.clone());
+    }
     Ok(swarm)
 }
 
-/// What identify calls us: nodes of two networks have nothing to say to each other.
+/// What identify calls us, and under which name we ask for addresses: nodes of two networks have nothing to say to each other.
 fn protocol(chain: &ChainId) -> String {
     format!("/palisade/{chain}/1")
 }
 
-fn behaviour(key: &Keypair, protocol: String) -> Result<Behaviour, NotStarted> {
+fn behaviour(key: &Keypair, protocol: String, tells_listening: bool) -> Result<Behaviour, NotStarted> {
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(64))
         .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER));
@@ -121,11 +127,14 @@ fn behaviour(key: &Keypair, protocol: String) -> Result<Behaviour, NotStarted> {
         let protocols = [(protocol, ProtocolSupport::Full)];
         request_response::Behaviour::with_codec(Frames { request, response }, protocols, config)
     };
+    let table = StreamProtocol::try_from_owned(format!("{protocol}/table")).map_err(NotStarted::because)?;
+    let identify = identify::Config::new(protocol, key.public()).with_hide_listen_addrs(!tells_listening);
     Ok(Behaviour {
         admission: allow_block_list::Behaviour::default(),
         limits: connection_limits::Behaviour::new(limits),
-        identify: identify::Behaviour::new(identify::Config::new(protocol, key.public())),
+        identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING_TIME)),
+        table: discovery::behaviour(key.public().to_peer_id(), table),
         gossip: gossip(key)?,
         lines: Lines::default(),
         sync: direct(SYNC, SYNC_REQUEST_LIMIT, SYNC_RESPONSE_LIMIT, 16),
@@ -158,12 +167,15 @@ fn gossip(key: &Keypair) -> Result<gossipsub::Behaviour, NotStarted> {
     Ok(gossip)
 }
 
-/// What a peer's score loses that was caught lying: more than any threshold, so that nothing it gossips is heard any more. It lasts as
-/// long as the connection's score is kept.
-const DISTRUSTED: f64 = -1_000.0;
+/// The share of who was caught lying: his score falls under every threshold, so that nothing he gossips is heard any more.
+const DISTRUSTED: f64 = -100_000.0;
+
+/// What each hundredth of the committee's power adds to a member's score: of neighbours that behave, those with more at stake are kept,
+/// and all of it makes up for no single fault.
+const SCORE_OF_SHARE: f64 = 0.05;
 
 /// Peers are known and bonded, so only messages that no honest peer passes on cost score: three of them in a minute
-/// and a peer is not heard for a while. Being slow or sharing an address is no fault.
+/// and a peer is not heard for a while. Being slow or sharing an address is no fault. Stake decides between those who behave.
 fn peer_score() -> PeerScoreParams {
     let topic = TopicScoreParams {
         topic_weight: 1.0,
@@ -177,6 +189,7 @@ fn peer_score() -> PeerScoreParams {
     };
     PeerScoreParams {
         topics: Topic::ALL.map(|name| (IdentTopic::new(name.name()).hash(), topic.clone())).into(),
+        app_specific_weight: SCORE_OF_SHARE,
         ip_colocation_factor_weight: 0.0,
         behaviour_penalty_weight: 0.0,
         slow_peer_weight: 0.0,
@@ -191,6 +204,8 @@ pub(super) struct Driver {
     admission: Admission,
     admitted: watch::Receiver<Admission>,
     dialing: Dialing,
+    /// `None` when we call only whom our configuration names.
+    discovery: Option<Discovery>,
     reach: Reach,
     conduct: Conduct,
     /// What each peer taught us of its own addresses.
@@ -231,8 +246,7 @@ pub(super) struct Outlets {
 impl Driver {
     pub fn new(
         swarm: Swarm<Behaviour>,
-        chain: &ChainId,
-        peers: Vec<(PeerId, Multiaddr)>,
+        Config { chain, peers, discover, .. }: Config,
         mut admitted: watch::Receiver<Admission>,
         inbound: wire::Inlet,
         outlets: Outlets,
@@ -240,10 +254,11 @@ impl Driver {
         let admission = admitted.borrow_and_update().clone();
         let mut driver = Self {
             swarm,
-            protocol: protocol(chain),
+            protocol: protocol(&chain),
             admission: Admission::default(),
             admitted,
             dialing: Dialing::default(),
+            discovery: discover.then(Discovery::default),
             reach: Reach::default(),
             conduct: Conduct::default(),
             learnt: BTreeMap::new(),
@@ -305,6 +320,7 @@ impl Driver {
                 self.swarm.behaviour_mut().admission.allow_peer(peer);
             }
         }
+        self.seek(now);
         for (peer, mut addresses) in self.dialing.due(now) {
             addresses.extend(self.learnt.get(&peer).into_iter().flatten().cloned());
             let call = DialOpts::peer_id(peer)
@@ -313,6 +329,31 @@ impl Driver {
                 .build();
             if let Err(error) = self.swarm.dial(call) {
                 tracing::debug!(%peer, %error, "cannot call");
+            }
+        }
+    }
+
+    /// Asks where a member is who has no line to us.
+    fn seek(&mut self, now: Instant) {
+        let own = *self.swarm.local_peer_id();
+        let is_operators = self.admission.standing(&own).is_some_and(|standing| standing.operator.is_some());
+        let Some(discovery) = self.discovery.as_mut().filter(|_| is_operators && !self.connected.is_empty()) else {
+            return;
+        };
+        let is_missing = |peer: &&PeerId| **peer != own && !self.connected.contains(*peer);
+        if let Some(peer) = discovery.due(self.admission.publishers().filter(is_missing).copied(), now) {
+            discovery.asked(self.swarm.behaviour_mut().table.get_closest_peers(peer));
+        }
+    }
+
+    /// What is said of where peers are. Only members are called.
+    fn table(&mut self, event: kad::Event) {
+        let Some(discovery) = &mut self.discovery else { return };
+        for (peer, addresses) in discovery.answered(event) {
+            if self.admission.standing(&peer).is_some_and(|standing| standing.publishes)
+                && !self.connected.contains(&peer)
+            {
+                self.dialing.found(peer, addresses);
             }
         }
     }
@@ -335,7 +376,7 @@ impl Driver {
             }
             Command::Distrust(peer) => {
                 self.conduct.distrust(peer);
-                self.swarm.behaviour_mut().gossip.set_application_score(&peer, DISTRUSTED);
+                self.score(&peer);
             }
             Command::Judge(ticket, acceptance) => {
                 let acceptance = match acceptance {
@@ -425,9 +466,13 @@ impl Driver {
         let list = &mut self.swarm.behaviour_mut().admission;
         let gone: Vec<_> =
             list.allowed_peers().iter().filter(|peer| admission.standing(peer).is_none()).copied().collect();
-        for peer in gone {
-            list.disallow_peer(peer);
+        for peer in &gone {
+            list.disallow_peer(*peer);
         }
+        for peer in &gone {
+            self.swarm.behaviour_mut().table.remove_peer(peer);
+        }
+        let list = &mut self.swarm.behaviour_mut().admission;
         for peer in admission.peers().filter(|peer| **peer != own && !self.conduct.is_banned(peer)) {
             list.allow_peer(*peer);
         }
@@ -440,7 +485,11 @@ impl Driver {
         self.reach.retain(|peer| publishes(&admission, peer));
         self.conduct.retain(|peer| admission.standing(peer).is_some());
         self.learnt.retain(|peer, _| admission.standing(peer).is_some());
+        self.dialing.retain(|peer| publishes(&admission, peer));
         self.admission = admission;
+        for peer in self.connected.clone() {
+            self.score(&peer);
+        }
         self.tell_peers();
     }
 
@@ -470,6 +519,13 @@ impl Driver {
                 while addresses.len() > LEARNT_ADDRESSES {
                     addresses.pop_first();
                 }
+                if self.admission.standing(&peer_id).is_some_and(|standing| standing.operator.is_some()) {
+                    let table = &mut self.swarm.behaviour_mut().table;
+                    table.remove_peer(&peer_id); // as far as it is reached elsewhere now
+                    for address in addresses.iter() {
+                        table.add_address(&peer_id, address.clone());
+                    }
+                }
             }
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })) => {
                 tracing::info!(%peer, %error, "a line is broken");
@@ -480,6 +536,7 @@ impl Driver {
                 message_id,
                 message,
             })) => self.gossip(Ticket { from: propagation_source, id: Some(message_id) }, message),
+            SwarmEvent::Behaviour(BehaviourEvent::Table(event)) => self.table(event),
             SwarmEvent::Behaviour(BehaviourEvent::Lines(event)) => self.line(event),
             SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.sync(event),
             SwarmEvent::Behaviour(BehaviourEvent::Status(event)) => self.status(event),
@@ -494,6 +551,7 @@ impl Driver {
             return;
         }
         tracing::info!(%peer, "connected");
+        self.score(&peer);
         if let Some(status) = self.last_status.clone() {
             self.swarm.behaviour_mut().status.send_request(&peer, Ok(status));
         }
@@ -514,6 +572,13 @@ impl Driver {
             self.inbound.tell(Inbound::Disconnected(peer));
         }
         self.tell_peers();
+    }
+
+    /// Gossip's score of a connected peer, beside what it does.
+    fn score(&mut self, peer: &PeerId) {
+        let share = self.admission.standing(peer).map_or(0, |standing| standing.share);
+        let score = if self.conduct.is_distrusted(peer) { DISTRUSTED } else { f64::from(share) };
+        self.swarm.behaviour_mut().gossip.set_application_score(peer, score);
     }
 
     fn tell_peers(&self) {

@@ -59,13 +59,21 @@ pub async fn attack(order: &str) {
 /// With our own network, whose limits hold for us too.
 async fn member(kind: &str, index: u8, height: u64, victims: Vec<(PeerId, Multiaddr)>) {
     let count = victims.len();
-    let standing = |index| Standing { operator: Some(operator(index)), publishes: true };
+    let standing = |index| Standing { operator: Some(operator(index)), publishes: true, share: 0 };
     let all = (0..u8::try_from(count).unwrap()).chain([index]);
     let admission = Admission::new(all.map(|index| (identity(index).public().to_peer_id(), standing(index))));
     let chain = if kind == "elsewhere" { ChainId::new([8; 32]) } else { CHAIN };
     let listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
     let (_wire, port) = wire();
-    let config = Config { identity: identity(index), chain, listen, peers: victims, admission };
+    let config = Config {
+        identity: identity(index),
+        chain,
+        listen,
+        announce: Vec::new(),
+        discover: false,
+        peers: victims,
+        admission,
+    };
     let Started { network, .. } = start(config, port).await.unwrap();
     let mut peers = network.peers_watch();
     if kind == "elsewhere" {

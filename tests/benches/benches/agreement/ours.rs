@@ -88,7 +88,7 @@ impl Operators {
         let seats = operators.iter().zip(identities);
         let seats: Vec<_> =
             seats.map(|(keys, identity)| Seat { operator: keys.id, identity, address: None, running: None }).collect();
-        let standing = |operator| Standing { operator: Some(operator), publishes: true };
+        let standing = |operator| Standing { operator: Some(operator), publishes: true, share: 0 };
         let admission =
             Admission::new(seats.iter().map(|seat| (seat.identity.public().to_peer_id(), standing(seat.operator))));
         Ok(Self {
@@ -146,6 +146,8 @@ impl Operators {
                 chain,
                 listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
                 peers,
+                announce: Vec::new(),
+                discover: false,
                 admission: self.admission.clone(),
             },
             port,
