@@ -81,13 +81,19 @@ pub(crate) fn record(draft: &mut Draft<'_>, case: &Case, target: SlashTarget, se
         return;
     }
     let id = SlashId { operator: case.operator, target, transaction: seen.transaction };
+    let first = draft.state().slash(&id).copied();
+    if first.is_some_and(|first| (first.before, first.afterwards) == (seen.before, seen.afterwards)) {
+        return; // told again
+    }
+    // One transaction may take twice, for two cases, and let stake in between the two: the record is of both, and says of before what
+    // both took besides what is left.
+    let taken = (seen.before - seen.afterwards).saturating_add(first.map_or(0, |first| first.taken()));
     let asked = case.orders.iter().find(|order| same_place(order, &target)).map_or(0, |order| order.asked);
     let record = SlashRecord {
         case: Some(case.id),
         asked,
         capture: capture(draft.state(), case, seen.adapter),
-        // One transaction may take twice, for two cases: the record is of both.
-        before: draft.state().slash(&id).map_or(seen.before, |first| first.before),
+        before: seen.afterwards.saturating_add(taken),
         afterwards: seen.afterwards,
         booked: draft.height,
     };

@@ -82,6 +82,29 @@ fn r24_a_slash_is_recorded_with_what_was_there_before_and_after() {
     run.ledger.audit().unwrap();
 }
 
+/// Whoever holds two pairs of one operator may hand both in by one transaction, and deposit for him in between; and a service's adapter
+/// may say of its own set whatever it likes.
+#[test]
+fn r24_stake_that_comes_in_between_two_slashes_of_one_transaction_breaks_no_books() {
+    let mut run = Run::joined(network(4, 3));
+    run.produce(vec![]);
+    let convicted = run.network.convicted_fact(1, run.ledger.head().height.get());
+    let Fact::Slashed(seen) = run.network.slashed_fact(1, SHARES, SHARES / 2) else { unreachable!() };
+    let second = palisade_types::observation::SlashedOnChain { before: 9 * SHARES, afterwards: 8 * SHARES, ..seen };
+    let held = run.network.stake_fact(1, 8 * SHARES);
+    observe(&mut run, vec![convicted, Fact::Slashed(seen), Fact::Slashed(second), held]);
+    let taken: Vec<u128> = run.ledger.slashes().map(|(_, record)| record.taken()).collect();
+    assert_eq!((taken, stake_books(&run).taken), (vec![SHARES / 2 + SHARES], SHARES / 2 + SHARES));
+    // The largest numbers that an adapter can say.
+    let most = palisade_types::observation::SlashedOnChain { before: u128::MAX, afterwards: 0, ..seen };
+    let left = palisade_types::observation::SlashedOnChain { before: u128::MAX, afterwards: u128::MAX - 1, ..seen };
+    observe(&mut run, vec![Fact::Slashed(most), Fact::Slashed(left)]);
+    run.ledger.audit().unwrap();
+    let rows: Vec<_> = run.ledger.rows().collect();
+    let woken = Ledger::restore(run.network.genesis.clone(), run.ledger.head(), rows).unwrap();
+    assert_eq!(woken.root(), run.ledger.root());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// The views show so many shares of one of them.
