@@ -7,6 +7,10 @@ use palisade_types::randomness::{Commitment, MAX_COMMITTED, RandomnessCommitment
 use palisade_types::row::RandomnessId;
 use palisade_types::{Height, Operator, Row, RowKey, SchnorrKey};
 
+/// How many promises of one key may have checkpoints ahead (R32). Blocks cost nothing, and whoever paid once for being registered could
+/// else fill the ledger with ranges of which no checkpoint ever comes. An operator needs two.
+const MAX_AHEAD: usize = 8;
+
 /// Takes a commitment in.
 pub(crate) fn commit(draft: &mut Draft<'_>, promise: &RandomnessCommitment) -> Result<(), Invalid> {
     let state = draft.state();
@@ -21,6 +25,11 @@ pub(crate) fn commit(draft: &mut Draft<'_>, promise: &RandomnessCommitment) -> R
     };
     if state.commitments(&promise.operator).any(overlaps) {
         return Err(Invalid::Late("a commitment that overlaps another"));
+    }
+    let ahead =
+        |other: &&RandomnessCommitment| other.key == promise.key && other.commitment.last(interval) > draft.height;
+    if state.commitments(&promise.operator).filter(ahead).count() >= MAX_AHEAD {
+        return Err(Invalid::Early("a commitment while enough of the same key lie ahead"));
     }
     check_signature(draft, promise)?;
     check_key(operator, &promise.key)?;

@@ -165,6 +165,21 @@ fn r19_promises_of_one_operator_never_overlap() {
 }
 
 #[test]
+fn r32_a_key_promises_no_more_than_it_may_need() {
+    let mut run = registered(10);
+    let promise = |run: &Run, at: u64| Item::Randomness(run.network.randomness(0, 1_000_000 * at + 10, 1));
+    let near = Item::Randomness(run.network.randomness(0, 10, 1));
+    let far: Vec<_> = (1..8).map(|at| promise(&run, at)).collect();
+    run.produce([vec![near], far].concat());
+    assert!(matches!(run.refusal(promise(&run, 8)), Invalid::Early(_)), "whoever is registered writes on and on");
+    let others = Item::Randomness(run.network.randomness(1, 10, 1));
+    run.produce(vec![others]);
+    run.until_height(10);
+    run.produce(vec![promise(&run, 8)]);
+    assert!(matches!(run.refusal(promise(&run, 9)), Invalid::Early(_)), "one had passed, and no more");
+}
+
+#[test]
 fn r19_promises_belong_to_a_key_and_end_with_it() {
     let mut run = registered(9);
     let ours = run.network.operators[0].clone();
