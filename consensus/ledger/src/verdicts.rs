@@ -19,6 +19,7 @@
 use crate::changes::Draft;
 use crate::invalid::Invalid;
 use crate::state::State;
+use palisade_types::certificate::Worthless;
 use palisade_types::chain::ChainKind;
 use palisade_types::position::mul_div;
 use palisade_types::service::{self, Registration, ServiceDomain};
@@ -29,6 +30,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How many verdicts a block holds; each costs a pairing.
 const MAX_VERDICTS: usize = 16;
+/// How many verdicts of one service wait for its window or the throttle (R32): two for every seat of the largest committee. Whoever's
+/// module signs whatever it likes holds up its own service, not the ledger.
+const MAX_WAITING: usize = 512;
 /// The part of the committee's weight that one span may take orders against and jail: one of this many.
 const THROTTLE: u128 = 3;
 
@@ -38,8 +42,13 @@ pub(crate) fn enter(draft: &mut Draft<'_>, certified: &CertifiedVerdict) -> Resu
         return Err(Invalid::Early("enough verdicts in one block"));
     }
     let state = draft.state();
-    let case = judge(state, certified)?;
     let verdict = certified.verdict;
+    let service = verdict.registration.service;
+    let waits = |docket: &&Docket| docket.stage == Stage::Waiting && docket.verdict.registration.service == service;
+    if state.dockets().filter(waits).count() >= MAX_WAITING {
+        return Err(Invalid::Early("a verdict while too many of its service wait"));
+    }
+    let case = judge(state, certified)?;
     let (weight, total) = weight(state, &verdict);
     let registration = state.registration(&verdict.registration).ok_or(Unproven::UnknownService)?;
     let waiting = registration.rules.sets.iter().map(|adapter| SlashOrder {
@@ -92,7 +101,11 @@ pub(crate) fn judge(state: State<'_>, certified: &CertifiedVerdict) -> Result<Ca
         return Err(Unproven::Expired);
     }
     let convicted = |operator: &OperatorId| state.is_convicted(operator);
-    rules.judge(&chain, committee, certificate, convicted).map_err(|_| Unproven::NoQuorum)?;
+    rules.judge(&chain, committee, certificate, convicted).map_err(|worthless| match worthless {
+        // Its own committee's, with the signers it takes: no head makes it better, and whoever passes it on has not looked.
+        Worthless::BadSignature => Unproven::BadSignature,
+        _ => Unproven::NoQuorum,
+    })?;
     Ok(case)
 }
 

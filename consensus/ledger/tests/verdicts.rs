@@ -195,6 +195,10 @@ fn r14_a_verdict_that_the_rules_or_the_quorum_do_not_bear_is_none() {
     // Two of four are half; three of four are three quarters, too few for a threshold of four fifths.
     assert_eq!(run.ledger.judge_verdict(&certified_by(&run, good, &[0, 2])), Err(Unproven::NoQuorum));
     assert!(run.ledger.judge_verdict(&certified_by(&run, good, &[0, 2, 3])).is_ok());
+    // Whoever passes on what nobody signed answers for it.
+    let mut forged = certified(&run, good);
+    forged.certificate.signature = certified(&run, verdict(&run, 1, 2)).certificate.signature;
+    assert_eq!(run.ledger.judge_verdict(&forged), Err(Unproven::BadSignature));
     // A certificate of something else, and one of another domain of the same service.
     let mut other = certified(&run, good);
     other.verdict.part = Wad::new(PERCENT);
@@ -276,6 +280,26 @@ fn r11_a_third_of_the_power_goes_at_a_time_and_the_rest_queues_in_order() {
     assert_eq!(statuses(&run), [go, go, go, wait, wait], "one block too early");
     ethereum(&mut run, 1, vec![]);
     assert_eq!(statuses(&run), [go; 5]);
+}
+
+#[test]
+fn r32_a_service_that_judges_without_end_fills_its_own_queue_and_no_other() {
+    let mut run = with_service(3, 12, &rules(Law::Flat, 1_000));
+    let other = RegistrationId { service: ServiceId::new([0x60; 32]), number: 1 };
+    let of_other = Address::new([0xe9; 20]);
+    let its_rules = ServiceRules { sets: vec![of_other].try_into().unwrap(), ..rules(Law::Flat, 0) };
+    ethereum(&mut run, 1, vec![set(other.service, of_other, MOST), declared(other, &its_rules)]);
+    let mut slots = 1..;
+    for _ in 0..512 / 16 {
+        let verdicts: Vec<_> =
+            slots.by_ref().take(16).map(|slot| item(certified(&run, verdict(&run, 0, slot)))).collect();
+        run.produce(verdicts);
+    }
+    let one_more = item(certified(&run, verdict(&run, 1, 1_000_000)));
+    assert!(matches!(run.refusal(one_more), Invalid::Early(_)));
+    let elsewhere = Verdict { registration: other, ..verdict(&run, 1, 1) };
+    run.produce(vec![item(certified(&run, elsewhere))]);
+    assert_eq!(run.ledger.dockets().count(), 513);
 }
 
 #[test]
