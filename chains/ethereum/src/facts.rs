@@ -109,8 +109,8 @@ fn slashed(log: &Log) -> Result<Fact, ChainError> {
         operator: OperatorId::new(event.operator.into_array()),
         adapter: Address::new(event.adapter.into_array()),
         asset: Address::new(event.asset.into_array()),
-        before: shares(event.before)?,
-        afterwards: shares(event.afterwards)?,
+        before: said(event.before),
+        afterwards: said(event.afterwards),
         transaction: Hash::new(transaction.0),
     }))
 }
@@ -149,6 +149,12 @@ fn listed(log: &Log) -> Result<Fact, ChainError> {
     let source = |vault: primitives::Address| StakeSource::Symbiotic(Address::new(vault.into_array()));
     let id = PositionId { operator: OperatorId::new(event.operator.into_array()), source: source(event.vault) };
     Ok(Fact::Listed(observation::Listed { id, like: source(event.like) }))
+}
+
+/// What an adapter said of a loss. The network's own say nothing that does not fit; but Orders.sol passes on whatever the adapter of a
+/// service says, which may be anything: what is beyond all shares counts as the most there is, so that no follower stands still for it.
+fn said(amount: U256) -> u128 {
+    u128::try_from(amount).unwrap_or(u128::MAX)
 }
 
 /// Amounts as the ledger counts them: EigenLayer's strategies hold less than 1e38 shares, and no token of worth has 2^128
@@ -225,6 +231,29 @@ mod tests {
         };
         assert_eq!((declared.id.number, declared.rules.len()), (3, 1_024));
         assert!(matches!(read(&log(told(1_025).encode_log_data())), Err(ChainError::Lied(_))));
+    }
+
+    #[test]
+    fn r24_whatever_a_services_adapter_says_of_a_loss_is_a_fact() {
+        let told = |before, afterwards| {
+            let event = Slashed {
+                caseId: B256::repeat_byte(1),
+                operator: primitives::Address::repeat_byte(2),
+                adapter: primitives::Address::repeat_byte(3),
+                asset: primitives::Address::repeat_byte(4),
+                before,
+                afterwards,
+            };
+            match read(&log(event.encode_log_data())) {
+                Ok(Fact::Slashed(seen)) => (seen.before, seen.afterwards),
+                other => panic!("{other:?}"),
+            }
+        };
+        let most = U256::from(u128::MAX);
+        assert_eq!(told(U256::from(9), U256::from(5)), (9, 5));
+        assert_eq!(told(most, U256::ZERO), (u128::MAX, 0));
+        assert_eq!(told(most + U256::from(1), U256::from(5)), (u128::MAX, 5));
+        assert_eq!(told(U256::MAX, U256::MAX), (u128::MAX, u128::MAX));
     }
 
     #[test]
