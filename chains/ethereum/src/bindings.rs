@@ -79,6 +79,8 @@ pub mod eigenlayer {
             event OperatorRemovedFromOperatorSet(address indexed operator, OperatorSet operatorSet);
 
             function DEALLOCATION_DELAY() external view returns (uint32);
+            function isOperatorSet(OperatorSet operatorSet) external view returns (bool);
+            function getStrategiesInOperatorSet(OperatorSet operatorSet) external view returns (address[] memory);
             function getMembers(OperatorSet operatorSet) external view returns (address[] memory);
             function isMemberOfOperatorSet(address operator, OperatorSet operatorSet) external view returns (bool);
             function getMaxMagnitudes(address[] operators, address strategy) external view returns (uint64[] memory);

@@ -8,8 +8,9 @@ use alloy::providers::Provider;
 use palisade_ethereum::Ethereum;
 use palisade_types::chain::{Chain, ChainPoint, Progress, Watch};
 use palisade_types::ids;
-use palisade_types::observation::Fact;
+use palisade_types::observation::{Fact, SetProtocolSeen};
 use palisade_types::position::Magnitudes;
+use palisade_types::service::SetProtocol;
 use palisade_types::slash::{OrderStatus, SlashOrder, SlashTarget};
 
 /// The strategy that stands for ether in pods, a constant of EigenLayer's.
@@ -85,6 +86,49 @@ async fn r04_the_withdrawal_queue_is_followed_as_long_as_a_slash_reaches_it() {
     world.mine(WITHDRAWAL_DELAY_BLOCKS.into()).await;
     let over = only_stake(&follow(&world, &ethereum, &mut watch, &mut at).await);
     assert_eq!(over, Magnitudes { queued: 0, ..left });
+}
+
+/// A contract that says it leads to the core, registered as a service's set: whatever it says, and however often it changes its mind, the
+/// core alone tells whether it has a set. One that stands there is followed by what the core has of it.
+#[tokio::test]
+async fn r30_a_services_own_contract_is_asked_nothing() {
+    let world = World::with_stake().await;
+    let core = world.core.clone().unwrap();
+    let ethereum = world.connect().await;
+    let ours = world.genesis.contracts.eigenlayer_adapter;
+    let adapter = Address::from(*ours.as_bytes());
+    let liar = Address::repeat_byte(0x11);
+    // mstore(0, the core); return(0, 32)
+    let code =
+        [&[0x73][..], world.genesis.contracts.allocation_manager.as_bytes(), &[0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]];
+    let code = alloy::primitives::Bytes::from(code.concat());
+    world.set_code(liar, &code).await;
+    let (member, mut watch, mut at) = (Member::new(1), Watch::default(), world.genesis.ethereum_start);
+    ethereum.register_keys(&member.account(), &member.keys(&world.genesis)).await.unwrap();
+    let owner = member.signer();
+    eigenlayer::stake(&world.endpoint, &core, &owner, &owner, ether(1_000)).await.unwrap();
+    eigenlayer::allocate(&world.endpoint, &core, &owner, adapter, 400 * MILLI).await.unwrap();
+    follow(&world, &ethereum, &mut watch, &mut at).await;
+    let lies = ids::Address::new(liar.into_array());
+    watch.service_sets.extend([(lies, None), (ours, None)]);
+    world.mine(1).await;
+    let facts = follow(&world, &ethereum, &mut watch, &mut at).await;
+    let found = |adapter, protocol| Fact::ServiceProtocol(SetProtocolSeen { adapter, protocol });
+    let told: Vec<_> = facts.into_iter().filter(|fact| matches!(fact, Fact::ServiceProtocol(_))).collect();
+    assert_eq!(told.len(), 2);
+    assert!(told.contains(&found(lies, SetProtocol::Other)) && told.contains(&found(ours, SetProtocol::EigenLayer)));
+    // What the ledger says of a set is what is read of it.
+    watch.service_sets.extend([(lies, Some(SetProtocol::EigenLayer)), (ours, Some(SetProtocol::EigenLayer))]);
+    world.mine(1).await;
+    let facts = follow(&world, &ethereum, &mut watch, &mut at).await;
+    let stakes: Vec<_> = facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::ServiceStake(seen) => Some((seen.id.adapter, seen.id.operator, seen.stake.magnitude)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stakes, [(ours, member.id(), 400 * MILLI)]);
 }
 
 #[tokio::test]

@@ -216,6 +216,10 @@ impl World {
         mine(&self.provider, blocks).await;
     }
 
+    pub(crate) async fn set_code(&self, account: Address, code: &alloy::primitives::Bytes) {
+        self.request("anvil_setCode", (account, code.clone())).await;
+    }
+
     async fn request(&self, method: &'static str, arguments: impl RpcSend) {
         self.provider.raw_request::<_, serde_json::Value>(method.into(), arguments).await.unwrap();
     }
