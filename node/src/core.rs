@@ -48,7 +48,7 @@ use palisade_types::slash::{Case, SlashTarget};
 use palisade_types::suspension::Suspended;
 use palisade_types::units::{Epoch, Height, Millis};
 use palisade_types::vault::VaultRegistration;
-use passage::{OtherChain, Passage};
+use passage::Passage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -111,8 +111,6 @@ pub enum Action {
     Keep(Item),
     /// An item no longer waits.
     Drop(Item),
-    /// A block that is offered with a certificate leads to another chain than the network's (R13): the node stops.
-    Elsewhere(OtherChain),
     /// Something a person should know of.
     Notice(String),
     /// Something a person must look at.
@@ -484,7 +482,8 @@ impl Core {
     pub fn check(&mut self, block: &Arc<Block>, decided: bool) -> Option<Verdict> {
         let id = block.id();
         self.look_for_contradictions(block);
-        if self.leads_elsewhere(block) {
+        // Beside a certificate that holds a peer may hand in any block at all: only what is decided says where the chain leads.
+        if !decided && self.leads_elsewhere(block).is_some() {
             return Some(Verdict::Invalid);
         }
         if let Err(invalid) = self.preview(block) {

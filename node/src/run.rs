@@ -789,6 +789,9 @@ impl Actor {
 
     /// Makes a decided block durable, then real.
     fn commit(&mut self, block: &Block, certificate: &[u8]) -> anyhow::Result<()> {
+        if let Some(other) = self.core.leads_elsewhere(block) {
+            return Err(other.into());
+        }
         let changes = match self.core.prepare(block) {
             Ok(changes) => changes,
             Err(invalid) => {
@@ -1055,7 +1058,6 @@ impl Actor {
                 Action::Drop(item) => self.kept_for_readers(self.store.drop_pending(&Pool::name(&item))),
                 Action::Notice(notice) => tracing::warn!(notice, "a person should know"),
                 Action::Alarm(alarm) => tracing::error!(alarm, "a person must look"),
-                Action::Elsewhere(chain) => return Err(chain.into()),
             }
         }
         Ok(())

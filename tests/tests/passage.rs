@@ -7,8 +7,8 @@ use palisade_agreement::app::Verdict;
 use palisade_bitcoin::vault::Versions;
 use palisade_ledger::Ledger;
 use palisade_ledger::snapshot::{Assembly, chunks};
+use palisade_node::core::Core;
 use palisade_node::core::passage::{OtherChain, Witness};
-use palisade_node::core::{Action, Core};
 use palisade_node::signer::SignedLast;
 use palisade_tests::world::World;
 use palisade_types::block::Block;
@@ -46,18 +46,13 @@ fn newcomer(genesis: &Arc<Genesis>) -> Core {
     core
 }
 
-/// Offers decided blocks as sync does; the answer is the one that was refused, and why the node stops.
+/// Offers decided blocks as sync does, and takes them in as the driver does; the answer is the one at which the node stops, and why.
 fn offer(core: &mut Core, blocks: &[Block]) -> Option<(Height, OtherChain)> {
     for block in blocks {
-        let verdict = core.check(&Arc::new(block.clone()), true).unwrap();
-        let elsewhere = core.actions().into_iter().find_map(|action| match action {
-            Action::Elsewhere(other) => Some(other),
-            _ => None,
-        });
-        if verdict == Verdict::Invalid {
-            return Some((block.header.height, elsewhere.unwrap()));
+        assert_eq!(core.check(&Arc::new(block.clone()), true), Some(Verdict::Valid));
+        if let Some(other) = core.leads_elsewhere(block) {
+            return Some((block.header.height, other));
         }
-        assert_eq!((verdict, elsewhere), (Verdict::Valid, None));
         let changes = core.prepare(block).unwrap();
         core.commit(block, changes);
     }
@@ -98,6 +93,28 @@ fn r13_a_chain_forged_by_an_old_committees_keys_is_refused_at_the_boundary_that_
     assert_eq!(offer(&mut core, &ours[at..]), None);
     assert!(core.has_passed());
     core.passes_through(Some(seen)).unwrap();
+    assert!(core.has_passed());
+}
+
+/// A lying peer hands in another block beside the network's own certificate, or a proposer another one when it is his turn. The engine
+/// compares what is offered with the certificate only after the core has looked at it.
+#[test]
+fn r13_a_block_that_nobody_decided_stops_no_node() {
+    let ((genesis, ours), (_, forged)) = (history(0), history(40));
+    let seen = boundary(&ours);
+    let at = usize::try_from(seen.height.get()).unwrap() - 1;
+    let mut core = newcomer(&genesis);
+    core.passes_through(Some(seen)).unwrap();
+    assert_eq!(offer(&mut core, &ours[..at]), None);
+    let mut lie = ours[at].clone();
+    lie.header.state_root = Hash::ZERO;
+    for lie in [lie, forged[at].clone()] {
+        assert_ne!(lie.id(), seen.id);
+        assert_eq!(core.check(&Arc::new(lie.clone()), true), Some(Verdict::Invalid), "by sync");
+        assert_eq!(core.check(&Arc::new(lie), false), Some(Verdict::Invalid), "proposed");
+    }
+    // Nothing has come of it, and the network's own goes on.
+    assert_eq!(offer(&mut core, &ours[at..]), None);
     assert!(core.has_passed());
 }
 

@@ -2,7 +2,7 @@
 //! or through a block that our operator names. The engine's certificates alone do not say: whoever once sat in a committee, and has
 //! taken his stake away since, can sign any number of histories.
 
-use super::{Action, Core};
+use super::Core;
 use palisade_types::block::Block;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::ids::BlockId;
@@ -100,12 +100,12 @@ impl Core {
         self.passage.blocks().find_map(differs).map_or(Ok(()), Err)
     }
 
-    /// Whether a block stands where another must; then this is the end, because also what lies below it may be made up.
-    pub(super) fn leads_elsewhere(&mut self, block: &Block) -> bool {
+    /// Whether a block stands where another must. Of one that is decided this is the end, because also what lies below it may be made
+    /// up: the driver asks before it commits, and stops. Of one that is only offered it says that whoever offers it lies.
+    #[must_use]
+    pub fn leads_elsewhere(&self, block: &Block) -> Option<OtherChain> {
         let (height, ours) = (block.header.height, block.id());
         let other = self.passage.blocks().find(|(must, _)| must.height == height && must.id != ours);
-        let Some((must, by)) = other else { return false };
-        self.actions.push(Action::Elsewhere(OtherChain { height, ours, theirs: must.id, by }));
-        true
+        other.map(|(must, by)| OtherChain { height, ours, theirs: must.id, by })
     }
 }
