@@ -572,6 +572,9 @@ impl Core {
                 self.keep_certificate(certificate);
             }
         }
+        if block.items.iter().any(|item| matches!(item, Item::Vault(_))) {
+            self.recheck_expansions();
+        }
         self.keep_recent(block.header);
         self.meet_in(&block.items);
         self.learn();
@@ -1004,6 +1007,17 @@ impl Core {
         self.actions.push(Action::Publish(Message::Unjail(unjail)));
     }
 
+    /// What pays for a waiting expansion may have become a vault. The ledger, which reads no transactions, would take it all the same:
+    /// but nobody votes for a block that holds it, and as long as it waits every block of ours would.
+    fn recheck_expansions(&mut self) {
+        let expands = |item: &&Item| matches!(item, Item::Vault(vault) if vault.expansion.is_some());
+        let lost: Vec<Item> =
+            self.pool.items().filter(expands).filter(|item| self.check_item(item).is_err()).cloned().collect();
+        for item in &lost {
+            self.leave_pool(item);
+        }
+    }
+
     fn leave_pool(&mut self, item: &Item) {
         if self.pool.holds(item) {
             self.pool.remove(item);
@@ -1134,4 +1148,38 @@ const fn suspension(item: &Item) -> Option<&Suspended> {
 /// The higher of two final blocks.
 fn higher(one: Option<FinalBlock>, other: Option<FinalBlock>) -> Option<FinalBlock> {
     one.into_iter().chain(other).max_by_key(|block| block.height)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use palisade_ledger::fixture::{Network, Run, network};
+
+    /// A registration that nobody votes for any more, as one whose funding coin has become a vault, makes every block of whoever holds it
+    /// one that nobody votes for. The fixture's vaults have no real scripts, so that all of them are such.
+    #[test]
+    fn r27_an_expansion_that_nobody_votes_for_any_more_is_proposed_no_more() {
+        let mut run = Run::joined(network(4, 21));
+        run.produce(vec![Item::Vault(Box::new(run.network.vault(0, 1, 100_000, 20)))]);
+        let id = Network::vault_id(&run.network.vault(0, 1, 100_000, 20));
+        let parent = run.ledger.vault(&id).unwrap().clone();
+        let versions = Versions::of(run.ledger.genesis_of()).unwrap();
+        let own = run.network.operators[0].id;
+        let mut core = Core::new(own, versions, run.ledger.clone(), None, SignedLast::default());
+        let waiting = Item::Vault(Box::new(run.network.expanded(&parent, 0, 2, 200_000)));
+        assert!(core.check_item(&waiting).is_err() && core.pool.add(waiting.clone()));
+        let next = |core: &mut Core, run: &mut Run, items| {
+            let block = run.produce(items).clone();
+            let changes = core.ledger.preview(&block).unwrap();
+            core.commit(&block, changes);
+        };
+        next(&mut core, &mut run, vec![]);
+        assert!(core.pool.holds(&waiting), "nothing has changed for it");
+        core.actions();
+        let other = Item::Vault(Box::new(run.network.vault(1, 3, 100_000, 20)));
+        next(&mut core, &mut run, vec![other]);
+        assert!(!core.pool.holds(&waiting));
+        let dropped = |action: &Action| matches!(action, Action::Drop(item) if *item == waiting);
+        assert!(core.actions().iter().any(dropped));
+    }
 }
