@@ -600,6 +600,42 @@ struct Inputs {
     connected: watch::Receiver<std::collections::BTreeSet<OperatorId>>,
 }
 
+/// One of them.
+enum Input {
+    Request(Request),
+    Signed(Box<Signed>),
+    Seen(Seen),
+    Command(Command),
+    Ballot(Overheard),
+    Checked(Vec<checking::Told>),
+    Gossip(Gossip),
+    Tick,
+}
+
+impl Inputs {
+    /// What comes next: first what the engine, the signer and our own followers bring. What strangers can fill comes in no order, so
+    /// that whoever asks without end keeps nobody from being heard, and no clock from striking.
+    async fn next(&mut self, tick: &mut tokio::time::Interval) -> Input {
+        let Self { requests, commands, sightings, signatures, gossip, checked, ballots, .. } = self;
+        let others = async {
+            tokio::select! {
+                Some(command) = commands.recv() => Input::Command(command),
+                Some(ballot) = ballots.recv() => Input::Ballot(ballot),
+                Some(told) = checked.recv() => Input::Checked(told),
+                Some(gossip) = gossip.recv() => Input::Gossip(gossip),
+                _ = tick.tick() => Input::Tick,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(request) = requests.recv() => Input::Request(request),
+            Some(signed) = signatures.recv() => Input::Signed(Box::new(signed)),
+            Some(seen) = sightings.recv() => Input::Seen(seen),
+            other = others => other,
+        }
+    }
+}
+
 /// A block whose check waits for a follower.
 struct Check {
     reply: oneshot::Sender<Verdict>,
@@ -655,16 +691,15 @@ impl Actor {
         loop {
             self.act().await?;
             self.answer_checks();
-            tokio::select! {
-                biased;
-                Some(request) = inputs.requests.recv() => self.serve(request)?,
-                Some(signed) = inputs.signatures.recv() => self.signed(signed)?,
-                Some(seen) = inputs.sightings.recv() => self.seen(seen),
-                Some(command) = inputs.commands.recv() => self.command(command)?,
-                Some(ballot) = inputs.ballots.recv() => self.core.heard_ballot(&ballot),
-                Some(told) = inputs.checked.recv() => self.hear_checked(told),
-                Some(gossip) = inputs.gossip.recv() => self.hear(gossip),
-                _ = tick.tick() => self.tick(&inputs),
+            match inputs.next(&mut tick).await {
+                Input::Request(request) => self.serve(request)?,
+                Input::Signed(signed) => self.signed(*signed)?,
+                Input::Seen(seen) => self.seen(seen),
+                Input::Command(command) => self.command(command)?,
+                Input::Ballot(ballot) => self.core.heard_ballot(&ballot),
+                Input::Checked(told) => self.hear_checked(told),
+                Input::Gossip(gossip) => self.hear(gossip),
+                Input::Tick => self.tick(&inputs),
             }
         }
     }
@@ -1125,5 +1160,41 @@ impl Actor {
             metrics.anchor(chain, ledger.anchor(chain).number);
             metrics.suspended(chain, ledger.suspension(chain).is_some());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_without_end_keeps_nobody_from_being_heard() {
+        let (handle, commands) = CoreHandle::channel();
+        let (requests, engine_requests) = mpsc::channel(1);
+        let (signed, signatures) = mpsc::channel(1);
+        let (seen, sightings) = mpsc::channel(1);
+        let (told, checked) = mpsc::channel(1);
+        let (heard, ballots) = mpsc::channel(1);
+        let (passed, gossip) = mpsc::channel(1);
+        let (operators, connected) = watch::channel(std::collections::BTreeSet::new());
+        let mut inputs =
+            Inputs { requests: engine_requests, commands, sightings, signatures, gossip, checked, ballots, connected };
+        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        told.send(Vec::new()).await.unwrap();
+        let asking = tokio::spawn(async move { while handle.hear_own(Vec::new()).await.is_ok() {} });
+        // The chance that one of the five is never drawn in so many is below 1e-19.
+        let (mut checked, mut ticks, mut asked) = (false, 0, 0);
+        for _ in 0..200 {
+            match inputs.next(&mut tick).await {
+                Input::Checked(_) => checked = true,
+                Input::Tick => ticks += 1,
+                Input::Command(_) => asked += 1,
+                _ => panic!("nothing else was sent"),
+            }
+            tokio::task::yield_now().await; // whoever asks is never late
+        }
+        assert!(checked && ticks > 0 && asked > 0, "{checked} {ticks} {asked}");
+        asking.abort();
+        drop((requests, signed, seen, heard, passed, operators));
     }
 }

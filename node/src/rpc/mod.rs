@@ -44,7 +44,7 @@ use palisade_types::row::RowKey;
 use palisade_types::units::{Epoch, Height};
 use palisade_types::vault::VaultRegistration;
 use services::{ServiceSecurityView, ServiceView};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -614,17 +614,21 @@ fn is_final(case: &palisade_types::Case) -> bool {
 
 fn operators(core: &Core) -> Vec<OperatorView> {
     let ledger = core.ledger();
-    let view = |operator: &palisade_types::Operator| {
-        let positions = ledger.positions().filter(|(id, _)| id.operator == operator.id);
-        let vaults = ledger.vaults().filter(|vault| vault.registration.operator == operator.id);
-        OperatorView::of(
-            operator,
-            positions.map(|(id, position)| PositionView::of(id, position)).collect(),
-            vaults.map(|vault| vault.id.to_string()).collect(),
-            ledger.committee(),
-        )
+    // One pass over each: whoever asks holds up the core.
+    let mut positions: BTreeMap<OperatorId, Vec<PositionView>> = BTreeMap::new();
+    for (id, position) in ledger.positions() {
+        positions.entry(id.operator).or_default().push(PositionView::of(id, position));
+    }
+    let mut vaults: BTreeMap<OperatorId, Vec<String>> = BTreeMap::new();
+    for vault in ledger.vaults() {
+        vaults.entry(vault.registration.operator).or_default().push(vault.id.to_string());
+    }
+    let mut view = |operator: &palisade_types::Operator| {
+        let positions = positions.remove(&operator.id).unwrap_or_default();
+        let vaults = vaults.remove(&operator.id).unwrap_or_default();
+        OperatorView::of(operator, positions, vaults, ledger.committee())
     };
-    ledger.operators().map(view).collect()
+    ledger.operators().map(&mut view).collect()
 }
 
 fn committee(core: &Core, epoch: Option<Epoch>) -> Result<CommitteeView, Refusal> {
