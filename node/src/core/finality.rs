@@ -458,7 +458,10 @@ impl Core {
         let epoch = match self.numbered_kind(&domain) {
             Some(kind) if slot < self.ledger.numbers(kind).next => self.ledger.epoch_of_number(kind, slot)?,
             None if of_ledger => self.open_epoch(slot)?,
-            None if self.service_domain(&domain).is_some() => self.open_service_epoch(slot)?,
+            None if self.service_domain(&domain).is_some() => {
+                let epoch = self.open_service_epoch(slot)?;
+                self.has_room(attestation, epoch).then_some(epoch)?
+            }
             Some(_) => self.ledger.epoch().epoch,
             None => return None,
         };

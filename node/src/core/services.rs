@@ -19,10 +19,15 @@ use palisade_types::ids::{Domain, OperatorId};
 use palisade_types::row::{Row, RowKey};
 use palisade_types::service::{self, Registration, ServiceDomain, ServiceStatement};
 use palisade_types::units::{Epoch, Height};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many slots of one domain an operator fills in one epoch. Who says more is not heard, and his own node refuses it before.
 pub const MAX_SLOTS: u32 = 256;
+/// How many of all domains together: anybody may register services, and so domains without end.
+pub const MAX_SLOTS_OF_ALL: u32 = 16 * MAX_SLOTS;
+
+/// How many slots may be open when we hear of another's certificate: where only one counts, he alone makes certificates without end.
+const MAX_OPEN: usize = 16_384;
 
 /// What the signer needs to attest for a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +61,10 @@ canonical_refusal! {
 pub(super) struct Desk {
     domains: BTreeMap<Domain, ServiceDomain>,
     open: BTreeMap<(Domain, u64), Open>,
-    /// How many slots each operator has filled, by domain and epoch.
+    /// How many slots each operator has filled, by domain and epoch,
     filled: BTreeMap<(Domain, Epoch, OperatorId), u32>,
+    /// and of all domains.
+    filled_of_all: BTreeMap<(Epoch, OperatorId), u32>,
 }
 
 /// One slot.
@@ -120,7 +127,7 @@ impl Core {
             return Err(NotAsked::Silent);
         }
         let known = self.desk.open.get(&(domain, statement.slot)).is_some_and(|open| open.said.is_some());
-        if !known && self.filled(&domain, epoch, &self.own) >= MAX_SLOTS {
+        if !known && self.is_full(&domain, epoch, &self.own) {
             return Err(NotAsked::TooMany);
         }
         Ok(AttestService { statement: *statement, first, epoch_start: committee.ethereum.number })
@@ -132,8 +139,18 @@ impl Core {
         (epoch == now || epoch.next() == now).then_some(epoch)
     }
 
-    fn filled(&self, domain: &Domain, epoch: Epoch, operator: &OperatorId) -> u32 {
-        self.desk.filled.get(&(*domain, epoch, *operator)).copied().unwrap_or(0)
+    /// Whether an operator has filled as many slots of an epoch as he may.
+    fn is_full(&self, domain: &Domain, epoch: Epoch, operator: &OperatorId) -> bool {
+        let of_domain = self.desk.filled.get(&(*domain, epoch, *operator)).copied().unwrap_or(0);
+        let of_all = self.desk.filled_of_all.get(&(epoch, *operator)).copied().unwrap_or(0);
+        of_domain >= MAX_SLOTS || of_all >= MAX_SLOTS_OF_ALL
+    }
+
+    /// Whether there is a place for what its operator says. What there is none for is worth no check.
+    pub(super) fn has_room(&self, attestation: &Attestation, epoch: Epoch) -> bool {
+        let Statement { domain, slot, .. } = attestation.statement;
+        let has_said = || self.tally.said(&domain, slot).any(|(operator, _)| *operator == attestation.operator);
+        !self.is_full(&domain, epoch, &attestation.operator) || has_said()
     }
 
     /// The signer attested for a service.
@@ -157,9 +174,11 @@ impl Core {
         let Some(committee) = self.ledger.committee_of(epoch) else { return true };
         let counts = registration.rules.counts(committee, &attestation.operator);
         let place = (domain, epoch, attestation.operator);
-        let is_new = !self.tally.said(&domain, slot).any(|(operator, _)| *operator == attestation.operator);
-        if !counts || (is_new && self.filled(&domain, epoch, &attestation.operator) >= MAX_SLOTS) {
+        if !counts {
             return true;
+        }
+        if !self.has_room(&attestation, epoch) {
+            return false; // it goes no further
         }
         let counted = self.tally.count(self.ledger.domains(), committee, heard);
         let holds = matches!(counted, Counted::New | Counted::Conflict(_));
@@ -170,6 +189,7 @@ impl Core {
         match counted {
             Counted::New => {
                 *self.desk.filled.entry(place).or_default() += 1;
+                *self.desk.filled_of_all.entry((epoch, attestation.operator)).or_default() += 1;
                 self.certify_for_service(&attestation.statement);
             }
             Counted::Known if attestation.operator != self.own => {
@@ -223,6 +243,9 @@ impl Core {
         if self.desk.open.get(&place).is_some_and(|open| open.certificate.is_some()) {
             return true;
         }
+        if !self.desk.open.contains_key(&place) && self.desk.open.len() >= MAX_OPEN {
+            return false;
+        }
         match self.judge_for_service(&certificate) {
             Some(Ok(())) => {
                 self.certified_for_service(certificate);
@@ -252,14 +275,15 @@ impl Core {
         let now = self.ledger.epoch().epoch;
         let first = Epoch::new(now.get().saturating_sub(1));
         let is_open = |slot: u64| service::epoch_of(slot) >= first;
-        self.desk.open.retain(|(_, slot), _| is_open(*slot));
-        let before = self.desk.filled.len();
-        self.desk.filled.retain(|(_, epoch, _), _| *epoch >= first);
-        if self.desk.filled.len() < before {
-            for domain in self.desk.domains.keys() {
-                self.tally.forget_below(domain, service::first_slot(first));
-                self.actions.push(Action::ForgetService(*domain, service::first_slot(first)));
-            }
+        // Of most domains nothing was ever said.
+        let mut over: BTreeSet<Domain> =
+            self.desk.open.extract_if(.., |(_, slot), _| !is_open(*slot)).map(|((domain, _), _)| domain).collect();
+        self.desk.filled_of_all.retain(|(epoch, _), _| *epoch >= first);
+        let filled = self.desk.filled.extract_if(.., |(_, epoch, _), _| *epoch < first);
+        over.extend(filled.map(|((domain, ..), _)| domain));
+        for domain in over {
+            self.tally.forget_below(&domain, service::first_slot(first));
+            self.actions.push(Action::ForgetService(domain, service::first_slot(first)));
         }
     }
 }
