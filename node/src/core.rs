@@ -845,7 +845,9 @@ impl Core {
             Message::Presigned(presigned) => self.presigned(*presigned, false),
             Message::Unjail(unjail) => {
                 let item = Item::Unjail(unjail);
-                let worthless = matches!(self.ledger.admits(&item), Err(Invalid::Refused(_)));
+                let bad =
+                    |why: &Invalid| matches!(why, Invalid::Refused(_) | Invalid::Unproven(Unproven::BadSignature));
+                let worthless = self.ledger.admits(&item).is_err_and(|why| bad(&why));
                 self.wait_in_pool(item);
                 !worthless
             }

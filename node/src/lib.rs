@@ -41,6 +41,7 @@ pub mod health;
 pub mod metrics;
 pub mod rpc;
 
+mod budget;
 mod checking;
 pub mod cli;
 pub mod pull;

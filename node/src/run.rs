@@ -6,6 +6,7 @@
 
 use crate::acceptance;
 use crate::boundary;
+use crate::budget::Budget;
 use crate::checking;
 use crate::config::{self, Beginning, Config, KeptBlocks};
 use crate::core::{Action, Core};
@@ -317,6 +318,7 @@ pub async fn connect(parts: Parts) -> anyhow::Result<(Agreeing, Sockets)> {
         pull,
         certified: certified.clone(),
         check,
+        budget: Budget::default(),
         store,
         metrics: metrics.clone(),
         health,
@@ -659,6 +661,8 @@ struct Actor {
     /// Tells subscribers.
     certified: broadcast::Sender<QuorumCertificate>,
     check: mpsc::Sender<checking::Asked>,
+    /// How long it worked for whom.
+    budget: Budget,
     store: Arc<Store>,
     metrics: Metrics,
     health: watch::Sender<Health>,
@@ -968,7 +972,7 @@ impl Actor {
     }
 
     fn hear(&mut self, gossip: Gossip) {
-        let Gossip { bytes, verdict, .. } = gossip;
+        let Gossip { publisher, bytes, verdict, .. } = gossip;
         if bytes.len() > MAX_MESSAGE {
             return verdict.refuse();
         }
@@ -978,15 +982,27 @@ impl Actor {
         if matches!(message, Message::Evidence(_)) {
             self.metrics.evidence_received.inc();
         }
-        let verdict = match &message {
-            Message::Attestation(attestation) => match self.check_beside(*attestation, verdict) {
-                Some(verdict) => verdict,
-                None => return,
-            },
-            _ => verdict,
-        };
         let now = self.now();
-        verdict.give(self.core.hear(now, message));
+        if let Message::Attestation(attestation) = &message {
+            if let Some(verdict) = self.check_beside(*attestation, verdict) {
+                verdict.give(self.core.hear(now, message));
+            }
+            return;
+        }
+        if !self.budget.allows(&publisher, self.core.ledger().committee().members.len()) {
+            return verdict.give(false);
+        }
+        let began = Instant::now();
+        let (is_proof, vote) = match &message {
+            Message::Evidence(_) => (true, None),
+            Message::Vote(vote) => (false, Some(vote.clone())),
+            _ => (false, None),
+        };
+        let worthy = self.core.hear(now, message);
+        // Evidence is worthless when it proves nothing, whatever the head; a vote also when somebody is ahead or behind.
+        let forged = !worthy && (is_proof || vote.is_some_and(|vote| self.core.is_forged(&vote)));
+        self.budget.spend(publisher, began.elapsed());
+        if forged { verdict.refuse() } else { verdict.give(worthy) }
     }
 
     /// Has the signature checked beside the core. The verdict comes back when there is nothing to check, or no room.
@@ -1013,6 +1029,7 @@ impl Actor {
 
     fn tick(&mut self, inputs: &Inputs) {
         let now = self.now();
+        self.budget.renew();
         self.core.tick(now);
         self.release_held();
         self.metrics.peers.set(i64::try_from(inputs.connected.borrow().len()).unwrap_or(i64::MAX));

@@ -816,6 +816,14 @@ impl Core {
         }
     }
 
+    /// Whether a vote that was worthless is one that no honest operator passes on: it is about what stands in our ledger, and no key that
+    /// its operator ever registered made it.
+    #[must_use]
+    pub fn is_forged(&self, vote: &FinalityVote) -> bool {
+        let operator = self.ledger.operator(&vote.operator).filter(|_| !self.is_early(vote.statement.slot));
+        operator.is_some_and(|operator| !vote.signed_by(&self.ledger.chain(), operator, self.interval()))
+    }
+
     fn is_early(&self, slot: u64) -> bool {
         slot > self.ledger.head().height.get()
     }
