@@ -7,9 +7,9 @@
 use anyhow::{Context as _, Result, ensure};
 use blst::BLST_ERROR;
 use blst::min_sig as core;
-use palisade_benches::{Effort, Race, Run, bench, timed};
 use palisade_crypto::bls::{PublicKey, SIGNATURE_DST, SecretKey, Signature, verify_same_message};
 use palisade_crypto::hash::sha256;
+use palisade_race::{Effort, Race, Run, bench, timed};
 
 const MESSAGE: [u8; 32] = [7; 32];
 

@@ -16,8 +16,8 @@ use bitcoin::block::{Header, Version};
 use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{CompactTarget, Network, TxMerkleNode};
-use palisade_benches::{Effort, Race, Run, bench, timed};
 use palisade_bitcoin::headers::{Extension, HeaderChain, MAX_HEADERS, MAX_SIDE_HEADERS, read};
+use palisade_race::{Effort, Race, Run, bench, timed};
 
 /// As many headers as mainnet has had by 2026.
 const MANY: u32 = 950_000;

@@ -7,10 +7,10 @@
 mod stake;
 
 use anyhow::{Context as _, Result, ensure};
-use palisade_benches::{Effort, Race, Run, bench, timed};
 use palisade_bitcoin::registration::check_registration;
 use palisade_bitcoin::slash::exposed;
 use palisade_crypto::eots;
+use palisade_race::{Effort, Race, Run, bench, timed};
 use palisade_types::evidence::EotsPair;
 use palisade_types::randomness::{Commitment, Opening};
 use palisade_types::vault::Slashing;

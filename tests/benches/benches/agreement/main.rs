@@ -15,7 +15,7 @@ mod ours;
 mod peer;
 
 use anyhow::{Result, ensure};
-use palisade_benches::{Effort, bench};
+use palisade_race::{Effort, bench};
 use palisade_types::attestation::Statement;
 use palisade_types::canonical::Canonical;
 use palisade_types::ids::Digest;

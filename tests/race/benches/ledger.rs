@@ -3,10 +3,10 @@
 //! takes, and how long a proof is.
 
 use anyhow::{Context as _, Result, ensure};
-use palisade_benches::{Effort, Race, Run, bench, timed};
 use palisade_crypto::hash::sha256_all;
 use palisade_ledger::Ledger;
 use palisade_ledger::fixture::{Network, network_with, point};
+use palisade_race::{Effort, Race, Run, bench, timed};
 use palisade_storage::Store;
 use palisade_types::account::{Account, AccountId};
 use palisade_types::chain::ChainKind;

@@ -5,7 +5,8 @@
 //! found must be the same: speed without it does not count. There is no statistics library here: a race takes a few seconds, and the
 //! smallest and the middle of its rounds say what is to be said.
 //!
-//! Run `cargo bench -p palisade-benches --bench headers`; with `--features kernel` Bitcoin Core's own code takes part.
+//! The ledger's bench stands here, because it needs little else: `cargo bench -p palisade-race --features jmt`. All others are
+//! `palisade-benches`': `cargo bench -p palisade-benches --bench headers`; with `--features kernel` Bitcoin Core's own code takes part.
 
 use std::time::Duration;
 
