@@ -4,6 +4,7 @@
 //! kind of thing can never be passed off as another kind. Parts are joined without separators: whoever
 //! hashes fixes their widths.
 
+use crate::keccak;
 use sha2::{Digest, Sha256};
 use sha3::Keccak256;
 
@@ -99,6 +100,12 @@ pub fn sha256_all(parts: &[&[u8]]) -> Hash32 {
 #[must_use]
 pub fn keccak256(bytes: &[u8]) -> Hash32 {
     Keccak256::digest(bytes).into()
+}
+
+/// Keccak-256 of each of many messages: several at once where the processor can.
+#[must_use]
+pub fn keccak256_each<M: AsRef<[u8]>>(messages: &[M]) -> Vec<Hash32> {
+    keccak::several(messages).unwrap_or_else(|| messages.iter().map(|message| keccak256(message.as_ref())).collect())
 }
 
 /// Keccak-256 of the joined parts (Solidity's `keccak256(abi.encodePacked(...))`).

@@ -17,7 +17,8 @@ pub mod bls;
 pub mod ed25519;
 pub mod eots;
 pub mod hash;
+mod keccak;
 pub mod memo;
 pub mod seed;
 
-pub use hash::{Hash32, Tag, keccak256, keccak256_all, sha256, sha256_all, tagged_hash};
+pub use hash::{Hash32, Tag, keccak256, keccak256_all, keccak256_each, sha256, sha256_all, tagged_hash};
