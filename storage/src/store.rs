@@ -7,7 +7,7 @@ use crate::schema::{
     MAX_UNDECIDED, MAX_UNDECIDED_COUNT, META, META_CHAIN, META_CONFIRMED, META_RELEASE, META_SCHEMA, META_TIP, PENDING,
     ROWS, UNDECIDED, VERSION, WRITE_BUFFERS,
 };
-use palisade_ledger::{BadRow, Changes, Stored};
+use palisade_ledger::{BadRow, Changes, Encoded, Stored};
 use palisade_types::block::{Block, MAX_BLOCK};
 use palisade_types::canonical::{Canonical, Malformed, Reader};
 use palisade_types::certificate::{BitcoinCertificate, QuorumCertificate};
@@ -186,6 +186,7 @@ impl Store {
             rows.next();
         }
         rows.status().map_err(failed("reading rows"))?;
+        stored.hash();
         Ok(stored)
     }
 
@@ -206,7 +207,7 @@ impl Store {
     /// The node stops on every error: [`StoreError::NotNext`] is our own bug, the rest is the disk's.
     pub fn commit(&self, block: &Block, certificate: &[u8], changes: &Changes) -> Result<(), StoreError> {
         assert_eq!(changes.head().id, block.id(), "the changes are of this block");
-        self.commit_rows(block, certificate, changes.head(), changes.rows())
+        self.commit_rows(block, certificate, changes.head(), changes.encoded())
     }
 
     fn commit_rows(
@@ -214,7 +215,7 @@ impl Store {
         block: &Block,
         certificate: &[u8],
         head: FinalBlock,
-        rows: &[(RowKey, Option<Row>)],
+        rows: &Encoded,
     ) -> Result<(), StoreError> {
         let tip = self.tip()?.map(|tip| tip.height);
         if tip.map(Height::next) != Some(head.height) {
@@ -223,10 +224,10 @@ impl Store {
         let mut batch = WriteBatch::default();
         self.put_block(&mut batch, block, certificate)?;
         let rows_family = self.family(ROWS);
-        for (key, row) in rows {
+        for (key, row) in rows.iter() {
             match row {
-                Some(row) => batch.put_cf(rows_family, key.to_bytes(), row.to_bytes()),
-                None => batch.delete_cf(rows_family, key.to_bytes()),
+                Some(row) => batch.put_cf(rows_family, key, row),
+                None => batch.delete_cf(rows_family, key),
             }
         }
         for key in self.undecided_keys(head.height)? {
@@ -682,7 +683,7 @@ mod tests {
     }
 
     fn commit(store: &Store, height: u64, rows: &[(RowKey, Option<Row>)]) -> Result<(), StoreError> {
-        store.commit_rows(&block(height), b"certificate", head(height), rows)
+        store.commit_rows(&block(height), b"certificate", head(height), &Encoded::of(rows))
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::ledger::Ledger;
 use crate::root::Tree;
 use crate::state::{ChangedRows, State};
+use crate::stored::Encoded;
 use palisade_types::epoch::FinalBlock;
 use palisade_types::{BlockId, Hash, Height, Row, RowKey};
 
@@ -13,12 +14,14 @@ pub struct Changes {
     head: FinalBlock,
     parent: BlockId,
     rows: Vec<(RowKey, Option<Row>)>,
+    encoded: Encoded,
     tree: Tree,
 }
 
 impl Changes {
-    pub(crate) const fn new(head: FinalBlock, parent: BlockId, rows: Vec<(RowKey, Option<Row>)>, tree: Tree) -> Self {
-        Self { head, parent, rows, tree }
+    pub(crate) fn new(head: FinalBlock, parent: BlockId, made: Made) -> Self {
+        let Made { rows, encoded, tree } = made;
+        Self { head, parent, rows, encoded, tree }
     }
 
     /// The block that makes them.
@@ -39,6 +42,12 @@ impl Changes {
         &self.rows
     }
 
+    /// The same as they are stored.
+    #[must_use]
+    pub const fn encoded(&self) -> &Encoded {
+        &self.encoded
+    }
+
     /// The state root afterwards.
     #[must_use]
     pub fn root(&self) -> Hash {
@@ -48,6 +57,13 @@ impl Changes {
     pub(crate) fn into_parts(self) -> (FinalBlock, Vec<(RowKey, Option<Row>)>, Tree) {
         (self.head, self.rows, self.tree)
     }
+}
+
+/// What a draft has come to: the rows that differ, and the tree with them.
+pub(crate) struct Made {
+    rows: Vec<(RowKey, Option<Row>)>,
+    encoded: Encoded,
+    pub(crate) tree: Tree,
 }
 
 /// A block while its items apply. It reads its own changes over the parent's rows.
@@ -102,11 +118,11 @@ impl<'a> Draft<'a> {
     }
 
     /// The rows that really differ from the parent's, and the tree with them.
-    pub(crate) fn finish(self) -> (Vec<(RowKey, Option<Row>)>, Tree) {
-        let mut tree = self.parent.tree().clone();
+    pub(crate) fn finish(self) -> Made {
         let differs = |(key, row): &(RowKey, Option<Row>)| self.parent.rows.get(key).as_deref() != row.as_ref();
         let rows: Vec<_> = self.changed.into_iter().filter(differs).collect();
-        tree.update(rows.iter().map(|(key, row)| (key.path(), row.as_ref().map(Row::value_hash))).collect());
-        (rows, tree)
+        let (encoded, mut tree) = (Encoded::of(&rows), self.parent.tree().clone());
+        tree.update(encoded.hashes());
+        Made { rows, encoded, tree }
     }
 }

@@ -208,7 +208,7 @@ impl Ledger {
         orders::close(&mut draft);
         let next_committee = epochs::close(&mut draft);
         let epoch = self.epoch().epoch;
-        let (rows, tree) = draft.finish();
+        let made = draft.finish();
         let header = Header {
             version: HEADER_VERSION,
             chain: self.chain,
@@ -216,11 +216,11 @@ impl Ledger {
             epoch,
             parent: self.head.id,
             items_root: Block::items_root(items),
-            state_root: tree.root(),
+            state_root: made.tree.root(),
             next_committee,
         };
         let head = FinalBlock { height: header.height, id: header.id() };
-        (header, Changes::new(head, self.head.id, rows, tree))
+        (header, Changes::new(head, self.head.id, made))
     }
 
     /// Makes the decided block's changes real.

@@ -51,4 +51,4 @@ pub use forecast::{Forecast, Foreseen, Loss, Strength};
 pub use invalid::Invalid;
 pub use ledger::Ledger;
 pub use root::Tree;
-pub use stored::{BadRow, Stored};
+pub use stored::{BadRow, Encoded, Stored};

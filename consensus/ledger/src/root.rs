@@ -2,10 +2,11 @@
 //! hashes. Nodes are shared between versions, so that a preview copies only the way to the rows it changes.
 //!
 //! A hash stands beside the pointer to what it is of, so that nobody looks into a subtree that did not change. Subtrees of few rows are
-//! one piece, hashed anew when one of them changes: that is a few hashes more for half of the memory. Halves of a large tree are
-//! built and changed in threads of their own, which gives the same tree as one thread would.
+//! one piece, hashed anew when one of them changes: that is a few hashes more for half of the memory. First a change makes the nodes that
+//! are new, then they are hashed, the lowest level first: those of one level together, because many hashes at once take less time. Halves of
+//! a large tree are built and changed in threads of their own, which gives the same tree as one thread would.
 
-use palisade_types::proof::{EMPTY, RowProof, Terminal, bit, inner, leaf};
+use palisade_types::proof::{EMPTY, RowProof, Terminal, bit, inners, leaves};
 use palisade_types::{Hash, List};
 use std::sync::{Arc, OnceLock};
 
@@ -19,9 +20,9 @@ type Path = [u8; 32];
 /// A row's path and its value's hash.
 pub(crate) type Leaf = (Path, Path);
 /// A path and what hangs there from now on.
-type Change = (Path, Option<Path>);
+pub(crate) type Change = (Path, Option<Path>);
 
-/// A subtree and its hash.
+/// A subtree and its hash, which is [`UNHASHED`] until [`hash_all`] comes by.
 #[derive(Clone, Debug)]
 struct Child {
     hash: Hash,
@@ -38,9 +39,13 @@ enum Node {
     Inner(Arc<[Child; 2]>),
 }
 
+/// What stands for the hash of a new node: no subtree that holds anything hashes to it.
+const UNHASHED: Hash = EMPTY;
 /// Subtrees of so many rows are one piece.
 const TWIG: usize = 4;
-/// With fewer rows to hash a thread costs more than it saves.
+/// So many rows of a new tree are hashed together. More would only take more memory.
+const TOGETHER: usize = 4096;
+/// With fewer rows to change a thread costs more than it saves.
 const WORTH_A_THREAD: usize = 256;
 
 impl Default for Child {
@@ -65,7 +70,7 @@ impl Tree {
     /// above several of them is hashed once.
     pub(crate) fn update(&mut self, mut changes: Vec<Change>) {
         changes.sort_unstable();
-        self.root = update(&self.root, &changes, 0, forks());
+        self.root = update_and_hash(&self.root, &changes, 0, forks());
     }
 
     /// Shows what hangs where `path`, a row's key's, ends.
@@ -101,15 +106,26 @@ impl Tree {
 
 /// The hash of the subtree over `rows`, ascending, which agree in their first `depth` bits.
 pub(crate) fn subtree(rows: &[Leaf], depth: usize) -> Hash {
-    match rows {
-        [] => EMPTY,
-        [(path, value)] => leaf(path, value),
-        _ => {
-            assert!(depth < 256, "every path is there once");
-            let (left, right) = split(rows, depth);
-            inner(&subtree(left, depth + 1), &subtree(right, depth + 1))
-        }
-    }
+    subtrees(&[rows], depth)[0]
+}
+
+/// The hashes of such subtrees, all at one depth: level by level together.
+fn subtrees(all: &[&[Leaf]], depth: usize) -> Vec<Hash> {
+    let halves = all.iter().filter(|rows| rows.len() > 1).flat_map(|rows| {
+        assert!(depth < 256, "every path is there once");
+        <[_; 2]>::from(split(rows, depth))
+    });
+    let halves: Vec<_> = halves.collect();
+    let below = if halves.is_empty() { Vec::new() } else { subtrees(&halves, depth + 1) };
+    let mut joined = inners(below.as_chunks().0.iter().map(|[left, right]| (left, right))).into_iter();
+    let single = all.iter().filter_map(|rows| if let [(path, value)] = rows { Some((path, value)) } else { None });
+    let mut single = leaves(single).into_iter();
+    let hash = |rows: &&[Leaf]| match rows {
+        [] => Some(EMPTY),
+        [_] => single.next(),
+        _ => joined.next(),
+    };
+    all.iter().filter_map(hash).collect()
 }
 
 /// The halves of `rows`, ascending, by a bit of their paths.
@@ -118,7 +134,7 @@ fn split(rows: &[Leaf], depth: usize) -> (&[Leaf], &[Leaf]) {
 }
 
 fn join(left: Child, right: Child) -> Child {
-    Child { hash: inner(&left.hash, &right.hash), node: Node::Inner(Arc::new([left, right])) }
+    Child { hash: UNHASHED, node: Node::Inner(Arc::new([left, right])) }
 }
 
 /// The subtree over `rows`, ascending, which agree in their first `depth` bits.
@@ -127,28 +143,79 @@ fn grow(rows: &[Leaf], depth: usize) -> Child {
         return Child::default();
     }
     if rows.len() <= TWIG {
-        return Child { hash: subtree(rows, depth), node: Node::Twig(rows.into()) };
+        return Child { hash: UNHASHED, node: Node::Twig(rows.into()) };
     }
     assert!(depth < 256, "every path is there once");
     let (left, right) = split(rows, depth);
     join(grow(left, depth + 1), grow(right, depth + 1))
 }
 
-/// [`grow`] of rows in any order, in so many levels of threads.
-fn sort_and_grow(rows: &mut [Leaf], depth: usize, forks: usize) -> Child {
-    if forks == 0 || rows.len() < WORTH_A_THREAD {
-        rows.sort_unstable();
-        return grow(rows, depth);
+/// A subtree whose nodes all have their hashes.
+fn hashed(mut child: Child, depth: usize) -> Child {
+    if child.is_unhashed() {
+        hash_all(vec![&mut child], depth);
     }
+    child
+}
+
+/// Hashes new nodes, all at one depth, and what is new below them.
+fn hash_all(mut level: Vec<&mut Child>, depth: usize) {
+    let mut below = Vec::new();
+    for child in &mut level {
+        if let Node::Inner(halves) = &mut child.node {
+            let halves = Arc::get_mut(halves).expect("nobody else has a node before it is hashed");
+            below.extend(halves.iter_mut().filter(|half| half.is_unhashed()));
+        }
+    }
+    if !below.is_empty() {
+        hash_all(below, depth + 1);
+    }
+    let twigs = level.iter().filter_map(|child| if let Node::Twig(rows) = &child.node { Some(&**rows) } else { None });
+    let mut twigs = subtrees(&twigs.collect::<Vec<_>>(), depth).into_iter();
+    let halves = level.iter().filter_map(|child| if let Node::Inner(halves) = &child.node { Some(halves) } else { None });
+    let mut joined = inners(halves.map(|halves| (&halves[0].hash, &halves[1].hash))).into_iter();
+    for child in level {
+        let hash = match child.node {
+            Node::Empty => None,
+            Node::Twig(_) => twigs.next(),
+            Node::Inner(_) => joined.next(),
+        };
+        child.hash = hash.unwrap_or(EMPTY);
+    }
+}
+
+/// [`grow`] of rows in any order, hashed, in so many levels of threads.
+fn sort_and_grow(rows: &mut [Leaf], depth: usize, forks: usize) -> Child {
+    if rows.len() <= TOGETHER {
+        rows.sort_unstable();
+        return hashed(grow(rows, depth), depth);
+    }
+    assert!(depth < 256, "every path is there once");
     let middle = partition(rows, |(path, _)| !bit(path, depth));
     let (left, right) = rows.split_at_mut(middle);
-    let (left, right) =
-        both(|| sort_and_grow(left, depth + 1, forks - 1), || sort_and_grow(right, depth + 1, forks - 1));
-    join(left, right)
+    let mut left = |forks| sort_and_grow(left, depth + 1, forks);
+    let mut right = |forks| sort_and_grow(right, depth + 1, forks);
+    let (left, right) = if forks == 0 { (left(0), right(0)) } else { both(|| left(forks - 1), || right(forks - 1)) };
+    hashed(join(left, right), depth)
+}
+
+/// [`update`], hashed, in so many levels of threads.
+fn update_and_hash(child: &Child, changes: &[Change], depth: usize, forks: usize) -> Child {
+    match &child.node {
+        Node::Inner(halves) if forks > 0 && changes.len() >= WORTH_A_THREAD => {
+            let (to_left, to_right) = divide(changes, depth);
+            let (left, right) = both(
+                || update_and_hash(&halves[0], to_left, depth + 1, forks - 1),
+                || update_and_hash(&halves[1], to_right, depth + 1, forks - 1),
+            );
+            hashed(meet(left, right, depth), depth)
+        }
+        _ => hashed(update(child, changes, depth), depth),
+    }
 }
 
 /// `child` with all of these rows changed: by path ascending, and agreeing in their first `depth` bits.
-fn update(child: &Child, changes: &[Change], depth: usize, forks: usize) -> Child {
+fn update(child: &Child, changes: &[Change], depth: usize) -> Child {
     if changes.is_empty() {
         return child.clone();
     }
@@ -156,23 +223,32 @@ fn update(child: &Child, changes: &[Change], depth: usize, forks: usize) -> Chil
         Node::Empty => grow(&put(changes, &[]), depth),
         Node::Twig(rows) => grow(&put(changes, rows), depth),
         Node::Inner(halves) => {
-            let (to_left, to_right) = changes.split_at(changes.partition_point(|(path, _)| !bit(path, depth)));
-            let left = |forks| update(&halves[0], to_left, depth + 1, forks);
-            let right = |forks| update(&halves[1], to_right, depth + 1, forks);
-            let (left, right) = if forks == 0 || changes.len() < WORTH_A_THREAD {
-                (left(0), right(0))
-            } else {
-                both(|| left(forks - 1), || right(forks - 1))
-            };
-            match (left.few(), right.few()) {
-                (Some(few), Some(more)) if few.len() + more.len() <= TWIG => grow(&[few, more].concat(), depth),
-                _ => join(left, right),
-            }
+            let (to_left, to_right) = divide(changes, depth);
+            let left = update(&halves[0], to_left, depth + 1);
+            meet(left, update(&halves[1], to_right, depth + 1), depth)
         }
     }
 }
 
+/// The changes of the two halves.
+fn divide(changes: &[Change], depth: usize) -> (&[Change], &[Change]) {
+    changes.split_at(changes.partition_point(|(path, _)| !bit(path, depth)))
+}
+
+/// What two halves are together: one piece if they are few rows.
+fn meet(left: Child, right: Child, depth: usize) -> Child {
+    match (left.few(), right.few()) {
+        (Some(few), Some(more)) if few.len() + more.len() <= TWIG => grow(&[few, more].concat(), depth),
+        _ => join(left, right),
+    }
+}
+
 impl Child {
+    /// Whether it is new and waits for its hash.
+    fn is_unhashed(&self) -> bool {
+        self.hash == UNHASHED && !matches!(self.node, Node::Empty)
+    }
+
     /// The rows of a subtree that is one piece.
     fn few(&self) -> Option<&[Leaf]> {
         match &self.node {
@@ -226,6 +302,7 @@ fn partition<T>(items: &mut [T], is_first: impl Fn(&T) -> bool) -> usize {
 mod tests {
     use super::*;
     use palisade_crypto::hash::keccak256;
+    use palisade_types::proof::{inner, leaf};
     use palisade_types::{BlockId, Height, Row, RowKey};
     use proptest::prelude::*;
     use std::collections::BTreeMap;

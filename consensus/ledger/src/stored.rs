@@ -3,9 +3,9 @@
 //! A value has one encoding, so that the hash of the bytes is the hash of the row; were it not, the root would differ from the one in the
 //! head's header, and whoever starts compares them.
 
-use crate::root::Leaf;
+use crate::root::{Change, Leaf};
 use crate::rows::Rows;
-use palisade_crypto::hash::keccak256;
+use palisade_crypto::hash::keccak256_each;
 use palisade_types::canonical::Malformed;
 use palisade_types::{BlockId, Canonical, Height, Row, RowKey};
 
@@ -15,7 +15,20 @@ pub struct Stored {
     blocks: Vec<(Height, BlockId)>,
     others: Vec<(RowKey, Row)>,
     leaves: Vec<Leaf>,
+    /// What waits to be hashed.
+    unhashed: Encoded,
 }
+
+/// Changed rows as they are stored, one after the other: encoded once, to be hashed together and written.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    bytes: Vec<u8>,
+    /// Where each key ends, and the row that follows it; `None` where one is taken away.
+    ends: Vec<(usize, Option<usize>)>,
+}
+
+/// So many rows are hashed at once.
+const TOGETHER: usize = 64;
 
 /// Which half of a stored row does not read as what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,10 +48,9 @@ impl Stored {
     ///
     /// [`BadRow`] when the bytes are not a row's; nothing has changed then.
     pub fn take(&mut self, key: &[u8], row: &[u8]) -> Result<(), BadRow> {
-        let leaf = (keccak256(key), keccak256(row));
-        let key = RowKey::from_bytes(key).map_err(BadRow::Key)?;
-        let row = Row::from_bytes(row).map_err(BadRow::Value)?;
-        self.put(key, row, leaf);
+        let decoded = (RowKey::from_bytes(key).map_err(BadRow::Key)?, Row::from_bytes(row).map_err(BadRow::Value)?);
+        self.unhashed.take(key, row);
+        self.put(decoded);
         Ok(())
     }
 
@@ -46,31 +58,89 @@ impl Stored {
     pub(crate) fn of(rows: impl IntoIterator<Item = (RowKey, Row)>) -> Self {
         let mut stored = Self::default();
         for (key, row) in rows {
-            let leaf = (key.path(), row.value_hash());
-            stored.put(key, row, leaf);
+            stored.unhashed.write(&key, Some(&row));
+            stored.put((key, row));
         }
+        stored.hash();
         stored
     }
 
-    fn put(&mut self, key: RowKey, row: Row, leaf: Leaf) {
-        self.leaves.push(leaf);
-        match (key, row) {
+    fn put(&mut self, row: (RowKey, Row)) {
+        if self.unhashed.ends.len() >= TOGETHER {
+            self.hash();
+        }
+        match row {
             (RowKey::Block(height), Row::Block(id)) => self.blocks.push((height, id)),
             other => self.others.push(other),
         }
     }
 
+    /// Hashes what still waits for it: whoever has no more rows does it in his own thread.
+    pub fn hash(&mut self) {
+        let hashed = std::mem::take(&mut self.unhashed).hashes();
+        self.leaves.extend(hashed.into_iter().filter_map(|(path, value)| Some((path, value?))));
+    }
+
     /// The rows of all of them, and what hangs in the tree.
-    pub(crate) fn join(parts: Vec<Self>) -> (Rows, Vec<Leaf>) {
-        let mut whole = Self::default();
-        whole.blocks.reserve_exact(parts.iter().map(|part| part.blocks.len()).sum());
-        whole.leaves.reserve_exact(parts.iter().map(|part| part.leaves.len()).sum());
+    pub(crate) fn join(mut parts: Vec<Self>) -> (Rows, Vec<Leaf>) {
+        parts.iter_mut().for_each(Self::hash);
+        let sum = |count: fn(&Self) -> usize| parts.iter().map(count).sum();
+        let mut blocks = Vec::with_capacity(sum(|part| part.blocks.len()));
+        let mut others = Vec::with_capacity(sum(|part| part.others.len()));
+        let mut leaves = Vec::with_capacity(sum(|part| part.leaves.len()));
+        for part in &mut parts {
+            blocks.extend(std::mem::take(&mut part.blocks));
+            others.extend(std::mem::take(&mut part.others));
+        }
+        let rows = Rows::new(blocks, others); // takes most memory while both are there, so leaves come later
         for part in parts {
-            whole.blocks.extend(part.blocks);
-            whole.others.extend(part.others);
-            whole.leaves.extend(part.leaves);
+            leaves.extend(part.leaves);
         }
         // A key that came twice has two leaves under one path, which is no tree.
-        (Rows::new(whole.blocks, whole.others), whole.leaves)
+        (rows, leaves)
+    }
+}
+
+impl Encoded {
+    /// The encodings of these rows.
+    #[must_use]
+    pub fn of(rows: &[(RowKey, Option<Row>)]) -> Self {
+        let mut encoded = Self::default();
+        rows.iter().for_each(|(key, row)| encoded.write(key, row.as_ref()));
+        encoded
+    }
+
+    /// Each key, with its row unless that is taken away.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let last = |(key, row): &(usize, Option<usize>)| row.unwrap_or(*key);
+        let starts = std::iter::once(0).chain(self.ends.iter().map(last));
+        let parts = starts.zip(&self.ends);
+        parts.map(|(start, (key, row))| (&self.bytes[start..*key], row.map(|row| &self.bytes[*key..row])))
+    }
+
+    /// The hashes of each key and of its row.
+    pub(crate) fn hashes(&self) -> Vec<Change> {
+        let keys: Vec<_> = self.iter().map(|(key, _)| key).collect();
+        let rows: Vec<_> = self.iter().filter_map(|(_, row)| row).collect();
+        let (paths, mut values) = (keccak256_each(&keys), keccak256_each(&rows).into_iter());
+        let value = |row: Option<usize>| row.and_then(|_| values.next());
+        self.ends.iter().map(|(_, row)| *row).map(value).zip(paths).map(|(value, path)| (path, value)).collect()
+    }
+
+    fn write(&mut self, key: &RowKey, row: Option<&Row>) {
+        key.write(&mut self.bytes);
+        let end = self.bytes.len();
+        let row = row.map(|row| {
+            row.write(&mut self.bytes);
+            self.bytes.len()
+        });
+        self.ends.push((end, row));
+    }
+
+    fn take(&mut self, key: &[u8], row: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let end = self.bytes.len();
+        self.bytes.extend_from_slice(row);
+        self.ends.push((end, Some(self.bytes.len())));
     }
 }

@@ -11,7 +11,7 @@ use crate::certificate::{Committee, QuorumCertificate, Worthless};
 use crate::genesis::Genesis;
 use crate::ids::{ChainId, Domain, DomainKind, Hash};
 use crate::row::{Row, RowKey};
-use palisade_crypto::hash::keccak256_all;
+use palisade_crypto::hash::{keccak256, keccak256_each};
 
 /// The hash of a subtree without rows.
 pub const EMPTY: Hash = Hash::ZERO;
@@ -19,13 +19,36 @@ pub const EMPTY: Hash = Hash::ZERO;
 /// The hash of a subtree with one row.
 #[must_use]
 pub fn leaf(path: &[u8; 32], value_hash: &[u8; 32]) -> Hash {
-    Hash::new(keccak256_all(&[&[0], path, value_hash]))
+    Hash::new(keccak256(&node(0, path, value_hash)))
 }
 
 /// The hash of a subtree with at least two rows.
 #[must_use]
 pub fn inner(left: &Hash, right: &Hash) -> Hash {
-    Hash::new(keccak256_all(&[&[1], left.as_bytes(), right.as_bytes()]))
+    Hash::new(keccak256(&node(1, left.as_bytes(), right.as_bytes())))
+}
+
+/// [`leaf`] of each row: its path, and its value's hash.
+#[must_use]
+pub fn leaves<'a>(rows: impl IntoIterator<Item = (&'a [u8; 32], &'a [u8; 32])>) -> Vec<Hash> {
+    hashed(rows.into_iter().map(|(path, value)| node(0, path, value)).collect())
+}
+
+/// [`inner`] of each pair of halves.
+#[must_use]
+pub fn inners<'a>(halves: impl IntoIterator<Item = (&'a Hash, &'a Hash)>) -> Vec<Hash> {
+    hashed(halves.into_iter().map(|(left, right)| node(1, left.as_bytes(), right.as_bytes())).collect())
+}
+
+fn node(kind: u8, left: &[u8; 32], right: &[u8; 32]) -> [u8; 65] {
+    let mut bytes = [kind; 65];
+    bytes[1..33].copy_from_slice(left);
+    bytes[33..].copy_from_slice(right);
+    bytes
+}
+
+fn hashed(nodes: Vec<[u8; 65]>) -> Vec<Hash> {
+    keccak256_each(&nodes).into_iter().map(Hash::new).collect()
 }
 
 /// Bit `depth` of a path, most significant first.
