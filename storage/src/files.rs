@@ -3,6 +3,7 @@
 //! A log whose last record is torn off is a crash and is read up to there; damage before that is refused, never skipped.
 
 use crate::StoreError;
+use crate::schema::ROWS;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Error, ErrorKind, Options,
     WriteBatch, WriteOptions,
@@ -24,8 +25,9 @@ impl Database {
         let lock = lock(dir)?;
         let options = options(write_buffers);
         let cache = Cache::new_lru_cache(cache); // one for all of them
-        let families =
-            families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, &cache)));
+        let described =
+            |name: &&str| ColumnFamilyDescriptor::new(*name, family_options(name, write_buffers / 4, &cache));
+        let families = families.iter().map(described);
         let db = DB::open_cf_descriptors(&options, dir.join("rocksdb"), families).map_err(opened)?;
         Ok(Self { db, _lock: Some(lock) })
     }
@@ -45,8 +47,9 @@ impl Database {
         let mut options = options(write_buffers);
         options.set_max_open_files(-1); // the owner may delete files of this moment
         let cache = Cache::new_lru_cache(cache); // one for all of them
-        let families =
-            families.iter().map(|name| ColumnFamilyDescriptor::new(*name, family_options(write_buffers / 4, &cache)));
+        let described =
+            |name: &&str| ColumnFamilyDescriptor::new(*name, family_options(name, write_buffers / 4, &cache));
+        let families = families.iter().map(described);
         let db = DB::open_cf_descriptors_as_secondary(&options, database, scratch.to_owned(), families)
             .map_err(StoreError::disk("opening the database beside its owner"))?;
         Ok(Self { db, _lock: None })
@@ -85,6 +88,9 @@ impl Database {
 
 /// How long the log may grow, bytes, until what is in it is written into tables: a start reads all of it.
 const LOG: u64 = 16 << 20;
+
+/// How much of a table is compressed and read together, bytes.
+const BLOCK: usize = 16 << 10;
 
 /// How long a write waits for room in memory. A disk that is only slow makes it in less.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -148,14 +154,17 @@ fn options(write_buffers: usize) -> Options {
     options
 }
 
-fn family_options(write_buffer: usize, cache: &Cache) -> Options {
+fn family_options(name: &str, write_buffer: usize, cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
+    table.set_block_size(BLOCK);
     table.set_bloom_filter(10.0, false);
     table.set_block_cache(cache);
     let mut options = Options::default();
     options.set_write_buffer_size(write_buffer);
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::Lz4);
-    options.set_bottommost_compression_type(DBCompressionType::Zstd);
+    if name != ROWS {
+        options.set_bottommost_compression_type(DBCompressionType::Zstd);
+    }
     options
 }

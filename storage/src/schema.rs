@@ -39,9 +39,12 @@
 //! | 8, chain id, height, round, step | digest | each ballot (R18) | [`BALLOT_HEIGHTS`] heights |
 //! | 9, domain | u64: up to which slot everything counts as signed | an import, pruning | for ever; only rises |
 //!
-//! Options are the same for every family, because each is small, read by key or in order, and never hot: the ledger is in memory.
+//! Options are the same for every family but for one, because each is small, read by key or in order, and never hot: the ledger is in
+//! memory.
 //! - a Bloom filter of 10 bits a key, since most lookups by key (certificates, undecided proposals) find nothing;
-//! - LZ4, and Zstandard on the last level, where a block's history rests;
+//! - LZ4, and Zstandard on the last level, where a block's history rests; never for `rows`, which change again, are mostly hashes and
+//!   amounts, and are read whole by every start;
+//! - tables are made of pieces of 16 KB: a start reads them all, and their index is a quarter as large as RocksDB would make it;
 //! - one cache of [`BLOCK_CACHE`] bytes for all families; a start reads past it, so that it does not push everything out;
 //! - a write buffer of a quarter of [`WRITE_BUFFERS`], which bounds all together; the log is kept to 16 MB, because a start reads all of it;
 //! - a torn end of the log is a crash and is dropped; damage before it is refused (`kTolerateCorruptedTailRecords`).
