@@ -4,7 +4,7 @@ use crate::audit::Unsound;
 use crate::changes::{Changes, Draft};
 use crate::forecast::Forecast;
 use crate::invalid::Invalid;
-use crate::root::{Leaf, Tree};
+use crate::root::Tree;
 use crate::rows::Rows;
 use crate::state::{State, UNCHANGED};
 use crate::stored::Stored;
@@ -82,8 +82,9 @@ impl Ledger {
         assert!(genesis.continues.is_none(), "a successor begins with the state before it");
         let chain = genesis.chain_id();
         let head = FinalBlock { height: Height::new(0), id: BlockId::new(*chain.as_bytes()) };
-        let (rows, leaves) = Stored::join(vec![Stored::of(epochs::genesis_rows(&genesis))]);
-        Self::assemble(genesis, head, rows, leaves)
+        let joined = Stored::join(vec![Stored::of(epochs::genesis_rows(&genesis))]);
+        let (rows, tree) = joined.expect("genesis writes each row once");
+        Self::assemble(genesis, head, rows, tree)
     }
 
     /// The state that was stored with block `head`; of a row that comes twice the later counts. The caller compares [`Ledger::root`]
@@ -107,22 +108,18 @@ impl Ledger {
     ///
     /// As there.
     pub fn wake(genesis: Arc<Genesis>, head: FinalBlock, stored: Vec<Stored>) -> Result<Self, Invalid> {
-        let (rows, leaves) = Stored::join(stored);
-        let count = leaves.len();
-        if rows.len() != count {
-            return Err(Unsound::Tree.into()); // one key came twice
-        }
-        let ledger = Self::assemble(genesis, head, rows, leaves);
+        let (rows, tree) = Stored::join(stored).ok_or(Unsound::Tree)?;
+        let ledger = Self::assemble(genesis, head, rows, tree);
         audit::check_rows(&ledger, &ledger.rows)?;
         Ok(ledger)
     }
 
-    /// `leaves` are those of `rows`.
-    pub(crate) fn assemble(genesis: Arc<Genesis>, head: FinalBlock, rows: Rows, leaves: Vec<Leaf>) -> Self {
+    /// `tree` is that of `rows`.
+    pub(crate) fn assemble(genesis: Arc<Genesis>, head: FinalBlock, rows: Rows, tree: Tree) -> Self {
         Self {
             chain: genesis.chain_id(),
             domains: genesis.domains(),
-            tree: Tree::build(leaves),
+            tree,
             genesis,
             head,
             rows,

@@ -42,7 +42,7 @@ enum Node {
 /// What stands for the hash of a new node: no subtree that holds anything hashes to it.
 const UNHASHED: Hash = EMPTY;
 /// Subtrees of so many rows are one piece.
-const TWIG: usize = 4;
+const TWIG: usize = 8;
 /// So many rows of a new tree are hashed together. More would only take more memory.
 const TOGETHER: usize = 4096;
 /// With fewer rows to change a thread costs more than it saves.
@@ -56,8 +56,13 @@ impl Default for Child {
 
 impl Tree {
     /// The tree over `rows`, with every path once: each node is hashed once.
-    pub(crate) fn build(mut rows: Vec<Leaf>) -> Self {
-        Self { root: sort_and_grow(&mut rows, 0, forks()) }
+    pub(crate) fn build(rows: Vec<Leaf>) -> Self {
+        Self::of(rows).expect("every path is there once")
+    }
+
+    /// The same; `None` where a path comes twice.
+    pub(crate) fn of(mut rows: Vec<Leaf>) -> Option<Self> {
+        Some(Self { root: sort_and_grow(&mut rows, 0, forks())? })
     }
 
     /// The state root.
@@ -172,7 +177,8 @@ fn hash_all(mut level: Vec<&mut Child>, depth: usize) {
     }
     let twigs = level.iter().filter_map(|child| if let Node::Twig(rows) = &child.node { Some(&**rows) } else { None });
     let mut twigs = subtrees(&twigs.collect::<Vec<_>>(), depth).into_iter();
-    let halves = level.iter().filter_map(|child| if let Node::Inner(halves) = &child.node { Some(halves) } else { None });
+    let halves =
+        level.iter().filter_map(|child| if let Node::Inner(halves) = &child.node { Some(halves) } else { None });
     let mut joined = inners(halves.map(|halves| (&halves[0].hash, &halves[1].hash))).into_iter();
     for child in level {
         let hash = match child.node {
@@ -184,19 +190,22 @@ fn hash_all(mut level: Vec<&mut Child>, depth: usize) {
     }
 }
 
-/// [`grow`] of rows in any order, hashed, in so many levels of threads.
-fn sort_and_grow(rows: &mut [Leaf], depth: usize, forks: usize) -> Child {
+/// [`grow`] of rows in any order, hashed, in so many levels of threads; `None` where a path comes twice.
+fn sort_and_grow(rows: &mut [Leaf], depth: usize, forks: usize) -> Option<Child> {
     if rows.len() <= TOGETHER {
         rows.sort_unstable();
-        return hashed(grow(rows, depth), depth);
+        let is_once = rows.windows(2).all(|pair| pair[0].0 != pair[1].0);
+        return is_once.then(|| hashed(grow(rows, depth), depth));
     }
-    assert!(depth < 256, "every path is there once");
+    if depth == 256 {
+        return None;
+    }
     let middle = partition(rows, |(path, _)| !bit(path, depth));
     let (left, right) = rows.split_at_mut(middle);
     let mut left = |forks| sort_and_grow(left, depth + 1, forks);
     let mut right = |forks| sort_and_grow(right, depth + 1, forks);
     let (left, right) = if forks == 0 { (left(0), right(0)) } else { both(|| left(forks - 1), || right(forks - 1)) };
-    hashed(join(left, right), depth)
+    Some(hashed(join(left?, right?), depth))
 }
 
 /// [`update`], hashed, in so many levels of threads.
@@ -278,7 +287,7 @@ fn forks() -> usize {
 }
 
 /// Does two things at once. A panic of either is the caller's.
-fn both<L: Send, R>(left: impl FnOnce() -> L + Send, right: impl FnOnce() -> R) -> (L, R) {
+pub(crate) fn both<L: Send, R>(left: impl FnOnce() -> L + Send, right: impl FnOnce() -> R) -> (L, R) {
     std::thread::scope(|scope| {
         let left = scope.spawn(left);
         let right = right();
@@ -387,6 +396,22 @@ mod tests {
                 prop_assert!(short.proves(&root, &key, there.as_ref()).is_err());
             }
         }
+    }
+
+    #[test]
+    fn a_large_tree_is_built_as_it_grows_and_has_every_path_once() {
+        let leaf = |number: u64| (key(number).path(), row((number % 251) as u8).value_hash());
+        let mut rows: Vec<_> = (0..3 * TOGETHER as u64).map(leaf).collect();
+        let (first, rest) = rows.split_at(TOGETHER / 2);
+        let mut tree = Tree::build(first.to_vec());
+        tree.update(rest.iter().map(|(path, value)| (*path, Some(*value))).collect());
+        assert_eq!(Tree::of(rows.clone()).map(|tree| tree.root()), Some(tree.root()));
+        let mut sorted = rows.clone();
+        sorted.sort_unstable();
+        assert_eq!(naive(&sorted, 0), tree.root());
+        rows.push((rows[7].0, [0; 32]));
+        assert!(Tree::of(rows).is_none());
+        assert!(Tree::of(vec![([1; 32], [1; 32]); TOGETHER + 1]).is_none());
     }
 
     #[test]

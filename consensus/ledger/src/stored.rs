@@ -3,7 +3,7 @@
 //! A value has one encoding, so that the hash of the bytes is the hash of the row; were it not, the root would differ from the one in the
 //! head's header, and whoever starts compares them.
 
-use crate::root::{Change, Leaf};
+use crate::root::{Change, Leaf, Tree, both};
 use crate::rows::Rows;
 use palisade_crypto::hash::keccak256_each;
 use palisade_types::canonical::Malformed;
@@ -81,23 +81,20 @@ impl Stored {
         self.leaves.extend(hashed.into_iter().filter_map(|(path, value)| Some((path, value?))));
     }
 
-    /// The rows of all of them, and what hangs in the tree.
-    pub(crate) fn join(mut parts: Vec<Self>) -> (Rows, Vec<Leaf>) {
+    /// The rows of all of them, and the tree over those; `None` where one key came twice.
+    pub(crate) fn join(mut parts: Vec<Self>) -> Option<(Rows, Tree)> {
         parts.iter_mut().for_each(Self::hash);
         let sum = |count: fn(&Self) -> usize| parts.iter().map(count).sum();
         let mut blocks = Vec::with_capacity(sum(|part| part.blocks.len()));
         let mut others = Vec::with_capacity(sum(|part| part.others.len()));
         let mut leaves = Vec::with_capacity(sum(|part| part.leaves.len()));
-        for part in &mut parts {
-            blocks.extend(std::mem::take(&mut part.blocks));
-            others.extend(std::mem::take(&mut part.others));
-        }
-        let rows = Rows::new(blocks, others); // takes most memory while both are there, so leaves come later
         for part in parts {
+            blocks.extend(part.blocks);
+            others.extend(part.others);
             leaves.extend(part.leaves);
         }
-        // A key that came twice has two leaves under one path, which is no tree.
-        (rows, leaves)
+        let (tree, rows) = both(|| Tree::of(leaves), || Rows::new(blocks, others));
+        Some((rows, tree?))
     }
 }
 

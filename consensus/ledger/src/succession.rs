@@ -58,12 +58,10 @@ impl Ledger {
     ) -> Result<(Block, Self), Invalid> {
         let continues = genesis.continues.clone().ok_or(Invalid::Refused("a genesis that continues nothing"))?;
         let before = continues.block;
-        let (rows, leaves) = Stored::join(vec![Stored::of(rows)]);
-        if Tree::build(leaves).root() != before.state_root {
-            return Err(Invalid::Refused("rows of another state than the block's"));
-        }
+        let joined = Stored::join(vec![Stored::of(rows)]).filter(|(_, tree)| tree.root() == before.state_root);
+        let (rows, _) = joined.ok_or(Invalid::Refused("rows of another state than the block's"))?;
         let parent = FinalBlock { height: before.height, id: before.id() };
-        let mut base = Self::assemble(genesis, parent, Rows::default(), Vec::new());
+        let mut base = Self::assemble(genesis, parent, Rows::default(), Tree::default());
         base.rows = rows.into_iter().filter_map(|(key, row)| carried(before.chain, key, row)).collect();
         base.leave_behind()?;
         let next = committee::draw(base.state(), parent.height.next());
