@@ -46,7 +46,7 @@ pub(crate) fn close(draft: &mut Draft<'_>) {
                 drawn += 1;
                 let order = Order { number: numbers.take(), ..*order };
                 mark(draft, &order.id(), OrderStatus::Ordered);
-                draft.put(RowKey::Order(order.id()), Row::Order(order));
+                draft.put(RowKey::Order(order.id()), Row::Order(Box::new(order)));
             }
             Next::Draw(_) => {}
             Next::Expire(id) => mark(draft, &id, OrderStatus::Expired),
@@ -174,7 +174,7 @@ impl<'a> State<'a> {
     pub(crate) fn all_orders(self) -> impl Iterator<Item = &'a Order> {
         let first = OrderId { case: CaseId::ZERO, adapter: Address::ZERO };
         self.rows_from(RowKey::Order(first)).map_while(|(_, row)| match row {
-            Row::Order(order) => Some(order),
+            Row::Order(order) => Some(&**order),
             _ => None,
         })
     }

@@ -421,7 +421,7 @@ fn rows_of_orders_have_the_numbers_that_proofs_name() {
     assert_eq!((RowKey::Order(id).to_bytes()[0], RowKey::Orders.to_bytes()), (16, vec![17]));
     let run = convicted(9);
     let order = only_order(&run);
-    assert_eq!(run.ledger.row(&RowKey::Order(order.id())), Some(Row::Order(order)));
+    assert_eq!(run.ledger.row(&RowKey::Order(order.id())), Some(Row::Order(Box::new(order))));
     let nowhere = Domain::own(&run.network.chain, &Address::ZERO, DomainKind::Order);
     assert_ne!(order.statement(nowhere).bls_message(&run.network.chain), {
         order.statement(run.ledger.domains().order).bls_message(&run.network.chain)

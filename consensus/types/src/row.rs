@@ -124,7 +124,8 @@ pub struct RandomnessId {
 }
 canonical!(RandomnessId { operator, key, first });
 
-/// A row's value; its variant is its key's.
+/// A row's value; its variant is its key's. A ledger holds many positions and nothing else in such numbers, so that what is larger than
+/// they are stands in a box.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
     /// See [`RowKey::Block`].
@@ -160,7 +161,7 @@ pub enum Row {
     /// See [`RowKey::Claims`].
     Claims(Claims),
     /// See [`RowKey::Order`].
-    Order(Order),
+    Order(Box<Order>),
     /// See [`RowKey::Orders`].
     Orders(Numbers),
     /// See [`RowKey::Price`].
@@ -215,5 +216,15 @@ impl Row {
     #[must_use]
     pub fn value_hash(&self) -> [u8; 32] {
         keccak256(&self.to_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_takes_more_memory_than_a_position() {
+        assert_eq!(size_of::<Row>(), size_of::<Position>());
     }
 }

@@ -74,7 +74,7 @@ impl Book {
         for (_, row) in rows {
             let numbered = match row {
                 Some(Row::Claim(claim)) => Numbered::Claim(*claim),
-                Some(Row::Order(order)) => Numbered::Order(*order),
+                Some(Row::Order(order)) => Numbered::Order(**order),
                 _ => continue,
             };
             self.open.insert(place(&numbered), Open::new(numbered, height));
