@@ -569,11 +569,18 @@ fn first_admission(genesis: &Genesis) -> Admission {
 }
 
 /// Who may publish: members of this committee by the registry's peer ids and, in epoch 0, by genesis'. Every other
-/// registered operator follows.
+/// registered operator follows. Whoever named a peer first is named before who did later.
 fn admission(core: &Core) -> Admission {
     let ledger = core.ledger();
     let seats = core.genesis().seats.iter().map(|seat| (seat.operator, &seat.peer[..]));
-    let keys = ledger.operators().filter_map(|operator| Some((operator.id, &operator.keys_now()?.peer[..])));
+    let named = ledger.operators().filter_map(|operator| {
+        let peer = &operator.keys_now()?.peer;
+        let first = operator.keys.iter().find(|row| row.peer == *peer)?;
+        Some((first.from, operator.id, &peer[..]))
+    });
+    let mut named: Vec<_> = named.collect();
+    named.sort_by_key(|(since, ..)| *since);
+    let keys = named.into_iter().map(|(_, operator, peer)| (operator, peer));
     let power: u128 = ledger.committee().members.iter().map(|member| u128::from(member.engine)).sum();
     let share = |member: &Member| u8::try_from(u128::from(member.engine) * 100 / power.max(1)).unwrap_or(100);
     let standing = |operator| {
@@ -1183,6 +1190,34 @@ impl Actor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signer::SignedLast;
+    use palisade_ledger::fixture::{Run, network};
+    use palisade_types::observation::Fact;
+
+    #[test]
+    fn r12_whoever_registers_a_members_peer_as_his_silences_nobody() {
+        let mut run = Run::new(network(4, 22));
+        let peers: Vec<_> = (0..4).map(|_| PeerId::random()).collect();
+        let bytes = |peer: &PeerId| peer.to_bytes().try_into().unwrap();
+        let mut facts = run.network.joining_facts();
+        let rows = facts.iter_mut().filter_map(|fact| if let Fact::Keys(keys) = fact { Some(keys) } else { None });
+        rows.zip(&peers).for_each(|(keys, peer)| keys.row.peer = bytes(peer));
+        run.observe(ChainKind::Ethereum, 105, facts);
+        run.until_epoch(1);
+        let stranger = network(1, 99).operators[0].clone();
+        let Fact::Keys(mut claim) = run.network.registration(&stranger, 9, 110) else { unreachable!() };
+        claim.row.peer = bytes(&peers[0]);
+        run.observe(ChainKind::Ethereum, 115, vec![Fact::Keys(claim)]);
+        assert!(run.ledger.operator(&stranger.id).is_some_and(|known| known.keys_now().is_some()));
+        let versions = Versions::of(run.ledger.genesis_of()).unwrap();
+        let own = run.network.operators[1].id;
+        let core = Core::new(own, versions, run.ledger.clone(), None, SignedLast::default());
+        let admission = admission(&core);
+        for peer in &peers {
+            let standing = admission.standing(peer).unwrap();
+            assert!(standing.publishes && standing.operator != Some(stranger.id), "{standing:?}");
+        }
+    }
 
     #[tokio::test]
     async fn who_asks_without_end_keeps_nobody_from_being_heard() {

@@ -28,16 +28,22 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// More peers than this are not let in: the list comes from a registry that anybody may join for a bond.
+    /// More peers than this are not let in: the list comes from a registry that anybody may join for the price of a transaction.
     pub const MAX: usize = 1024;
 
-    /// Takes the list; publishers come first when it is too long.
+    /// Takes the list, publishers first, the others as they come, as many as there may be. Who comes first keeps a peer that several
+    /// claim, and a publisher before everybody else: no peer's own key signs whose it is, so that anybody may claim another's.
     #[must_use]
     pub fn new(peers: impl IntoIterator<Item = (PeerId, Standing)>) -> Self {
         let mut list: Vec<_> = peers.into_iter().collect();
-        list.sort_by_key(|(peer, standing)| (!standing.publishes, *peer));
-        list.truncate(Self::MAX);
-        Self { peers: list.into_iter().collect() }
+        list.sort_by_key(|(_, standing)| !standing.publishes);
+        let mut peers = BTreeMap::new();
+        for (peer, standing) in list {
+            if peers.len() < Self::MAX {
+                peers.entry(peer).or_insert(standing);
+            }
+        }
+        Self { peers }
     }
 
     /// The list, and whom our own configuration names: they follow, whatever the registry says, and beyond the bound.
@@ -106,6 +112,18 @@ mod tests {
         let tower = PeerId::random();
         let admission = admission.with_named([&tower, &seat]);
         assert_eq!((admission.standing(&tower), admission.standing(&seat)), (Some(follower), Some(publisher)));
+    }
+
+    #[test]
+    fn r12_who_claims_anothers_peer_takes_nothing_from_him() {
+        let (peer, other) = (PeerId::random(), PeerId::random());
+        let member = |id| Standing { operator: Some(OperatorId::new([id; 20])), publishes: true, share: 25 };
+        let stranger = Standing { operator: Some(OperatorId::new([9; 20])), ..Standing::default() };
+        for list in [[(peer, member(1)), (peer, stranger)], [(peer, stranger), (peer, member(1))]] {
+            assert_eq!(Admission::new(list).standing(&peer), Some(member(1)));
+        }
+        let two = Admission::new([(peer, member(2)), (other, member(3)), (peer, member(1))]);
+        assert_eq!((two.standing(&peer), two.standing(&other)), (Some(member(2)), Some(member(3))), "who came first");
     }
 
     #[test]
