@@ -152,17 +152,21 @@ fn start_alone(dir: &Path, how: &str) -> Result<()> {
 fn start(dir: &Path) -> Result<()> {
     let network = market();
     let (before, started) = (memory("VmRSS:")?, Instant::now());
-    let store = Store::open(dir, &network.chain)?;
-    let opened = started.elapsed();
-    let (head, rows) = store.stored()?.context("the store is begun")?;
-    let read = started.elapsed();
-    let ledger = Ledger::wake(network.genesis.clone(), head, rows)?;
-    if let Some((block, _)) = store.block(head.height)? {
-        ensure!(block.header.state_root == ledger.root(), "the root is not the block's");
-    }
+    let (worked, done) = timed(|| {
+        let store = Store::open(dir, &network.chain)?;
+        let opened = started.elapsed();
+        let (head, rows) = store.stored()?.context("the store is begun")?;
+        let read = started.elapsed();
+        let ledger = Ledger::wake(network.genesis.clone(), head, rows)?;
+        if let Some((block, _)) = store.block(head.height)? {
+            ensure!(block.header.state_root == ledger.root(), "the root is not the block's");
+        }
+        Ok((store, ledger, opened, read))
+    });
+    let (_store, _ledger, opened, read) = done?;
     let (ready, now, most) = (started.elapsed(), memory("VmRSS:")?, memory("VmHWM:")?);
     println!(
-        "{ready:?} (open after {opened:?}, read after {read:?}); {} MB, {} MB at most",
+        "{ready:?} (open after {opened:?}, read after {read:?}), {worked:?} of processors; {} MB, {} MB at most",
         (now - before) >> 20,
         most >> 20
     );
