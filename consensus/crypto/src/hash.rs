@@ -4,9 +4,10 @@
 //! kind of thing can never be passed off as another kind. Parts are joined without separators: whoever
 //! hashes fixes their widths.
 
-use crate::keccak;
+use keccak_asm::Keccak256;
 use sha2::{Digest, Sha256};
-use sha3::Keccak256;
+use std::num::NonZeroUsize;
+use std::thread::{available_parallelism, scope};
 
 /// 32 bytes that stand for something hashed (or for any other 32-byte string that is only compared).
 pub type Hash32 = [u8; 32];
@@ -102,10 +103,31 @@ pub fn keccak256(bytes: &[u8]) -> Hash32 {
     Keccak256::digest(bytes).into()
 }
 
-/// Keccak-256 of each of many messages: several at once where the processor can.
+/// So many messages are worth a thread.
+const THREAD: usize = 4_096;
+
+/// Keccak-256 of each of many messages, on all processors when they are very many.
 #[must_use]
-pub fn keccak256_each<M: AsRef<[u8]>>(messages: &[M]) -> Vec<Hash32> {
-    keccak::several(messages).unwrap_or_else(|| messages.iter().map(|message| keccak256(message.as_ref())).collect())
+pub fn keccak256_each<M: AsRef<[u8]> + Sync>(messages: &[M]) -> Vec<Hash32> {
+    let mut hashes = vec![[0; 32]; messages.len()];
+    let hash = |messages: &[M], hashes: &mut [Hash32]| {
+        for (message, hash) in messages.iter().zip(hashes) {
+            *hash = keccak256(message.as_ref());
+        }
+    };
+    let threads = (messages.len() / THREAD).clamp(1, available_parallelism().map_or(1, NonZeroUsize::get));
+    let share = messages.len().div_ceil(threads).max(1);
+    scope(|threads| {
+        let mut shares = messages.chunks(share).zip(hashes.chunks_mut(share));
+        let first = shares.next();
+        for (messages, hashes) in shares {
+            threads.spawn(move || hash(messages, hashes));
+        }
+        if let Some((messages, hashes)) = first {
+            hash(messages, hashes);
+        }
+    });
+    hashes
 }
 
 /// Keccak-256 of the joined parts (Solidity's `keccak256(abi.encodePacked(...))`).
@@ -149,6 +171,15 @@ mod tests {
         assert_eq!(hex(sha256(b"")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_eq!(keccak256_all(&[b"a", b"", b"bc"]), keccak256(b"abc"));
         assert_eq!(sha256_all(&[b"a", b"", b"bc"]), sha256(b"abc"));
+    }
+
+    #[test]
+    fn many_are_hashed_each_for_itself_and_in_their_order() {
+        let messages: Vec<_> = (0..3 * THREAD + 1).map(|number| number.to_le_bytes()).collect();
+        for count in [0, 1, 2, THREAD - 1, 2 * THREAD, messages.len()] {
+            let each: Vec<_> = messages[..count].iter().map(|message| keccak256(message)).collect();
+            assert_eq!(keccak256_each(&messages[..count]), each, "{count}");
+        }
     }
 
     #[test]

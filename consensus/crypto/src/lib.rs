@@ -17,7 +17,6 @@ pub mod bls;
 pub mod ed25519;
 pub mod eots;
 pub mod hash;
-mod keccak;
 pub mod memo;
 pub mod seed;
 
