@@ -391,3 +391,51 @@ pub(crate) fn verify_eots(key: &SchnorrKey, nonce: &Hash, message: &[u8; 32], si
     let signature = eots::EotsSignature(*signature.as_bytes());
     eots::verify(&key, &nonce, message, &signature).map_err(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Issue 5's aim for a certificate of 64 members, bytes.
+    const AIM: usize = 240;
+
+    fn certificate(members: u16, signs: impl Fn(usize) -> bool) -> QuorumCertificate {
+        let count = usize::from(members);
+        let mut bitmap = vec![0_u8; count.div_ceil(8)];
+        let mut signatures = Vec::new();
+        let statement = Statement { domain: Domain::new([2; 32]), slot: 7, digest: Digest::new([3; 32]) };
+        let chain = ChainId::new([1; 32]);
+        for signer in (0..count).filter(|index| signs(*index)) {
+            bitmap[signer / 8] |= 1 << (signer % 8);
+            let key = bls::SecretKey::from_seed(&palisade_crypto::hash::sha256(&signer.to_be_bytes()));
+            signatures.push(key.sign(&statement.bls_message(&chain)));
+        }
+        QuorumCertificate {
+            version: CERTIFICATE_VERSION,
+            chain,
+            committee: Hash::new([4; 32]),
+            domain: statement.domain,
+            slot: statement.slot,
+            digest: statement.digest,
+            members,
+            signers: bitmap.try_into().unwrap(),
+            signature: BlsSignature::new(bls::Signature::aggregate(&signatures).unwrap().to_bytes()),
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_as_long_whoever_signs_it() {
+        // A third is absent, as many as may be in a quorum of 64.
+        let absent = |index: usize| index == 63 || !index.is_multiple_of(3);
+        for (members, bytes) in [(4, 188), (64, 195), (256, 219)] {
+            for certificate in [certificate(members, |_| true), certificate(members, absent)] {
+                let encoded = certificate.to_bytes();
+                assert_eq!(encoded.len(), bytes, "{members} members");
+                assert_eq!(QuorumCertificate::from_bytes(&encoded).as_ref(), Ok(&certificate));
+            }
+        }
+        let sixty_four = certificate(64, absent);
+        assert_eq!((0..64).filter(|index| sixty_four.names(*index)).count(), 43);
+        assert!(sixty_four.to_bytes().len() <= AIM);
+    }
+}
