@@ -473,6 +473,12 @@ impl Ledger {
         self.state().positions()
     }
 
+    /// One operator's restaking positions, by source ascending.
+    pub fn positions_of(&self, operator: &OperatorId) -> impl Iterator<Item = (&PositionId, &Position)> {
+        let operator = *operator;
+        self.state().positions_from(operator).take_while(move |(id, _)| id.operator == operator)
+    }
+
     /// One vault.
     #[must_use]
     pub fn vault(&self, id: &VaultId) -> Option<&Vault> {
@@ -482,6 +488,11 @@ impl Ledger {
     /// Every vault, also those that are over, by outpoint ascending.
     pub fn vaults(&self) -> impl Iterator<Item = &Vault> {
         self.state().vaults()
+    }
+
+    /// The vaults behind an operator, also those that are over, by outpoint ascending.
+    pub fn vaults_of(&self, operator: &OperatorId) -> impl Iterator<Item = &Vault> {
+        self.state().vaults_of(operator)
     }
 
     /// Whether the secret of a finality provider's key is known: vaults that name it weigh nothing (R29).

@@ -1,12 +1,13 @@
 //! The settled rows of a ledger, by key.
 //!
 //! Most rows of a network that has run for long are ids of blocks: one for every height below the head and none besides (R1). They stand
-//! in a list by height, which takes a tenth of what a map takes for them.
+//! in a list by height, which takes a tenth of what a map takes for them. Vaults are found by their operator too: who weighs one
+//! operator, or is asked about him, does not look at everybody's.
 
-use palisade_types::{BlockId, Height, Row, RowKey};
+use palisade_types::{BlockId, Hash, Height, OperatorId, Row, RowKey, VaultId};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows by key ascending.
 #[derive(Clone, Debug, Default)]
@@ -15,13 +16,25 @@ pub(crate) struct Rows {
     blocks: Vec<BlockId>,
     /// Every other row; also ids behind a gap, which no ledger has and the audit names.
     others: BTreeMap<RowKey, Row>,
+    /// Of every row of a vault, whose it is.
+    vaults: BTreeSet<(OperatorId, VaultId)>,
+}
+
+/// Whose vault a row is of.
+fn owner(key: &RowKey, row: &Row) -> Option<(OperatorId, VaultId)> {
+    match (key, row) {
+        (RowKey::Vault(id), Row::Vault(vault)) => Some((vault.registration.operator, *id)),
+        _ => None,
+    }
 }
 
 impl Rows {
     /// Blocks' ids and all other rows, each in any order.
     pub(crate) fn new(mut blocks: Vec<(Height, BlockId)>, others: Vec<(RowKey, Row)>) -> Self {
         blocks.sort_by_key(|(height, _)| *height); // in order already where a store gives them
-        let mut rows = Self { blocks: Vec::with_capacity(blocks.len()), others: others.into_iter().collect() };
+        let others: BTreeMap<RowKey, Row> = others.into_iter().collect();
+        let vaults = others.iter().filter_map(|(key, row)| owner(key, row)).collect();
+        let mut rows = Self { blocks: Vec::with_capacity(blocks.len()), others, vaults };
         for (height, id) in blocks {
             rows.insert(RowKey::Block(height), Row::Block(id));
         }
@@ -61,6 +74,13 @@ impl Rows {
         self.others.range(start..)
     }
 
+    /// The vaults behind an operator, by outpoint ascending.
+    pub(crate) fn vaults_of(&self, operator: OperatorId) -> impl Iterator<Item = VaultId> {
+        let first = VaultId { txid: Hash::ZERO, output: 0 };
+        let own = self.vaults.range((operator, first)..).take_while(move |(owner, _)| *owner == operator);
+        own.map(|(_, id)| *id)
+    }
+
     /// Every row.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RowKey, Cow<'_, Row>)> {
         let blocks = (0..).map(Height::new).zip(&self.blocks);
@@ -81,7 +101,16 @@ impl Rows {
                 self.blocks.push(*id);
                 self.close_gap();
             }
-            _ => drop(self.others.insert(key, row)),
+            _ => self.insert_other(key, row),
+        }
+    }
+
+    fn insert_other(&mut self, key: RowKey, row: Row) {
+        let now = owner(&key, &row);
+        let before = self.others.insert(key, row).and_then(|before| owner(&key, &before));
+        if before != now {
+            before.map(|before| self.vaults.remove(&before));
+            self.vaults.extend(now);
         }
     }
 
@@ -108,11 +137,14 @@ impl Rows {
                 let ids = self.blocks.split_off(cut).into_iter().map(Row::Block);
                 self.others.extend(after.zip(ids).skip(1));
             }
-            _ => drop(self.others.remove(key)),
+            _ => {
+                let gone = self.others.remove(key).and_then(|row| owner(key, &row));
+                gone.map(|gone| self.vaults.remove(&gone));
+            }
         }
     }
 
-    /// A row that is no block's, to be changed.
+    /// A row that is neither a block's nor a vault's, to be changed.
     pub(crate) fn get_mut(&mut self, key: &RowKey) -> Option<&mut Row> {
         self.others.get_mut(key)
     }
@@ -135,14 +167,18 @@ impl IntoIterator for Rows {
     type Item = (RowKey, Row);
     type IntoIter = Box<dyn Iterator<Item = (RowKey, Row)>>;
     fn into_iter(self) -> Self::IntoIter {
-        let blocks = (0..).map(Height::new).map(RowKey::Block).zip(self.blocks.into_iter().map(Row::Block));
-        Box::new(blocks.chain(self.others))
+        let Self { blocks, others, vaults: _ } = self;
+        let blocks = (0..).map(Height::new).map(RowKey::Block).zip(blocks.into_iter().map(Row::Block));
+        Box::new(blocks.chain(others))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::network;
+    use palisade_types::Vault;
+    use palisade_types::vault::VaultStatus;
     use proptest::prelude::*;
 
     fn key(number: u64) -> RowKey {
@@ -190,5 +226,28 @@ mod tests {
             all.sort_unstable_by_key(|(key, _)| *key);
             prop_assert!(all.into_iter().eq(map));
         }
+    }
+    #[test]
+    fn vaults_are_found_by_whoever_stands_behind_them_now() {
+        let network = network(3, 7);
+        let operator = |number: u8| network.operators[usize::from(number)].id;
+        let id = |number: u8| VaultId { txid: Hash::new([number; 32]), output: 0 };
+        let row = |number: u8, whose: u8| {
+            let registration = network.vault(usize::from(whose), number.into(), 10_000, 201);
+            let status = VaultStatus::Verified;
+            let vault = Vault { id: id(number), registration, registered: 1, start: None, status, since: 1 };
+            (RowKey::Vault(id(number)), Row::Vault(Box::new(vault)))
+        };
+        let told = |rows: &Rows| [0, 1, 2].map(|whose| rows.vaults_of(operator(whose)).collect::<Vec<_>>());
+        let mut rows: Rows = [row(3, 0), row(1, 0), row(2, 1)].into_iter().collect();
+        assert_eq!(told(&rows), [vec![id(1), id(3)], vec![id(2)], vec![]]);
+        for (key, row) in [row(1, 2), row(2, 1), row(4, 1)] {
+            rows.insert(key, row); // one changes hands, one stays, one is new
+        }
+        assert_eq!(told(&rows), [vec![id(3)], vec![id(2), id(4)], vec![id(1)]]);
+        for gone in [3, 4, 9] {
+            rows.remove(&RowKey::Vault(id(gone)));
+        }
+        assert_eq!(told(&rows), [vec![], vec![id(2)], vec![id(1)]]);
     }
 }

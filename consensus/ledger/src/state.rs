@@ -13,7 +13,7 @@ use palisade_types::{
     Address, BlockId, Case, CaseId, ChainId, Epoch, Hash, Height, MicroUsd, Operator, OperatorId, Row, RowKey,
     SchnorrKey, Suspension, Vault, VaultId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Changed rows; `None` where a row was taken away.
 pub(crate) type ChangedRows = BTreeMap<RowKey, Option<Row>>;
@@ -194,7 +194,12 @@ impl<'a> State<'a> {
     }
 
     pub(crate) fn positions(self) -> impl Iterator<Item = (&'a PositionId, &'a Position)> {
-        let first = PositionId { operator: OperatorId::ZERO, source: FIRST_SOURCE };
+        self.positions_from(OperatorId::ZERO)
+    }
+
+    /// Positions of `first` and every operator after him.
+    pub(crate) fn positions_from(self, first: OperatorId) -> impl Iterator<Item = (&'a PositionId, &'a Position)> {
+        let first = PositionId { operator: first, source: FIRST_SOURCE };
         self.rows_from(RowKey::Position(first)).map_while(|(key, row)| match (key, row) {
             (RowKey::Position(id), Row::Position(position)) => Some((id, position)),
             _ => None,
@@ -249,9 +254,17 @@ impl<'a> State<'a> {
         })
     }
 
+    /// The vaults behind an operator, by outpoint ascending.
     pub(crate) fn vaults_of(self, operator: &OperatorId) -> impl Iterator<Item = &'a Vault> {
         let operator = *operator;
-        self.vaults().filter(move |vault| vault.registration.operator == operator)
+        let first = RowKey::Vault(VaultId { txid: Hash::ZERO, output: 0 });
+        let changed = self.changed.range(first..).map_while(|(key, _)| match key {
+            RowKey::Vault(id) => Some(*id),
+            _ => None,
+        });
+        let ids: BTreeSet<VaultId> = self.ledger.rows.vaults_of(operator).chain(changed).collect();
+        let vaults = ids.into_iter().filter_map(move |id| self.vault(&id));
+        vaults.filter(move |vault| vault.registration.operator == operator)
     }
 
     /// An operator's promises of nonces, by key and first slot ascending.
