@@ -253,6 +253,11 @@ async fn a_reader_sees_the_last_committed_state() {
     assert!(matches!(&block.items[0], ItemView::Evidence(evidence) if evidence.operator == Some(GUILTY.to_string())));
     let operators = node.client.operators().await.unwrap();
     assert_eq!(operators.iter().map(|operator| operator.convicted).collect::<Vec<_>>(), [None, Some(2)]);
+    for operator in &operators {
+        assert_eq!(node.client.operator(operator.id.clone()).await.unwrap(), *operator);
+    }
+    assert_eq!(code(&node.client.operator(STRANGER.to_string()).await.unwrap_err()), 1101);
+    assert_eq!(code(&node.client.operator("0x01".to_owned()).await.unwrap_err()), 1002);
     assert_eq!(node.client.committee(None).await.unwrap().epoch, status.epoch);
 
     let cases = node.client.cases().await.unwrap();

@@ -33,6 +33,7 @@ use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
 use orders::CaseOrderView;
 use origin::OriginLayer;
+use palisade_ledger::Ledger;
 use palisade_storage::{Store, StoreError};
 use palisade_types::canonical::Canonical;
 use palisade_types::certificate::{Committee, QuorumCertificate};
@@ -44,7 +45,7 @@ use palisade_types::row::RowKey;
 use palisade_types::units::{Epoch, Height};
 use palisade_types::vault::VaultRegistration;
 use services::{ServiceSecurityView, ServiceView};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -63,11 +64,12 @@ pub use errors::REASONS;
 pub use subscribe::MAX_NEWS;
 
 /// Every method, as metrics and the OpenRPC document name them.
-pub const METHODS: [&str; 27] = [
+pub const METHODS: [&str; 28] = [
     "palisade_status",
     "ledger_block",
     "ledger_certificate",
     "ledger_operators",
+    "ledger_operator",
     "ledger_committee",
     "ledger_accounts",
     "ledger_captured",
@@ -121,6 +123,10 @@ pub trait Palisade {
     /// Every operator.
     #[method(name = "ledger_operators")]
     async fn operators(&self) -> Result<Vec<OperatorView>, ErrorObjectOwned>;
+
+    /// One operator.
+    #[method(name = "ledger_operator")]
+    async fn operator(&self, operator: String) -> Result<OperatorView, ErrorObjectOwned>;
 
     /// The committee of an epoch; of the next block's when none is given.
     #[method(name = "ledger_committee")]
@@ -422,6 +428,15 @@ impl PalisadeServer for Api {
         self.answer("ledger_operators", self.read(operators)).await
     }
 
+    async fn operator(&self, operator: String) -> Result<OperatorView, ErrorObjectOwned> {
+        let found = async {
+            let id: OperatorId = operator.parse()?;
+            let view = move |core: &Core| core.ledger().operator(&id).map(|known| operator_view(core.ledger(), known));
+            self.read(view).await?.ok_or_else(|| palisade_types::Unproven::UnknownOperator.into())
+        };
+        self.answer("ledger_operator", found).await
+    }
+
     async fn committee(&self, epoch: Option<u32>) -> Result<CommitteeView, ErrorObjectOwned> {
         let found = async { self.read(move |core| committee(core, epoch.map(Epoch::new))).await? };
         self.answer("ledger_committee", found).await
@@ -614,21 +629,17 @@ fn is_final(case: &palisade_types::Case) -> bool {
 
 fn operators(core: &Core) -> Vec<OperatorView> {
     let ledger = core.ledger();
-    // One pass over each: whoever asks holds up the core.
-    let mut positions: BTreeMap<OperatorId, Vec<PositionView>> = BTreeMap::new();
-    for (id, position) in ledger.positions() {
-        positions.entry(id.operator).or_default().push(PositionView::of(id, position));
-    }
-    let mut vaults: BTreeMap<OperatorId, Vec<String>> = BTreeMap::new();
-    for vault in ledger.vaults() {
-        vaults.entry(vault.registration.operator).or_default().push(vault.id.to_string());
-    }
-    let mut view = |operator: &palisade_types::Operator| {
-        let positions = positions.remove(&operator.id).unwrap_or_default();
-        let vaults = vaults.remove(&operator.id).unwrap_or_default();
-        OperatorView::of(operator, positions, vaults, ledger.committee())
-    };
-    ledger.operators().map(&mut view).collect()
+    ledger.operators().map(|operator| operator_view(ledger, operator)).collect()
+}
+
+/// One operator, with what stands behind him.
+fn operator_view(ledger: &Ledger, operator: &palisade_types::Operator) -> OperatorView {
+    OperatorView::of(
+        operator,
+        ledger.positions_of(&operator.id).map(|(id, position)| PositionView::of(id, position)).collect(),
+        ledger.vaults_of(&operator.id).map(|vault| vault.id.to_string()).collect(),
+        ledger.committee(),
+    )
 }
 
 fn committee(core: &Core, epoch: Option<Epoch>) -> Result<CommitteeView, Refusal> {

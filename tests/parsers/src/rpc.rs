@@ -89,6 +89,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let parameters = |method: &str| match method {
         "ledger_block" | "ledger_certificate" | "ledger_committee" | "ledger_root" => "[0]".to_owned(),
         "ledger_proof" => r#"["0x00"]"#.to_owned(),
+        "ledger_operator" => format!(r#"["0x{}"]"#, "0".repeat(40)),
         "vault_register" => format!(r#"["0x{registration}"]"#),
         "vault_get" | "vault_claim" => format!(r#"["{}:0"]"#, "0".repeat(64)),
         "attestation_status" | "attestation_certificate" => r#"["ledger", 0]"#.to_owned(),
