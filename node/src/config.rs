@@ -371,6 +371,22 @@ impl Config {
     ///
     /// [`ConfigError`] is one line for the person who typed it.
     pub fn load(file: &Path, overrides: &Overrides) -> Result<(Self, Genesis), ConfigError> {
+        let (config, genesis) = Self::read(file, overrides)?;
+        config.check_files()?;
+        Ok((config, genesis))
+    }
+
+    /// The same for who only looks at a node's folders while it is stopped: he needs no key, and no Bitcoin Core that runs and has
+    /// written its cookie.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_at_rest(file: &Path) -> Result<(Self, Genesis), ConfigError> {
+        Self::read(file, &Overrides::default())
+    }
+
+    fn read(file: &Path, overrides: &Overrides) -> Result<(Self, Genesis), ConfigError> {
         let mut config: Self = parse(file)?;
         config.override_with(overrides);
         config.place(file.parent().unwrap_or(Path::new("")), file)?;
@@ -453,7 +469,7 @@ impl Config {
         if let Some((key, _)) = limits.iter().find(|(_, limit)| *limit == 0) {
             return wrong(key, "lets nothing through".to_owned());
         }
-        self.check_files()
+        Ok(())
     }
 
     fn check_files(&self) -> Result<(), ConfigError> {

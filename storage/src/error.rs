@@ -110,6 +110,8 @@ impl StoreError {
             }
             Self::OlderSchema { .. } => Some("run palisade run once".to_owned()),
             Self::Locked { .. } => Some("stop the other process that runs on it".to_owned()),
+            Self::Nothing { .. } => Some("name the ledger in the data_dir of a node that ran, or a backup".to_owned()),
+            Self::Begun => Some("name a directory that is not there yet".to_owned()),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! `palisade evidence`
 
-use super::{Node, node_error};
+use super::{Node, node_error, read_text};
 use crate::rpc::PalisadeClient;
 use crate::rpc::forecast::{ConvictView, ForecastView, LossView, StrengthView, Supposed};
 use crate::rpc::orders::CaseOrderView;
@@ -97,11 +97,7 @@ fn hex_of(text: &str) -> anyhow::Result<String> {
         crate::text::parse_hex_bytes(text).with_context(|| format!("{text:.40} is neither a file nor evidence"))?;
         return Ok(text.to_owned());
     }
-    let size = std::fs::metadata(text).with_context(|| text.to_owned())?.len();
-    if size > MAX_FILE {
-        bail!("{text}: {size} bytes are too many for evidence");
-    }
-    let content = std::fs::read_to_string(text).with_context(|| text.to_owned())?.trim().to_owned();
+    let content = read_text(Path::new(text), MAX_FILE)?.trim().to_owned();
     crate::text::parse_hex_bytes(&content).with_context(|| text.to_owned())?;
     Ok(content)
 }

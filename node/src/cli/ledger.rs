@@ -1,14 +1,14 @@
 //! `palisade ledger`: looks at the store on the disk, whether a node runs on it or not, and changes nothing there.
 
-use crate::config::{Config, Overrides};
-use anyhow::{Context, bail, ensure};
+use crate::config::Config;
+use anyhow::{Context, anyhow, bail, ensure};
 use palisade_ledger::Ledger;
 use palisade_storage::{Beside, Loaded};
 use palisade_types::{Block, BlockId, ChainId, Committee, Genesis, Hash, Height, OperatorId, Row, RowKey};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -72,7 +72,10 @@ impl LedgerCommand {
                 None => from.open()?.export(blocks, std::io::stdout().lock()),
                 Some(out) => {
                     let name = || out.display().to_string();
-                    let file = File::create_new(&out).with_context(name)?;
+                    let file = File::create_new(&out).map_err(|error| match error.kind() {
+                        ErrorKind::AlreadyExists => anyhow!("{} is there already and is not overwritten", name()),
+                        _ => anyhow::Error::from(error).context(name()),
+                    })?;
                     from.open()?.export(blocks, file).with_context(name)
                 }
             },
@@ -88,7 +91,7 @@ impl LedgerCommand {
 
 impl From {
     fn open(&self) -> anyhow::Result<Opened> {
-        let (config, genesis) = Config::load(&self.config, &Overrides::default())?;
+        let (config, genesis) = Config::load_at_rest(&self.config)?;
         let dir = self.store.clone().unwrap_or_else(|| config.data_dir.join("ledger"));
         Opened::open(&dir, genesis)
     }

@@ -21,10 +21,13 @@ mod vault;
 
 use crate::core::passage::OtherChain;
 use crate::signer::Doppelganger;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use palisade_storage::StoreError;
 use std::future::Future;
+use std::io::Read;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -116,7 +119,7 @@ pub fn main() -> ExitCode {
     match act(Command::parse().action) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
+            eprintln!("error: {}", with_remedy(&error));
             match () {
                 () if error.is::<Doppelganger>() => ExitCode::from(EXIT_DOPPELGANGER),
                 () if error.is::<OtherChain>() => ExitCode::from(EXIT_OTHER_CHAIN),
@@ -163,6 +166,30 @@ fn one_line(error: &anyhow::Error) -> String {
     told.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The line, with what helps where a store is what is wrong and the line does not say it yet.
+fn with_remedy(error: &anyhow::Error) -> String {
+    let line = one_line(error);
+    let remedy = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>()?.remedy());
+    match remedy.filter(|remedy| !line.contains(remedy.as_str())) {
+        Some(remedy) => format!("{line}; {remedy}"),
+        None => line,
+    }
+}
+
+/// The text of a file, of which no more is read than it may hold: also one that has no end is refused.
+fn read_text(file: &Path, most: u64) -> anyhow::Result<String> {
+    let name = || if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(file).with_context(name)?)
+    };
+    let mut bytes = Vec::new();
+    source.take(most + 1).read_to_end(&mut bytes).with_context(name)?;
+    ensure!(bytes.len() as u64 <= most, "{} is longer than {most} bytes", name());
+    String::from_utf8(bytes).with_context(name)
+}
+
 /// What a node answered instead: its own reason when it gave one.
 fn node_error(error: jsonrpsee::core::ClientError) -> anyhow::Error {
     match error {
@@ -172,7 +199,7 @@ fn node_error(error: jsonrpsee::core::ClientError) -> anyhow::Error {
         jsonrpsee::core::ClientError::Call(refusal) => {
             anyhow::anyhow!("{} (code {})", refusal.message(), refusal.code())
         }
-        other => anyhow::Error::new(other).context("the node does not answer"),
+        other => anyhow::Error::new(other).context("the node does not answer; does it run, at the address of --rpc?"),
     }
 }
 
@@ -205,6 +232,24 @@ mod tests {
         assert!(typed("palisade covenant unlock --config covenant.toml --passphrase secret").is_err());
         assert!(typed("palisade run").is_err());
         assert!(typed("palisade dance").is_err());
+    }
+
+    #[test]
+    fn what_helps_is_said_once() {
+        let locked = || anyhow::Error::from(StoreError::Locked { dir: "records".into() });
+        let told = "records is open already; stop the other process that runs on it";
+        assert_eq!(with_remedy(&locked()), told);
+        let said = locked().context("stop the other process that runs on it");
+        assert_eq!(with_remedy(&said), "stop the other process that runs on it: records is open already");
+        assert_eq!(with_remedy(&anyhow::anyhow!("no")), "no");
+    }
+
+    #[test]
+    fn no_more_of_a_file_is_read_than_it_may_hold() {
+        assert_eq!(read_text(Path::new("/dev/null"), 0).unwrap(), "");
+        let endless = read_text(Path::new("/dev/zero"), 1 << 10).unwrap_err();
+        assert_eq!(endless.to_string(), "/dev/zero is longer than 1024 bytes");
+        assert!(one_line(&read_text(Path::new("/nowhere"), 9).unwrap_err()).starts_with("/nowhere: "));
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! `palisade proof`: what a node says about one row of the ledger, to be believed by somebody who trusts no node.
 
-use super::{Node, node_error};
+use super::{Node, node_error, read_text};
 use crate::rpc::PalisadeClient;
 use crate::text::{hex_bytes, parse_hex_bytes};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use palisade_types::chain::ChainKind;
 use palisade_types::position::{PositionId, StakeSource};
 use palisade_types::proof::{Clock, ProofBundle};
 use palisade_types::service::ServiceStakeId;
-use palisade_types::{Address, Canonical, CaseId, Epoch, Hash, Height, OperatorId, RowKey, ServiceId, VaultId};
-use std::io::Read;
+use palisade_types::{Address, Canonical, Epoch, Hash, Height, RowKey};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// The longest file that can hold a bundle, in bytes: hex of a genesis, a committee, and a row.
 const MAX_FILE: u64 = 5 << 20;
@@ -74,7 +74,8 @@ async fn fetch(row: &[String], out: Option<&Path>, node: &Node) -> anyhow::Resul
     let key = key_of(&row.iter().map(String::as_str).collect::<Vec<_>>())?;
     let answer = node.client()?.proof_bundle(hex_bytes(&key.to_bytes())).await.map_err(node_error)?;
     let Some(out) = out else {
-        println!("{}", answer.bundle);
+        println!("{}", answer.bundle); // what is said besides must not get into a pipe
+        eprintln!("{}, block {}; its committee is {}", presence(answer.present), answer.height, answer.committee);
         return Ok(());
     };
     std::fs::write(out, format!("{}\n", answer.bundle)).with_context(|| out.display().to_string())?;
@@ -84,7 +85,8 @@ async fn fetch(row: &[String], out: Option<&Path>, node: &Node) -> anyhow::Resul
 }
 
 fn verify(bundle: &ProofBundle, committee: &Hash, clock: Clock) -> anyhow::Result<()> {
-    bundle.verify(committee, clock)?;
+    let named = || format!("the proof is by committee {}", bundle.committee.hash(&bundle.genesis.chain_id()));
+    bundle.verify(committee, clock).with_context(named)?;
     let (proof, lifetime) = (&bundle.proof, bundle.genesis.parameters.lifetime());
     println!("proven    {}", presence(proof.row.is_some()));
     println!("key       {}", serde_json::to_string(&proof.key)?);
@@ -106,35 +108,25 @@ const fn presence(present: bool) -> &'static str {
 
 /// Reads a bundle's hex, no more of it than a bundle can have.
 fn read(file: &Path) -> anyhow::Result<ProofBundle> {
-    let name = || file.display().to_string();
-    let mut text = String::new();
-    let source: Box<dyn Read> = if file == Path::new("-") {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(std::fs::File::open(file).with_context(name)?)
-    };
-    source.take(MAX_FILE + 1).read_to_string(&mut text).with_context(name)?;
-    ensure!(text.len() as u64 <= MAX_FILE, "{}: more than {MAX_FILE} bytes are no proof", name());
-    let bytes = parse_hex_bytes(&text).with_context(name)?;
+    let name = || if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let bytes = parse_hex_bytes(&read_text(file, MAX_FILE)?).with_context(name)?;
     ProofBundle::from_bytes(&bytes).with_context(|| format!("{}: no proof", name()))
 }
 
 /// A row as people name it.
 fn key_of(words: &[&str]) -> anyhow::Result<RowKey> {
     Ok(match words {
-        ["operator", id] => RowKey::Operator(id.parse::<OperatorId>()?),
-        ["vault", id] => RowKey::Vault(id.parse::<VaultId>()?),
-        ["case", id] => RowKey::Case(id.parse::<CaseId>()?),
+        ["operator", operator] => RowKey::Operator(id(operator)?),
+        ["vault", vault] => RowKey::Vault(id(vault)?),
+        ["case", case] => RowKey::Case(id(case)?),
         ["position", operator, protocol, address] => {
-            let (operator, address) = (operator.parse::<OperatorId>()?, address.parse::<Address>()?);
-            RowKey::Position(PositionId { operator, source: source(protocol, address)? })
+            RowKey::Position(PositionId { operator: id(operator)?, source: source(protocol, id(address)?)? })
         }
-        ["service", id] => RowKey::Service(id.parse::<ServiceId>()?),
-        ["service-stake", adapter, operator, asset] => RowKey::ServiceStake(ServiceStakeId {
-            adapter: adapter.parse()?,
-            operator: operator.parse()?,
-            asset: asset.parse()?,
-        }),
+        ["service", service] => RowKey::Service(id(service)?),
+        ["service-stake", adapter, operator, asset] => {
+            let (adapter, operator, asset) = (id(adapter)?, id(operator)?, id(asset)?);
+            RowKey::ServiceStake(ServiceStakeId { adapter, operator, asset })
+        }
         ["block", height] => RowKey::Block(Height::new(number(height)?)),
         ["committee", epoch] => RowKey::Committee(Epoch::new(u32::try_from(number(epoch)?).context("no epoch")?)),
         ["anchor", "ethereum"] => RowKey::Anchor(ChainKind::Ethereum),
@@ -142,8 +134,17 @@ fn key_of(words: &[&str]) -> anyhow::Result<RowKey> {
         ["epoch"] => RowKey::Epoch,
         ["finality"] => RowKey::Finality,
         [key] if key.starts_with("0x") => RowKey::from_bytes(&parse_hex_bytes(key)?).context("no row's key")?,
-        _ => bail!("{:?} names no row; see --help", words.join(" ")),
+        _ => bail!("{:?} names no row; rows are {ROWS}", words.join(" ")),
     })
+}
+
+/// How rows are named.
+const ROWS: &str = "`operator ID`, `vault TXID:OUTPUT`, `case ID`, `position OPERATOR PROTOCOL ADDRESS`, `block HEIGHT`, \
+    `service ID`, `service-stake ADAPTER OPERATOR STRATEGY`, `committee EPOCH`, `anchor ethereum|bitcoin`, `epoch`, `finality`, \
+    or a key's bytes as 0x and hex";
+
+fn id<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(text: &str) -> anyhow::Result<T> {
+    text.parse::<T>().with_context(|| format!("{text:?}"))
 }
 
 fn source(protocol: &str, address: Address) -> anyhow::Result<StakeSource> {
@@ -159,6 +160,7 @@ fn number(text: &str) -> anyhow::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use palisade_types::OperatorId;
 
     #[test]
     fn a_row_is_named_in_words() {
@@ -183,6 +185,8 @@ mod tests {
         for wrong in ["", "block", "block x", "anchor solana", "operator 0x01", "0xff", "position a b c"] {
             assert!(named(wrong).is_err(), "{wrong}");
         }
+        assert!(named("anchor solana").unwrap_err().to_string().contains("`anchor ethereum|bitcoin`"));
+        assert!(named("operator 0x01").unwrap_err().to_string().contains("0x01"));
     }
 
     #[test]

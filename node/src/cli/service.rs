@@ -25,7 +25,7 @@ pub enum Service {
     /// Show what stands behind one service: who allocates what to it, who may judge, what was judged
     Show {
         /// The service: its account as 32 bytes of hex
-        #[arg(value_name = "HEX")]
+        #[arg(value_name = "SERVICE")]
         service: ServiceId,
         #[command(flatten)]
         node: Node,
@@ -64,7 +64,11 @@ impl Service {
     pub async fn act(self) -> anyhow::Result<()> {
         let (socket, question) = match self {
             Self::List { node } => {
-                node.client()?.services().await.map_err(node_error)?.iter().for_each(print_service);
+                let services = node.client()?.services().await.map_err(node_error)?;
+                services.iter().for_each(print_service);
+                if services.is_empty() {
+                    println!("no service has an operator set");
+                }
                 return Ok(());
             }
             Self::Show { service, node } => {

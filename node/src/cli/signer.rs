@@ -1,12 +1,13 @@
 //! `palisade signer`: what only a person may decide about a signer, and its records in a file. The node must be stopped.
 
-use crate::config::{Config, Overrides};
+use super::read_text;
+use crate::config::Config;
 use crate::keys;
 use crate::signer;
 use crate::signer::interchange::{self, Interchange, MAX_FILE};
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use palisade_types::Height;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Signer {
@@ -60,19 +61,19 @@ impl Signer {
     pub fn act(self) -> anyhow::Result<()> {
         match self {
             Self::Release { config, above } => {
-                let (config, genesis) = Config::load(&config, &Overrides::default())?;
+                let (config, genesis) = Config::load_at_rest(&config)?;
                 signer::release(&config.signer_dir, &genesis.chain_id(), Height::new(above))?;
                 println!("released: attests above height {above}");
             }
             Self::Resume { config } => {
-                let (config, genesis) = Config::load(&config, &Overrides::default())?;
+                let (config, genesis) = Config::load_at_rest(&config)?;
                 match signer::resume(&config.signer_dir, &genesis.chain_id())? {
                     Some(reason) => println!("resumed; it had stopped because {reason}"),
                     None => println!("it had not stopped"),
                 }
             }
             Self::Export { config, out, minified } => {
-                let (config, genesis) = Config::load(&config, &Overrides::default())?;
+                let (config, genesis) = Config::load_at_rest(&config)?;
                 let whole = interchange::export(&config.signer_dir, &genesis.domains())?;
                 let file = if minified { whole.minified() } else { whole };
                 keys::write_new(&out, file.to_json().as_bytes())?;
@@ -81,8 +82,9 @@ impl Signer {
                 println!("do not let this signer run on: what it signs from now on is not in the file");
             }
             Self::Import { config, file } => {
-                let (config, genesis) = Config::load(&config, &Overrides::default())?;
-                let file = Interchange::from_json(&read(&file)?).with_context(|| file.display().to_string())?;
+                let (config, genesis) = Config::load_at_rest(&config)?;
+                let text = read_text(&file, MAX_FILE)?;
+                let file = Interchange::from_json(&text).with_context(|| file.display().to_string())?;
                 let done = interchange::import(&config.signer_dir, &genesis.domains(), &file)?;
                 println!("took over {} records; the guard waits from its next start on (R15)", done.merged.added);
                 if done.merged.contradicting > 0 {
@@ -96,7 +98,7 @@ impl Signer {
                 }
             }
             Self::Prune { config, below } => {
-                let (config, genesis) = Config::load(&config, &Overrides::default())?;
+                let (config, genesis) = Config::load_at_rest(&config)?;
                 let floors = interchange::prune(&config.signer_dir, &genesis.domains(), Height::new(below))?;
                 for (what, floor) in ["attests", "votes for"].into_iter().zip(floors) {
                     match floor {
@@ -108,11 +110,4 @@ impl Signer {
         }
         Ok(())
     }
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    let name = || path.display().to_string();
-    let length = std::fs::metadata(path).with_context(name)?.len();
-    ensure!(length <= MAX_FILE, "{} is longer than {MAX_FILE} bytes", path.display());
-    std::fs::read_to_string(path).with_context(name)
 }

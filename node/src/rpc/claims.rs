@@ -46,10 +46,14 @@ impl Kind {
             "ledger" => Ok(Self::Ledger),
             "vault-claim" => Ok(Self::Numbered(NumberedKind::Claim)),
             "order" => Ok(Self::Numbered(NumberedKind::Order)),
-            _ => service_domain(name).map(Self::Service).ok_or(Refusal::UnknownDomain),
+            _ => service_domain(name).map(Self::Service).ok_or(UNKNOWN),
         }
     }
 }
+
+/// Says which domains [`Kind`] is of.
+pub(super) const UNKNOWN: Refusal =
+    Refusal::UnknownDomain("`ledger`, `vault-claim`, `order` and `service:ID:REGISTRATION:KIND`");
 
 /// Reads `service:ID:REGISTRATION:KIND`.
 fn service_domain(name: &str) -> Option<ServiceDomain> {
@@ -147,7 +151,7 @@ fn calldata(claim: &Claim, (certificate, committee): (&QuorumCertificate, &Commi
 impl Api {
     pub(super) async fn read_attestations(&self, kind: &str, slot: u64) -> Result<AttestationStatusView, Refusal> {
         let kind = Kind::named(kind)?;
-        let domain = self.read(move |core| kind.domain(core.ledger())).await?.ok_or(Refusal::UnknownDomain)?;
+        let domain = self.read(move |core| kind.domain(core.ledger())).await?.ok_or(UNKNOWN)?;
         let certified = self.kept_certificate(kind, &domain, slot)?.is_some();
         self.read(move |core| {
             let (statement, epoch) = standing(core, kind, slot);
@@ -178,7 +182,7 @@ impl Api {
             Kind::Ledger => Refusal::NotCertified(Height::new(slot)),
             Kind::Numbered(_) | Kind::Service(_) => Refusal::NumberNotCertified(slot),
         };
-        let domain = self.read(move |core| kind.domain(core.ledger())).await?.ok_or(Refusal::UnknownDomain)?;
+        let domain = self.read(move |core| kind.domain(core.ledger())).await?.ok_or(UNKNOWN)?;
         let certificate = self.kept_certificate(kind, &domain, slot)?.ok_or(missing)?;
         let committee = self.read(move |core| {
             let (_, epoch) = standing(core, kind, slot);

@@ -38,7 +38,7 @@ use jsonrpsee::types::ErrorObjectOwned;
 use palisade_types::canonical::Malformed;
 use palisade_types::ids::NotHex;
 use palisade_types::units::{Epoch, Height};
-use palisade_types::{CaseId, Unproven, VaultId};
+use palisade_types::{CaseId, ServiceId, Unproven, VaultId};
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,9 +70,12 @@ pub enum Refusal {
     /// A block without certificate.
     #[error("no certificate for height {0} is known")]
     NotCertified(Height),
-    /// A domain that is not there.
-    #[error("the domains are `ledger`, `vault-claim`, `order` and `service:ID:REGISTRATION:KIND`")]
-    UnknownDomain,
+    /// A service that is not there.
+    #[error("unknown service {0}")]
+    UnknownService(ServiceId),
+    /// A domain that is not there, or none of those that were asked for, which it names.
+    #[error("the domains are {0}")]
+    UnknownDomain(&'static str),
     /// A vault that never counted.
     #[error("nothing was ever claimed of vault {0}")]
     UnknownClaim(VaultId),
@@ -144,7 +147,8 @@ impl Refusal {
             Self::UnknownCase(_) => (1303, "unknown_case"),
             Self::UnknownVault(_) => (1304, "unknown_vault"),
             Self::NotCertified(_) | Self::NumberNotCertified(_) => (1305, "not_certified"),
-            Self::UnknownDomain => (1306, "unknown_domain"),
+            Self::UnknownService(_) => unproven_row(&Unproven::UnknownService),
+            Self::UnknownDomain(_) => (1306, "unknown_domain"),
             Self::UnknownClaim(_) => (1307, "unknown_claim"),
             Self::Busy => (1401, "busy"),
             Self::Stopping(_) => (1402, "stopping"),
@@ -218,7 +222,7 @@ mod tests {
             Refusal::UnknownCase(CaseId::new([9; 32])),
             Refusal::UnknownVault(VaultId { txid: palisade_types::Hash::ZERO, output: 0 }),
             Refusal::NotCertified(Height::new(9)),
-            Refusal::UnknownDomain,
+            Refusal::UnknownDomain("`ledger`"),
             Refusal::UnknownClaim(VaultId { txid: palisade_types::Hash::ZERO, output: 0 }),
             Refusal::Busy,
             Stopped.into(),
@@ -233,6 +237,8 @@ mod tests {
         assert_eq!(codes.len(), all.len());
         let names: Vec<_> = all.iter().map(Refusal::reason).collect();
         assert_eq!(names, REASONS);
+        let service = Refusal::UnknownService(ServiceId::new([9; 32]));
+        assert_eq!(service.row(), unproven_row(&Unproven::UnknownService));
     }
 
     #[test]

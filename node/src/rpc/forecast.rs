@@ -97,7 +97,7 @@ fn named(domain: &str, domains: &Domains) -> Result<Domain, Refusal> {
         "bitcoin" => Ok(domains.bitcoin),
         "vault-claim" => Ok(domains.claim),
         "order" => Ok(domains.order),
-        _ => Err(Refusal::UnknownDomain),
+        _ => Err(Refusal::UnknownDomain("`ledger`, `bitcoin`, `vault-claim` and `order`")),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::text::hex_bytes;
 use palisade_ledger::Ledger;
 use palisade_types::canonical::Canonical;
 use palisade_types::chain::ChainKind;
-use palisade_types::evidence::{Evidence, Unproven};
+use palisade_types::evidence::Evidence;
 use palisade_types::ids::{Address, ServiceId};
 use palisade_types::position::Magnitudes;
 use palisade_types::row::RowKey;
@@ -274,6 +274,6 @@ impl Api {
     pub(super) async fn read_security(&self, service: &str) -> Result<ServiceSecurityView, Refusal> {
         let id: ServiceId = service.parse()?;
         let found = self.read(move |core| security(core, &id)).await?;
-        found.ok_or(Refusal::Unproven(Unproven::UnknownService))
+        found.ok_or(Refusal::UnknownService(id))
     }
 }

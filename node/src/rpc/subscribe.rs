@@ -2,8 +2,7 @@
 //! It only tells (R14). Who does not keep up is cut off rather than served with gaps: he asks for what he lacks by
 //! `attestation_certificate` and subscribes anew.
 
-use super::claims::Kind;
-use super::errors::Refusal;
+use super::claims::{Kind, UNKNOWN};
 use super::views::EtherCertificateView;
 use super::{Api, METHODS};
 use crate::core::Core;
@@ -38,7 +37,7 @@ impl AttestationsServer for Api {
         let news = self.sources.certified.subscribe();
         let found = async {
             let kind = Kind::named(&kind)?;
-            self.read(move |core: &Core| kind.domain(core.ledger())).await?.ok_or(Refusal::UnknownDomain)
+            self.read(move |core: &Core| kind.domain(core.ledger())).await?.ok_or(UNKNOWN)
         };
         match self.answer(NAME, found).await {
             Ok(domain) => {
