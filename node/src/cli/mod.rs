@@ -20,7 +20,8 @@ mod succession;
 mod vault;
 
 use crate::core::passage::OtherChain;
-use crate::signer::Doppelganger;
+use crate::signer::interchange::ImportError;
+use crate::signer::{Doppelganger, OpenError};
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
@@ -169,10 +170,18 @@ fn one_line(error: &anyhow::Error) -> String {
 /// The line, with what helps where a store is what is wrong and the line does not say it yet.
 fn with_remedy(error: &anyhow::Error) -> String {
     let line = one_line(error);
-    let remedy = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>()?.remedy());
+    let remedy = error.chain().find_map(|cause| store_error(cause)?.remedy());
     match remedy.filter(|remedy| !line.contains(remedy.as_str())) {
         Some(remedy) => format!("{line}; {remedy}"),
         None => line,
+    }
+}
+
+/// A store's error, also where another speaks in its words.
+fn store_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a StoreError> {
+    match cause.downcast_ref::<ImportError>() {
+        Some(ImportError::Open(OpenError::Store(error))) => Some(error),
+        _ => cause.downcast_ref::<StoreError>(),
     }
 }
 
@@ -239,6 +248,8 @@ mod tests {
         let locked = || anyhow::Error::from(StoreError::Locked { dir: "records".into() });
         let told = "records is open already; stop the other process that runs on it";
         assert_eq!(with_remedy(&locked()), told);
+        let records = OpenError::Store(StoreError::Locked { dir: "records".into() });
+        assert_eq!(with_remedy(&ImportError::Open(records).into()), told);
         let said = locked().context("stop the other process that runs on it");
         assert_eq!(with_remedy(&said), "stop the other process that runs on it: records is open already");
         assert_eq!(with_remedy(&anyhow::anyhow!("no")), "no");
