@@ -14,7 +14,6 @@ pub mod context;
 pub mod engine;
 mod forward;
 pub mod guard;
-mod log;
 pub mod malachite;
 pub mod parts;
 pub mod pool;

@@ -13,7 +13,6 @@ pub use arc_malachitebft_app_channel::app::streaming::{StreamContent, StreamId, 
 pub use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
 pub use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 pub use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, PeerId};
-pub use arc_malachitebft_app_channel::app::wal;
 pub use arc_malachitebft_core_types::{
     CommitCertificate, CommitSignature, ExtendedCommitCertificate, ExtendedCommitSignature, HeightParams,
     LinearTimeouts, NilOrVal, PolkaCertificate, PolkaSignature, Round, RoundCertificate, RoundCertificateType,
