@@ -273,6 +273,7 @@ impl World {
         operator.disk = disk;
         operator.signer = Signer { waiting: Some(Waiting { shown, decided }), ..signer };
         self.sim.crash(place); // what it starts from is what it was given
+        self.sim.forget(place); // of a later time than the backup
         self.sim.restart(place);
     }
 

@@ -308,6 +308,11 @@ impl<N: Node> Sim<N> {
         self.inputs.retain(|(to, _)| *to != node);
     }
 
+    /// What a node's engine logged is gone, with the machine it was on.
+    pub fn forget(&mut self, node: usize) {
+        self.slots[node].log = Log::default();
+    }
+
     /// Starts a node with what it kept.
     pub fn restart(&mut self, node: usize) {
         let slot = &mut self.slots[node];
